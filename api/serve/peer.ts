@@ -1,0 +1,25 @@
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { SpiffeId } from '#core/identity/spiffe.ts'
+import type { ResourceView } from './resource.ts'
+
+/** Who is at the other end of a stream, by certificate or token, before anything it says of itself. */
+export interface Peer {
+  readonly organizationId: string
+  readonly meshId: string
+  /** Proven by the certificate. A join token's bearer has none yet, and gets what its token is bound to. */
+  readonly identity: SpiffeId | undefined
+  readonly how: 'certificate' | 'join-token' | 'plaintext-loopback'
+  /** Epoch ms at which the credential, and so the stream, ends. */
+  readonly expiresAtMs: number
+}
+
+/** What the serving layer asks of the rest of the control plane; `api/main.ts` joins the rooms. */
+export interface ServeDoors {
+  /** Judges a stream's credentials. Throws Faults 'access.unauthenticated'. `certificateUri`: the verified peer certificate's SPIFFE URI and the mesh root that signed it. */
+  authenticate(credential: { certificate?: { uri: string; meshId: string; notAfterMs: number }; bearer?: string; loopbackPlaintext: boolean }): Promise<Peer>
+  /** The node's view; called once a stream's node and peer are known to agree. Loads the mesh when it is not in memory. */
+  viewFor(peer: Peer, node: ProxyNode): Promise<ResourceView>
+  /** A stream is there, or gone (cleanly: the proxy said goodbye). `api/registry` makes workloads and leases of it. */
+  connected(peer: Peer, node: ProxyNode): void
+  disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void
+}

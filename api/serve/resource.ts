@@ -1,0 +1,40 @@
+/**
+ * What the serving layer knows of configuration: named bytes. Nothing here, and nothing in this folder, knows Istio.
+ * `api/translate` fills these; a test fills them by hand.
+ */
+export interface Resource {
+  /** Full type URL, `type.googleapis.com/envoy.config.cluster.v3.Cluster`. */
+  readonly type: string
+  readonly name: string
+  /** Hash of the content: the same on every replica and after every restart. */
+  readonly version: string
+  /** The encoded message, without its Any envelope. Shared by all streams: never written to. */
+  readonly bytes: Uint8Array
+  /** The configuration objects it came from (`VirtualService/prod/order-service`), for words about a rejection. */
+  readonly origins: readonly string[]
+}
+
+/** One step of a view: what came, changed or went, and the mesh revision that did it. */
+export interface ViewChange {
+  readonly revision: number
+  readonly changed: readonly Resource[]
+  readonly removed: readonly { readonly type: string; readonly name: string }[]
+}
+
+/**
+ * All that one node may be sent, and news of it. Proxies with equal scopes share the layers below a view, and so their bytes.
+ * A node cannot reach beyond its view by any name it asks for.
+ */
+export interface ResourceView {
+  /** The newest mesh revision that this view reflects. */
+  readonly revision: number
+  get(type: string, name: string): Resource | undefined
+  /** Everything of a type: what a wildcard subscription holds. Secrets are never listed. */
+  list(type: string): Iterable<Resource>
+  /** Calls `listener` synchronously after each change. Returns the way to stop. */
+  subscribe(listener: (change: ViewChange) => void): () => void
+  /** For an empty answer to a name that is not there (xds-rules 19): an empty RouteConfiguration or ClusterLoadAssignment of that name; undefined where absence is said by removal. */
+  placeholder(type: string, name: string): Resource | undefined
+  /** Gives the view back when the stream ends. */
+  release(): void
+}

@@ -1,0 +1,30 @@
+import type { SocketAddress, WorkloadPort } from './workload.ts'
+
+/**
+ * What a proxy says of itself in its first xDS request: node id `sidecar~ADDRESS~NAME.NAMESPACE~NAMESPACE.svc.cluster.local` and metadata with Istio's keys,
+ * so that a proxy made for Istio needs no new words. Words, not proof: the certificate decides who it is (`api/serve` compares).
+ */
+export interface ProxyNode {
+  readonly id: string
+  readonly type: 'sidecar' | 'router' | 'grpc'
+  readonly address: string
+  readonly name: string
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly cluster: string
+  readonly network: string
+  readonly locality: string
+  /** `weft`, `envoy`, `grpc-js`, …, and its version, from the node's user agent. */
+  readonly engine: string
+  readonly version: string
+  /** Explicit mode: where the application's plain outbound requests arrive (metadata `WEFT_OUTBOUND`, "ADDRESS:PORT"). Absent when traffic is captured. */
+  readonly outbound: SocketAddress | undefined
+  /** The application's ports (metadata `WEFT_PORTS`, JSON list of WorkloadPort). Empty for a gateway or a pure client. */
+  readonly ports: readonly WorkloadPort[]
+  /** A gateway's mapping of Gateway server port → port to bind, where unprivileged (metadata `WEFT_GATEWAY_PORTS`, `{"443":8443}`), and its bind address (`WEFT_GATEWAY_ADDRESS`). */
+  readonly gatewayPorts: ReadonlyMap<number, number>
+  readonly gatewayAddress: string
+  /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
+  readonly otlp: string
+}

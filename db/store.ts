@@ -1,0 +1,155 @@
+import type { Workload } from '#core/workload/workload.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+
+/**
+ * The only state of Weft, as verbs. `openStore` (db/open.ts) answers one over PGlite or Postgres; nothing else differs between them.
+ * Every verb that takes an organizationId runs in one transaction under that tenant's row-level security.
+ * A write to a mesh locks the mesh's row, so revisions become visible in commit order; it appends to `change` (and `history` for configuration) and notifies, in that transaction.
+ */
+export interface Store {
+  // organizations, meshes
+  createOrganization(name: string): Promise<Organization>
+  organizationByName(name: string): Promise<Organization | undefined>
+  listOrganizations(): Promise<Organization[]>
+  createMesh(organizationId: string, mesh: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string }): Promise<Mesh>
+  meshByName(organizationId: string, name: string): Promise<Mesh | undefined>
+  /** For whoever holds a mesh id only (a certificate's issuer, a stream): crosses tenants, so never with a name or id that came from outside unproven. */
+  meshById(meshId: string): Promise<Mesh | undefined>
+  listMeshes(organizationId: string, page: Page): Promise<Paged<Mesh>>
+  sealedRoot(meshId: string): Promise<Uint8Array | undefined>
+  /** All roots, to verify peers with: [meshId, PEM]. */
+  rootCertificates(): Promise<Map<string, string>>
+  setMeshSettings(organizationId: string, meshId: string, settings: MeshSettings): Promise<Mesh>
+
+  // credentials: only hashes are stored (SHA-256 of the secret, hex)
+  createApiKey(organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; expiresAtMs: number | null }): Promise<ApiKey>
+  apiKeyByHash(hash: string): Promise<ApiKey | undefined>
+  listApiKeys(organizationId: string): Promise<ApiKey[]>
+  deleteApiKey(organizationId: string, id: string): Promise<boolean>
+  createJoinToken(organizationId: string, token: Omit<JoinToken, 'id' | 'organizationId' | 'createdAtMs'> & { hash: string }): Promise<JoinToken>
+  joinTokenByHash(hash: string): Promise<JoinToken | undefined>
+
+  // configuration
+  /** All or nothing. With dryRun everything is checked and nothing kept; revision is then what it would have been. @throws StoreConflict when an expected resourceVersion is not the stored one. */
+  applyResources(organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, options?: { dryRun?: boolean }): Promise<ApplyOutcome>
+  getResource(organizationId: string, meshId: string, key: ResourceKey): Promise<StoredResource | undefined>
+  listResources(organizationId: string, meshId: string, filter: ResourceFilter, page: Page): Promise<Paged<StoredResource> & { revision: number }>
+  /** The whole mesh and the revision it is at, for the model: read from the writer in one snapshot. */
+  loadMesh(meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined>
+  /** Changes after `revision`, in order, at most `limit`: for followers and watchers. `tooOld` when the log no longer reaches back that far. */
+  changesAfter(meshId: string, revision: number, limit: number): Promise<{ changes: Change[]; tooOld: boolean }>
+  /** Calls back with a mesh's id and newest revision soon after each commit by anyone (LISTEN, with polling beneath it). */
+  onChange(listener: (meshId: string, revision: number) => void): () => void
+  history(organizationId: string, meshId: string, filter: { key?: ResourceKey; afterRevision?: number }, page: Page): Promise<Paged<HistoryEntry>>
+
+  // workloads
+  putWorkload(meshId: string, workload: Workload): Promise<number>
+  removeWorkload(meshId: string, key: { namespace: string; name: string }): Promise<number>
+
+  /** Resolves when the store answers; rejects with its reason. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Organization { readonly id: string; readonly name: string; readonly createdAtMs: number }
+export interface MeshSettings {
+  /** Refuse, and not only warn of, dangling references and double claims. */
+  readonly strict?: boolean
+  readonly outboundTrafficPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  /** OTLP/HTTP traces endpoint for the mesh's proxies. */
+  readonly otlp?: string
+}
+export interface Mesh {
+  readonly id: string
+  readonly organizationId: string
+  readonly name: string
+  readonly trustDomain: string
+  readonly revision: number
+  readonly rootCertificate: string
+  readonly settings: MeshSettings
+  readonly createdAtMs: number
+}
+export type Role = 'owner' | 'editor' | 'viewer'
+export interface ApiKey {
+  readonly id: string
+  readonly organizationId: string
+  readonly name: string
+  readonly role: Role
+  /** Bound to one mesh, or null for the whole organization. */
+  readonly meshId: string | null
+  readonly expiresAtMs: number | null
+  readonly createdAtMs: number
+}
+export interface JoinToken {
+  readonly id: string
+  readonly organizationId: string
+  readonly meshId: string
+  /** The identities that its bearer may take; `*` for any within the mesh. */
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly expiresAtMs: number
+  readonly createdAtMs: number
+}
+export interface ResourceKey { readonly group: string; readonly kind: string; readonly namespace: string; readonly name: string }
+/** `object: null` deletes. `expectedVersion` is the resourceVersion that must be stored now; '' : must not exist; undefined: whatever there is. */
+export interface ResourceWrite { readonly key: ResourceKey; readonly object: ResourceObject | null; readonly expectedVersion?: string }
+export interface Authorship { readonly author: string; readonly message: string }
+export interface StoredResource {
+  readonly key: ResourceKey
+  readonly uid: string
+  /** The revision that last wrote it: Kubernetes' resourceVersion. */
+  readonly revision: number
+  /** Counts changes of spec. */
+  readonly generation: number
+  readonly createdAtMs: number
+  readonly object: ResourceObject
+}
+export interface ApplyOutcome {
+  readonly revision: number
+  readonly results: readonly { readonly key: ResourceKey; readonly verdict: 'created' | 'configured' | 'unchanged' | 'deleted' | 'absent'; readonly stored: StoredResource | undefined }[]
+}
+export interface ResourceFilter { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name?: string; readonly labels?: Readonly<Record<string, string>> }
+export type Change =
+  | { readonly revision: number; readonly of: 'resource'; readonly key: ResourceKey; readonly stored: StoredResource | undefined /* undefined: deleted */; readonly last?: StoredResource /* of a deletion: what was deleted */ }
+  | { readonly revision: number; readonly of: 'workload'; readonly namespace: string; readonly name: string; readonly workload: Workload | undefined }
+  | { readonly revision: number; readonly of: 'settings'; readonly settings: MeshSettings }
+export interface HistoryEntry {
+  readonly revision: number
+  readonly key: ResourceKey
+  readonly operation: 'create' | 'update' | 'delete'
+  readonly author: string
+  readonly message: string
+  readonly atMs: number
+  readonly object: ResourceObject | null
+}
+export interface Page { readonly limit: number; readonly cursor?: string }
+export interface Paged<T> { readonly items: T[]; readonly next: string | undefined }
+
+/** An object is not, or no longer, what the writer expected. */
+export class StoreConflict extends Error {
+  readonly key: ResourceKey
+  readonly storedVersion: string | undefined
+
+  constructor(key: ResourceKey, storedVersion: string | undefined) {
+    super(`${key.kind} ${key.namespace}/${key.name} is at ${storedVersion ?? 'nothing'}`)
+    this.name = 'StoreConflict'
+    this.key = key
+    this.storedVersion = storedVersion
+  }
+}
+
+/** A name that is taken within its organization, or an organization's own. */
+export class StoreDuplicate extends Error {
+  constructor(what: string) {
+    super(`${what} exists already`)
+    this.name = 'StoreDuplicate'
+  }
+}
+
+/** The database is away or refuses for want of capacity: try again later. */
+export class StoreUnavailable extends Error {
+  constructor(cause: unknown) {
+    super('the database does not answer', { cause })
+    this.name = 'StoreUnavailable'
+  }
+}
