@@ -1,0 +1,381 @@
+import type { SocketAddress } from '../workload/workload.ts'
+import type { PeerInfo, RequestHead } from '../route/request.ts'
+
+/**
+ * The Plan: what a proxy executes. `core/plan/read-*.ts` compile it from xDS messages, one resource at a time; each value is immutable, and a change replaces it whole.
+ * A request looks at a table once and keeps what it found, so configuration swaps between two requests and never within one.
+ * Everything that can be prepared is prepared here: predicates are compiled, weights are summed, names are split.
+ */
+
+/** Where a piece of plan comes from: `VirtualService/prod/order-service` and `http[0].route[1]`, and the revision that wrote it. From metadata key `weft` (or `istio`: config path). */
+export interface Origin {
+  readonly resource: string
+  readonly field: string
+  readonly revision: number
+}
+
+// ---- listeners
+
+export interface ListenerPlan {
+  readonly name: string
+  readonly version: string
+  readonly direction: 'inbound' | 'outbound' | 'gateway'
+  /** Undefined: not bound (reached only through capture). */
+  readonly bind: SocketAddress | undefined
+  /** A tls_inspector is there: peek for a ClientHello before choosing a chain. */
+  readonly inspectsTls: boolean
+  readonly chains: readonly FilterChainPlan[]
+  readonly defaultChain: FilterChainPlan | undefined
+}
+
+export interface FilterChainPlan {
+  readonly name: string
+  readonly match: ChainMatch
+  readonly tls: ServerTlsPlan | undefined
+  /** Network filters before the last one. */
+  readonly rbac: readonly RbacPlan[]
+  readonly serve: HttpPlan | TcpPlan
+}
+
+/** Envoy's FilterChainMatch, the criteria that Weft uses; empty and undefined match everything. */
+export interface ChainMatch {
+  readonly destinationPort: number | undefined
+  /** Exact names and `*.suffix`. */
+  readonly serverNames: readonly string[]
+  readonly transportProtocol: '' | 'tls' | 'raw_buffer'
+  readonly applicationProtocols: readonly string[]
+}
+
+export interface ServerTlsPlan {
+  /** Names of secrets with certificate and key. */
+  readonly certificates: readonly string[]
+  /** Name of the secret with the roots that client certificates must lead to. */
+  readonly trust: string | undefined
+  readonly requireClientCertificate: boolean
+  /** A client certificate must carry one of these SANs; empty: any. */
+  readonly allowedSans: readonly StringMatchPlan[]
+  readonly alpn: readonly string[]
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3'
+}
+
+/** Compiled, with the words that explain it: `prefix "/orders"`. */
+export interface StringMatchPlan {
+  readonly words: string
+  matches(text: string): boolean
+}
+
+export interface TcpPlan {
+  readonly kind: 'tcp'
+  readonly clusters: WeightedClusters
+  readonly idleTimeoutMs: number
+  readonly accessLog: readonly AccessLogPlan[]
+}
+
+export interface HttpPlan {
+  readonly kind: 'http'
+  readonly statPrefix: string
+  readonly routes: RouteSource
+  /** In their order, the router last and left out. */
+  readonly filters: readonly HttpFilterPlan[]
+  /** What happens to `x-forwarded-client-cert`. */
+  readonly clientCertificateHeader: 'sanitize' | 'sanitize-set' | 'append' | 'forward-only'
+  readonly serverName: string
+  readonly useRemoteAddress: boolean
+  readonly trustedHops: number
+  readonly normalizePath: boolean
+  readonly mergeSlashes: boolean
+  readonly escapedSlashes: 'keep' | 'reject' | 'unescape-redirect' | 'unescape-forward'
+  /** Remove `:port` from the host before routing. */
+  readonly stripPort: boolean
+  readonly idleTimeoutMs: number
+  readonly streamIdleTimeoutMs: number
+  readonly headersTimeoutMs: number
+  readonly drainTimeoutMs: number
+  readonly headerBytesMax: number
+  readonly tracing: TracingPlan | undefined
+  readonly accessLog: readonly AccessLogPlan[]
+}
+
+/** How a request finds its route table. */
+export type RouteSource =
+  | { readonly kind: 'named'; readonly name: string }
+  | { readonly kind: 'inline'; readonly table: RouteTable }
+  /** Scoped routes: `scopeKey` makes the key, the scope table names the route table. `fallback`: an unknown key is tried lower-case, then `*` (what the Lua filter does in Envoy). */
+  | { readonly kind: 'scoped'; readonly port: string; readonly splitAuthorityAtColon: boolean; readonly fallback: boolean }
+
+/** ScopedRouteConfiguration: scope key (`8080|order-service`) → route table name. */
+export interface ScopePlan {
+  readonly name: string
+  readonly version: string
+  readonly key: string
+  readonly table: string
+}
+
+export interface TracingPlan {
+  /** `http://HOST:PORT/v1/traces` */
+  readonly endpoint: string
+  readonly serviceName: string
+  /** Percent of requests without an incoming decision that are sampled. */
+  readonly samplingPercent: number
+}
+
+/** One log line's fields in order; each is text with Envoy's command operators (`%RESPONSE_CODE%`), compiled by proxy/telemetry. */
+export interface AccessLogPlan {
+  /** `/dev/stdout`, `/dev/stderr` or a file. */
+  readonly path: string
+  readonly json: boolean
+  readonly fields: readonly { readonly name: string; readonly format: string }[]
+}
+
+export type HttpFilterPlan =
+  | { readonly kind: 'rbac'; readonly name: string; readonly policy: RbacPlan }
+  | { readonly kind: 'fault'; readonly name: string; readonly fault: FaultPlan }
+  | { readonly kind: 'cors'; readonly name: string }
+  | { readonly kind: 'local-rate-limit'; readonly name: string; readonly tokensMax: number; readonly tokensPerFill: number; readonly fillIntervalMs: number }
+
+/** Envoy's RBAC, compiled. `shadow` only counts and logs. */
+export interface RbacPlan {
+  readonly action: 'allow' | 'deny' | 'log'
+  /** In order of name. */
+  readonly policies: readonly RbacPolicyPlan[]
+  readonly shadow: boolean
+}
+
+export interface RbacPolicyPlan {
+  /** As sent: `ns[prod]-policy[payment-authz]-rule[0]`. */
+  readonly name: string
+  readonly origin: Origin | undefined
+  readonly permission: RequestPredicate
+  readonly principal: RequestPredicate
+}
+
+/** A condition over request and peer, with words for explain. For TCP the request is undefined: HTTP attributes then do not match. */
+export interface RequestPredicate {
+  readonly words: string
+  matches(request: RequestHead | undefined, peer: PeerInfo): boolean
+}
+
+export interface FaultPlan {
+  readonly delayMs: number
+  readonly delayPercent: number
+  readonly abortStatus: number
+  readonly abortPercent: number
+}
+
+// ---- routes
+
+export interface RouteTable {
+  readonly name: string
+  readonly version: string
+  /** Exact domain (lower case, with port where given) → virtual host. */
+  readonly exact: ReadonlyMap<string, VirtualHost>
+  /** `*.example.com`, longest first. */
+  readonly suffixes: readonly { readonly suffix: string; readonly host: VirtualHost }[]
+  /** `example.*`, longest first. */
+  readonly prefixes: readonly { readonly prefix: string; readonly host: VirtualHost }[]
+  readonly any: VirtualHost | undefined
+  readonly ignorePort: boolean
+  /** Removed from every request before it leaves. */
+  readonly requestHeadersToRemove: readonly string[]
+}
+
+export interface VirtualHost {
+  readonly name: string
+  readonly routes: readonly Route[]
+  readonly requireTls: boolean
+}
+
+export interface Route {
+  readonly name: string
+  readonly origin: Origin | undefined
+  /** All criteria, in words, for explain. */
+  readonly words: string
+  /** Compiled; allocates nothing. */
+  matches(request: RequestHead): boolean
+  readonly action: ForwardAction | RedirectAction | DirectAction
+  readonly requestHeaders: HeaderOperations | undefined
+  readonly responseHeaders: HeaderOperations | undefined
+  /** Per-route settings of filters, by filter kind. */
+  readonly fault: FaultPlan | undefined
+  readonly cors: CorsPlan | undefined
+  /** Span name, `order-service.prod.svc.cluster.local:8080/*`. */
+  readonly operation: string
+}
+
+export interface ForwardAction {
+  readonly kind: 'forward'
+  readonly clusters: WeightedClusters
+  /** Whole request, retries included; 0: none. */
+  readonly timeoutMs: number
+  readonly idleTimeoutMs: number | undefined
+  readonly retry: RetryPlan | undefined
+  readonly mirrors: readonly MirrorPlan[]
+  readonly prefixRewrite: { readonly from: string; readonly to: string } | undefined
+  readonly regexRewrite: { readonly words: string; rewrite(path: string): string } | undefined
+  /** The literal new :authority, or undefined to keep. */
+  readonly hostRewrite: string | undefined
+  /** Take the chosen endpoint's hostname as :authority. */
+  readonly autoHostRewrite: boolean
+  readonly hash: readonly HashPlan[]
+}
+
+export interface WeightedClusters {
+  readonly entries: readonly WeightedCluster[]
+  /** cumulative[i] is the sum of weights up to and with entry i. */
+  readonly cumulative: readonly number[]
+  readonly total: number
+}
+
+export interface WeightedCluster {
+  readonly cluster: string
+  readonly weight: number
+  readonly origin: Origin | undefined
+  readonly requestHeaders: HeaderOperations | undefined
+  readonly responseHeaders: HeaderOperations | undefined
+}
+
+export interface RedirectAction {
+  readonly kind: 'redirect'
+  readonly status: number
+  readonly scheme: 'http' | 'https' | undefined
+  readonly host: string | undefined
+  readonly port: number | undefined
+  readonly path: string | undefined
+  readonly prefixRewrite: { readonly from: string; readonly to: string } | undefined
+  readonly stripQuery: boolean
+}
+
+export interface DirectAction {
+  readonly kind: 'direct'
+  readonly status: number
+  readonly body: string
+}
+
+/** Envoy's RetryPolicy; flags in a bit set: see core/balance/retry.ts. */
+export interface RetryPlan {
+  /** Bit set of RetryOn flags. */
+  readonly on: number
+  readonly statusCodes: ReadonlySet<number>
+  /** Tries beyond the first. */
+  readonly retriesMax: number
+  /** 0: none of its own. */
+  readonly perTryTimeoutMs: number
+  readonly backoffBaseMs: number
+  readonly backoffMaxMs: number
+  /** Avoid hosts that were tried (previous_hosts predicate), at most this many picks. */
+  readonly avoidTriedHosts: boolean
+  readonly hostSelectionAttemptsMax: number
+}
+
+export interface MirrorPlan {
+  readonly cluster: string
+  readonly percent: number
+}
+
+export interface HashPlan {
+  readonly by: 'header' | 'cookie' | 'source-address' | 'query-parameter'
+  readonly name: string
+  readonly ttlMs: number | undefined
+  readonly path: string
+  readonly terminal: boolean
+}
+
+export interface HeaderOperations {
+  /** Lower-case names; values may hold Envoy's command operators, compiled to constant text where they are constant. */
+  readonly set: readonly { readonly name: string; readonly value: string }[]
+  readonly add: readonly { readonly name: string; readonly value: string }[]
+  readonly remove: readonly string[]
+}
+
+export interface CorsPlan {
+  readonly allowOrigins: readonly StringMatchPlan[]
+  readonly allowMethods: string
+  readonly allowHeaders: string
+  readonly exposeHeaders: string
+  readonly maxAge: string
+  readonly allowCredentials: boolean
+}
+
+// ---- clusters and endpoints
+
+export interface ClusterPlan {
+  readonly name: string
+  readonly version: string
+  readonly origin: Origin | undefined
+  readonly discovery: 'eds' | 'static' | 'strict-dns' | 'original-destination'
+  /** The ClusterLoadAssignment's name, for eds. */
+  readonly endpointsName: string
+  /** The endpoints themselves, for static and strict-dns (address is then a host name). */
+  readonly inlineEndpoints: EndpointsPlan | undefined
+  readonly connectTimeoutMs: number
+  readonly balancer: 'round-robin' | 'least-request' | 'random' | 'ring-hash' | 'maglev' | 'cluster-provided'
+  readonly choiceCount: number
+  readonly limits: ClusterLimits
+  readonly outlier: OutlierPlan | undefined
+  /** First match by the endpoint's transport metadata wins; the last has no conditions. `tls: undefined` is plaintext. */
+  readonly transports: readonly { readonly name: string; readonly match: Readonly<Record<string, string>>; readonly tls: ClientTlsPlan | undefined }[]
+  readonly protocol: 'http1' | 'http2' | 'as-downstream'
+  readonly requestsPerConnectionMax: number
+  readonly idleTimeoutMs: number
+  /** Below this percent of healthy hosts, balance over all. 0: never. */
+  readonly panicThresholdPercent: number
+  /** For metrics and spans. */
+  readonly destination: { readonly host: string; readonly name: string; readonly namespace: string; readonly subset: string; readonly port: number }
+}
+
+/** Envoy's circuit breakers at default priority. */
+export interface ClusterLimits {
+  readonly connectionsMax: number
+  readonly pendingMax: number
+  readonly requestsMax: number
+  readonly retriesMax: number
+}
+
+export interface OutlierPlan {
+  readonly consecutive5xx: number
+  readonly consecutiveGatewayFailure: number
+  readonly consecutiveLocalOrigin: number
+  readonly splitLocalOrigin: boolean
+  readonly intervalMs: number
+  readonly baseEjectionMs: number
+  readonly maxEjectionMs: number
+  readonly maxEjectionPercent: number
+  readonly minHealthPercent: number
+}
+
+export interface ClientTlsPlan {
+  /** Secret name of our certificate; undefined: none is shown. */
+  readonly certificate: string | undefined
+  readonly trust: string | undefined
+  /** The server must carry one of these SANs; empty: any that the roots vouch for. */
+  readonly allowedSans: readonly StringMatchPlan[]
+  readonly sni: string
+  readonly alpn: readonly string[]
+}
+
+export interface EndpointsPlan {
+  /** ClusterLoadAssignment's name. */
+  readonly name: string
+  readonly version: string
+  /** Ordered by priority. */
+  readonly localities: readonly { readonly locality: string; readonly weight: number; readonly priority: number; readonly endpoints: readonly EndpointPlan[] }[]
+}
+
+export interface EndpointPlan {
+  /** `127.0.1.2:15006`: its key across updates. */
+  readonly key: string
+  readonly address: string
+  readonly port: number
+  readonly weight: number
+  readonly health: 'healthy' | 'unhealthy' | 'draining'
+  readonly hostname: string
+  /** Metadata `envoy.transport_socket_match`. */
+  readonly transport: Readonly<Record<string, string>>
+  /** Metadata `istio.workload`: `name;namespace;service;version;cluster`, split. */
+  readonly workload: { readonly name: string; readonly namespace: string; readonly service: string; readonly version: string; readonly cluster: string } | undefined
+}
+
+export type SecretPlan =
+  | { readonly kind: 'certificate'; readonly name: string; readonly version: string; readonly chainPem: string; readonly keyPem: string }
+  | { readonly kind: 'trust'; readonly name: string; readonly version: string; readonly rootsPem: string }
