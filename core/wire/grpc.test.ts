@@ -12,8 +12,7 @@ import {
 } from './gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { IstioCertificateRequestSchema, type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from './gen/istio/v1/auth/ca_pb.ts'
 import { encodeCanonical } from './encode.ts'
-import { csds } from './grpc-status.ts'
-import { ads, bytesCodec, cds, defineMethod, defineTypedMethod, eds, istioCa, lds, messageCodec, rds, sds, srds, vhds } from './grpc.ts'
+import { ads, bytesCodec, cds, csds, defineMethod, defineTypedMethod, eds, istioCa, lds, messageCodec, rds, sds, srds, vhds } from './grpc.ts'
 import { CLUSTER } from './type-url.ts'
 
 const asBuffer = (bytes: Uint8Array<ArrayBuffer>): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -6,6 +6,7 @@ import { ListenerDiscoveryService } from './gen/envoy/service/listener/v3/lds_pb
 import { RouteDiscoveryService, VirtualHostDiscoveryService } from './gen/envoy/service/route/v3/rds_pb.ts'
 import { ScopedRoutesDiscoveryService } from './gen/envoy/service/route/v3/srds_pb.ts'
 import { SecretDiscoveryService } from './gen/envoy/service/secret/v3/sds_pb.ts'
+import { ClientStatusDiscoveryService } from './gen/envoy/service/status/v3/csds_pb.ts'
 import { IstioCertificateService } from './gen/istio/v1/auth/ca_pb.ts'
 
 /** A remote method as data: where it is, which sides stream, what goes in and out. */
@@ -108,4 +109,7 @@ export const srds = methodsOf(ScopedRoutesDiscoveryService)
 export const cds = methodsOf(ClusterDiscoveryService)
 export const eds = methodsOf(EndpointDiscoveryService)
 export const sds = methodsOf(SecretDiscoveryService)
+/** What clients have taken of what they were sent. */
+export const csds = methodsOf(ClientStatusDiscoveryService)
+/** What an agent asks to sign its key. */
 export const istioCa = methodsOf(IstioCertificateService)
