@@ -1,0 +1,72 @@
+import type { Fault } from '#core/fault/fault.ts'
+import { describeFault } from '#core/fault/fault.ts'
+import type { Context } from './context.ts'
+import { exitCodes, type ExitCode } from './exit-codes.ts'
+
+/** RFC 9457, as Weft's REST API answers it. */
+export interface Problem {
+  readonly title?: string
+  readonly status: number
+  readonly detail?: string
+  readonly errors?: readonly Fault[]
+}
+
+const exitCodeByStatus: Record<number, ExitCode> = {
+  401: exitCodes.notAuthorised,
+  403: exitCodes.notAuthorised,
+  404: exitCodes.notFound,
+  409: exitCodes.conflict,
+  504: exitCodes.timedOut,
+}
+
+/** The server refused; `words` are for people, `exitCode` for scripts. */
+export class ApiError extends Error {
+  readonly problem: Problem
+
+  constructor(problem: Problem) {
+    super(problem.detail ?? problem.title ?? `status ${problem.status}`)
+    this.name = 'ApiError'
+    this.problem = problem
+  }
+
+  get exitCode(): ExitCode {
+    return exitCodeByStatus[this.problem.status] ?? exitCodes.failed
+  }
+
+  words(): string {
+    const lines = (this.problem.errors ?? []).map((fault) => {
+      const place = fault.source ? `${fault.source.file}:${fault.source.line}: ` : fault.resource ? `${fault.resource}: ` : ''
+      return `  ${place}${describeFault(fault)}`
+    })
+    return [`error: ${this.message}`, ...lines].join('\n')
+  }
+}
+
+/** A server answered something that is not ours to read, or none answered. */
+async function problemOf(response: Response): Promise<Problem> {
+  const text = await response.text()
+  try {
+    return { ...(JSON.parse(text) as Problem), status: response.status }
+  } catch {
+    return { status: response.status, title: response.statusText, detail: text.slice(0, 500) }
+  }
+}
+
+export async function callApi<T>(context: Pick<Context, 'server' | 'apiKey'>, method: string, path: string, body?: unknown): Promise<T> {
+  const response = await fetch(`${context.server}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${context.apiKey}`, accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  }).catch((error: unknown) => {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
+    throw new Error(`${context.server} does not answer: ${cause}`, { cause: error })
+  })
+  if (!response.ok) throw new ApiError(await problemOf(response))
+  const text = await response.text()
+  const json = response.headers.get('content-type')?.includes('json') ?? false
+  return (json ? JSON.parse(text) : text) as T
+}
+
+/** Paths within the context's mesh. */
+export const meshPath = (context: Context, rest: string): string =>
+  `/api/v1/organizations/${encodeURIComponent(context.organization)}/meshes/${encodeURIComponent(context.mesh)}${rest}`

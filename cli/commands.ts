@@ -1,0 +1,36 @@
+import type { ExitCode } from './exit-codes.ts'
+
+export interface CommandModule {
+  readonly usage: string
+  run(args: string[]): Promise<ExitCode>
+}
+
+export interface Command {
+  readonly name: string
+  readonly aliases?: readonly string[]
+  readonly summary: string
+  /** Imported when it runs: a quick command pays for itself alone. */
+  load(): Promise<CommandModule>
+}
+
+export const commands: readonly Command[] = [
+  { name: 'up', summary: 'run the whole system here: control plane, gateway and the example shop', load: () => import('./commands/up.ts') },
+  { name: 'server', summary: 'run the control plane', load: () => import('./commands/server.ts') },
+  { name: 'proxy', summary: 'run a sidecar beside an application', load: () => import('./commands/proxy.ts') },
+  { name: 'gateway', summary: 'run an ingress gateway', load: () => import('./commands/gateway.ts') },
+  { name: 'bootstrap', summary: 'print the bootstrap of a stock Envoy', load: () => import('./commands/bootstrap.ts') },
+  { name: 'apply', summary: 'store configuration, all or nothing', load: () => import('./commands/apply.ts') },
+  { name: 'get', summary: 'list or print stored objects', load: () => import('./commands/get.ts') },
+  { name: 'delete', summary: 'delete stored objects', load: () => import('./commands/delete.ts') },
+  { name: 'validate', summary: 'check files without a server', load: () => import('./commands/validate.ts') },
+  { name: 'proxy-status', aliases: ['ps'], summary: 'which proxy has acknowledged what', load: () => import('./commands/proxy-status.ts') },
+  { name: 'proxy-config', aliases: ['pc'], summary: "one proxy's listeners, routes, clusters, endpoints, secrets", load: () => import('./commands/proxy-config.ts') },
+  { name: 'explain', summary: 'which route, policy and endpoint a request meets, and why', load: () => import('./commands/explain.ts') },
+  { name: 'history', summary: 'the revisions of a mesh', load: () => import('./commands/history.ts') },
+  { name: 'mesh', summary: 'create and list meshes', load: () => import('./commands/mesh.ts') },
+  { name: 'key', summary: 'create and list API keys', load: () => import('./commands/key.ts') },
+  { name: 'token', summary: 'create a join token for a workload', load: () => import('./commands/token.ts') },
+  { name: 'kubeconfig', summary: 'print a kubeconfig for kubectl', load: () => import('./commands/kubeconfig.ts') },
+]
+
+export const findCommand = (name: string): Command | undefined => commands.find((command) => command.name === name || command.aliases?.includes(name))
