@@ -20,6 +20,7 @@ export const faultCodes = {
   'virtual-service.weight': 'Weights outside 0..100, or that do not add up.',
   'virtual-service.host-taken': 'Two VirtualServices claim one host.',
   'secret.certificate': 'A certificate or private key that cannot be used.',
+  'bootstrap.variable': 'An environment variable or flag of a proxy that is missing or wrong.',
   'xds.unsupported': 'A proxy was sent a resource that it cannot carry out.',
   'xds.invalid': 'A proxy was sent a resource that contradicts itself or its type.',
   'http.malformed': 'Bytes that are not HTTP as the RFCs have it.',
