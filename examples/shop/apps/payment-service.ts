@@ -1,19 +1,11 @@
-import http from 'node:http'
+import { serve } from './behaviour.ts'
 import { readSettings } from './settings.ts'
 
 /** Takes payments: `POST /api/pay`. Who may call it is the mesh's business, not its own. */
-const settings = readSettings()
 let taken = 0
 
-const server = http.createServer((request, response) => {
-  request.resume()
-  request.on('end', () => {
-    const found = request.method === 'POST' && (request.url ?? '').split('?')[0] === '/api/pay'
-    if (found) taken++
-    response.writeHead(found ? 200 : 404, { 'content-type': 'application/json', 'x-version': settings.version })
-    response.end(`${JSON.stringify(found ? { taken } : { error: 'POST /api/pay' })}\n`)
-  })
+serve(readSettings(), (request, _body, answer) => {
+  const found = request.method === 'POST' && (request.url ?? '').split('?')[0] === '/api/pay'
+  if (found) taken++
+  answer(found ? 200 : 404, found ? { taken } : { error: 'POST /api/pay' })
 })
-server.keepAliveTimeout = 65_000
-server.listen(settings.port, settings.address)
-process.on('SIGTERM', () => server.close(() => process.exit(0)))

@@ -1,0 +1,148 @@
+import type { Change, Store } from '#db/store.ts'
+import type { Clock, Timer } from '#core/time/clock.ts'
+import type { Log } from './log.ts'
+import { MeshModel } from './model/mesh-model.ts'
+import { MeshViews } from './translate/view.ts'
+
+/** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
+const CHANGES_MAX = 1000
+/** A mesh that nobody holds is let go after this long. */
+const IDLE_MS = 10 * 60_000
+
+/** One mesh in memory: its model and the views that streams hold of it. */
+export interface LoadedMesh {
+  readonly id: string
+  readonly model: MeshModel
+  readonly views: MeshViews
+}
+
+interface Entry {
+  readonly loading: Promise<LoadedMesh | undefined>
+  loaded: LoadedMesh | undefined
+  /** The newest revision heard of. */
+  wanted: number
+  following: boolean
+  holders: number
+  idle: Timer | undefined
+}
+
+/** The meshes in memory: loaded when first needed, kept up to the store's revision, dropped when idle. */
+export class Meshes {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #entries = new Map<string, Entry>()
+  readonly #stop: () => void
+  /** Called when a mesh was loaded: its workloads get their lease. */
+  onLoaded: (mesh: LoadedMesh) => void = () => {}
+  /** Called after a mesh reached a revision, for followers of the API. */
+  onRevision: (mesh: LoadedMesh, revision: number) => void = () => {}
+
+  constructor(store: Store, clock: Clock, log: Log) {
+    this.#store = store
+    this.#clock = clock
+    this.#log = log
+    this.#stop = store.onChange((meshId, revision) => this.#heard(meshId, revision))
+  }
+
+  /** Undefined when there is no such mesh. */
+  async get(meshId: string): Promise<LoadedMesh | undefined> {
+    const entry = this.#entries.get(meshId) ?? this.#load(meshId)
+    this.#restartIdle(meshId, entry)
+    return entry.loading
+  }
+
+  /** Keeps a mesh in memory until given back. */
+  hold(meshId: string): () => void {
+    const entry = this.#entries.get(meshId)
+    if (!entry) return () => {}
+    entry.holders++
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      entry.holders--
+      this.#restartIdle(meshId, entry)
+    }
+  }
+
+  close(): void {
+    this.#stop()
+    for (const entry of this.#entries.values()) entry.idle?.cancel()
+    this.#entries.clear()
+  }
+
+  #load(meshId: string): Entry {
+    const loading = (async () => {
+      const rows = await this.#store.loadMesh(meshId)
+      if (!rows) {
+        this.#entries.delete(meshId)
+        return undefined
+      }
+      const model = MeshModel.from(rows)
+      const mesh: LoadedMesh = { id: meshId, model, views: new MeshViews(model) }
+      entry.loaded = mesh
+      this.#log.info('mesh.loaded', { mesh: meshId, revision: rows.revision, resources: rows.resources.length, workloads: rows.workloads.length })
+      this.onLoaded(mesh)
+      void this.#follow(meshId, entry)
+      return mesh
+    })()
+    loading.catch(() => this.#entries.delete(meshId))
+    const entry: Entry = { loading, loaded: undefined, wanted: 0, following: false, holders: 0, idle: undefined }
+    this.#entries.set(meshId, entry)
+    return entry
+  }
+
+  #heard(meshId: string, revision: number): void {
+    const entry = this.#entries.get(meshId)
+    if (!entry) return
+    entry.wanted = Math.max(entry.wanted, revision)
+    void this.#follow(meshId, entry)
+  }
+
+  /** Applies what the store has beyond the model's revision, in order; one follower a mesh. */
+  async #follow(meshId: string, entry: Entry): Promise<void> {
+    const mesh = entry.loaded
+    if (!mesh || entry.following) return
+    entry.following = true
+    try {
+      while (mesh.model.revision < entry.wanted) {
+        const { changes, tooOld } = await this.#store.changesAfter(meshId, mesh.model.revision, CHANGES_MAX)
+        if (tooOld) await this.#reload(mesh)
+        else if (changes.length === 0) break
+        else this.#apply(mesh, changes)
+      }
+    } catch (error) {
+      // The store's own polling speaks up again once it is back; until then the mesh stays as it is.
+      this.#log.warn('mesh.follow-failed', { mesh: meshId, reason: error instanceof Error ? error.message : String(error) })
+    } finally {
+      entry.following = false
+    }
+  }
+
+  #apply(mesh: LoadedMesh, changes: readonly Change[]): void {
+    const last = changes.at(-1)
+    if (!last) return
+    mesh.views.apply(changes, last.revision)
+    this.onRevision(mesh, last.revision)
+  }
+
+  /** The change log no longer reaches back to where the model stands: what differs becomes one step. */
+  async #reload(mesh: LoadedMesh): Promise<void> {
+    const rows = await this.#store.loadMesh(mesh.id)
+    if (!rows) return
+    mesh.views.apply(mesh.model.differences(rows), rows.revision)
+    this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
+    this.onRevision(mesh, rows.revision)
+  }
+
+  #restartIdle(meshId: string, entry: Entry): void {
+    entry.idle?.cancel()
+    if (entry.holders > 0) return
+    entry.idle = this.#clock.after(IDLE_MS, () => {
+      if (entry.holders > 0 || this.#entries.get(meshId) !== entry) return
+      this.#entries.delete(meshId)
+      this.#log.info('mesh.unloaded', { mesh: meshId })
+    })
+  }
+}

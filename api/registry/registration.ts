@@ -1,0 +1,121 @@
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { Workload } from '#core/workload/workload.ts'
+import { workloadKey } from '#core/workload/workload.ts'
+import type { Clock, Timer } from '#core/time/clock.ts'
+import type { Store } from '#db/store.ts'
+import type { Peer } from '../serve/peer.ts'
+import type { Log } from '../log.ts'
+
+/** How long a workload stays in the mesh after its proxy's stream broke without a goodbye: long enough to reconnect after a restart of this server. */
+const LEASE_MS = 15_000
+
+interface Lease {
+  readonly meshId: string
+  readonly namespace: string
+  readonly name: string
+  streams: number
+  expiry: Timer | undefined
+}
+
+/** A workload as its proxy describes it; name and account as its certificate proves them. */
+export function workloadOf(peer: Peer, node: ProxyNode): Workload {
+  return {
+    name: node.name,
+    namespace: peer.identity?.namespace ?? node.namespace,
+    serviceAccount: peer.identity?.serviceAccount ?? node.serviceAccount,
+    labels: node.labels,
+    address: node.address,
+    network: node.network,
+    locality: node.locality,
+    cluster: node.cluster,
+    ports: node.ports,
+    mutualTls: node.type === 'sidecar',
+    health: 'healthy',
+  }
+}
+
+/**
+ * Who is in the mesh: a proxy that connects brings its workload in, a goodbye takes it out at once, a broken stream takes it out when its lease has run out.
+ * Writes of one workload follow one another; a failed one is tried again until it holds, for the mesh must not forget or keep anyone.
+ */
+export class Registration {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #leases = new Map<string, Lease>()
+  readonly #writes = new Map<string, Promise<void>>()
+
+  constructor(store: Store, clock: Clock, log: Log) {
+    this.#store = store
+    this.#clock = clock
+    this.#log = log
+  }
+
+  connected(peer: Peer, node: ProxyNode): void {
+    const workload = workloadOf(peer, node)
+    const lease = this.#lease(peer.meshId, workload)
+    lease.expiry?.cancel()
+    lease.expiry = undefined
+    lease.streams++
+    this.#write(lease, 'registry.joined', () => this.#store.putWorkload(lease.meshId, workload))
+  }
+
+  disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void {
+    const lease = this.#lease(peer.meshId, workloadOf(peer, node))
+    lease.streams = Math.max(0, lease.streams - 1)
+    if (lease.streams > 0) return
+    if (how === 'clean') this.#leave(lease)
+    else this.#expireLater(lease)
+  }
+
+  /** Workloads that an earlier run of this server knew get one lease to come back in. */
+  expect(meshId: string, workloads: Iterable<Workload>): void {
+    for (const workload of workloads) {
+      const lease = this.#lease(meshId, workload)
+      if (lease.streams === 0 && lease.expiry === undefined) this.#expireLater(lease)
+    }
+  }
+
+  close(): void {
+    for (const lease of this.#leases.values()) lease.expiry?.cancel()
+    this.#leases.clear()
+  }
+
+  #lease(meshId: string, of: { namespace: string; name: string }): Lease {
+    const key = `${meshId}/${workloadKey(of)}`
+    let lease = this.#leases.get(key)
+    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, streams: 0, expiry: undefined }))
+    return lease
+  }
+
+  #expireLater(lease: Lease): void {
+    lease.expiry?.cancel()
+    lease.expiry = this.#clock.after(LEASE_MS, () => this.#leave(lease))
+  }
+
+  #leave(lease: Lease): void {
+    this.#leases.delete(`${lease.meshId}/${workloadKey(lease)}`)
+    this.#write(lease, 'registry.left', () => this.#store.removeWorkload(lease.meshId, lease))
+  }
+
+  #write(lease: Lease, event: string, write: () => Promise<number>): void {
+    const key = `${lease.meshId}/${workloadKey(lease)}`
+    const before = this.#writes.get(key) ?? Promise.resolve()
+    const attempt = async (): Promise<void> => {
+      for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 5000)) {
+        try {
+          const revision = await write()
+          this.#log.info(event, { mesh: lease.meshId, workload: workloadKey(lease), revision })
+          return
+        } catch (error) {
+          this.#log.warn('registry.write-failed', { mesh: lease.meshId, workload: workloadKey(lease), reason: error instanceof Error ? error.message : String(error) })
+          await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve))
+        }
+      }
+    }
+    const after = before.then(attempt).finally(() => {
+      if (this.#writes.get(key) === after) this.#writes.delete(key)
+    })
+    this.#writes.set(key, after)
+  }
+}

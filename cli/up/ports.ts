@@ -1,0 +1,76 @@
+import { createServer } from 'node:net'
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+/** The ports of one `weft up`; kept in its data folder, so that a second start is found where the first one was. */
+export interface Ports {
+  readonly rest: number
+  readonly xds: number
+  readonly monitoring: number
+  readonly gatewayHttps: number
+  readonly gatewayHttp: number
+  readonly gatewayAdmin: number
+  /** The workloads' addresses: 127.0.BLOCK.2 and on. */
+  readonly block: number
+}
+
+const usual: Ports = { rest: 8080, xds: 15012, monitoring: 15014, gatewayHttps: 8443, gatewayHttp: 8081, gatewayAdmin: 15100, block: 1 }
+
+const isFree = (address: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: address, exclusive: true }, () => server.close(() => resolve(true)))
+  })
+
+const anyFree = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no free port'))))
+    })
+  })
+
+/**
+ * The contract's ports where they are free, others where not; with `base`, BASE and the ones after it (0: any free ones).
+ * @throws Error naming a port of an explicit base that is taken
+ */
+export async function choosePorts(dataDir: string, base: number | undefined): Promise<Ports> {
+  const file = path.join(dataDir, 'ports.json')
+  const remembered = readPorts(file)
+  if (remembered && base === undefined) return remembered
+  const ports = await freshPorts(base)
+  writeFileSync(file, JSON.stringify(ports), { mode: 0o600 })
+  return ports
+}
+
+function readPorts(file: string): Ports | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Ports
+  } catch {
+    // The first start in this folder.
+    return undefined
+  }
+}
+
+async function freshPorts(base: number | undefined): Promise<Ports> {
+  const names = ['rest', 'xds', 'monitoring', 'gatewayHttps', 'gatewayHttp', 'gatewayAdmin'] as const
+  const chosen: Record<(typeof names)[number], number> = { ...usual }
+  const taken = new Set<number>()
+  for (const [index, name] of names.entries()) {
+    const wanted = base === undefined ? usual[name] : base === 0 ? 0 : base + index
+    let port = wanted
+    if (wanted === 0 || !(await isFree('127.0.0.1', wanted))) {
+      if (base !== undefined && base !== 0) throw new Error(`port ${wanted} (${name}) is taken; choose another --port-base`)
+      do port = await anyFree()
+      while (taken.has(port))
+    }
+    taken.add(port)
+    chosen[name] = port
+  }
+  let block = usual.block
+  while (block < 250 && !(await isFree(`127.0.${block}.2`, 15006))) block++
+  return { ...chosen, block }
+}
