@@ -1,0 +1,22 @@
+import type { SpiffeId } from '#core/identity/spiffe.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { SocketAddress } from '#core/workload/workload.ts'
+import type { ControlPlane } from '../ads/control-plane.ts'
+
+/** All that a proxy knows before it has spoken to anyone. Read once from environment and flags; never changes. */
+export interface Bootstrap {
+  readonly controlPlane: ControlPlane
+  /** The token itself, or the file that holds it and is read at each use; undefined: the control plane must take the proxy without. */
+  readonly joinToken: { readonly text: string } | { readonly file: string } | undefined
+  readonly identity: SpiffeId
+  readonly node: ProxyNode
+  readonly admin: SocketAddress
+  /** Where else readiness and metrics may be asked for, from other machines; empty: only at `admin`. */
+  readonly probes: readonly SocketAddress[]
+  /** Where the last good configuration is kept; undefined: nowhere. */
+  readonly stateDirectory: string | undefined
+  /** How long requests in flight may take to end after SIGTERM. */
+  readonly drainMs: number
+  readonly certificateLifetimeMs: number
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'off'
+}
