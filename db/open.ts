@@ -1,0 +1,85 @@
+import { sql } from 'drizzle-orm'
+import type { Doors } from '#core/time/clock.ts'
+import type { Driver } from './driver.ts'
+import { storeFailure } from './failure.ts'
+import { migrate } from './migrate.ts'
+import { openPglite } from './pglite/driver.ts'
+import { openPostgres } from './postgres/driver.ts'
+import { openSeal } from './seal.ts'
+import type { Store } from './store.ts'
+import { applyResources } from './store/apply.ts'
+import { changesAfter } from './store/changes.ts'
+import { Follower } from './store/follow.ts'
+import { readHistory } from './store/history.ts'
+import { apiKeyByHash, createApiKey, deleteApiKey, listApiKeys } from './store/keys.ts'
+import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
+import { createOrganization, listOrganizations, organizationByName } from './store/organizations.ts'
+import { getResource, listResources, loadMesh } from './store/resources.ts'
+import { CHANGE_CHANNEL } from './store/revision.ts'
+import { createJoinToken, joinTokenByHash } from './store/tokens.ts'
+import { putWorkload, removeWorkload } from './store/workloads.ts'
+import { Tenancy } from './tenancy.ts'
+
+/**
+ * Opens the database and brings its schema up to date.
+ * @param url `pglite:DIR` (made when missing), `pglite:memory`, or `postgres://…`
+ * @param options.sealKey 32 bytes: seals Secrets' data at rest, and must be the same at every opening
+ * @throws StoreUnavailable when the database does not answer; Error when the URL is none of these, or another process has the folder open
+ */
+export async function openStore(url: string, options: { doors: Doors; sealKey: Uint8Array }): Promise<Store> {
+  const { doors } = options
+  const seal = openSeal(options.sealKey)
+  const driver = await openDriver(url, doors)
+  try {
+    await migrate(driver)
+  } catch (error) {
+    await driver.close()
+    throw storeFailure(error)
+  }
+  const tenancy = new Tenancy(driver)
+  const follower = new Follower(tenancy, driver, doors)
+  const now = (): number => doors.clock.wallMs()
+  return {
+    createOrganization: (name) => createOrganization(tenancy, name, now()),
+    organizationByName: (name) => organizationByName(tenancy, name),
+    listOrganizations: () => listOrganizations(tenancy),
+    createMesh: (organizationId, mesh) => createMesh(tenancy, organizationId, mesh, now()),
+    meshByName: (organizationId, name) => meshByName(tenancy, organizationId, name),
+    meshById: (meshId) => meshById(tenancy, meshId),
+    listMeshes: (organizationId, page) => listMeshes(tenancy, organizationId, page),
+    sealedRoot: (meshId) => sealedRoot(tenancy, meshId),
+    rootCertificates: () => rootCertificates(tenancy),
+    setMeshSettings: (organizationId, meshId, settings) => setMeshSettings(tenancy, organizationId, meshId, settings),
+    createApiKey: (organizationId, key) => createApiKey(tenancy, organizationId, key, now()),
+    apiKeyByHash: (hash) => apiKeyByHash(tenancy, hash, now()),
+    listApiKeys: (organizationId) => listApiKeys(tenancy, organizationId),
+    deleteApiKey: (organizationId, id) => deleteApiKey(tenancy, organizationId, id),
+    createJoinToken: (organizationId, token) => createJoinToken(tenancy, organizationId, token, now()),
+    joinTokenByHash: (hash) => joinTokenByHash(tenancy, hash),
+    applyResources: (organizationId, meshId, writes, by, how) => applyResources(tenancy, seal, organizationId, meshId, writes, by, now(), how),
+    getResource: (organizationId, meshId, key) => getResource(tenancy, seal, organizationId, meshId, key),
+    listResources: (organizationId, meshId, filter, page) => listResources(tenancy, seal, organizationId, meshId, filter, page),
+    loadMesh: (meshId) => loadMesh(tenancy, seal, meshId),
+    changesAfter: (meshId, revision, limit) => changesAfter(tenancy, seal, meshId, revision, limit),
+    onChange: (listener) => follower.listen(listener),
+    history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
+    putWorkload: (meshId, workload) => putWorkload(tenancy, meshId, workload),
+    removeWorkload: (meshId, key) => removeWorkload(tenancy, meshId, key),
+    ping: async () => {
+      await tenancy.across((tx) => tx.execute(sql`select 1`))
+    },
+    async close() {
+      await follower.close()
+      await driver.close()
+    },
+  }
+}
+
+function openDriver(url: string, doors: Doors): Promise<Driver> | Driver {
+  if (url === 'pglite:memory') return openPglite(undefined, [CHANGE_CHANNEL])
+  const folder = /^pglite:(.+)$/s.exec(url)?.[1]
+  if (folder !== undefined) return openPglite(folder, [CHANGE_CHANNEL])
+  if (/^postgres(ql)?:\/\//.test(url)) return openPostgres(url, doors)
+  // The URL itself may hold a password.
+  throw new Error('a database is pglite:DIR, pglite:memory or postgres://…')
+}

@@ -1,0 +1,24 @@
+/** What the main thread and PGlite's thread say to each other. */
+export type Request =
+  | { readonly id: number; readonly text: string; readonly params: readonly unknown[] | undefined /* undefined: several statements, no rows wanted */; readonly rows: 'array' | 'object' }
+  | { readonly id: number; readonly close: true }
+
+export type Reply =
+  | { readonly ready: true }
+  | { readonly id: number; readonly rows: unknown[] }
+  | { readonly id: number | undefined /* undefined: it did not open */; readonly failure: Failure }
+  | { readonly channel: string; readonly payload: string }
+
+export interface Failure {
+  readonly message: string
+  readonly code?: string
+  readonly constraint?: string
+  readonly table?: string
+  readonly routine?: string
+}
+
+export interface Opening {
+  /** Undefined: in memory. */
+  readonly folder: string | undefined
+  readonly channels: readonly string[]
+}

@@ -1,0 +1,68 @@
+import { Pool } from 'pg'
+import type { Doors } from '#core/time/clock.ts'
+import { driverError } from '../driver.ts'
+import type { Driver, Query } from '../driver.ts'
+import { valueReaders } from '../values.ts'
+import { Listening } from './listening.ts'
+
+const CONNECTIONS_MAX = 10
+const CONNECT_TIMEOUT_MS = 5_000
+
+const asText = (text: string): string => text
+const types = { getTypeParser: (type: number) => valueReaders[type] ?? asText }
+
+/** A pool of connections to Postgres, and one more for notices. Connects when first used. */
+export function openPostgres(url: string, doors: Doors): Driver {
+  const pool = new Pool({ connectionString: url, max: CONNECTIONS_MAX, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, application_name: 'weft', types })
+  // Without listeners a server that goes away would end this process. The pool drops the connection by itself, and whoever queries next hears of it.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+  const listenings = new Set<Listening>()
+
+  async function transaction<T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw driverError(error)
+    })
+    const query: Query = async (text, params, rows) => {
+      try {
+        if (rows === 'array') return (await client.query({ text, values: [...params], rowMode: 'array', types })).rows
+        return (await client.query({ text, values: [...params], types })).rows
+      } catch (error) {
+        throw driverError(error)
+      }
+    }
+    let broken = false
+    try {
+      await client.query(begin).catch((error: unknown) => {
+        throw driverError(error)
+      })
+      const result = await work(query)
+      await query('commit', [], 'array')
+      return result
+    } catch (error) {
+      await client.query('rollback').catch(() => {
+        broken = true
+      })
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  return {
+    remote: true,
+    transaction,
+    listen(channel, notice, gap) {
+      const listening = new Listening(doors, url, channel, notice, gap)
+      listenings.add(listening)
+      return () => {
+        listenings.delete(listening)
+        void listening.close()
+      }
+    },
+    async close() {
+      await Promise.all([...listenings].map((listening) => listening.close()))
+      await pool.end()
+    },
+  }
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { and, eq, gt } from 'drizzle-orm'
+import { mesh } from '../schema/mesh.ts'
+import type { Mesh, MeshSettings, Page, Paged } from '../store.ts'
+import { isUuid } from '../tenancy.ts'
+import type { Tenancy, Transaction } from '../tenancy.ts'
+import { paged, readCursor, rowsWanted } from './page.ts'
+import { commitRevision, lockMesh } from './revision.ts'
+
+/** What weft_lookup may read too: all but the sealed root and the log's bookkeeping. */
+const columns = {
+  id: mesh.id,
+  organizationId: mesh.organizationId,
+  name: mesh.name,
+  trustDomain: mesh.trustDomain,
+  revision: mesh.revision,
+  rootCertificate: mesh.rootCertificate,
+  settings: mesh.settings,
+  createdAt: mesh.createdAt,
+}
+
+interface MeshRow extends Omit<Mesh, 'createdAtMs'> {
+  readonly createdAt: Date
+}
+
+const readMesh = ({ createdAt, ...row }: MeshRow): Mesh => ({ ...row, createdAtMs: createdAt.getTime() })
+
+/** @throws StoreDuplicate */
+export function createMesh(tenancy: Tenancy, organizationId: string, about: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string }, nowMs: number): Promise<Mesh> {
+  return tenancy.within(organizationId, async (tx) => {
+    const row = { id: randomUUID(), organizationId, ...about, createdAt: new Date(nowMs) }
+    const [created] = await tx.insert(mesh).values(row).returning(columns)
+    if (!created) throw new Error('an insert answered no row')
+    return readMesh(created)
+  })
+}
+
+export function meshByName(tenancy: Tenancy, organizationId: string, name: string): Promise<Mesh | undefined> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [row] = await tx.select(columns).from(mesh).where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, name)))
+    return row && readMesh(row)
+  })
+}
+
+export async function meshById(tenancy: Tenancy, meshId: string): Promise<Mesh | undefined> {
+  if (!isUuid(meshId)) return undefined
+  const [row] = await tenancy.across((tx) => tx.select(columns).from(mesh).where(eq(mesh.id, meshId)))
+  return row && readMesh(row)
+}
+
+export function listMeshes(tenancy: Tenancy, organizationId: string, page: Page): Promise<Paged<Mesh>> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [after] = readCursor(page, 1) ?? []
+    const rows = await tx
+      .select(columns)
+      .from(mesh)
+      .where(and(eq(mesh.organizationId, organizationId), after === undefined ? undefined : gt(mesh.name, String(after))))
+      .orderBy(mesh.name)
+      .limit(rowsWanted(page))
+    return paged(page, rows, readMesh, (row) => [row.name])
+  })
+}
+
+export async function sealedRoot(tenancy: Tenancy, meshId: string): Promise<Uint8Array | undefined> {
+  const organizationId = await tenancy.organizationOf(meshId)
+  if (organizationId === undefined) return undefined
+  const [row] = await tenancy.within(organizationId, (tx) => tx.select({ sealedRoot: mesh.sealedRoot }).from(mesh).where(eq(mesh.id, meshId)))
+  return row?.sealedRoot
+}
+
+export async function rootCertificates(tenancy: Tenancy): Promise<Map<string, string>> {
+  const rows = await tenancy.across((tx) => tx.select({ id: mesh.id, rootCertificate: mesh.rootCertificate }).from(mesh))
+  return new Map(rows.map((row) => [row.id, row.rootCertificate]))
+}
+
+/** Replaces them all. Equal settings take no revision. */
+export function setMeshSettings(tenancy: Tenancy, organizationId: string, meshId: string, settings: MeshSettings): Promise<Mesh> {
+  return tenancy.within(organizationId, async (tx) => {
+    const locked = await lockMesh(tx, organizationId, meshId)
+    const before = await readOne(tx, meshId)
+    const wanted: MeshSettings = JSON.parse(JSON.stringify(settings))
+    if (isDeepStrictEqual(before.settings, wanted)) return before
+    await tx.update(mesh).set({ settings: wanted }).where(eq(mesh.id, meshId))
+    const revision = await commitRevision(tx, locked, [{ of: 'settings', settings: wanted }])
+    return { ...before, settings: wanted, revision }
+  })
+}
+
+async function readOne(tx: Transaction, meshId: string): Promise<Mesh> {
+  const [row] = await tx.select(columns).from(mesh).where(eq(mesh.id, meshId))
+  if (!row) throw new Error(`the organization has no mesh ${meshId}`)
+  return readMesh(row)
+}

@@ -1,0 +1,26 @@
+import { randomUUID } from 'node:crypto'
+import { eq } from 'drizzle-orm'
+import { organization } from '../schema/organization.ts'
+import type { Organization } from '../store.ts'
+import type { Tenancy } from '../tenancy.ts'
+
+/** @throws StoreDuplicate */
+export function createOrganization(tenancy: Tenancy, name: string, nowMs: number): Promise<Organization> {
+  const id = randomUUID()
+  return tenancy.within(id, async (tx) => {
+    await tx.insert(organization).values({ id, name, createdAt: new Date(nowMs) })
+    return { id, name, createdAtMs: nowMs }
+  })
+}
+
+export async function organizationByName(tenancy: Tenancy, name: string): Promise<Organization | undefined> {
+  const [row] = await tenancy.across((tx) => tx.select().from(organization).where(eq(organization.name, name)))
+  return row && readOrganization(row)
+}
+
+export async function listOrganizations(tenancy: Tenancy): Promise<Organization[]> {
+  const rows = await tenancy.across((tx) => tx.select().from(organization).orderBy(organization.name))
+  return rows.map(readOrganization)
+}
+
+const readOrganization = (row: typeof organization.$inferSelect): Organization => ({ id: row.id, name: row.name, createdAtMs: row.createdAt.getTime() })

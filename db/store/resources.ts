@@ -1,0 +1,71 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { mesh } from '../schema/mesh.ts'
+import { workload } from '../schema/workload.ts'
+import type { Workload } from '#core/workload/workload.ts'
+import type { Seal } from '../seal.ts'
+import type { Page, Paged, ResourceFilter, ResourceKey, StoredResource } from '../store.ts'
+import type { Tenancy, Transaction } from '../tenancy.ts'
+import { paged, readCursor, rowsWanted } from './page.ts'
+import { readResourceRow, resourceColumns } from './resource-row.ts'
+import type { ResourceRow } from './resource-row.ts'
+import { rowsOf } from './rows.ts'
+
+export function getResource(tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, key: ResourceKey): Promise<StoredResource | undefined> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [row] = await rowsOf<ResourceRow>(tx, sql`
+      select ${resourceColumns('r')} from resource r
+      where r.organization_id = ${organizationId} and r.mesh_id = ${meshId}
+        and r.api_group = ${key.group} and r.kind = ${key.kind} and r.namespace = ${key.namespace} and r.name = ${key.name}`)
+    return row && readResourceRow(seal, meshId, row)
+  })
+}
+
+/** In order of group, kind, namespace, name. `revision` is the mesh's, read in the same snapshot: whoever follows changes from there misses none. */
+export function listResources(tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, filter: ResourceFilter, page: Page): Promise<Paged<StoredResource> & { revision: number }> {
+  return tenancy.within(
+    organizationId,
+    async (tx) => {
+      const revision = await revisionOf(tx, meshId)
+      const conditions = [sql`r.organization_id = ${organizationId} and r.mesh_id = ${meshId}`]
+      if (filter.group !== undefined) conditions.push(sql`r.api_group = ${filter.group}`)
+      if (filter.kind !== undefined) conditions.push(sql`r.kind = ${filter.kind}`)
+      if (filter.namespace !== undefined) conditions.push(sql`r.namespace = ${filter.namespace}`)
+      if (filter.name !== undefined) conditions.push(sql`r.name = ${filter.name}`)
+      if (filter.labels !== undefined) conditions.push(sql`r.labels @> ${JSON.stringify(filter.labels)}::jsonb`)
+      const after = readCursor(page, 4)
+      if (after) conditions.push(sql`(r.api_group, r.kind, r.namespace, r.name) > (${String(after[0])}, ${String(after[1])}, ${String(after[2])}, ${String(after[3])})`)
+      const rows = await rowsOf<ResourceRow>(tx, sql`
+        select ${resourceColumns('r')} from resource r where ${and(...conditions)}
+        order by r.api_group, r.kind, r.namespace, r.name limit ${rowsWanted(page)}`)
+      return { ...paged(page, rows, (row) => readResourceRow(seal, meshId, row), (row) => [row.api_group, row.kind, row.namespace, row.name]), revision: revision ?? 0 }
+    },
+    { snapshot: true },
+  )
+}
+
+export async function loadMesh(tenancy: Tenancy, seal: Seal, meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined> {
+  const organizationId = await tenancy.organizationOf(meshId)
+  if (organizationId === undefined) return undefined
+  return tenancy.within(
+    organizationId,
+    async (tx) => {
+      const revision = await revisionOf(tx, meshId)
+      if (revision === undefined) return undefined
+      const rows = await rowsOf<ResourceRow>(tx, sql`
+        select ${resourceColumns('r')} from resource r where r.organization_id = ${organizationId} and r.mesh_id = ${meshId}
+        order by r.api_group, r.kind, r.namespace, r.name`)
+      const workloads = await tx
+        .select({ workload: workload.workload })
+        .from(workload)
+        .where(and(eq(workload.organizationId, organizationId), eq(workload.meshId, meshId)))
+        .orderBy(workload.namespace, workload.name)
+      return { revision, resources: rows.map((row) => readResourceRow(seal, meshId, row)), workloads: workloads.map((row) => row.workload) }
+    },
+    { snapshot: true },
+  )
+}
+
+async function revisionOf(tx: Transaction, meshId: string): Promise<number | undefined> {
+  const [row] = await tx.select({ revision: mesh.revision }).from(mesh).where(eq(mesh.id, meshId))
+  return row?.revision
+}

@@ -1,0 +1,73 @@
+import { sql } from 'drizzle-orm'
+import type { Workload } from '#core/workload/workload.ts'
+import type { MeshSettings, ResourceKey } from '../store.ts'
+import type { Transaction } from '../tenancy.ts'
+import { rowsOf } from './rows.ts'
+
+export const CHANGE_CHANNEL = 'weft_change'
+
+/** Changes that the log keeps of a mesh, at least. */
+const LOG_LENGTH = 10_000
+/** The log is cut once in so many changes. */
+const CUT_EVERY = 500
+
+/** A mesh whose row this transaction has locked: nobody else writes to it until the end. */
+export interface LockedMesh {
+  readonly organizationId: string
+  readonly meshId: string
+  readonly revision: number
+  readonly changeCount: number
+}
+
+export type LoggedChange =
+  | { readonly of: 'resource'; readonly key: ResourceKey; readonly deletedRevision: number | undefined }
+  | { readonly of: 'workload'; readonly namespace: string; readonly name: string; readonly workload: Workload | undefined }
+  | { readonly of: 'settings'; readonly settings: MeshSettings }
+
+/** @throws Error when the organization has no such mesh: callers come with one that the store answered */
+export async function lockMesh(tx: Transaction, organizationId: string, meshId: string): Promise<LockedMesh> {
+  const [row] = await rowsOf<{ revision: number; change_count: number }>(tx, sql`select revision, change_count from mesh where organization_id = ${organizationId} and id = ${meshId} for update`)
+  if (!row) throw new Error(`the organization has no mesh ${meshId}`)
+  return { organizationId, meshId, revision: row.revision, changeCount: row.change_count }
+}
+
+/** Makes `revision + 1` the mesh's: logs the changes in their order, and notifies when the transaction commits. One statement. */
+export async function commitRevision(tx: Transaction, locked: LockedMesh, changes: readonly LoggedChange[]): Promise<number> {
+  const { organizationId, meshId } = locked
+  const revision = locked.revision + 1
+  const changeCount = locked.changeCount + changes.length
+  const rows = JSON.stringify(changes.map((change, index) => ({ position: locked.changeCount + index, ...changeRow(change) })))
+  await tx.execute(sql`
+    with logged as (
+      insert into change (organization_id, mesh_id, position, revision, "of", api_group, kind, namespace, name, deleted_revision, detail)
+      select ${organizationId}::uuid, ${meshId}::uuid, c.position, ${revision}::bigint, c."of", c.api_group, c.kind, c.namespace, c.name, c.deleted_revision, c.detail::json
+      from json_to_recordset(${rows}::json) as c (position bigint, "of" text, api_group text, kind text, namespace text, name text, deleted_revision bigint, detail text)
+    ), moved as (
+      update mesh set revision = ${revision}, change_count = ${changeCount}, changed_at = now() where organization_id = ${organizationId} and id = ${meshId}
+    )
+    select pg_notify(${CHANGE_CHANNEL}, ${`${meshId} ${revision}`})`)
+  if (Math.trunc(changeCount / CUT_EVERY) > Math.trunc(locked.changeCount / CUT_EVERY)) await cutLog(tx, locked, changeCount - LOG_LENGTH)
+  return revision
+}
+
+/** Forgets all changes before `position`, and remembers the newest revision that lost one. */
+async function cutLog(tx: Transaction, { organizationId, meshId }: LockedMesh, position: number): Promise<void> {
+  if (position <= 0) return
+  await tx.execute(sql`
+    with cut as (
+      delete from change where organization_id = ${organizationId} and mesh_id = ${meshId} and position < ${position} returning revision
+    )
+    update mesh set change_floor = greatest(change_floor, (select max(revision) from cut)) where organization_id = ${organizationId} and id = ${meshId}`)
+}
+
+function changeRow(change: LoggedChange): Record<string, unknown> {
+  const nothing = { api_group: '', kind: '', namespace: '', name: '', deleted_revision: null, detail: null }
+  switch (change.of) {
+    case 'resource':
+      return { ...nothing, of: 'resource', api_group: change.key.group, kind: change.key.kind, namespace: change.key.namespace, name: change.key.name, deleted_revision: change.deletedRevision ?? null }
+    case 'workload':
+      return { ...nothing, of: 'workload', namespace: change.namespace, name: change.name, detail: change.workload === undefined ? null : JSON.stringify(change.workload) }
+    case 'settings':
+      return { ...nothing, of: 'settings', detail: JSON.stringify(change.settings) }
+  }
+}
