@@ -311,6 +311,10 @@ export interface ClusterPlan {
   readonly connectTimeoutMs: number
   readonly balancer: 'round-robin' | 'least-request' | 'random' | 'ring-hash' | 'maglev' | 'cluster-provided'
   readonly choiceCount: number
+  /** Points of a ring (at least) or slots of a Maglev table; absent: Envoy's default. */
+  readonly hashTableSize?: number
+  /** False: weights of localities do not count (no locality_weighted_lb_config). */
+  readonly localityWeighted?: boolean
   readonly limits: ClusterLimits
   readonly outlier: OutlierPlan | undefined
   /** First match by the endpoint's transport metadata wins; the last has no conditions. `tls: undefined` is plaintext. */
@@ -342,6 +346,8 @@ export interface OutlierPlan {
   readonly maxEjectionMs: number
   readonly maxEjectionPercent: number
   readonly minHealthPercent: number
+  /** One host may go whatever `maxEjectionPercent` says. */
+  readonly alwaysEjectOne?: boolean
 }
 
 export interface ClientTlsPlan {

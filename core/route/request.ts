@@ -11,6 +11,8 @@ export interface RequestHead {
   readonly scheme: 'http' | 'https'
   /** First value of a header by its lower-case name; several lines of one name are joined with `,`. Undefined when absent. */
   header(name: string): string | undefined
+  /** The client's address as trusted hops of x-forwarded-for tell it; absent: the peer's. RBAC's `remote_ip` reads it. */
+  readonly remoteAddress?: string
 }
 
 /** The path without its query, RFC 3986 §3.3. */

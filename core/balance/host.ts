@@ -1,0 +1,17 @@
+import type { EndpointPlan } from '../plan/plan.ts'
+import { newOutlierState, type OutlierState } from './outlier.ts'
+
+/** An endpoint as it lives in a proxy: kept across updates of its cluster's endpoints by `plan.key`, so that counts and ejections survive them. */
+export interface HostState {
+  /** Replaced when an update says something new of the same address. */
+  plan: EndpointPlan
+  /** Requests under way. */
+  active: number
+  /** 0: not ejected. */
+  ejectedUntilMs: number
+  readonly outlier: OutlierState
+}
+
+export function hostState(plan: EndpointPlan): HostState {
+  return { plan, active: 0, ejectedUntilMs: 0, outlier: newOutlierState() }
+}
