@@ -1,0 +1,39 @@
+import type { Topology } from '#core/contract/topology.ts'
+import type { WaitResponse } from '#core/contract/apply.ts'
+import type { Fault } from '#core/fault/fault.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import type { Mesh, ResourceWrite, Store } from '#db/store.ts'
+import type { ProxyStatus } from '../serve/ledger-entry.ts'
+
+/** What the two HTTP APIs need of the rest of the control plane; `api/main.ts` joins the rooms. */
+export interface ApiDoors {
+  readonly store: Store
+  /** A mesh with a root of its own. @throws StoreDuplicate */
+  createMesh(organizationId: string, name: string, trustDomain: string): Promise<Mesh>
+  /** Looks at the mesh as it would be after these writes: dangling references, double claims. Errors refuse them, warnings travel with the answer. */
+  admit(mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]>
+  proxies(meshId: string): ProxyStatus[]
+  /** Everything that a proxy was sent, by type, as protobuf JSON, secrets redacted; undefined when it is not connected. */
+  proxyConfig(meshId: string, proxy: string): Promise<ProxyConfig | undefined>
+  whenSynced(meshId: string, revision: number, timeoutMs: number): Promise<WaitResponse & { timedOut: boolean }>
+  topology(meshId: string): Promise<Topology>
+  /** Live events of a mesh, until stopped. */
+  follow(meshId: string, listener: (event: MeshEvent) => void): () => void
+  /** Conditions and the like that are computed and not stored: merged into an object's `status` when read. */
+  statusOf(meshId: string, object: ResourceObject): ResourceObject['status']
+  wallMs(): number
+  /** The only key that may create organizations; undefined: none may. */
+  readonly bootstrapKeyHash: string | undefined
+  readonly publicUrl: () => string
+}
+
+export interface ProxyConfig {
+  readonly proxy: string
+  readonly revision: number
+  readonly resources: readonly { readonly type: string; readonly name: string; readonly version: string; readonly origins: readonly string[]; readonly content: unknown }[]
+}
+
+export type MeshEvent =
+  | { readonly event: 'topology'; readonly data: Topology }
+  | { readonly event: 'proxies'; readonly data: readonly ProxyStatus[] }
+  | { readonly event: 'revision'; readonly data: { readonly revision: number } }

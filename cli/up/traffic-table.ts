@@ -1,0 +1,52 @@
+import { styleText } from 'node:util'
+import type { Topology } from '#core/contract/topology.ts'
+import { formatTable } from '../table.ts'
+
+const rate = (value: number): string => (value >= 10 ? value.toFixed(0) : value.toFixed(1))
+const percent = (share: number | null): string => (share === null ? '-' : `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`)
+const millis = (value: number | null): string => (value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`)
+
+/** The traffic by version, a line for each way that requests take. */
+export function trafficTable(topology: Topology): string {
+  const names = new Map(topology.nodes.map((node) => [node.id, node.name]))
+  const totals = new Map<string, number>()
+  for (const edge of topology.edges) totals.set(`${edge.from} ${edge.to}`, (totals.get(`${edge.from} ${edge.to}`) ?? 0) + edge.requestsPerSecond)
+  const rows = topology.edges
+    .filter((edge) => edge.requestsPerSecond > 0)
+    .sort((a, b) => `${a.from} ${a.to} ${a.version}`.localeCompare(`${b.from} ${b.to} ${b.version}`))
+    .map((edge) => [
+      names.get(edge.from) ?? edge.from,
+      names.get(edge.to) ?? edge.to,
+      edge.version || '-',
+      rate(edge.requestsPerSecond),
+      percent(edge.requestsPerSecond / (totals.get(`${edge.from} ${edge.to}`) ?? 1)),
+      percent(edge.errorShare),
+      millis(edge.p50Ms),
+      millis(edge.p99Ms),
+      edge.mutualTlsShare === null ? '-' : edge.mutualTlsShare === 1 ? 'yes' : percent(edge.mutualTlsShare),
+    ])
+  return formatTable(['FROM', 'TO', 'VERSION', 'REQ/S', 'SHARE', 'ERRORS', 'P50', 'P99', 'MTLS'], rows)
+}
+
+/** Redraws a block of lines in place at the bottom of a terminal. */
+export class LiveBlock {
+  readonly #out: NodeJS.WriteStream
+  #height = 0
+
+  constructor(out: NodeJS.WriteStream) {
+    this.#out = out
+  }
+
+  draw(text: string): void {
+    const lines = text.split('\n')
+    const width = this.#out.columns ?? 100
+    const up = this.#height > 0 ? `\u001B[${this.#height}A\r\u001B[J` : ''
+    this.#out.write(`${up}${lines.map((line, index) => (index === 0 ? styleText('dim', line.slice(0, width)) : line.slice(0, width))).join('\n')}\n`)
+    this.#height = lines.length
+  }
+
+  /** The next draw starts below what was written meanwhile. */
+  release(): void {
+    this.#height = 0
+  }
+}
