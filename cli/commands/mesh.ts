@@ -1,0 +1,23 @@
+import { callApi } from '../client.ts'
+import { contextOf } from '../context.ts'
+import { exitCodes, type ExitCode } from '../exit-codes.ts'
+import { formatTable } from '../table.ts'
+import { readArgs, serverFlags, UsageError } from '../usage.ts'
+
+export const usage = `weft mesh list | create NAME [--trust-domain DOMAIN]`
+
+export async function run(args: string[]): Promise<ExitCode> {
+  const { values, positionals } = readArgs(args, { ...serverFlags, 'trust-domain': { type: 'string' }, output: { type: 'string', short: 'o' } }, { min: 1, max: 2 })
+  const context = contextOf(values)
+  const path = `/api/v1/organizations/${context.organization}/meshes`
+  const [verb, name] = positionals
+  if (verb === 'list') {
+    const { items } = await callApi<{ items: { name: string; trustDomain: string; revision: number }[] }>(context, 'GET', path)
+    if (values.output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
+    else process.stdout.write(`${formatTable(['NAME', 'TRUST DOMAIN', 'REVISION'], items.map((mesh) => [mesh.name, mesh.trustDomain, String(mesh.revision)]))}\n`)
+  } else if (verb === 'create' && name !== undefined) {
+    const mesh = await callApi<{ name: string }>(context, 'POST', path, { name, ...(values['trust-domain'] === undefined ? {} : { trustDomain: values['trust-domain'] }) })
+    process.stdout.write(`mesh ${context.organization}/${mesh.name} created\n`)
+  } else throw new UsageError('list, or create NAME')
+  return exitCodes.done
+}

@@ -1,0 +1,59 @@
+import { describeFault, type Fault } from '#core/fault/fault.ts'
+import { parseObject } from '#core/resource/parse.ts'
+import { readDocuments } from '#core/resource/documents.ts'
+import { exitCodes, type ExitCode } from '../exit-codes.ts'
+import { readFiles } from '../files.ts'
+import { readArgs, UsageError } from '../usage.ts'
+
+export const usage = `weft validate -f FILE|DIR|URL|- [-f …] [-o table|jsonl]
+
+Checks files without a server. With -o jsonl, a line a document: file, document, kind, namespace, name, verdict (accept, warn, reject), findings.
+Exit 0 when nothing is rejected, 79 otherwise.`
+
+interface Verdict {
+  readonly file: string
+  readonly document: number
+  readonly kind: string
+  readonly namespace: string
+  readonly name: string
+  readonly verdict: 'accept' | 'warn' | 'reject'
+  readonly findings: readonly Fault[]
+}
+
+export async function run(args: string[]): Promise<ExitCode> {
+  const { values } = readArgs(args, { filename: { type: 'string', short: 'f', multiple: true }, output: { type: 'string', short: 'o' } }, { min: 0, max: 0 })
+  if (!values.filename) throw new UsageError('-f says what to validate')
+  let rejected = false
+  for (const file of await readFiles(values.filename)) {
+    for (const verdict of judge(file.name, file.text)) {
+      rejected ||= verdict.verdict === 'reject'
+      process.stdout.write(values.output === 'jsonl' ? `${JSON.stringify(verdict)}\n` : wordsOf(verdict))
+    }
+  }
+  return rejected ? exitCodes.findings : exitCodes.done
+}
+
+/** Every document of a text, judged by itself. */
+export function judge(file: string, text: string): Verdict[] {
+  return readDocuments(text, file).map((document, index) => {
+    const parsed = document.faults.length > 0 ? { faults: document.faults } : parseObject(document.value)
+    const findings = parsed.faults.map((fault) => (fault.source ? fault : { ...fault, source: { file, line: document.lineOf(fault.path) } }))
+    const verdict = findings.some((fault) => fault.severity === 'error') ? 'reject' : findings.length > 0 ? 'warn' : 'accept'
+    return { file, document: index, ...nameOf(document.value), verdict, findings }
+  })
+}
+
+function nameOf(value: unknown): { kind: string; namespace: string; name: string } {
+  const text = (from: unknown, key: string): string => {
+    const found = typeof from === 'object' && from !== null ? (from as Record<string, unknown>)[key] : undefined
+    return typeof found === 'string' ? found : ''
+  }
+  const metadata = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)['metadata'] : undefined
+  return { kind: text(value, 'kind'), namespace: text(metadata, 'namespace'), name: text(metadata, 'name') }
+}
+
+function wordsOf(verdict: Verdict): string {
+  const subject = `${verdict.kind || 'document'} ${verdict.namespace === '' ? '' : `${verdict.namespace}/`}${verdict.name || `#${verdict.document + 1}`}`
+  const lines = verdict.findings.map((fault) => `  ${fault.severity}: ${fault.source ? `${fault.source.file}:${fault.source.line}: ` : ''}${describeFault(fault)}\n`)
+  return `${subject}: ${verdict.verdict}\n${lines.join('')}`
+}

@@ -1,0 +1,32 @@
+/** Where one proxy stands with one resource type: for `weft proxy-status`, CSDS and `apply --wait`. */
+export interface TypeStatus {
+  readonly type: string
+  /** SYNCED: the newest sent is acknowledged. STALE: sent, not yet acknowledged. REJECTED: the last answer was a NACK. NOT_SENT: subscribed, nothing to send or nothing sent. */
+  readonly state: 'SYNCED' | 'STALE' | 'REJECTED' | 'NOT_SENT'
+  readonly sinceMs: number
+  readonly subscribed: number
+  readonly sentRevision: number
+  readonly ackedRevision: number
+  readonly rejection: Rejection | undefined
+}
+
+export interface Rejection {
+  readonly message: string
+  readonly revision: number
+  /** Names of the resources in the refused response that the message names, or all of them. */
+  readonly resources: readonly string[]
+  /** Configuration objects behind these. */
+  readonly origins: readonly string[]
+  readonly atMs: number
+}
+
+export interface ProxyStatus {
+  readonly node: { id: string; name: string; namespace: string; type: string; engine: string; version: string; cluster: string }
+  readonly identity: string | undefined
+  readonly connectedAtMs: number
+  /** Every change up to this mesh revision that concerns the proxy is acknowledged. */
+  readonly syncedRevision: number
+  /** The revision its view has reached. */
+  readonly viewRevision: number
+  readonly types: readonly TypeStatus[]
+}
