@@ -6,6 +6,7 @@ import { migrate } from './migrate.ts'
 import { openPglite } from './pglite/driver.ts'
 import { openPostgres } from './postgres/driver.ts'
 import { openSeal } from './seal.ts'
+import type { Seal } from './seal.ts'
 import type { Store } from './store.ts'
 import { applyResources } from './store/apply.ts'
 import { changesAfter } from './store/changes.ts'
@@ -27,15 +28,19 @@ import { Tenancy } from './tenancy.ts'
  * @throws StoreUnavailable when the database does not answer; Error when the URL is none of these, or another process has the folder open
  */
 export async function openStore(url: string, options: { doors: Doors; sealKey: Uint8Array }): Promise<Store> {
-  const { doors } = options
   const seal = openSeal(options.sealKey)
-  const driver = await openDriver(url, doors)
+  const driver = await openDriver(url, options.doors)
   try {
     await migrate(driver)
   } catch (error) {
     await driver.close()
     throw storeFailure(error)
   }
+  return storeOver(driver, options.doors, seal)
+}
+
+/** The verbs over a database whose schema is up to date. Closing the store closes the driver. */
+export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
   const tenancy = new Tenancy(driver)
   const follower = new Follower(tenancy, driver, doors)
   const now = (): number => doors.clock.wallMs()
@@ -75,7 +80,7 @@ export async function openStore(url: string, options: { doors: Doors; sealKey: U
   }
 }
 
-function openDriver(url: string, doors: Doors): Promise<Driver> | Driver {
+export function openDriver(url: string, doors: Doors): Promise<Driver> | Driver {
   if (url === 'pglite:memory') return openPglite(undefined, [CHANGE_CHANNEL])
   const folder = /^pglite:(.+)$/s.exec(url)?.[1]
   if (folder !== undefined) return openPglite(folder, [CHANGE_CHANNEL])
