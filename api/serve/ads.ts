@@ -1,0 +1,184 @@
+import { fromBinary } from '@bufbuild/protobuf'
+import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { Faults } from '#core/fault/fault.ts'
+import type { Clock, Timer } from '#core/time/clock.ts'
+import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import { readNode } from '#core/workload/node-message.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import { CallRefused, contradiction, identify } from './credentials.ts'
+import type { Ledger } from './ledger.ts'
+import type { Peer, ServeDoors } from './peer.ts'
+import { MalformedMessage } from './protobuf.ts'
+import type { Publisher } from './publisher.ts'
+import { type DiscoveryRequest, nodeIdOf, type Protocol, readRequest } from './request.ts'
+import { type StreamWatcher, TooManyNames, XdsStream } from './stream.ts'
+import type { TrustStore } from './trust.ts'
+import type { Turnstile } from './turnstile.ts'
+
+export type DiscoveryCall = ServerDuplexStream<Buffer, Buffer>
+
+/** What all discovery calls of a process share. */
+export interface DiscoveryDoors {
+  readonly serve: ServeDoors
+  readonly clock: Clock
+  readonly publisher: Publisher
+  readonly ledger: Ledger
+  readonly watcher: StreamWatcher
+  /** First views are costly: so many are made at once (xds-rules 26). */
+  readonly turnstile: Turnstile
+  /** Calls that are open, for the shutdown. */
+  readonly open: Set<DiscoverySession>
+}
+
+/** The longest that a Node timer can wait. */
+const timerMsMax = 2 ** 31 - 1
+
+/** One discovery call, from its first message to its status: credentials, node, then the stream. */
+export class DiscoverySession {
+  readonly #doors: DiscoveryDoors
+  readonly #call: DiscoveryCall
+  readonly #protocol: Protocol
+  /** The type that a per-type service implies; undefined for ADS. */
+  readonly #impliedType: string | undefined
+  readonly #trust: TrustStore | undefined
+  #stream: XdsStream | undefined
+  #over = false
+  #expiry: Timer | undefined
+
+  constructor(doors: DiscoveryDoors, call: DiscoveryCall, kind: { protocol: Protocol; impliedType: string | undefined; trust: TrustStore | undefined }) {
+    this.#doors = doors
+    this.#call = call
+    this.#protocol = kind.protocol
+    this.#impliedType = kind.impliedType
+    this.#trust = kind.trust
+    doors.open.add(this)
+    call.on('data', (bytes: Buffer) => this.#onMessage(bytes))
+    call.on('drain', () => this.#stream?.drained())
+    call.on('end', () => {
+      this.#finish('clean')
+      call.end()
+    })
+    call.on('cancelled', () => this.#finish('lost'))
+  }
+
+  /** Ends the call with a status, after the messages in hand (xds-rules 4). */
+  end(code: status, details: string): void {
+    if (this.#over) return
+    this.#finish('lost')
+    this.#call.emit('error', { code, details })
+  }
+
+  #onMessage(bytes: Buffer): void {
+    if (this.#over) return
+    const request = this.#guard(() => this.#read(bytes))
+    if (!request) return
+    if (this.#stream) {
+      this.#next(this.#stream, request)
+      return
+    }
+    this.#call.pause()
+    this.#open(request).then(
+      () => this.#call.resume(),
+      (raised: unknown) => this.#refuse(raised),
+    )
+  }
+
+  #next(stream: XdsStream, request: DiscoveryRequest): void {
+    this.#guard(() => {
+      if (request.node) {
+        const id = nodeIdOf(request.node)
+        // A node may be repeated, and is skipped, but it may not become another (xds-rules 1).
+        if (id !== '' && id !== stream.node.id) throw new CallRefused(status.INVALID_ARGUMENT, 'the node id changed within a stream')
+      }
+      stream.request(request)
+    })
+  }
+
+  #read(bytes: Buffer): DiscoveryRequest {
+    const request = readRequest(this.#protocol, bytes)
+    if (this.#impliedType === undefined) {
+      if (request.type === '') throw new CallRefused(status.INVALID_ARGUMENT, 'a type URL is required on an aggregated stream')
+      return request
+    }
+    if (request.type !== '' && request.type !== this.#impliedType) throw new CallRefused(status.INVALID_ARGUMENT, `this service serves ${this.#impliedType} only`)
+    return request.type === '' ? { ...request, type: this.#impliedType } : request
+  }
+
+  async #open(first: DiscoveryRequest): Promise<void> {
+    const { serve, clock } = this.#doors
+    const peer = await identify(this.#call, serve, this.#trust)
+    const node = agreedNode(peer, first.node)
+    if (peer.expiresAtMs <= clock.wallMs()) throw new CallRefused(status.UNAUTHENTICATED, 'the credential has expired')
+    const view = await this.#doors.turnstile.pass(() => serve.viewFor(peer, node))
+    if (this.#over) {
+      view.release()
+      return
+    }
+    const stream = new XdsStream({ clock, watcher: this.#doors.watcher, channel: this.#call }, { peer, node, protocol: this.#protocol, view })
+    this.#stream = stream
+    this.#doors.ledger.add(stream)
+    this.#endWhenExpired(peer)
+    serve.connected(peer, node)
+    stream.request(first)
+  }
+
+  /** A proxy renews before and reconnects; what is revoked or forgotten ends here (xds-rules 2). */
+  #endWhenExpired(peer: Peer): void {
+    const leftMs = peer.expiresAtMs - this.#doors.clock.wallMs()
+    if (leftMs <= 0) this.end(status.UNAUTHENTICATED, 'the credential has expired')
+    else this.#expiry = this.#doors.clock.after(Math.min(leftMs, timerMsMax), () => this.#endWhenExpired(peer))
+  }
+
+  #guard<T>(act: () => T): T | undefined {
+    try {
+      return act()
+    } catch (raised) {
+      this.#refuse(raised)
+      return undefined
+    }
+  }
+
+  #refuse(raised: unknown): void {
+    if (raised instanceof CallRefused) this.end(raised.code, raised.message)
+    else if (raised instanceof MalformedMessage) this.end(status.INVALID_ARGUMENT, raised.message)
+    else if (raised instanceof TooManyNames) this.end(status.RESOURCE_EXHAUSTED, raised.message)
+    else {
+      this.#doors.watcher.note('xds.failed', { error: raised instanceof Error ? (raised.stack ?? raised.message) : String(raised) })
+      this.end(status.UNAVAILABLE, 'the control plane could not answer; try again')
+    }
+  }
+
+  #finish(how: 'clean' | 'lost'): void {
+    if (this.#over) return
+    this.#over = true
+    this.#expiry?.cancel()
+    this.#doors.open.delete(this)
+    const stream = this.#stream
+    if (!stream) return
+    stream.close()
+    this.#doors.publisher.forget(stream)
+    this.#doors.ledger.remove(stream)
+    this.#doors.serve.disconnected(stream.peer, stream.node, how)
+  }
+}
+
+/**
+ * The node of a first request, completed by what the peer has proven.
+ * @throws CallRefused INVALID_ARGUMENT without a usable node, PERMISSION_DENIED where it contradicts the credential (xds-rules 2)
+ */
+export function agreedNode(peer: Peer, bytes: Uint8Array | undefined): ProxyNode {
+  if (!bytes) throw new CallRefused(status.INVALID_ARGUMENT, 'the first request of a stream must carry a node')
+  const node = readNodeBytes(bytes)
+  const wrong = contradiction(peer, node)
+  if (wrong !== undefined) throw new CallRefused(status.PERMISSION_DENIED, wrong)
+  const { identity } = peer
+  return identity ? { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount } : node
+}
+
+function readNodeBytes(bytes: Uint8Array): ProxyNode {
+  try {
+    return readNode(fromBinary(NodeSchema, bytes))
+  } catch (raised) {
+    throw new CallRefused(status.INVALID_ARGUMENT, raised instanceof Faults ? raised.message : 'the node cannot be read')
+  }
+}

@@ -1,0 +1,72 @@
+import { isIP } from 'node:net'
+import { type Metadata, status } from '@grpc/grpc-js'
+import { Faults } from '#core/fault/fault.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import { readNodeId } from '#core/workload/node-message.ts'
+import type { Peer, ServeDoors } from './peer.ts'
+import type { ProvenPeer, TrustStore } from './trust.ts'
+
+/** The part of a grpc-js call that tells who is there. */
+export interface CallerSide {
+  readonly metadata: Metadata
+  getPeer(): string
+  getAuthContext(): { sslPeerCertificate?: { raw: Buffer } }
+}
+
+/** A call that ends with a status of its own. */
+export class CallRefused extends Error {
+  readonly code: status
+
+  constructor(code: status, details: string) {
+    super(details)
+    this.code = code
+  }
+}
+
+export const bearerOf = (call: CallerSide): string | undefined => {
+  const [value] = call.metadata.get('authorization')
+  return typeof value === 'string' ? /^bearer ([\x21-\x7e]{1,8192})$/i.exec(value)?.[1] : undefined
+}
+
+/** What the peer's certificate proves, when TLS verified one. */
+export const provenBy = (call: CallerSide, trust: TrustStore | undefined): ProvenPeer | undefined => {
+  const raw = call.getAuthContext().sslPeerCertificate?.raw
+  return raw && trust?.prove(raw)
+}
+
+/**
+ * Who is at the other end, before anything it says of itself (xds-rules 2). TLS asks for a certificate and takes none for an answer, so every method asks here.
+ * @param trust undefined on the plaintext port
+ * @throws CallRefused UNAUTHENTICATED
+ */
+export async function identify(call: CallerSide, doors: Pick<ServeDoors, 'authenticate'>, trust: TrustStore | undefined): Promise<Peer> {
+  const certificate = provenBy(call, trust)
+  const bearer = bearerOf(call)
+  const loopbackPlaintext = trust === undefined && isLoopback(call.getPeer())
+  if (!certificate && bearer === undefined && !loopbackPlaintext) throw new CallRefused(status.UNAUTHENTICATED, 'neither a certificate of this mesh nor a token was shown')
+  try {
+    return await doors.authenticate({ ...(certificate ? { certificate } : {}), ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext })
+  } catch (raised) {
+    if (raised instanceof Faults) throw new CallRefused(status.UNAUTHENTICATED, raised.message)
+    throw raised
+  }
+}
+
+/** What a node says that its proven identity contradicts, in words; undefined when they agree (xds-rules 2). */
+export function contradiction(peer: Peer, node: ProxyNode): string | undefined {
+  const { identity } = peer
+  if (!identity) return undefined
+  const within = readNodeId(node.id)
+  if (within.type !== undefined && within.namespace !== identity.namespace) return `the node id lies in namespace ${within.namespace}, the certificate in ${identity.namespace}`
+  if (node.namespace !== '' && node.namespace !== identity.namespace) return `the node says namespace ${node.namespace}, the certificate ${identity.namespace}`
+  if (node.serviceAccount !== '' && node.serviceAccount !== identity.serviceAccount) {
+    return `the node says service account ${node.serviceAccount}, the certificate ${identity.serviceAccount}`
+  }
+  return undefined
+}
+
+/** `ADDRESS:PORT`, as grpc-js writes it: IPv6 without brackets. */
+export function isLoopback(peer: string): boolean {
+  const address = peer.slice(0, peer.lastIndexOf(':')).replace(/^::ffff:/, '')
+  return address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
+}

@@ -1,0 +1,36 @@
+import { CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
+import { wildcardTypes } from './pass.ts'
+import type { DiscoveryRequest } from './request.ts'
+import type { ResourceView } from './resource.ts'
+import type { Subscription } from './subscription.ts'
+
+/**
+ * Reads an incremental request into a subscription (xDS protocol, "Incremental xDS").
+ * The nonce only paired an ACK with its response, which the caller has done: subscriptions change whatever it says (xds-rules 6).
+ */
+export function applyDelta(subscription: Subscription, request: DiscoveryRequest, view: ResourceView): void {
+  const first = !subscription.asked
+  subscription.asked = true
+  // All that the mesh is at the first request is still to be acknowledged.
+  const since = first ? 0 : view.revision
+  if (first) for (const [name, version] of request.held) subscription.remember(name, version)
+  for (const name of request.names) {
+    if (name === '*') {
+      subscription.named = true
+      if (isOpen(subscription)) subscription.wantAll(view, since)
+    }
+    // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always, for their cluster may be half-way
+    // (xds-rules 13, 14).
+    else subscription.want(name, since, !first || subscription.type === CLUSTER_LOAD_ASSIGNMENT)
+  }
+  for (const name of request.dropped) {
+    if (name === '*') subscription.unwantAll()
+    else subscription.unwant(name, since)
+  }
+  // "Legacy" wildcard: the first request, and no name ever (xds-rules 12).
+  if (first && !subscription.named && isOpen(subscription)) subscription.wantAll(view, since)
+  // What it holds and does not ask for is none of our business.
+  if (first && !subscription.wildcard) subscription.unwantAll()
+}
+
+const isOpen = (subscription: Subscription): boolean => wildcardTypes.has(subscription.type)

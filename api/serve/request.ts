@@ -1,0 +1,103 @@
+import { type Field, scanFields, textOf } from './protobuf.ts'
+
+export type Protocol = 'delta' | 'sotw'
+
+/**
+ * A DiscoveryRequest or DeltaDiscoveryRequest (envoy.service.discovery.v3), read by hand: an ACK is a handful of bytes behind a node of up to 48 KB,
+ * and only the first request's node is ever decoded (xds-rules 1).
+ */
+export interface DiscoveryRequest {
+  readonly type: string
+  readonly nonce: string
+  /** error_detail.message. Its presence is the only sign of a NACK (xds-rules 7). */
+  readonly refusal: string | undefined
+  /** The node's bytes, still encoded. */
+  readonly node: Uint8Array | undefined
+  /** SotW: resource_names. Delta: resource_names_subscribe. */
+  readonly names: readonly string[]
+  /** Delta only. */
+  readonly dropped: readonly string[]
+  /** Delta only: initial_resource_versions. */
+  readonly held: ReadonlyMap<string, string>
+}
+
+interface Layout {
+  readonly node: number
+  readonly type: number
+  readonly names: number
+  readonly dropped: number
+  readonly held: number
+  readonly nonce: number
+  readonly refusal: number
+}
+
+const layouts: Readonly<Record<Protocol, Layout>> = {
+  sotw: { node: 2, type: 4, names: 3, dropped: -1, held: -1, nonce: 5, refusal: 6 },
+  delta: { node: 1, type: 2, names: 3, dropped: 4, held: 5, nonce: 6, refusal: 7 },
+}
+
+/** Longest part of a NACK's words that is kept. */
+const refusalCharactersMax = 4096
+
+/** @throws MalformedMessage */
+export function readRequest(protocol: Protocol, bytes: Uint8Array): DiscoveryRequest {
+  const layout = layouts[protocol]
+  let type = ''
+  let nonce = ''
+  let refusal: string | undefined
+  let node: Uint8Array | undefined
+  const names: string[] = []
+  const dropped: string[] = []
+  const held = new Map<string, string>()
+  const take: Readonly<Record<number, (field: Field) => void>> = {
+    [layout.node]: (field) => (node = bytes.subarray(field.start, field.end)),
+    [layout.type]: (field) => (type = textOf(bytes, field)),
+    [layout.nonce]: (field) => (nonce = textOf(bytes, field)),
+    [layout.refusal]: (field) => (refusal = readRefusal(bytes.subarray(field.start, field.end))),
+    [layout.names]: (field) => names.push(textOf(bytes, field)),
+    [layout.dropped]: (field) => dropped.push(textOf(bytes, field)),
+    [layout.held]: (field) => {
+      const [name, version] = readPair(bytes.subarray(field.start, field.end))
+      held.set(name, version)
+    },
+  }
+  scanFields(bytes, (field) => {
+    take[field.field]?.(field)
+    return true
+  })
+  return { type, nonce, refusal, node, names, dropped, held }
+}
+
+/** The id of an encoded Node (its first field), without reading on. */
+export function nodeIdOf(node: Uint8Array): string {
+  let id = ''
+  scanFields(node, (field) => {
+    if (field.field !== 1) return true
+    id = textOf(node, field)
+    return false
+  })
+  return id
+}
+
+/** google.rpc.Status: the message is field 2. */
+function readRefusal(status: Uint8Array): string {
+  let message = ''
+  scanFields(status, (field) => {
+    if (field.field === 2) message = textOf(status, field)
+    return true
+  })
+  return message.slice(0, refusalCharactersMax)
+}
+
+/** One entry of a map<string, string>: key 1, value 2. */
+function readPair(entry: Uint8Array): [string, string] {
+  let key = ''
+  let value = ''
+  scanFields(entry, (field) => {
+    if (field.field === 1) key = textOf(entry, field)
+    else if (field.field === 2) value = textOf(entry, field)
+    return true
+  })
+  return [key, value]
+}
+

@@ -1,0 +1,54 @@
+import { fieldHead, stringField } from './protobuf.ts'
+import type { Protocol } from './request.ts'
+import type { Resource } from './resource.ts'
+
+/** What one response says, before it is bytes. */
+export interface Answer {
+  readonly type: string
+  readonly nonce: string
+  /** The mesh revision, for people who look at a proxy: system_version_info, or version_info in SotW. */
+  readonly revision: number
+  readonly resources: readonly Resource[]
+  /** Delta only: names that are gone, or that are not there. */
+  readonly removed: readonly string[]
+}
+
+/**
+ * What stands before a resource's bytes in a response. In delta a `Resource` (name 3, version 1, resource 2), in SotW an `Any` (type_url 1, value 2).
+ * Field order is free in protobuf, so the content goes last, and what precedes it is made once per Resource and shared by all streams.
+ */
+const heads: Readonly<Record<Protocol, WeakMap<Resource, Uint8Array>>> = { delta: new WeakMap(), sotw: new WeakMap() }
+
+const resourcesField = 2
+
+function makeHead(protocol: Protocol, resource: Resource): Uint8Array {
+  const type = stringField(1, resource.type)
+  const value = fieldHead(2, resource.bytes.length)
+  const anyLength = type.length + value.length + resource.bytes.length
+  if (protocol === 'sotw') return Buffer.concat([fieldHead(resourcesField, anyLength), type, value])
+  const version = stringField(1, resource.version)
+  const name = stringField(3, resource.name)
+  const any = fieldHead(2, anyLength)
+  const length = version.length + name.length + any.length + anyLength
+  return Buffer.concat([fieldHead(resourcesField, length), version, name, any, type, value])
+}
+
+function headOf(protocol: Protocol, resource: Resource): Uint8Array {
+  const known = heads[protocol].get(resource)
+  if (known) return known
+  const made = makeHead(protocol, resource)
+  heads[protocol].set(resource, made)
+  return made
+}
+
+/** Bytes that a resource takes within a response. */
+export const sizeWithin = (protocol: Protocol, resource: Resource): number => headOf(protocol, resource).length + resource.bytes.length
+
+/** A DiscoveryResponse or DeltaDiscoveryResponse (envoy.service.discovery.v3), laid around resources that were encoded before. */
+export function encodeAnswer(protocol: Protocol, answer: Answer): Buffer {
+  const parts: Uint8Array[] = [stringField(1, String(answer.revision))]
+  for (const resource of answer.resources) parts.push(headOf(protocol, resource), resource.bytes)
+  parts.push(stringField(4, answer.type), stringField(5, answer.nonce))
+  if (protocol === 'delta') for (const name of answer.removed) parts.push(stringField(6, name))
+  return Buffer.concat(parts)
+}

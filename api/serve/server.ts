@@ -1,0 +1,149 @@
+import { isIP } from 'node:net'
+import { experimental, Server, ServerCredentials, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { Doors } from '#core/time/clock.ts'
+import { ads, bytesCodec, cds, defineMethod, eds, lds, rds, type RpcMethod, sds, srds } from '#core/wire/grpc.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
+import { Ledger } from './ledger.ts'
+import type { ServeDoors } from './peer.ts'
+import { Publisher } from './publisher.ts'
+import type { StreamWatcher } from './stream.ts'
+import type { TrustStore } from './trust.ts'
+import { Turnstile } from './turnstile.ts'
+
+/** Names and versions on reconnect make requests large (xds-rules 24). */
+const requestBytesMax = 16 << 20
+/** First views that are made at once. */
+const firstViewsAtOnce = 8
+const stallCheckMs = 30_000
+
+export interface XdsOptions {
+  /** The TLS port: proxies from anywhere. */
+  readonly tls?: { readonly address: string; readonly port: number; readonly trust: TrustStore }
+  /** Plaintext, without credentials: on a loopback address only. */
+  readonly plaintext?: { readonly address: string; readonly port: number }
+  /** More gRPC services on the same ports; `trust` is undefined on the plaintext one. */
+  readonly services?: readonly ((trust: TrustStore | undefined) => GrpcService)[]
+  /** Runs something in the event loop's next turn. */
+  readonly schedule?: (run: () => void) => void
+  readonly note?: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+export interface GrpcService {
+  readonly definition: Parameters<Server['addService']>[0]
+  readonly implementation: UntypedServiceImplementation
+}
+
+export interface XdsServer {
+  readonly address: string
+  /** Of the TLS port, or of the plaintext one where there is no other. */
+  readonly port: number
+  readonly plaintextPort: number | undefined
+  readonly ledger: Ledger
+  /** Ends every stream with UNAVAILABLE, spread over the time, then whatever is left. Resolves when the ports are free. */
+  close(graceMs: number): Promise<void>
+}
+
+/**
+ * Starts discovery: ADS and the per-type services, delta and SotW, and `services` beside them.
+ * @throws Error when plaintext is asked for on an address that is not loopback, or when a port cannot be bound
+ */
+export async function startXds(doors: Doors & { serve: ServeDoors }, options: XdsOptions): Promise<XdsServer> {
+  const { clock } = doors
+  if (options.plaintext && !isLoopbackAddress(options.plaintext.address)) throw new Error(`plaintext xDS is refused on ${options.plaintext.address}: loopback only`)
+  if (!options.tls && !options.plaintext) throw new Error('xDS has no port to listen on')
+  const ledger = new Ledger(clock)
+  const publisher = new Publisher(clock, options.schedule ?? ((run) => void setImmediate(run)))
+  const watcher: StreamWatcher = {
+    wake: (stream, urgency) => publisher.wake(stream, urgency),
+    progressed: (stream) => ledger.progressed(stream),
+    rejected: (stream, type, rejection) => ledger.rejected(stream, type, rejection),
+    note: (event, fields) => options.note?.(event, fields),
+  }
+  const open = new Set<DiscoverySession>()
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, turnstile: new Turnstile(firstViewsAtOnce), open }
+  const servers: Server[] = []
+  const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
+    const server = new Server({
+      'grpc.max_receive_message_length': requestBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.keepalive_time_ms': 60_000,
+      'grpc.keepalive_timeout_ms': 20_000,
+    })
+    servers.push(server)
+    addDiscovery(server, discovery, trust)
+    for (const make of options.services ?? []) {
+      const service = make(trust)
+      server.addService(service.definition, service.implementation)
+    }
+    return bind(server, at, credentials)
+  }
+  try {
+    const tls = options.tls
+    const port = tls && (await listen(tls, tlsCredentials(tls.trust), tls.trust))
+    const plaintextPort = options.plaintext && (await listen(options.plaintext, ServerCredentials.createInsecure(), undefined))
+    const stalls = clock.every(stallCheckMs, () => {
+      for (const stream of ledger.streams()) stream.reportStall()
+    })
+    return {
+      address: (tls ?? options.plaintext)?.address ?? '',
+      port: port ?? plaintextPort ?? 0,
+      plaintextPort,
+      ledger,
+      close: async (graceMs) => {
+        stalls.cancel()
+        await closeAll(doors, servers, open, graceMs)
+      },
+    }
+  } catch (raised) {
+    for (const server of servers) server.forceShutdown()
+    throw raised
+  }
+}
+
+/** A certificate is asked for and none is taken for an answer: a token may stand for it, and every method asks who is there. */
+const tlsCredentials = (trust: TrustStore): ServerCredentials => {
+  const provider = trust.provider()
+  return experimental.createCertificateProviderServerCredentials(provider, provider, false)
+}
+
+const services: readonly { readonly methods: Readonly<Record<string, RpcMethod>>; readonly type: string | undefined }[] = [
+  { methods: ads, type: undefined },
+  { methods: cds, type: CLUSTER },
+  { methods: eds, type: CLUSTER_LOAD_ASSIGNMENT },
+  { methods: lds, type: LISTENER },
+  { methods: rds, type: ROUTE_CONFIGURATION },
+  { methods: srds, type: SCOPED_ROUTE_CONFIGURATION },
+  { methods: sds, type: SECRET },
+]
+
+function addDiscovery(server: Server, doors: DiscoveryDoors, trust: TrustStore | undefined): void {
+  for (const { methods, type } of services) {
+    for (const [name, method] of Object.entries(methods)) {
+      // The unary forms are for polling over REST, where ADS is not offered.
+      if (!method.requestStream || !method.responseStream) continue
+      const protocol = method.input.typeName.endsWith('DeltaDiscoveryRequest') ? 'delta' : 'sotw'
+      const definition = defineMethod(method, bytesCodec<Buffer>(), bytesCodec<Buffer>())
+      server.addService({ [name]: definition }, { [name]: (call: DiscoveryCall) => void new DiscoverySession(doors, call, { protocol, impliedType: type, trust }) })
+    }
+  }
+}
+
+function bind(server: Server, at: { address: string; port: number }, credentials: ServerCredentials): Promise<number> {
+  const host = isIP(at.address) === 6 ? `[${at.address}]` : at.address
+  return new Promise((resolve, reject) => server.bindAsync(`${host}:${at.port}`, credentials, (error, port) => (error ? reject(error) : resolve(port))))
+}
+
+/** Streams end spread over the first half of the time, so that their proxies do not all arrive elsewhere at once; then connections may finish; then they are cut. */
+async function closeAll(doors: Doors, servers: readonly Server[], open: ReadonlySet<DiscoverySession>, graceMs: number): Promise<void> {
+  const closed = servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve())))
+  for (const session of open) doors.clock.after((doors.random.draw() * graceMs) / 2, () => session.end(status.UNAVAILABLE, 'the control plane is going away'))
+  const cut = doors.clock.after(graceMs, () => {
+    for (const server of servers) server.forceShutdown()
+  })
+  await Promise.all(closed)
+  cut.cancel()
+}
+
+const isLoopbackAddress = (address: string): boolean => address === '::1' || address === 'localhost' || (isIP(address) === 4 && address.startsWith('127.'))
+

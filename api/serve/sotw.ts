@@ -1,0 +1,35 @@
+import { fullSetTypes, wildcardTypes } from './pass.ts'
+import type { DiscoveryRequest } from './request.ts'
+import type { ResourceView } from './resource.ts'
+import type { Subscription } from './subscription.ts'
+
+/**
+ * Reads a state-of-the-world request into a subscription: the names in it are all that the client wants from now on.
+ * Only the newest nonce of the type counts, an empty one being the first request; an older one is ignored, names included (xds-rules 6).
+ */
+export function applySotw(subscription: Subscription, request: DiscoveryRequest, view: ResourceView): void {
+  if (request.nonce !== subscription.nonce) {
+    // The nonce of a response to an earlier stream comes with a first request now and then: it is new to this stream, so it counts as empty (xds-rules 5, 11).
+    if (subscription.asked) return
+  }
+  const first = !subscription.asked
+  subscription.asked = true
+  const since = first ? 0 : view.revision
+  const open = wildcardTypes.has(subscription.type)
+  const wanted = new Set(request.names)
+  const star = wanted.delete('*') && open
+  if (request.names.length > 0) subscription.named = true
+  // "Legacy" wildcard: no name was ever given. Once there was one, an empty list means nothing (xds-rules 12).
+  const all = star || (open && !subscription.named)
+  if (!all && subscription.wildcard) subscription.unwantAll()
+  for (const name of [...subscription.names]) if (!wanted.has(name)) subscription.unwant(name, since)
+  let added = false
+  for (const name of wanted) {
+    if (subscription.names.has(name)) continue
+    added = true
+    subscription.want(name, since, true)
+  }
+  if (all && !subscription.wildcard) subscription.wantAll(view, since)
+  // A first request is answered in full, whatever version it names; so is a larger one for a type that only knows full sets (xds-rules 11, 16).
+  if ((first || added) && fullSetTypes.has(subscription.type) && (subscription.wildcard || subscription.names.size > 0)) subscription.owe(since)
+}

@@ -1,0 +1,279 @@
+import type { Clock, Timer } from '#core/time/clock.ts'
+import { formatSpiffeId } from '#core/identity/spiffe.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
+import { applyDelta } from './delta.ts'
+import type { ProxyStatus, Rejection, TypeStatus } from './ledger-entry.ts'
+import { fullSetTypes, passOrder, pointers } from './pass.ts'
+import type { Peer } from './peer.ts'
+import type { DiscoveryRequest, Protocol } from './request.ts'
+import type { Resource, ResourceView, ViewChange } from './resource.ts'
+import { encodeAnswer } from './response.ts'
+import { applySotw } from './sotw.ts'
+import { Subscription } from './subscription.ts'
+
+/** Delta responses, and SotW ones that may be split, stay below this (xds-rules 24): gRPC clients refuse more than 4 MiB. */
+const responseBytesMax = 1 << 20
+/** A SotW set cannot be split: beyond this it is near what clients refuse. */
+const setBytesWarn = 3 << 20
+/** How long removals wait for the routes' ACKs, and routes for those of the clusters they need (xds-rules 21). */
+const patienceMs = 1000
+/** Names that one stream may subscribe to in one type. */
+const namesMax = 200_000
+
+/** The other end, as far as a stream sees it. */
+export interface Channel {
+  /** False when what was written waits: the stream then pauses until `drained`. */
+  write(message: Buffer): boolean
+}
+
+/** What a stream tells those around it. */
+export interface StreamWatcher {
+  /** There is something to send: call `pump` when it is this stream's turn. */
+  wake(stream: XdsStream, urgency: 'endpoints' | 'change' | 'first'): void
+  /** An answer came, or the view moved on. */
+  progressed(stream: XdsStream): void
+  rejected(stream: XdsStream, type: string, rejection: Rejection): void
+  note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
+}
+
+/** Raised by `request` when the stream must end: the caller closes it with RESOURCE_EXHAUSTED. */
+export class TooManyNames extends Error {}
+
+/** One discovery stream of one node: all its types, their order, and what is in flight. Knows no socket. */
+export class XdsStream {
+  readonly peer: Peer
+  readonly node: ProxyNode
+  readonly protocol: Protocol
+  readonly connectedAtMs: number
+  readonly #clock: Clock
+  readonly #watcher: StreamWatcher
+  readonly #view: ResourceView
+  readonly #channel: Channel
+  readonly #subscriptions = new Map<string, Subscription>()
+  readonly #unknownTypes = new Set<string>()
+  #nonces = 0
+  #writable = true
+  #blockedSinceMs = 0
+  #closed = false
+  #removalTimer: Timer | undefined
+  #holdTimer: Timer | undefined
+  #heldSinceMs: number | undefined
+  readonly #unsubscribe: () => void
+
+  constructor(
+    around: { clock: Clock; watcher: StreamWatcher; channel: Channel },
+    of: { peer: Peer; node: ProxyNode; protocol: Protocol; view: ResourceView },
+  ) {
+    this.#clock = around.clock
+    this.#watcher = around.watcher
+    this.#channel = around.channel
+    this.peer = of.peer
+    this.node = of.node
+    this.protocol = of.protocol
+    this.#view = of.view
+    this.connectedAtMs = around.clock.wallMs()
+    this.#unsubscribe = of.view.subscribe((change) => this.#onChange(change))
+  }
+
+  /** @throws TooManyNames */
+  request(request: DiscoveryRequest): void {
+    if (this.#closed) return
+    if (!passOrder.includes(request.type)) {
+      // A type that we do not serve is answered with nothing, and harms no other (xds-rules 3).
+      if (this.#unknownTypes.size < 32 && !this.#unknownTypes.has(request.type)) {
+        this.#unknownTypes.add(request.type)
+        this.#watcher.note('xds.unknown-type', { proxy: this.node.id, type: request.type.slice(0, 200) })
+      }
+      return
+    }
+    const subscription = this.#subscriptionTo(request.type)
+    const first = !subscription.asked
+    const settled = request.nonce !== '' && subscription.settle(request.nonce, request.refusal, this.#clock.wallMs())
+    if (settled && subscription.rejection && request.refusal !== undefined) this.#watcher.rejected(this, request.type, subscription.rejection)
+    if (this.protocol === 'delta') applyDelta(subscription, request, this.#view)
+    else applySotw(subscription, request, this.#view)
+    if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
+    if (settled) this.#watcher.progressed(this)
+    if (this.#hasWork()) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
+    else if (settled) this.#releaseWhenQuiet()
+  }
+
+  /** Sends what can be sent now, at most one response a type, in the order of a pass. Called by the publisher, in turn. */
+  pump(): void {
+    if (this.#closed) return
+    this.#releaseWhenQuiet()
+    for (const type of passOrder) {
+      if (!this.#writable) return
+      const subscription = this.#subscriptions.get(type)
+      if (!subscription || !subscription.hasWork || subscription.inFlight) continue
+      if (this.#mustHold(subscription)) continue
+      this.#send(subscription)
+    }
+    this.#releaseWhenQuiet()
+    this.#watcher.progressed(this)
+  }
+
+  /** What was written has left: go on. */
+  drained(): void {
+    this.#writable = true
+    this.#blockedSinceMs = 0
+    if (this.#hasWork()) this.#watcher.wake(this, 'change')
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#removalTimer?.cancel()
+    this.#holdTimer?.cancel()
+    this.#unsubscribe()
+    this.#view.release()
+  }
+
+  get viewRevision(): number {
+    return this.#view.revision
+  }
+
+  /** The oldest mesh revision with something not acknowledged; undefined when all is. */
+  get unackedSince(): number | undefined {
+    let oldest: number | undefined
+    for (const subscription of this.#subscriptions.values()) {
+      const since = subscription.unackedSince
+      if (since !== undefined && (oldest === undefined || since < oldest)) oldest = since
+    }
+    return oldest
+  }
+
+  /** Types whose last answer was a NACK. */
+  get rejections(): readonly Rejection[] {
+    return [...this.#subscriptions.values()].flatMap((subscription) => subscription.rejection ?? [])
+  }
+
+  /** Refusals of responses that carried `revision`. */
+  rejectionsOf(revision: number): readonly { type: string; rejection: Rejection }[] {
+    return [...this.#subscriptions.values()].flatMap(({ type, rejection, rejectedSince }) =>
+      rejection && rejectedSince <= revision && revision <= rejection.revision ? [{ type, rejection }] : [],
+    )
+  }
+
+  get syncedRevision(): number {
+    const unacked = this.unackedSince
+    const acked = unacked === undefined ? this.viewRevision : Math.min(this.viewRevision, Math.max(0, unacked - 1))
+    return this.rejections.reduce((synced, rejection) => Math.min(synced, Math.max(0, rejection.revision - 1)), acked)
+  }
+
+  status(): ProxyStatus {
+    const { id, name, namespace, type, engine, version, cluster } = this.node
+    return {
+      node: { id, name, namespace, type, engine, version, cluster },
+      identity: this.peer.identity && formatSpiffeId(this.peer.identity),
+      connectedAtMs: this.connectedAtMs,
+      syncedRevision: this.syncedRevision,
+      viewRevision: this.viewRevision,
+      types: [...this.#subscriptions.values()].map(statusOf),
+    }
+  }
+
+  /** Reports a write that does not drain for a minute, or an ACK that is missing for five while more waits: logged and shown, never killed (xds-rules 25). */
+  reportStall(): void {
+    const nowMs = this.#clock.wallMs()
+    if (!this.#writable && nowMs - this.#blockedSinceMs > 60_000) {
+      this.#watcher.note('xds.stalled', { proxy: this.node.id, why: 'does not read', forMs: nowMs - this.#blockedSinceMs })
+    }
+    for (const subscription of this.#subscriptions.values()) {
+      const sentAtMs = subscription.inFlight?.sentAtMs
+      if (sentAtMs !== undefined && subscription.hasWork && nowMs - sentAtMs > 300_000) {
+        this.#watcher.note('xds.stalled', { proxy: this.node.id, type: subscription.type, why: 'does not acknowledge', forMs: nowMs - sentAtMs })
+      }
+    }
+  }
+
+  #subscriptionTo(type: string): Subscription {
+    const known = this.#subscriptions.get(type)
+    if (known) return known
+    const made = new Subscription(type, this.protocol)
+    made.sinceMs = this.#clock.wallMs()
+    this.#subscriptions.set(type, made)
+    return made
+  }
+
+  #onChange(change: ViewChange): void {
+    let concerned = false
+    let endpoints = false
+    for (const resource of change.changed) {
+      if (!this.#subscriptions.get(resource.type)?.changed(resource, change.revision)) continue
+      concerned = true
+      endpoints ||= resource.type === CLUSTER_LOAD_ASSIGNMENT
+    }
+    for (const { type, name } of change.removed) if (this.#subscriptions.get(type)?.gone(name, change.revision)) concerned = true
+    if (concerned) this.#watcher.wake(this, endpoints ? 'endpoints' : 'change')
+    else this.#watcher.progressed(this)
+  }
+
+  #hasWork(): boolean {
+    for (const subscription of this.#subscriptions.values()) if (subscription.hasWork) return true
+    return false
+  }
+
+  #send(subscription: Subscription): void {
+    const { type } = subscription
+    const nonce = String(this.#nonces + 1)
+    const taken = subscription.take(this.#view, nonce, this.#clock.wallMs(), responseBytesMax)
+    if (!taken) return
+    this.#nonces += 1
+    const message = encodeAnswer(this.protocol, { type, nonce, revision: this.#view.revision, ...taken })
+    if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
+    if (!this.#channel.write(message)) {
+      this.#writable = false
+      this.#blockedSinceMs = this.#clock.wallMs()
+    }
+    if (type === CLUSTER) this.#followWithEndpoints(taken.resources)
+  }
+
+  /** Every EDS cluster sent is followed at once by its endpoints, changed or not: Envoy withholds the ACK until they come, and asks for nothing (xds-rules 20). */
+  #followWithEndpoints(clusters: readonly Resource[]): void {
+    const endpoints = this.#subscriptions.get(CLUSTER_LOAD_ASSIGNMENT)
+    if (!endpoints) return
+    for (const cluster of clusters) if (endpoints.names.has(cluster.name)) endpoints.enqueue(cluster.name, this.#view.revision, true)
+  }
+
+  /**
+   * Make before break: a change of what points at clusters waits while clusters that the client does not have yet are unacknowledged, but not for ever (xds-rules 21, 25).
+   * A first answer breaks nothing and waits for nothing.
+   */
+  #mustHold(subscription: Subscription): boolean {
+    if (!pointers.includes(subscription.type) || !subscription.hasSent) return false
+    if (!this.#subscriptions.get(CLUSTER)?.isAdding) {
+      this.#heldSinceMs = undefined
+      return false
+    }
+    const nowMs = this.#clock.monotonicMs()
+    this.#heldSinceMs ??= nowMs
+    const leftMs = this.#heldSinceMs + patienceMs - nowMs
+    if (leftMs <= 0) return false
+    this.#holdTimer?.cancel()
+    this.#holdTimer = this.#clock.after(leftMs, () => this.#watcher.wake(this, 'change'))
+    return true
+  }
+
+  /** Clusters, endpoints and routes that are gone leave once nothing that may still point at them is unacknowledged, or after a second (xds-rules 21). */
+  #releaseWhenQuiet(): void {
+    const leaving = [...this.#subscriptions.values()].filter((subscription) => subscription.isLeaving)
+    if (leaving.length === 0) return
+    if (pointers.every((type) => this.#subscriptions.get(type)?.isQuiet ?? true)) this.#releaseLeaving(leaving)
+    else this.#removalTimer ??= this.#clock.after(patienceMs, () => this.#releaseLeaving([...this.#subscriptions.values()]))
+  }
+
+  #releaseLeaving(subscriptions: readonly Subscription[]): void {
+    this.#removalTimer?.cancel()
+    this.#removalTimer = undefined
+    for (const subscription of subscriptions) subscription.releaseLeaving()
+    this.#watcher.wake(this, 'change')
+  }
+}
+
+function statusOf(subscription: Subscription): TypeStatus {
+  const { type, sinceMs, subscribed, sentRevision, ackedRevision, rejection, inFlight } = subscription
+  const state = inFlight ? 'STALE' : rejection ? 'REJECTED' : subscription.nonce === '' ? 'NOT_SENT' : subscription.hasWork ? 'STALE' : 'SYNCED'
+  return { type, state, sinceMs, subscribed, sentRevision, ackedRevision, rejection }
+}

@@ -1,0 +1,324 @@
+import type { Rejection } from './ledger-entry.ts'
+import { fullSetTypes, lastToGo } from './pass.ts'
+import type { Protocol } from './request.ts'
+import type { Resource, ResourceView } from './resource.ts'
+import { namedIn } from './rejection.ts'
+import { sizeWithin } from './response.ts'
+
+/** Stands in `sent` for "we said that there is none": a version is a hash and never empty. */
+const ABSENT = ''
+
+/** One response that the client owes an answer to. At most one per type and stream (xds-rules 25). */
+interface InFlight {
+  readonly nonce: string
+  readonly revision: number
+  /** The oldest revision whose changes it carries. */
+  readonly since: number
+  readonly resources: readonly Resource[]
+  /** It brings something that the client did not have. */
+  readonly adds: boolean
+  readonly sentAtMs: number
+}
+
+export interface Taken {
+  readonly resources: readonly Resource[]
+  readonly removed: readonly string[]
+}
+
+/**
+ * What one stream wants of one type, what it was sent, and what it is still to be sent: delta and SotW alike. It knows no socket and no clock.
+ * `delta.ts` and `sotw.ts` read requests into it. It holds names, versions shared with the resources, and for what is in flight the resources themselves; never copies.
+ */
+export class Subscription {
+  readonly type: string
+  readonly protocol: Protocol
+  /** `*`, by name or by legacy. A flag of its own: an empty set of names may also mean "nothing" (xds-rules 12). */
+  wildcard = false
+  readonly names = new Set<string>()
+  /** A name was given once on this stream, so an empty list no longer means everything. */
+  named = false
+  asked = false
+  /** The newest nonce of this type, answered or not. */
+  nonce = ''
+  sentRevision = 0
+  ackedRevision = 0
+  sinceMs = 0
+  rejection: Rejection | undefined
+  /** The oldest revision that the refused response carried. */
+  rejectedSince = 0
+  readonly #sent = new Map<string, string>()
+  /** Names to look at when the next response is made: bounded by what the view and the subscription hold, however many changes come. */
+  readonly #pending = new Set<string>()
+  /** Those of them that go out even when unchanged (xds-rules 13, 20). */
+  readonly #forced = new Set<string>()
+  /** Names that are gone from the view, whose removal waits (xds-rules 21). */
+  readonly #leaving = new Set<string>()
+  /** name → version that this client refused; never sent to it again (xds-rules 9). One a name. */
+  readonly #refused = new Map<string, string>()
+  /** SotW sets of what is last to go: the resources last sent, for a removal that waits must stay in the set until then. References, shared with the view. */
+  readonly #held: Map<string, Resource> | undefined
+  #owed = false
+  #since: number | undefined
+  #inFlight: InFlight | undefined
+
+  constructor(type: string, protocol: Protocol) {
+    this.type = type
+    this.protocol = protocol
+    this.#held = protocol === 'sotw' && fullSetTypes.has(type) && lastToGo.has(type) ? new Map() : undefined
+  }
+
+  wants(name: string): boolean {
+    return this.wildcard || this.names.has(name)
+  }
+
+  get inFlight(): { readonly sentAtMs: number } | undefined {
+    return this.#inFlight
+  }
+
+  /** Something may be there to send: `take` decides. */
+  get hasWork(): boolean {
+    return this.#owed || this.#pending.size > 0
+  }
+
+  get isQuiet(): boolean {
+    return !this.hasWork && this.#inFlight === undefined
+  }
+
+  get isLeaving(): boolean {
+    return this.#leaving.size > 0
+  }
+
+  /** The client has something of this type already, from this stream or from before. */
+  get hasSent(): boolean {
+    return this.#sent.size > 0
+  }
+
+  /** Things that this client does not have yet are on their way or waiting: what points at them should wait too. */
+  get isAdding(): boolean {
+    if (this.#inFlight?.adds) return true
+    for (const name of this.#pending) if (!this.#sent.has(name)) return true
+    return false
+  }
+
+  /** How many resources the client holds or waits for. */
+  get subscribed(): number {
+    return this.wildcard ? this.#sent.size : this.names.size
+  }
+
+  /** The oldest mesh revision that is not acknowledged; undefined when all is. */
+  get unackedSince(): number | undefined {
+    const flying = this.#inFlight?.since
+    if (flying === undefined) return this.#since
+    return this.#since === undefined ? flying : Math.min(flying, this.#since)
+  }
+
+  /** What the client said it holds, before the first request is judged (delta, initial_resource_versions). */
+  remember(name: string, version: string): void {
+    this.#sent.set(name, version)
+  }
+
+  want(name: string, since: number, force: boolean): void {
+    this.names.add(name)
+    this.named = true
+    this.enqueue(name, since, force)
+  }
+
+  /** xds-rules 15: silence, unless the wildcard still covers the name: then the client must learn whether it does. */
+  unwant(name: string, since: number): void {
+    if (!this.names.delete(name)) return
+    if (this.wildcard) this.enqueue(name, since, true)
+    else this.#forget(name)
+  }
+
+  wantAll(view: ResourceView, since: number): void {
+    this.wildcard = true
+    this.owe(since)
+    for (const resource of view.list(this.type)) if (this.#sent.get(resource.name) !== resource.version) this.#pending.add(resource.name)
+    // Held from before, gone meanwhile.
+    for (const name of this.#sent.keys()) if (!view.get(this.type, name)) this.#pending.add(name)
+  }
+
+  unwantAll(): void {
+    this.wildcard = false
+    for (const name of [...this.#sent.keys(), ...this.#pending]) if (!this.names.has(name)) this.#forget(name)
+  }
+
+  /** An answer is due even if it says nothing. */
+  owe(since: number): void {
+    this.#owed = true
+    this.#mark(since)
+  }
+
+  enqueue(name: string, since: number, force: boolean): void {
+    this.#pending.add(name)
+    if (force) this.#forced.add(name)
+    this.#mark(since)
+  }
+
+  /** A resource came to be, or is another. Answers whether that concerns this subscription. */
+  changed(resource: Resource, revision: number): boolean {
+    if (!this.wants(resource.name)) return false
+    this.#leaving.delete(resource.name)
+    if (this.#sent.get(resource.name) === resource.version && !this.#pending.has(resource.name)) return false
+    this.enqueue(resource.name, revision, false)
+    return true
+  }
+
+  /** A resource went. Answers whether that concerns this subscription. */
+  gone(name: string, revision: number): boolean {
+    if (!this.wants(name)) return false
+    const sent = this.#sent.get(name)
+    if (sent !== undefined && sent !== ABSENT && lastToGo.has(this.type)) {
+      this.#pending.delete(name)
+      this.#forced.delete(name)
+      this.#leaving.add(name)
+      this.#mark(revision)
+    } else this.enqueue(name, revision, false)
+    return true
+  }
+
+  /** Lets what has gone leave: its turn has come. */
+  releaseLeaving(): void {
+    for (const name of this.#leaving) this.#pending.add(name)
+    this.#leaving.clear()
+  }
+
+  /**
+   * Makes the next response, notes it as in flight under `nonce`, and takes its names off the pending set; what is over `bytesMax` stays there.
+   * Undefined when nothing needs to be said.
+   */
+  take(view: ResourceView, nonce: string, nowMs: number, bytesMax: number): Taken | undefined {
+    const since = this.#since ?? view.revision
+    const before = this.#sent.size
+    const taken = this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)
+    const settled = this.#pending.size === 0 && !this.isLeaving
+    if (settled) this.#since = undefined
+    if (!taken) {
+      if (settled && this.#inFlight === undefined && !this.rejection) this.ackedRevision = view.revision
+      return undefined
+    }
+    this.#owed = false
+    this.nonce = nonce
+    this.sentRevision = view.revision
+    this.sinceMs = nowMs
+    this.#inFlight = { nonce, revision: view.revision, since, resources: taken.resources, adds: this.#sent.size > before, sentAtMs: nowMs }
+    return taken
+  }
+
+  /** The client answered a response. False when the nonce is none that waits for an answer. */
+  settle(nonce: string, refusal: string | undefined, nowMs: number): boolean {
+    const flight = this.#inFlight
+    if (!flight || flight.nonce !== nonce) return false
+    this.#inFlight = undefined
+    this.sinceMs = nowMs
+    if (refusal === undefined) {
+      this.ackedRevision = flight.revision
+      this.rejection = undefined
+      return true
+    }
+    // Envoy may have applied the good ones (xds-rules 10): all of them count as sent. Those that it names, or all, are never sent again as they are.
+    const blamed = namedIn(refusal, flight.resources)
+    for (const resource of blamed) this.#refused.set(resource.name, resource.version)
+    this.rejectedSince = flight.since
+    this.rejection = {
+      message: refusal,
+      revision: flight.revision,
+      resources: blamed.map((resource) => resource.name),
+      origins: [...new Set(blamed.flatMap((resource) => resource.origins))],
+      atMs: nowMs,
+    }
+    return true
+  }
+
+  #mark(since: number): void {
+    if (this.#since === undefined || since < this.#since) this.#since = since
+  }
+
+  #forget(name: string): void {
+    this.#sent.delete(name)
+    this.#pending.delete(name)
+    this.#forced.delete(name)
+    this.#leaving.delete(name)
+    this.#held?.delete(name)
+  }
+
+  /** What is there under a name that the client wants, or what stands for its absence (xds-rules 19). */
+  #resolve(view: ResourceView, name: string): Resource | undefined {
+    return view.get(this.type, name) ?? (this.names.has(name) ? view.placeholder(this.type, name) : undefined)
+  }
+
+  /** Whether a resource must go out: changed or asked for again, and not refused before. */
+  #isDue(resource: Resource): boolean {
+    if (this.#refused.get(resource.name) === resource.version) return false
+    return this.#forced.has(resource.name) || this.#sent.get(resource.name) !== resource.version
+  }
+
+  /** Whether an absence must be told: the client has the resource, or asked. */
+  #isAbsenceDue(name: string): boolean {
+    const sent = this.#sent.get(name)
+    return this.#forced.has(name) || (sent === undefined ? this.names.has(name) : sent !== ABSENT)
+  }
+
+  #takeChanged(view: ResourceView, bytesMax: number): Taken | undefined {
+    const resources: Resource[] = []
+    const removed: string[] = []
+    let bytes = 0
+    for (const name of this.#pending) {
+      const resource = this.wants(name) ? this.#resolve(view, name) : undefined
+      if (resource && this.#isDue(resource)) {
+        const size = sizeWithin(this.protocol, resource)
+        if (bytes + size > bytesMax && bytes > 0) break
+        bytes += size
+        resources.push(resource)
+        this.#sent.set(name, resource.version)
+      } else if (!resource && this.wants(name)) {
+        const size = name.length + 4
+        if (bytes + size > bytesMax && bytes > 0) break
+        if (this.#isAbsenceDue(name)) {
+          bytes += size
+          removed.push(name)
+        }
+        if (this.names.has(name)) this.#sent.set(name, ABSENT)
+        else this.#sent.delete(name)
+      }
+      this.#pending.delete(name)
+      this.#forced.delete(name)
+    }
+    // SotW has no word for an absence outside the full sets: there it means nothing, and the client waits (xds-rules 16, 19).
+    const silent = resources.length === 0 && (removed.length === 0 || this.protocol === 'sotw')
+    return silent && !(this.#owed && this.protocol === 'delta') ? undefined : { resources, removed }
+  }
+
+  /** SotW, full sets: one thing to say, and everything is said (xds-rules 16). What was refused before stays in the set, for its absence would delete the client's older one. */
+  #takeSet(view: ResourceView): Taken | undefined {
+    let due = this.#owed
+    for (const name of this.#pending) {
+      if (due) break
+      const resource = this.wants(name) ? this.#resolve(view, name) : undefined
+      due = resource ? this.#isDue(resource) : this.wants(name) && this.#isAbsenceDue(name)
+    }
+    this.#pending.clear()
+    this.#forced.clear()
+    if (!due) return undefined
+    const set = new Map<string, Resource>()
+    if (this.wildcard) for (const resource of view.list(this.type)) set.set(resource.name, resource)
+    const absent: string[] = []
+    for (const name of this.names) {
+      const resource = this.#resolve(view, name)
+      if (resource) set.set(name, resource)
+      else absent.push(name)
+    }
+    for (const name of this.#leaving) {
+      const held = this.#held?.get(name)
+      if (held && !set.has(name)) set.set(name, held)
+    }
+    this.#sent.clear()
+    this.#held?.clear()
+    for (const name of absent) if (!set.has(name)) this.#sent.set(name, ABSENT)
+    for (const [name, resource] of set) {
+      this.#sent.set(name, resource.version)
+      this.#held?.set(name, resource)
+    }
+    return { resources: [...set.values()], removed: [] }
+  }
+}
