@@ -26,6 +26,8 @@ export interface DiscoveryDoors {
   readonly watcher: StreamWatcher
   /** First views are costly: so many are made at once (xds-rules 26). */
   readonly turnstile: Turnstile
+  /** Runs something in the event loop's next turn. */
+  readonly schedule: (run: () => void) => void
   /** Calls that are open, for the shutdown. */
   readonly open: Set<DiscoverySession>
 }
@@ -54,9 +56,12 @@ export class DiscoverySession {
     doors.open.add(this)
     call.on('data', (bytes: Buffer) => this.#onMessage(bytes))
     call.on('drain', () => this.#stream?.drained())
+    // A cancelled or broken call ends its reading side too, a moment before it says that it is cancelled.
     call.on('end', () => {
-      this.#finish('clean')
-      call.end()
+      doors.schedule(() => {
+        this.#finish(call.cancelled ? 'lost' : 'clean')
+        call.end()
+      })
     })
     call.on('cancelled', () => this.#finish('lost'))
   }

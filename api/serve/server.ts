@@ -53,7 +53,8 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   if (options.plaintext && !isLoopbackAddress(options.plaintext.address)) throw new Error(`plaintext xDS is refused on ${options.plaintext.address}: loopback only`)
   if (!options.tls && !options.plaintext) throw new Error('xDS has no port to listen on')
   const ledger = new Ledger(clock)
-  const publisher = new Publisher(clock, options.schedule ?? ((run) => void setImmediate(run)))
+  const schedule = options.schedule ?? ((run: () => void) => void setImmediate(run))
+  const publisher = new Publisher(clock, schedule)
   const watcher: StreamWatcher = {
     wake: (stream, urgency) => publisher.wake(stream, urgency),
     progressed: (stream) => ledger.progressed(stream),
@@ -61,7 +62,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
     note: (event, fields) => options.note?.(event, fields),
   }
   const open = new Set<DiscoverySession>()
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, turnstile: new Turnstile(firstViewsAtOnce), open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, turnstile: new Turnstile(firstViewsAtOnce), schedule, open }
   const servers: Server[] = []
   const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
     const server = new Server({
