@@ -14,6 +14,8 @@ export interface Postgres {
   readonly url: string
   /** Makes an empty database beside the others, and answers its URL. */
   createDatabase(name: string): Promise<string>
+  /** Runs statements as superuser, outside of any store. */
+  sql(text: string): Promise<void>
   /** Ends every process of the server at once, as a power cut would; `restart` brings it up on the same files. */
   kill9(): Promise<void>
   restart(): Promise<void>
@@ -41,6 +43,7 @@ export async function startPostgres(): Promise<Postgres> {
       await once(url, `create database "${name}"`)
       return url.replace(/postgres$/, name)
     },
+    sql: (text) => once(url, text),
     async kill9() {
       // The postmaster alone: its children notice and end by themselves; they must be gone before the files are used again.
       const children = await childrenOf(server.pid ?? 0)
