@@ -1,0 +1,12 @@
+import type { Role } from '#db/store.ts'
+
+/** Who asks, once that is proven: what every request carries on from `authenticate`. */
+export interface Actor {
+  readonly kind: 'key'
+  readonly organizationId: string
+  readonly role: Role
+  /** The one mesh that it may see, or null for all of its organization's. */
+  readonly meshId: string | null
+  /** For authorship and logs. */
+  readonly name: string
+}
