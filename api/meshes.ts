@@ -1,7 +1,8 @@
-import type { Change, Store } from '#db/store.ts'
+import type { Change, Store, StoredResource } from '#db/store.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
+import { workloadKey, type Workload } from '#core/workload/workload.ts'
 import type { Log } from './log.ts'
-import { MeshModel } from './model/mesh-model.ts'
+import { MeshModel, objectId } from './model/mesh-model.ts'
 import { MeshViews } from './translate/view.ts'
 
 /** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
@@ -12,8 +13,31 @@ const IDLE_MS = 10 * 60_000
 /** One mesh in memory: its model and the views that streams hold of it. */
 export interface LoadedMesh {
   readonly id: string
+  readonly organizationId: string
   readonly model: MeshModel
   readonly views: MeshViews
+}
+
+interface Rows {
+  readonly revision: number
+  readonly resources: readonly StoredResource[]
+  readonly workloads: readonly Workload[]
+}
+
+/** A whole mesh as the changes that make it from nothing; what a model holds already touches nothing. */
+function* asChanges(rows: Rows): Iterable<Change> {
+  for (const stored of rows.resources) yield { of: 'resource', revision: stored.revision, key: stored.key, stored }
+  for (const workload of rows.workloads) yield { of: 'workload', revision: rows.revision, namespace: workload.namespace, name: workload.name, workload }
+}
+
+/** What a model holds and the rows no longer do. */
+function* deletions(model: MeshModel, rows: Rows): Iterable<Change> {
+  const objects = new Set(rows.resources.map((stored) => objectId(stored.key)))
+  for (const stored of model.objects()) if (!objects.has(objectId(stored.key))) yield { of: 'resource', revision: rows.revision, key: stored.key, stored: undefined }
+  const workloads = new Set(rows.workloads.map(workloadKey))
+  for (const workload of model.workloads()) {
+    if (!workloads.has(workloadKey(workload))) yield { of: 'workload', revision: rows.revision, namespace: workload.namespace, name: workload.name, workload: undefined }
+  }
 }
 
 interface Entry {
@@ -34,7 +58,7 @@ export class Meshes {
   readonly #entries = new Map<string, Entry>()
   readonly #stop: () => void
   /** Called when a mesh was loaded: its workloads get their lease. */
-  onLoaded: (mesh: LoadedMesh) => void = () => {}
+  onLoaded: (mesh: LoadedMesh, workloads: readonly Workload[]) => void = () => {}
   /** Called after a mesh reached a revision, for followers of the API. */
   onRevision: (mesh: LoadedMesh, revision: number) => void = () => {}
 
@@ -74,16 +98,18 @@ export class Meshes {
 
   #load(meshId: string): Entry {
     const loading = (async () => {
-      const rows = await this.#store.loadMesh(meshId)
-      if (!rows) {
+      const [row, rows] = await Promise.all([this.#store.meshById(meshId), this.#store.loadMesh(meshId)])
+      if (!row || !rows) {
         this.#entries.delete(meshId)
         return undefined
       }
-      const model = MeshModel.from(rows)
-      const mesh: LoadedMesh = { id: meshId, model, views: new MeshViews(model) }
+      const model = new MeshModel({ trustDomain: row.trustDomain, settings: row.settings })
+      model.apply(asChanges(rows), rows.revision)
+      const mesh: LoadedMesh = { id: meshId, organizationId: row.organizationId, model, views: new MeshViews(model) }
+      entry.wanted = Math.max(entry.wanted, rows.revision)
       entry.loaded = mesh
       this.#log.info('mesh.loaded', { mesh: meshId, revision: rows.revision, resources: rows.resources.length, workloads: rows.workloads.length })
-      this.onLoaded(mesh)
+      this.onLoaded(mesh, rows.workloads)
       void this.#follow(meshId, entry)
       return mesh
     })()
@@ -131,7 +157,7 @@ export class Meshes {
   async #reload(mesh: LoadedMesh): Promise<void> {
     const rows = await this.#store.loadMesh(mesh.id)
     if (!rows) return
-    mesh.views.apply(mesh.model.differences(rows), rows.revision)
+    mesh.views.apply([...deletions(mesh.model, rows), ...asChanges(rows)], rows.revision)
     this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
     this.onRevision(mesh, rows.revision)
   }

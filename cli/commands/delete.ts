@@ -1,3 +1,4 @@
+import { Faults } from '#core/fault/fault.ts'
 import type { ResourceKind } from '#core/resource/kind.ts'
 import { parseObject } from '#core/resource/parse.ts'
 import { readDocuments } from '#core/resource/documents.ts'
@@ -5,7 +6,7 @@ import { ApiError, callApi } from '../client.ts'
 import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { readFiles } from '../files.ts'
-import { kindNamed, readTargets } from '../kinds.ts'
+import { readTargets } from '../kinds.ts'
 import { readArgs, serverFlags, UsageError } from '../usage.ts'
 import { nameOf, objectPath } from './get.ts'
 
@@ -50,10 +51,11 @@ function targetsOfWords(words: readonly string[], namespace: string): Target[] {
 async function targetsOfFiles(sources: readonly string[], namespace: string): Promise<Target[]> {
   const targets: Target[] = []
   for (const file of await readFiles(sources)) {
-    for (const document of readDocuments(file.text, file.name)) {
-      const parsed = parseObject(document.value)
-      if (!parsed.object) continue
-      targets.push({ kind: kindNamed(parsed.object.kind), namespace: parsed.object.metadata.namespace ?? namespace, name: parsed.object.metadata.name })
+    const read = readDocuments(file.text, file.name)
+    if (read.faults.length > 0) throw new Faults(read.faults)
+    for (const document of read.documents) {
+      const { object, kind } = parseObject(document.value, { defaultNamespace: namespace })
+      if (object && kind) targets.push({ kind, namespace: object.metadata.namespace ?? '', name: object.metadata.name })
     }
   }
   return targets

@@ -33,14 +33,17 @@ export async function run(args: string[]): Promise<ExitCode> {
   return rejected ? exitCodes.findings : exitCodes.done
 }
 
-/** Every document of a text, judged by itself. */
+/** Every document of a text, judged by itself; a text that cannot be read is one rejected document. */
 export function judge(file: string, text: string): Verdict[] {
-  return readDocuments(text, file).map((document, index) => {
-    const parsed = document.faults.length > 0 ? { faults: document.faults } : parseObject(document.value)
-    const findings = parsed.faults.map((fault) => (fault.source ? fault : { ...fault, source: { file, line: document.lineOf(fault.path) } }))
+  const read = readDocuments(text, file)
+  const unreadable: Verdict[] = read.faults.length === 0 ? [] : [{ file, document: 0, kind: '', namespace: '', name: '', verdict: 'reject', findings: read.faults }]
+  const judged = read.documents.map((document, index): Verdict => {
+    const { faults } = parseObject(document.value, { defaultNamespace: 'default' })
+    const findings = faults.map((fault) => ({ ...fault, source: { file, line: document.lineOf(fault.path) } }))
     const verdict = findings.some((fault) => fault.severity === 'error') ? 'reject' : findings.length > 0 ? 'warn' : 'accept'
     return { file, document: index, ...nameOf(document.value), verdict, findings }
   })
+  return [...unreadable, ...judged]
 }
 
 function nameOf(value: unknown): { kind: string; namespace: string; name: string } {

@@ -1,0 +1,401 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import http from 'node:http'
+import net from 'node:net'
+import path from 'node:path'
+import tls from 'node:tls'
+import { after, before, describe, test } from 'node:test'
+import { startLoad, tally } from './load.ts'
+import { root, runCommand, send, Shop, until, type ShopOptions } from './shop.ts'
+
+const shared = path.resolve(root, '../shared/data/shop')
+const own = path.join(root, 'test/mesh/config')
+const sharedNames: Record<string, string> = {
+  'canary.yaml': '20-canary.yaml',
+  'destination-rule.yaml': '21-destination-rule.yaml',
+  'gateway.yaml': '30-gateway.yaml',
+  'timeout-retries.yaml': '40-timeout-retries.yaml',
+  'strict-mtls.yaml': '50-strict-mtls.yaml',
+  'payment-authz.yaml': '51-payment-authz.yaml',
+  'mirror.yaml': '60-mirror.yaml',
+}
+
+/** The operators' own files where they stand beside the repository, else the same meaning in ours. */
+const config = (name: string): string => (existsSync(shared) ? path.join(shared, sharedNames[name] ?? name) : path.join(own, name))
+
+const orders = { host: 'order-service:8080', path: '/orders' }
+
+const split = (first: number, second: number): string => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: order-service, namespace: prod }
+spec:
+  hosts: [order-service]
+  http:
+  - route:
+    - { destination: { host: order-service, subset: v1 }, weight: ${first} }
+    - { destination: { host: order-service, subset: v2 }, weight: ${second} }
+`
+
+/** The whole shop through the whole system, on one engine and one database: what an operator sees and relies on. */
+export function shopSuite(options: () => Promise<ShopOptions & { release?: () => Promise<void> }>): void {
+  let shop: Shop
+  let release: (() => Promise<void>) | undefined
+
+  before(async () => {
+    const chosen = await options()
+    release = chosen.release
+    shop = new Shop(chosen)
+    await shop.start()
+  })
+  after(async () => {
+    const pids = shop.ready ? [shop.ready.pid, ...shop.ready.workloads.map((one) => one.pid)] : []
+    const code = await shop.stop()
+    await release?.()
+    assert.equal(code, 0, shop.output)
+    for (const pid of pids) assert.throws(() => process.kill(pid, 0), `process ${pid} is still there`)
+    shop.remove()
+  })
+
+  test('every proxy is SYNCED', async () => {
+    const status = await shop.weft(['proxy-status'])
+    assert.equal(status.code, 0, status.stderr)
+    for (const name of ['order-v1.prod', 'order-v2.prod', 'payment-v1.prod', 'client.prod', 'ingressgateway.istio-ingress']) {
+      assert.match(status.stdout, new RegExp(`${name.replace('.', '\\.')} .*SYNCED`), status.stdout)
+    }
+  })
+
+  describe('canary', () => {
+    before(async () => {
+      await shop.apply(config('destination-rule.yaml'))
+      await shop.apply(config('canary.yaml'))
+      await shop.behave('order-v1', {})
+      await shop.behave('order-v2', {})
+    })
+
+    test('one request in ten goes to v2', async () => {
+      const { byVersion, statuses } = await tally(shop.workload('client').outbound, orders, 2000)
+      assert.deepEqual([...statuses.keys()], [200])
+      const share = (byVersion.get('v2') ?? 0) / 2000
+      assert.ok(share > 0.08 && share < 0.12, `v2 took ${share * 100} %`)
+    })
+
+    test('a new split is in force within a second of apply, and no request fails', async () => {
+      const load = startLoad(shop.workload('client').outbound, orders, 200)
+      await until('load runs', () => load.sent() > 100)
+      await shop.apply(split(50, 50))
+      await new Promise((resolve) => setTimeout(resolve, 1000))
+      const after = await tally(shop.workload('client').outbound, orders, 1000)
+      const { failed } = await load.stop()
+      assert.deepEqual(failed, [])
+      const share = (after.byVersion.get('v2') ?? 0) / 1000
+      assert.ok(share > 0.44 && share < 0.56, `v2 took ${share * 100} %`)
+    })
+  })
+
+  describe('destination rule', () => {
+    before(async () => {
+      await shop.apply(config('destination-rule.yaml'))
+      await shop.apply(split(0, 100))
+    })
+    after(() => shop.behave('order-v2', {}))
+
+    test('an instance that answers five 5xx in a row is ejected, and comes back after its time', async () => {
+      // The same rule with times that a test can wait for.
+      await shop.apply(
+        `${readFileSync(config('destination-rule.yaml'), 'utf8').replace(/interval: 10s/, 'interval: 1s').replace(/baseEjectionTime: 30s/, 'baseEjectionTime: 2s\n      maxEjectionPercent: 100')}`.replace(
+          /outlierDetection: \{([^}]*)\}/,
+          (_, inner: string) => `outlierDetection: {${inner.replace('\n      maxEjectionPercent: 100', ', maxEjectionPercent: 100')}}`,
+        ),
+      )
+      await shop.behave('order-v2', { status: 500 })
+      const statuses: number[] = []
+      for (let n = 0; n < 8; n++) statuses.push((await shop.call('client', orders)).status)
+      assert.deepEqual(statuses.slice(0, 5), [500, 500, 500, 500, 500])
+      assert.equal(statuses.at(-1), 503, 'the only instance is out')
+      assert.equal((await shop.seen('order-v2')).total, 5)
+      await shop.behave('order-v2', {})
+      await until('the instance is back', async () => (await shop.call('client', orders)).status === 200)
+    })
+
+    test('a request beyond 100 pending is refused with 503 and flag UO', async () => {
+      await shop.apply(`apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: order-service, namespace: prod }
+spec:
+  host: order-service
+  trafficPolicy:
+    connectionPool:
+      tcp: { maxConnections: 1 }
+      http: { http1MaxPendingRequests: 100, http2MaxRequests: 1000 }
+  subsets:
+  - { name: v1, labels: { version: v1 } }
+  - { name: v2, labels: { version: v2 } }
+`)
+      await shop.behave('order-v2', { delayMs: 1500, times: 1 })
+      const agent = new http.Agent({ maxSockets: Infinity })
+      const answers = await Promise.all(Array.from({ length: 140 }, () => send(shop.workload('client').outbound, { ...orders, agent })))
+      agent.destroy()
+      const refused = answers.filter((answer) => answer.status === 503)
+      assert.ok(answers.filter((answer) => answer.status === 200).length >= 100, `${refused.length} of 140 were refused`)
+      assert.ok(refused.length > 20, `${refused.length} of 140 were refused`)
+      const lines = await shop.accessLog('client', (line) => line['response_flags'] === 'UO')
+      assert.equal(lines[0]?.['response_code'], 503)
+      await shop.apply(config('destination-rule.yaml'))
+    })
+  })
+
+  describe('gateway', () => {
+    const port = () => shop.ready.gateway.https.split(':')[1] ?? ''
+    const curl = (host: string, url: string) =>
+      runCommand('curl', ['--silent', '--show-error', '--max-time', '10', '--resolve', `${host}:${port()}:127.0.0.1`, '--cacert', path.join(shop.dir, 'api-tls-cert', 'ca.pem'), `https://${host}:${port()}${url}`])
+
+    before(async () => {
+      await shop.apply(config('gateway.yaml'))
+      await shop.apply(config('canary.yaml'))
+    })
+
+    test('https://api.example.com/orders answers', async () => {
+      const answer = await curl('api.example.com', '/orders')
+      assert.equal(answer.code, 0, answer.stderr)
+      assert.match(answer.stdout, /"version":"v[12]"/)
+    })
+
+    test('a path that no route names is 404', async () => {
+      const answer = await runCommand('curl', ['--silent', '--output', '/dev/null', '--write-out', '%{http_code}', '--resolve', `api.example.com:${port()}:127.0.0.1`, '--insecure', `https://api.example.com:${port()}/elsewhere`])
+      assert.equal(answer.stdout, '404')
+    })
+
+    test('another host name gets no certificate of ours', async () => {
+      const outcome = await new Promise<string>((resolve) => {
+        const socket = tls.connect({ host: '127.0.0.1', port: Number(port()), servername: 'other.example.com', rejectUnauthorized: false }, () => {
+          resolve(`handshake with ${socket.getPeerCertificate().subject?.CN}`)
+          socket.destroy()
+        })
+        socket.on('error', (error) => resolve(error.message))
+        socket.on('close', () => resolve('closed'))
+      })
+      assert.doesNotMatch(outcome, /handshake/)
+    })
+
+    test('the Secret read back is redacted', async () => {
+      const { stdout } = await shop.kubectl(['get', 'secret', 'api-tls-cert', '-n', 'istio-ingress', '-o', 'yaml'])
+      assert.match(stdout, /api-tls-cert/)
+      assert.doesNotMatch(stdout, /PRIVATE KEY|LS0tLS1CRUdJTi/)
+    })
+  })
+
+  describe('timeout and retries', () => {
+    before(async () => {
+      // Without subsets both versions would serve; here v2 alone decides, so that counts are exact.
+      await shop.apply(`${readFileSync(config('timeout-retries.yaml'), 'utf8').replace(/host: order-service(\s*\}?)$/m, (_, end: string) => (end.includes('}') ? 'host: order-service, subset: v2 }' : 'host: order-service\n        subset: v2'))}`)
+      await shop.apply(split(0, 0).replace(/[\s\S]*/, noOutlier))
+    })
+    after(async () => {
+      await shop.behave('order-v2', {})
+      await shop.apply(config('destination-rule.yaml'))
+    })
+
+    test('two failures and an answer are one 200 with attempt count 3', async () => {
+      await shop.behave('order-v2', { status: 503, times: 2 })
+      const answer = await shop.call('client', orders)
+      assert.equal(answer.status, 200)
+      const seen = await shop.seen('order-v2')
+      assert.equal(seen.total, 3)
+      assert.equal(seen.last.at(-1)?.headers['x-envoy-attempt-count'], '3')
+    })
+
+    test('a workload that hangs costs 3 s a try and 10 s in all', async () => {
+      await shop.behave('order-v2', { hang: true })
+      const began = performance.now()
+      const answer = await shop.call('client', orders)
+      const seconds = (performance.now() - began) / 1000
+      assert.equal(answer.status, 504)
+      assert.ok(seconds > 9.5 && seconds < 11.5, `${seconds} s`)
+      assert.equal((await shop.seen('order-v2')).total, 4)
+    })
+
+    test('a POST is retried as Istio would: by what retryOn says, whatever its method', async () => {
+      await shop.behave('order-v2', { status: 503, times: 2 })
+      const answer = await shop.call('client', { ...orders, method: 'POST', body: '{}' })
+      assert.equal(answer.status, 201)
+    })
+  })
+
+  describe('strict mTLS', () => {
+    before(() => shop.apply(config('strict-mtls.yaml')))
+
+    test('plaintext straight to the inbound port is refused', async () => {
+      await assert.rejects(send(shop.workload('order-v1').inbound, { host: 'order-service:8080', path: '/orders', timeoutMs: 5000 }))
+    })
+
+    for (const [who, material] of [
+      ['without a certificate', () => ({})],
+      ['with a certificate of another mesh', () => strangerCertificate(shop.dir)],
+    ] as const) {
+      test(`TLS ${who} is refused`, async () => {
+        const [host = '', inboundPort = ''] = shop.workload('order-v1').inbound.split(':')
+        const outcome = await new Promise<string>((resolve) => {
+          const socket = tls.connect({ host, port: Number(inboundPort), rejectUnauthorized: false, ALPNProtocols: ['istio-http/1.1', 'istio', 'http/1.1'], ...material() }, () => {
+            socket.write('GET /orders HTTP/1.1\r\nHost: order-service:8080\r\n\r\n')
+          })
+          socket.on('data', (chunk) => resolve(`answered: ${chunk.toString().split('\r\n')[0]}`))
+          socket.on('error', (error) => resolve(`refused: ${error.message}`))
+          socket.on('close', () => resolve('refused: closed'))
+        })
+        assert.match(outcome, /^refused/)
+      })
+    }
+
+    test('the mesh itself goes on', async () => {
+      assert.equal((await shop.call('client', orders)).status, 200)
+    })
+  })
+
+  describe('authorization', () => {
+    const pay = { method: 'POST', host: 'payment-service:8080', path: '/api/pay', body: '{}' }
+    before(async () => {
+      await shop.apply(config('strict-mtls.yaml'))
+      await shop.apply(config('payment-authz.yaml'))
+    })
+
+    test('order-service may POST /api/pay', async () => {
+      assert.equal((await shop.call('order-v1', pay)).status, 200)
+    })
+
+    for (const [what, from, call] of [
+      ['GET', 'order-v1', { host: 'payment-service:8080', path: '/api/pay' }],
+      ['another path', 'order-v1', { ...pay, path: '/api/refund' }],
+      ['another service account', 'client', pay],
+    ] as const) {
+      test(`${what} gets 403 RBAC: access denied`, async () => {
+        const answer = await shop.call(from, call)
+        assert.equal(answer.status, 403)
+        assert.equal(answer.body, 'RBAC: access denied')
+      })
+    }
+
+    test('the access log names the policy', async () => {
+      const lines = await shop.accessLog('payment-v1', (line) => line['response_code'] === 403)
+      assert.match(JSON.stringify(lines[0]), /payment-authz|rbac_access_denied/)
+    })
+  })
+
+  describe('mirror', () => {
+    before(() => shop.apply(config('mirror.yaml')))
+    after(() => shop.behave('order-v2', {}))
+
+    test('v2 gets a copy of every request, with -shadow on the authority', async () => {
+      await shop.behave('order-v2', {})
+      const { byVersion } = await tally(shop.workload('client').outbound, { ...orders, path: '/orders?mirrored=yes' }, 50)
+      assert.deepEqual([...byVersion.keys()], ['v1'])
+      const mirrored = (seen: { last: { path: string; headers: http.IncomingHttpHeaders }[] }) => seen.last.filter((one) => one.path === '/orders?mirrored=yes')
+      await until('all copies arrived', async () => mirrored(await shop.seen('order-v2')).length === 50)
+      assert.match(String(mirrored(await shop.seen('order-v2'))[0]?.headers.host), /-shadow/)
+    })
+
+    for (const behaviour of [{ delayMs: 3000 }, { status: 500 }, { reset: true }, { hang: true }]) {
+      test(`a v2 that is told ${JSON.stringify(behaviour)} changes nothing for the caller`, async () => {
+        await shop.behave('order-v2', behaviour)
+        const began = performance.now()
+        const { statuses } = await tally(shop.workload('client').outbound, orders, 20, 4)
+        assert.deepEqual([...statuses], [[200, 20]])
+        assert.ok(performance.now() - began < 2500)
+      })
+    }
+  })
+
+  test('a release from nothing to everything and back loses no request', async () => {
+    await shop.behave('order-v2', {})
+    await shop.apply(config('destination-rule.yaml'))
+    await shop.apply(split(100, 0))
+    const load = startLoad(shop.workload('client').outbound, orders, 100)
+    for (const share of [5, 20, 50, 100, 0]) {
+      await shop.apply(split(100 - share, share))
+      const { byVersion } = await tally(shop.workload('client').outbound, orders, 400)
+      const got = ((byVersion.get('v2') ?? 0) / 400) * 100
+      assert.ok(Math.abs(got - share) <= 8, `at ${share} %: ${got} %`)
+    }
+    const { failed, sent } = await load.stop()
+    assert.ok(sent > 100)
+    assert.deepEqual(failed, [])
+  })
+
+  describe('bad input changes nothing', () => {
+    const cases: readonly [what: string, yaml: () => string, complaint: RegExp][] = [
+      ['an unknown field', () => split(50, 50).replace('http:', 'htp:'), /spec\.htp/],
+      ['a weight of 150', () => split(150, 50), /spec\.http\[0\]\.route\[0\]\.weight/],
+      ['an invalid PEM', () => secretYaml('not a certificate', 'nor a key'), /data\["?tls\.(crt|key)|data\.tls\.crt/],
+    ]
+    for (const [what, yaml, complaint] of cases) {
+      test(what, async () => {
+        const before = await shop.weft(['history', '--limit', '1', '-o', 'json'])
+        const ran = await shop.weft(['apply', '-f', '-'], yaml())
+        assert.equal(ran.code, 1, ran.stdout)
+        assert.match(ran.stderr, complaint)
+        assert.equal((await shop.weft(['history', '--limit', '1', '-o', 'json'])).stdout, before.stdout)
+      })
+    }
+
+    test('a subset that nothing defines comes back as a warning with its path', async () => {
+      const ran = await shop.weft(['apply', '--dry-run', '-f', '-'], split(50, 50).replace('subset: v2', 'subset: v9'))
+      assert.match(ran.stderr, /v9/)
+    })
+  })
+
+  test('the control plane is killed under load: no request fails, and a change reaches the proxies once it is back', async () => {
+    await shop.apply(split(100, 0))
+    const load = startLoad(shop.workload('client').outbound, orders, 100)
+    await until('load runs', () => load.sent() > 50)
+    await shop.stop('SIGKILL')
+    await until('load went on without it', () => load.sent() > 200)
+    await shop.start()
+    await shop.apply(split(0, 100))
+    const { byVersion } = await tally(shop.workload('client').outbound, orders, 50)
+    const { failed } = await load.stop()
+    assert.deepEqual(failed, [])
+    assert.deepEqual([...byVersion.keys()], ['v2'])
+  })
+}
+
+const noOutlier = (): string => `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: order-service, namespace: prod }
+spec:
+  host: order-service
+  subsets:
+  - { name: v1, labels: { version: v1 } }
+  - { name: v2, labels: { version: v2 } }
+`
+
+const secretYaml = (certificate: string, key: string): string => `apiVersion: v1
+kind: Secret
+metadata: { name: broken, namespace: istio-ingress }
+type: kubernetes.io/tls
+data:
+  tls.crt: ${Buffer.from(certificate).toString('base64')}
+  tls.key: ${Buffer.from(key).toString('base64')}
+`
+
+/** A well-formed mesh certificate that no root of this mesh signed. */
+function strangerCertificate(dir: string): { key: Buffer; cert: Buffer } {
+  const key = path.join(dir, 'stranger.key')
+  const cert = path.join(dir, 'stranger.pem')
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/', '-addext', 'subjectAltName=critical,URI:spiffe://cluster.local/ns/prod/sa/order-service', '-keyout', key, '-out', cert],
+    { stdio: 'ignore' },
+  )
+  return { key: readFileSync(key), cert: readFileSync(cert) }
+}
+
+/** Whether nothing listens there any more. */
+export const isFree = (address: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const [host = '', port = ''] = address.split(':')
+    const socket = net.connect(Number(port), host, () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.on('error', () => resolve(true))
+  })
