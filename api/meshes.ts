@@ -41,7 +41,7 @@ function* deletions(model: MeshModel, rows: Rows): Iterable<Change> {
 }
 
 interface Entry {
-  readonly loading: Promise<LoadedMesh | undefined>
+  loading: Promise<LoadedMesh | undefined>
   loaded: LoadedMesh | undefined
   /** The newest revision heard of. */
   wanted: number
@@ -97,26 +97,30 @@ export class Meshes {
   }
 
   #load(meshId: string): Entry {
-    const loading = (async () => {
-      const [row, rows] = await Promise.all([this.#store.meshById(meshId), this.#store.loadMesh(meshId)])
-      if (!row || !rows) {
-        this.#entries.delete(meshId)
-        return undefined
-      }
-      const model = new MeshModel({ trustDomain: row.trustDomain, settings: row.settings })
-      model.apply(asChanges(rows), rows.revision)
-      const mesh: LoadedMesh = { id: meshId, organizationId: row.organizationId, model, views: new MeshViews(model) }
-      entry.wanted = Math.max(entry.wanted, rows.revision)
-      entry.loaded = mesh
-      this.#log.info('mesh.loaded', { mesh: meshId, revision: rows.revision, resources: rows.resources.length, workloads: rows.workloads.length })
-      this.onLoaded(mesh, rows.workloads)
-      void this.#follow(meshId, entry)
-      return mesh
-    })()
-    loading.catch(() => this.#entries.delete(meshId))
-    const entry: Entry = { loading, loaded: undefined, wanted: 0, following: false, holders: 0, idle: undefined }
+    const entry: Entry = { loading: Promise.resolve(undefined), loaded: undefined, wanted: 0, following: false, holders: 0, idle: undefined }
+    entry.loading = this.#fill(meshId, entry).catch((error: unknown) => {
+      this.#entries.delete(meshId)
+      throw error
+    })
     this.#entries.set(meshId, entry)
     return entry
+  }
+
+  async #fill(meshId: string, entry: Entry): Promise<LoadedMesh | undefined> {
+    const [row, rows] = await Promise.all([this.#store.meshById(meshId), this.#store.loadMesh(meshId)])
+    if (!row || !rows) {
+      this.#entries.delete(meshId)
+      return undefined
+    }
+    const model = new MeshModel({ trustDomain: row.trustDomain, settings: row.settings })
+    model.apply(asChanges(rows), rows.revision)
+    const mesh: LoadedMesh = { id: meshId, organizationId: row.organizationId, model, views: new MeshViews(model) }
+    entry.loaded = mesh
+    this.#log.info('mesh.loaded', { mesh: meshId, revision: rows.revision, resources: rows.resources.length, workloads: rows.workloads.length })
+    this.onLoaded(mesh, rows.workloads)
+    // Whatever was heard of while loading is fetched now.
+    void this.#follow(meshId, entry)
+    return mesh
   }
 
   #heard(meshId: string, revision: number): void {
