@@ -1,8 +1,8 @@
 CREATE TABLE "change" (
 	"organization_id" uuid NOT NULL,
 	"mesh_id" uuid NOT NULL,
-	"position" bigint NOT NULL,
 	"revision" bigint NOT NULL,
+	"ordinal" integer NOT NULL,
 	"of" text NOT NULL,
 	"api_group" text collate "C" DEFAULT '' NOT NULL,
 	"kind" text collate "C" DEFAULT '' NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE "change" (
 	"name" text collate "C" DEFAULT '' NOT NULL,
 	"deleted_revision" bigint,
 	"detail" json,
-	CONSTRAINT "change_key" PRIMARY KEY("organization_id","mesh_id","position")
+	CONSTRAINT "change_key" PRIMARY KEY("organization_id","mesh_id","revision","ordinal")
 );
 --> statement-breakpoint
 CREATE TABLE "api_key" (
@@ -76,9 +76,8 @@ CREATE TABLE "history" (
 	"uid" uuid NOT NULL,
 	"generation" integer NOT NULL,
 	"created_at" timestamp with time zone NOT NULL,
-	"object" json,
-	CONSTRAINT "history_key" PRIMARY KEY("organization_id","mesh_id","api_group","kind","namespace","name","revision"),
-	CONSTRAINT "history_revision" UNIQUE("organization_id","mesh_id","revision","api_group","kind","namespace","name")
+	"object" json NOT NULL,
+	CONSTRAINT "history_key" PRIMARY KEY("organization_id","mesh_id","revision","api_group","kind","namespace","name")
 );
 --> statement-breakpoint
 CREATE TABLE "resource" (
@@ -115,7 +114,7 @@ ALTER TABLE "mesh" ADD CONSTRAINT "mesh_organization_id_organization_id_fk" FORE
 ALTER TABLE "history" ADD CONSTRAINT "history_mesh" FOREIGN KEY ("organization_id","mesh_id") REFERENCES "public"."mesh"("organization_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "resource" ADD CONSTRAINT "resource_mesh" FOREIGN KEY ("organization_id","mesh_id") REFERENCES "public"."mesh"("organization_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "workload" ADD CONSTRAINT "workload_mesh" FOREIGN KEY ("organization_id","mesh_id") REFERENCES "public"."mesh"("organization_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-CREATE INDEX "change_revision" ON "change" USING btree ("organization_id","mesh_id","revision");--> statement-breakpoint
 CREATE INDEX "api_key_organization" ON "api_key" USING btree ("organization_id");--> statement-breakpoint
 CREATE INDEX "join_token_organization" ON "join_token" USING btree ("organization_id");--> statement-breakpoint
-CREATE INDEX "mesh_changed_at" ON "mesh" USING btree ("changed_at");
+CREATE INDEX "mesh_changed_at" ON "mesh" USING btree ("changed_at");--> statement-breakpoint
+CREATE INDEX "history_object" ON "history" USING btree ("mesh_id","api_group","kind","namespace","name","revision");

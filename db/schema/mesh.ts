@@ -12,9 +12,9 @@ export const mesh = pgTable(
     trustDomain: text('trust_domain').notNull(),
     /** The newest revision. Its row is the lock under which every write to the mesh takes the next one. */
     revision: bigint('revision', { mode: 'number' }).notNull().default(0),
-    /** Number of changes ever logged: the next one's position in `change`. */
+    /** Number of changes ever logged. */
     changeCount: bigint('change_count', { mode: 'number' }).notNull().default(0),
-    /** The newest revision of which the log has lost something: who is behind it must load the mesh anew. */
+    /** The newest revision that the log has lost: who is behind it must load the mesh anew. */
     changeFloor: bigint('change_floor', { mode: 'number' }).notNull().default(0),
     settings: jsonb('settings').$type<MeshSettings>().notNull().default({}),
     rootCertificate: text('root_certificate').notNull(),

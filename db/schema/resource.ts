@@ -1,4 +1,4 @@
-import { bigint, foreignKey, integer, json, jsonb, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import { bigint, foreignKey, index, integer, json, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { HistoryEntry } from '../store.ts'
 import { instant, keyText } from './column.ts'
@@ -32,7 +32,7 @@ export const resource = pgTable(
   ],
 )
 
-/** Every state that a resource ever had, and who gave it; a deletion's object is null. Never updated, never pruned. */
+/** Every state that a resource ever had, and who gave it. A deletion's row bears the state that was deleted. Never updated, never pruned. */
 export const history = pgTable(
   'history',
   {
@@ -47,11 +47,11 @@ export const history = pgTable(
     uid: uuid('uid').notNull(),
     generation: integer('generation').notNull(),
     createdAt: instant('created_at').notNull(),
-    object: json('object').$type<ResourceObject>(),
+    object: json('object').$type<ResourceObject>().notNull(),
   },
   (table) => [
-    primaryKey({ name: 'history_key', columns: [table.organizationId, table.meshId, table.group, table.kind, table.namespace, table.name, table.revision] }),
-    unique('history_revision').on(table.organizationId, table.meshId, table.revision, table.group, table.kind, table.namespace, table.name),
+    primaryKey({ name: 'history_key', columns: [table.organizationId, table.meshId, table.revision, table.group, table.kind, table.namespace, table.name] }),
+    index('history_object').on(table.meshId, table.group, table.kind, table.namespace, table.name, table.revision),
     foreignKey({ name: 'history_mesh', columns: [table.organizationId, table.meshId], foreignColumns: [mesh.organizationId, mesh.id] }),
   ],
 )

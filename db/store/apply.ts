@@ -123,6 +123,6 @@ function rowOf(seal: Seal, meshId: string, { key, before, now }: Standing): Reco
     generation: known.generation,
     created_at: new Date(known.createdAtMs).toISOString(),
     labels: now?.object.metadata.labels ?? {},
-    object: now ? writeObject(seal, meshId, key, now.object) : null,
+    object: writeObject(seal, meshId, key, known.object),
   }
 }

@@ -1,11 +1,11 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Workload } from '#core/workload/workload.ts'
-import type { ResourceObject } from '#core/resource/object.ts'
 import { mesh } from '../schema/mesh.ts'
 import type { Seal } from '../seal.ts'
-import type { Change, MeshSettings, StoredResource } from '../store.ts'
+import type { Change, MeshSettings, ResourceKey, StoredResource } from '../store.ts'
 import type { Tenancy } from '../tenancy.ts'
-import { readResourceRow } from './resource-row.ts'
+import { keyText, readResourceRow, resourceColumns } from './resource-row.ts'
+import type { ResourceRow } from './resource-row.ts'
 import { rowsOf } from './rows.ts'
 
 interface ChangeRow {
@@ -17,11 +17,6 @@ interface ChangeRow {
   readonly name: string
   readonly deleted_revision: number | null
   readonly detail: unknown
-  readonly state_revision: number
-  readonly uid: string
-  readonly generation: number
-  readonly created_at: string
-  readonly object: ResourceObject
 }
 
 /**
@@ -38,28 +33,32 @@ export async function changesAfter(tenancy: Tenancy, seal: Seal, meshId: string,
       if (!at || revision < at.floor || revision > at.revision) return { changes: [], tooOld: true }
       if (revision === at.revision) return { changes: [], tooOld: false }
       const rows = await rowsOf<ChangeRow>(tx, sql`
-        select c.revision, c."of", c.api_group, c.kind, c.namespace, c.name, c.deleted_revision, c.detail,
-          h.revision as state_revision, h.uid, h.generation, h.created_at, h.object
-        from change c
-        left join history h on c."of" = 'resource' and h.organization_id = c.organization_id and h.mesh_id = c.mesh_id
-          and h.api_group = c.api_group and h.kind = c.kind and h.namespace = c.namespace and h.name = c.name and h.revision = coalesce(c.deleted_revision, c.revision)
-        where c.organization_id = ${organizationId} and c.mesh_id = ${meshId} and c.revision > ${revision} and c.revision <= (
+        select revision, "of", api_group, kind, namespace, name, deleted_revision, detail from change
+        where organization_id = ${organizationId} and mesh_id = ${meshId} and revision > ${revision} and revision <= (
           select max(first.revision) from (
-            select f.revision from change f where f.organization_id = ${organizationId} and f.mesh_id = ${meshId} and f.revision > ${revision} order by f.revision limit ${Math.max(1, limit)}
+            select revision from change where organization_id = ${organizationId} and mesh_id = ${meshId} and revision > ${revision} order by revision limit ${Math.max(1, limit)}
           ) first)
-        order by c.position`)
-      return { changes: rows.map((row) => readChange(seal, meshId, row)), tooOld: false }
+        order by revision, ordinal`)
+      // No join: under row-level security and without statistics it becomes a loop over the mesh for each change. All states of these revisions are wanted anyhow.
+      const last = rows.at(-1)?.revision ?? revision
+      const states = await rowsOf<ResourceRow>(tx, sql`
+        select ${resourceColumns('h')} from history h
+        where h.organization_id = ${organizationId} and h.mesh_id = ${meshId} and h.revision > ${revision} and h.revision <= ${last}`)
+      const stateOf = new Map(states.map((row) => readResourceRow(seal, meshId, row)).map((state) => [`${state.revision} ${keyText(state.key)}`, state]))
+      return { changes: rows.map((row) => readChange(row, stateOf)), tooOld: false }
     },
     { snapshot: true },
   )
 }
 
-function readChange(seal: Seal, meshId: string, row: ChangeRow): Change {
+function readChange(row: ChangeRow, stateOf: ReadonlyMap<string, StoredResource>): Change {
   const { revision, namespace, name } = row
   switch (row.of) {
     case 'resource': {
-      const state: StoredResource = readResourceRow(seal, meshId, { ...row, revision: row.state_revision })
-      return row.deleted_revision === null ? { revision, of: 'resource', key: state.key, stored: state } : { revision, of: 'resource', key: state.key, stored: undefined, last: state }
+      const key: ResourceKey = { group: row.api_group, kind: row.kind, namespace, name }
+      const state = stateOf.get(`${revision} ${keyText(key)}`)
+      if (!state) throw new Error(`history lacks revision ${revision} of ${keyText(key)}`)
+      return row.deleted_revision === null ? { revision, of: 'resource', key, stored: state } : { revision, of: 'resource', key, stored: undefined, last: { ...state, revision: row.deleted_revision } }
     }
     case 'workload':
       // The columns were written from these very types, by revision.ts.

@@ -17,7 +17,7 @@ interface HistoryRow {
   readonly author: string
   readonly message: string
   readonly at: string
-  readonly object: ResourceObject | null
+  readonly object: ResourceObject
 }
 
 /** The newest first; within a revision in order of group, kind, namespace, name. Secrets are unsealed. */
@@ -41,5 +41,5 @@ export function readHistory(tenancy: Tenancy, seal: Seal, organizationId: string
 function readEntry(seal: Seal, meshId: string, row: HistoryRow): HistoryEntry {
   const key: ResourceKey = { group: row.api_group, kind: row.kind, namespace: row.namespace, name: row.name }
   const { revision, operation, author, message } = row
-  return { revision, key, operation, author, message, atMs: new Date(row.at).getTime(), object: row.object && readObject(seal, meshId, key, row.object) }
+  return { revision, key, operation, author, message, atMs: new Date(row.at).getTime(), object: operation === 'delete' ? null : readObject(seal, meshId, key, row.object) }
 }

@@ -36,28 +36,29 @@ export async function commitRevision(tx: Transaction, locked: LockedMesh, change
   const { organizationId, meshId } = locked
   const revision = locked.revision + 1
   const changeCount = locked.changeCount + changes.length
-  const rows = JSON.stringify(changes.map((change, index) => ({ position: locked.changeCount + index, ...changeRow(change) })))
+  const rows = JSON.stringify(changes.map((change, ordinal) => ({ ordinal, ...changeRow(change) })))
   await tx.execute(sql`
     with logged as (
-      insert into change (organization_id, mesh_id, position, revision, "of", api_group, kind, namespace, name, deleted_revision, detail)
-      select ${organizationId}::uuid, ${meshId}::uuid, c.position, ${revision}::bigint, c."of", c.api_group, c.kind, c.namespace, c.name, c.deleted_revision, c.detail::json
-      from json_to_recordset(${rows}::json) as c (position bigint, "of" text, api_group text, kind text, namespace text, name text, deleted_revision bigint, detail text)
+      insert into change (organization_id, mesh_id, revision, ordinal, "of", api_group, kind, namespace, name, deleted_revision, detail)
+      select ${organizationId}::uuid, ${meshId}::uuid, ${revision}::bigint, c.ordinal, c."of", c.api_group, c.kind, c.namespace, c.name, c.deleted_revision, c.detail::json
+      from json_to_recordset(${rows}::json) as c (ordinal int, "of" text, api_group text, kind text, namespace text, name text, deleted_revision bigint, detail text)
     ), moved as (
       update mesh set revision = ${revision}, change_count = ${changeCount}, changed_at = now() where organization_id = ${organizationId} and id = ${meshId}
     )
     select pg_notify(${CHANGE_CHANNEL}, ${`${meshId} ${revision}`})`)
-  if (Math.trunc(changeCount / CUT_EVERY) > Math.trunc(locked.changeCount / CUT_EVERY)) await cutLog(tx, locked, changeCount - LOG_LENGTH)
+  if (Math.trunc(changeCount / CUT_EVERY) > Math.trunc(locked.changeCount / CUT_EVERY)) await cutLog(tx, locked)
   return revision
 }
 
-/** Forgets all changes before `position`, and remembers the newest revision that lost one. */
-async function cutLog(tx: Transaction, { organizationId, meshId }: LockedMesh, position: number): Promise<void> {
-  if (position <= 0) return
+/** Forgets whole revisions, the oldest first, as long as the log keeps its length without them; remembers the newest that it forgot. */
+async function cutLog(tx: Transaction, { organizationId, meshId }: LockedMesh): Promise<void> {
   await tx.execute(sql`
-    with cut as (
-      delete from change where organization_id = ${organizationId} and mesh_id = ${meshId} and position < ${position} returning revision
+    with kept as (
+      select revision from change where organization_id = ${organizationId} and mesh_id = ${meshId} order by revision desc, ordinal desc limit 1 offset ${LOG_LENGTH - 1}
+    ), cut as (
+      delete from change where organization_id = ${organizationId} and mesh_id = ${meshId} and revision < (select revision from kept) returning revision
     )
-    update mesh set change_floor = greatest(change_floor, (select max(revision) from cut)) where organization_id = ${organizationId} and id = ${meshId}`)
+    update mesh set change_floor = (select max(revision) from cut) where organization_id = ${organizationId} and id = ${meshId} and exists (select from cut)`)
 }
 
 function changeRow(change: LoggedChange): Record<string, unknown> {
