@@ -24,6 +24,8 @@ export interface ListenerPlan {
   readonly bind: SocketAddress | undefined
   /** A tls_inspector is there: peek for a ClientHello before choosing a chain. */
   readonly inspectsTls: boolean
+  /** The connection's destination before it was captured chooses the listener and the chain (`use_original_dst`, original_dst filter). */
+  readonly usesOriginalDestination?: boolean
   readonly chains: readonly FilterChainPlan[]
   readonly defaultChain: FilterChainPlan | undefined
 }
@@ -57,6 +59,8 @@ export interface ServerTlsPlan {
   readonly alpn: readonly string[]
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** OpenSSL names, for TLS 1.2; absent: the runtime's own choice. */
+  readonly cipherSuites?: readonly string[]
 }
 
 /** Compiled, with the words that explain it: `prefix "/orders"`. */
@@ -184,6 +188,8 @@ export interface VirtualHost {
   readonly name: string
   readonly routes: readonly Route[]
   readonly requireTls: boolean
+  /** Tell upstream which try it is, in `x-envoy-attempt-count`. */
+  readonly includeAttemptCount?: boolean
 }
 
 export interface Route {

@@ -1,0 +1,149 @@
+import {
+  type DirectResponseAction, DirectResponseActionSchema, type RedirectAction as WireRedirect, RedirectAction_RedirectResponseCode as Code, RedirectActionSchema, type RouteAction,
+  type RouteAction_HashPolicy, RouteAction_HashPolicy_CookieSchema, RouteAction_HashPolicy_HeaderSchema, RouteAction_HashPolicySchema, RouteAction_MaxStreamDurationSchema,
+  type RouteAction_RequestMirrorPolicy, RouteAction_RequestMirrorPolicySchema, RouteActionSchema,
+} from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { RoutingPriority } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { RegexMatchAndSubstitute } from '../wire/gen/envoy/type/matcher/v3/regex_pb.ts'
+import { compileSubstitution } from '../match/regex.ts'
+import type { DirectAction, ForwardAction, HashPlan, MirrorPlan, Origin, RedirectAction, RetryPlan } from './plan.ts'
+import { at, type Reading } from './read.ts'
+import { readWeightedClusters, singleCluster } from './read-clusters.ts'
+import type { MatchedPath } from './read-match.ts'
+import { readRetry } from './read-retry.ts'
+import { milliseconds, readText, runtimePercentOf } from './read-value.ts'
+
+/** What a virtual host and a route configuration give to routes that do not say it themselves. */
+export interface Inherited {
+  readonly retry: RetryPlan | undefined
+  readonly mirrors: readonly MirrorPlan[]
+}
+
+/** Envoy's default for a route's timeout. */
+const TIMEOUT_MS = 15_000
+
+export function readForward(reading: Reading, path: string, action: RouteAction, matched: MatchedPath, origin: Origin | undefined, inherited: Inherited): ForwardAction {
+  reading.only(path, RouteActionSchema, action, [
+    'cluster', 'weighted_clusters', 'cluster_not_found_response_code', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'timeout', 'idle_timeout',
+    'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'cors', 'max_grpc_timeout', 'upgrade_configs', 'max_stream_duration',
+  ])
+  if (action.priority !== RoutingPriority.DEFAULT) reading.unsupported(at(path, 'priority'), 'only DEFAULT is supported', action.priority)
+  readMaxStreamDuration(reading, at(path, 'max_stream_duration'), action)
+  const by = action.clusterSpecifier
+  const clusters =
+    by.case === 'weightedClusters'
+      ? readWeightedClusters(reading, at(path, 'weighted_clusters'), by.value, origin)
+      : singleCluster(by.case === 'cluster' ? by.value : '', origin)
+  if (by.case === undefined || (by.case === 'cluster' && by.value === '')) reading.invalid(path, 'leads to no cluster')
+  const host = action.hostRewriteSpecifier
+  const mirrors = action.requestMirrorPolicies.map((one, index) => readMirror(reading, at(path, 'request_mirror_policies', index), one))
+  const prefixed = action.prefixRewrite === '' ? undefined : action.prefixRewrite
+  return {
+    kind: 'forward',
+    clusters,
+    timeoutMs: milliseconds(action.timeout, TIMEOUT_MS),
+    idleTimeoutMs: action.idleTimeout === undefined ? undefined : milliseconds(action.idleTimeout, 0),
+    retry: readRetry(reading, at(path, 'retry_policy'), action.retryPolicy) ?? inherited.retry,
+    mirrors: mirrors.length > 0 ? mirrors : inherited.mirrors,
+    prefixRewrite: prefixed === undefined || matched === 'whole' ? undefined : { from: matched.prefix, to: prefixed },
+    // What a pattern matched is the whole path, so that is what prefix_rewrite replaces.
+    regexRewrite: prefixed !== undefined && matched === 'whole' ? { words: `replaced by ${prefixed}`, rewrite: () => prefixed } : readRegexRewrite(reading, at(path, 'regex_rewrite'), action.regexRewrite),
+    hostRewrite: host.case === 'hostRewriteLiteral' && host.value !== '' ? host.value : undefined,
+    autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
+    hash: action.hashPolicy.map((one, index) => readHash(reading, at(path, 'hash_policy', index), one)),
+  }
+}
+
+/** Zero lifts the limit, which is how Weft's streams are anyway; a bound on them is refused. */
+function readMaxStreamDuration(reading: Reading, path: string, action: RouteAction): void {
+  const limits = action.maxStreamDuration
+  if (limits === undefined) return
+  reading.only(path, RouteAction_MaxStreamDurationSchema, limits, ['max_stream_duration', 'grpc_timeout_header_max'])
+  if (milliseconds(limits.maxStreamDuration, 0) !== 0) reading.unsupported(at(path, 'max_stream_duration'), 'only 0s is supported')
+}
+
+export function readMirror(reading: Reading, path: string, mirror: RouteAction_RequestMirrorPolicy): MirrorPlan {
+  reading.only(path, RouteAction_RequestMirrorPolicySchema, mirror, ['cluster', 'runtime_fraction', 'trace_sampled'])
+  if (mirror.cluster === '') reading.invalid(at(path, 'cluster'), 'is missing')
+  return { cluster: mirror.cluster, percent: runtimePercentOf(mirror.runtimeFraction, 100) }
+}
+
+function readRegexRewrite(reading: Reading, path: string, rewrite: RegexMatchAndSubstitute | undefined): ForwardAction['regexRewrite'] {
+  if (rewrite === undefined) return undefined
+  const pattern = rewrite.pattern?.regex ?? ''
+  try {
+    return { words: `${pattern} → ${rewrite.substitution}`, rewrite: compileSubstitution(pattern, rewrite.substitution) }
+  } catch (cause) {
+    reading.invalid(path, cause instanceof Error ? cause.message : String(cause), pattern)
+    return undefined
+  }
+}
+
+function readHash(reading: Reading, path: string, policy: RouteAction_HashPolicy): HashPlan {
+  reading.only(path, RouteAction_HashPolicySchema, policy, ['header', 'cookie', 'connection_properties', 'query_parameter', 'terminal'])
+  const { policySpecifier: by, terminal } = policy
+  const plain = { ttlMs: undefined, path: '', terminal }
+  switch (by.case) {
+    case 'header':
+      reading.only(at(path, 'header'), RouteAction_HashPolicy_HeaderSchema, by.value, ['header_name'])
+      return { by: 'header', name: by.value.headerName.toLowerCase(), ...plain }
+    case 'cookie': {
+      reading.only(at(path, 'cookie'), RouteAction_HashPolicy_CookieSchema, by.value, ['name', 'ttl', 'path'])
+      const ttlMs = by.value.ttl === undefined ? undefined : milliseconds(by.value.ttl, 0)
+      return { by: 'cookie', name: by.value.name, ttlMs, path: by.value.path, terminal }
+    }
+    case 'queryParameter':
+      return { by: 'query-parameter', name: by.value.name, ...plain }
+    case 'connectionProperties':
+      if (!by.value.sourceIp) reading.invalid(at(path, 'connection_properties.source_ip'), 'is not set')
+      return { by: 'source-address', name: '', ...plain }
+    case 'filterState':
+    case undefined:
+      if (by.case === undefined) reading.invalid(path, 'says nothing to hash')
+      return { by: 'source-address', name: '', ...plain }
+  }
+}
+
+const STATUS: Readonly<Record<number, number>> = {
+  [Code.MOVED_PERMANENTLY]: 301,
+  [Code.FOUND]: 302,
+  [Code.SEE_OTHER]: 303,
+  [Code.TEMPORARY_REDIRECT]: 307,
+  [Code.PERMANENT_REDIRECT]: 308,
+}
+
+export function readRedirect(reading: Reading, path: string, action: WireRedirect, matched: MatchedPath): RedirectAction {
+  reading.only(path, RedirectActionSchema, action, [
+    'https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'response_code', 'strip_query',
+  ])
+  const status = STATUS[action.responseCode]
+  if (status === undefined) reading.unsupported(at(path, 'response_code'), 'is not supported', action.responseCode)
+  const rewrite = action.pathRewriteSpecifier
+  if (rewrite.case === 'prefixRewrite' && matched === 'whole') reading.unsupported(at(path, 'prefix_rewrite'), 'needs a match by prefix or path')
+  return {
+    kind: 'redirect',
+    status: status ?? 301,
+    scheme: readScheme(reading, path, action),
+    host: action.hostRedirect === '' ? undefined : action.hostRedirect,
+    port: action.portRedirect === 0 ? undefined : action.portRedirect,
+    path: rewrite.case === 'pathRedirect' && rewrite.value !== '' ? rewrite.value : undefined,
+    prefixRewrite: rewrite.case === 'prefixRewrite' && rewrite.value !== '' && matched !== 'whole' ? { from: matched.prefix, to: rewrite.value } : undefined,
+    stripQuery: action.stripQuery,
+  }
+}
+
+function readScheme(reading: Reading, path: string, action: WireRedirect): 'http' | 'https' | undefined {
+  const by = action.schemeRewriteSpecifier
+  if (by.case === 'httpsRedirect') return by.value ? 'https' : undefined
+  if (by.case === undefined || by.value === '') return undefined
+  const scheme = by.value.toLowerCase()
+  if (scheme === 'http' || scheme === 'https') return scheme
+  reading.unsupported(at(path, 'scheme_redirect'), 'is neither http nor https', by.value)
+  return undefined
+}
+
+export function readDirect(reading: Reading, path: string, action: DirectResponseAction): DirectAction {
+  reading.only(path, DirectResponseActionSchema, action, ['status', 'body'])
+  if (action.status < 200 || action.status > 599) reading.invalid(at(path, 'status'), '200..599', action.status)
+  return { kind: 'direct', status: action.status, body: readText(reading, at(path, 'body'), action.body) ?? '' }
+}

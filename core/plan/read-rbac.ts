@@ -1,0 +1,189 @@
+import { type Permission, PermissionSchema, type Policy, PolicySchema, type Principal, PrincipalSchema, type RBAC, RBAC_Action, RBACSchema } from '../wire/gen/envoy/config/rbac/v3/rbac_pb.ts'
+import { type PathMatcher, PathMatcherSchema } from '../wire/gen/envoy/type/matcher/v3/path_pb.ts'
+import type { FilterStateMatcher } from '../wire/gen/envoy/type/matcher/v3/filter_state_pb.ts'
+import type { HeadPredicate } from '../match/request.ts'
+import type { TextPredicate } from '../match/text.ts'
+import { type PeerInfo, pathOnly } from '../route/request.ts'
+import type { RbacPlan, RequestPredicate } from './plan.ts'
+import { at, type Reading } from './read.ts'
+import { policyOrigin } from './read-origin.ts'
+import { readCidr, readHeaderMatch, readStringMatch } from './read-match.ts'
+
+const ANY: RequestPredicate = { words: 'any', matches: () => true }
+const NONE: RequestPredicate = { words: 'none', matches: () => false }
+
+const ACTIONS = { [RBAC_Action.ALLOW]: 'allow', [RBAC_Action.DENY]: 'deny', [RBAC_Action.LOG]: 'log' } as const
+const isAction = (action: number): action is keyof typeof ACTIONS => Object.hasOwn(ACTIONS, action)
+
+/** Compiles rules or shadow rules. Matcher trees and CEL conditions are refused. */
+export function readRbac(reading: Reading, path: string, rules: RBAC, shadow: boolean): RbacPlan {
+  reading.only(path, RBACSchema, rules, ['action', 'policies'])
+  const action = isAction(rules.action) ? ACTIONS[rules.action] : undefined
+  if (action === undefined) reading.unsupported(at(path, 'action'), 'is not supported', rules.action)
+  const names = Object.keys(rules.policies).sort()
+  return {
+    action: action ?? 'deny',
+    shadow,
+    policies: names.flatMap((name) => {
+      const policy = rules.policies[name]
+      return policy === undefined ? [] : [{ name, origin: policyOrigin(name), ...readPolicy(reading, at(path, 'policies', name), policy) }]
+    }),
+  }
+}
+
+function readPolicy(reading: Reading, path: string, policy: Policy): { permission: RequestPredicate; principal: RequestPredicate } {
+  reading.only(path, PolicySchema, policy, ['permissions', 'principals'])
+  if (policy.permissions.length === 0) reading.invalid(at(path, 'permissions'), 'is empty')
+  if (policy.principals.length === 0) reading.invalid(at(path, 'principals'), 'is empty')
+  return {
+    permission: anyOf(policy.permissions.map((one, index) => readPermission(reading, at(path, 'permissions', index), one))),
+    principal: anyOf(policy.principals.map((one, index) => readPrincipal(reading, at(path, 'principals', index), one))),
+  }
+}
+
+function readPermission(reading: Reading, path: string, permission: Permission): RequestPredicate {
+  reading.only(path, PermissionSchema, permission, [
+    'and_rules', 'or_rules', 'any', 'header', 'url_path', 'destination_ip', 'destination_port', 'destination_port_range', 'not_rule', 'requested_server_name',
+  ])
+  const { rule } = permission
+  switch (rule.case) {
+    case 'any':
+      return rule.value ? ANY : NONE
+    case 'andRules':
+      return allOf(rule.value.rules.map((one, index) => readPermission(reading, at(path, 'and_rules.rules', index), one)))
+    case 'orRules':
+      return anyOf(rule.value.rules.map((one, index) => readPermission(reading, at(path, 'or_rules.rules', index), one)))
+    case 'notRule':
+      return not(readPermission(reading, at(path, 'not_rule'), rule.value))
+    case 'header':
+      return onHead(readHeaderMatch(reading, at(path, 'header'), rule.value))
+    case 'urlPath':
+      return onUrlPath(reading, at(path, 'url_path'), rule.value)
+    case 'destinationIp': {
+      const range = readCidr(reading, at(path, 'destination_ip'), rule.value)
+      return { words: `destination in ${range.words}`, matches: (_request, peer) => range.matches(peer.localAddress) }
+    }
+    case 'destinationPort': {
+      const port = rule.value
+      return { words: `port ${port}`, matches: (_request, peer) => peer.localPort === port }
+    }
+    case 'destinationPortRange': {
+      const { start, end } = rule.value
+      return { words: `port in ${start}..${end - 1}`, matches: (_request, peer) => peer.localPort >= start && peer.localPort < end }
+    }
+    case 'requestedServerName': {
+      const name = readStringMatch(reading, at(path, 'requested_server_name'), rule.value)
+      return { words: `server name ${name.words}`, matches: (_request, peer) => name.matches(peer.sni) }
+    }
+    case undefined:
+      reading.invalid(path, 'has no rule')
+      return NONE
+    default:
+      return NONE
+  }
+}
+
+function readPrincipal(reading: Reading, path: string, principal: Principal): RequestPredicate {
+  reading.only(path, PrincipalSchema, principal, [
+    'and_ids', 'or_ids', 'any', 'authenticated', 'source_ip', 'direct_remote_ip', 'remote_ip', 'header', 'url_path', 'filter_state', 'not_id',
+  ])
+  const { identifier } = principal
+  switch (identifier.case) {
+    case 'any':
+      return identifier.value ? ANY : NONE
+    case 'andIds':
+      return allOf(identifier.value.ids.map((one, index) => readPrincipal(reading, at(path, 'and_ids.ids', index), one)))
+    case 'orIds':
+      return anyOf(identifier.value.ids.map((one, index) => readPrincipal(reading, at(path, 'or_ids.ids', index), one)))
+    case 'notId':
+      return not(readPrincipal(reading, at(path, 'not_id'), identifier.value))
+    case 'header':
+      return onHead(readHeaderMatch(reading, at(path, 'header'), identifier.value))
+    case 'urlPath':
+      return onUrlPath(reading, at(path, 'url_path'), identifier.value)
+    case 'authenticated': {
+      const { principalName } = identifier.value
+      return principalName === undefined ? AUTHENTICATED : onIdentity(readStringMatch(reading, at(path, 'authenticated.principal_name'), principalName))
+    }
+    case 'filterState':
+      return readFilterState(reading, at(path, 'filter_state'), identifier.value)
+    case 'sourceIp':
+    case 'directRemoteIp': {
+      const range = readCidr(reading, at(path, identifier.case === 'sourceIp' ? 'source_ip' : 'direct_remote_ip'), identifier.value)
+      return { words: `source in ${range.words}`, matches: (_request, peer) => range.matches(peer.address) }
+    }
+    case 'remoteIp': {
+      const range = readCidr(reading, at(path, 'remote_ip'), identifier.value)
+      return { words: `client in ${range.words}`, matches: (request, peer) => range.matches(request?.remoteAddress ?? peer.address) }
+    }
+    case undefined:
+      reading.invalid(path, 'has no identifier')
+      return NONE
+    default:
+      return NONE
+  }
+}
+
+// "If unset, it applies to any user that is authenticated": a certificate was shown and verified, not merely TLS spoken.
+const AUTHENTICATED: RequestPredicate = { words: 'any authenticated identity', matches: (_request, peer) => peer.uriSans.length > 0 || peer.dnsSans.length > 0 }
+
+/** URI SANs, then DNS SANs (envoy.config.rbac.v3.Principal.Authenticated). */
+function onIdentity(name: TextPredicate): RequestPredicate {
+  return { words: `identity ${name.words}`, matches: (_request, peer) => identityMatches(name, peer) }
+}
+
+function identityMatches(name: TextPredicate, peer: PeerInfo): boolean {
+  for (const san of peer.uriSans) if (name.matches(san)) return true
+  for (const san of peer.dnsSans) if (name.matches(san)) return true
+  return false
+}
+
+/** Istio names the peer by filter state `io.istio.peer_principal`, which is its verified SPIFFE ID. */
+function readFilterState(reading: Reading, path: string, matcher: FilterStateMatcher): RequestPredicate {
+  if (matcher.key !== 'io.istio.peer_principal' || matcher.matcher.case !== 'stringMatch') {
+    reading.unsupported(path, 'only io.istio.peer_principal with string_match is supported', matcher.key)
+    return NONE
+  }
+  return onIdentity(readStringMatch(reading, at(path, 'string_match'), matcher.matcher.value))
+}
+
+function onUrlPath(reading: Reading, path: string, matcher: PathMatcher): RequestPredicate {
+  reading.only(path, PathMatcherSchema, matcher, ['path'])
+  const test = readStringMatch(reading, at(path, 'path'), matcher.rule.case === 'path' ? matcher.rule.value : undefined)
+  return { words: `path ${test.words}`, matches: (request) => request !== undefined && test.matches(pathOnly(request.path)) }
+}
+
+function onHead(test: HeadPredicate): RequestPredicate {
+  return { words: test.words, matches: (request) => request !== undefined && test.matches(request) }
+}
+
+function not(test: RequestPredicate): RequestPredicate {
+  return { words: `not (${test.words})`, matches: (request, peer) => !test.matches(request, peer) }
+}
+
+function allOf(tests: readonly RequestPredicate[]): RequestPredicate {
+  const needed = tests.filter((test) => test !== ANY)
+  const [first] = needed
+  if (first === undefined) return tests.length === 0 ? NONE : ANY
+  if (needed.length === 1) return first
+  return {
+    words: needed.map((test) => test.words).join(' and '),
+    matches(request, peer) {
+      for (let index = 0; index < needed.length; index++) if (needed[index]?.matches(request, peer) === false) return false
+      return true
+    },
+  }
+}
+
+function anyOf(tests: readonly RequestPredicate[]): RequestPredicate {
+  const [first] = tests
+  if (first === undefined) return NONE
+  if (tests.length === 1) return first
+  return {
+    words: `(${tests.map((test) => test.words).join(' or ')})`,
+    matches(request, peer) {
+      for (let index = 0; index < tests.length; index++) if (tests[index]?.matches(request, peer) === true) return true
+      return false
+    },
+  }
+}
