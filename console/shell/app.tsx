@@ -1,0 +1,22 @@
+import { useCallback, useState } from 'react'
+import type { Session } from '../session/session.ts'
+import { saveSession } from '../session/session.ts'
+import { MeshChooser } from '../session/mesh-chooser.tsx'
+import { SignIn } from '../session/sign-in.tsx'
+import { MeshPage } from './mesh-page.tsx'
+
+/** Who is there decides what is shown: a field for the key, the meshes to choose from, or the mesh. */
+export function App({ origin, initial }: { origin: string; initial: Session | undefined }) {
+  const [session, setSession] = useState(initial)
+  const [notice, setNotice] = useState<string>()
+  const keep = useCallback((next: Session | undefined, why?: string) => {
+    saveSession(sessionStorage, next)
+    setNotice(why)
+    setSession(next)
+  }, [])
+  if (session === undefined) return <SignIn notice={notice} onKey={(key) => keep({ key, mesh: undefined })} />
+  if (session.mesh === undefined) {
+    return <MeshChooser origin={origin} apiKey={session.key} onChoose={(mesh) => keep({ ...session, mesh })} onSignOut={(why) => keep(undefined, why)} />
+  }
+  return <MeshPage key={session.mesh} origin={origin} apiKey={session.key} mesh={session.mesh} onLeave={() => keep({ ...session, mesh: undefined })} onSignOut={(why) => keep(undefined, why)} />
+}
