@@ -139,10 +139,9 @@ describe('Postgres', () => {
       const store = await openStore(postgres.url, options)
       const organization = await store.createOrganization('writer')
       const mesh = await store.createMesh(organization.id, { name: 'mesh', trustDomain: 'cluster.local', sealedRoot: new Uint8Array([1]), rootCertificate: 'none' })
+      store.onChange(() => {}) // listens, so that the server's end cuts that connection too
       const acknowledged: number[] = []
       let next = 0
-      let heard = 0
-      store.onChange((_meshId, revision) => (heard = revision))
       const writeOne = async (): Promise<void> => {
         const batch = ++next
         const writes = ['a', 'b', 'c'].map((part) => {
@@ -172,10 +171,11 @@ describe('Postgres', () => {
       await postgres.restart()
       await store.ping()
       await assertWhole(store, acknowledged)
+      const before = (await store.meshById(mesh.id))?.revision ?? 0
+      const heard = new Promise<void>((resolve) => store.onChange((_meshId, revision) => revision === before + 1 && resolve()))
       await writeOne()
+      await heard
       await assertWhole(store, acknowledged)
-      const { revision } = (await store.meshById(mesh.id)) ?? { revision: 0 }
-      while (heard < revision) await pause(5)
       await store.close()
     } finally {
       await postgres.stop()
@@ -209,6 +209,19 @@ describe('Postgres', () => {
     } finally {
       await postgres.stop()
     }
+  })
+
+  test('a server without connections to spare is unavailable, and not broken', { timeout: 60_000 }, async () => {
+    const postgres = await startPostgres()
+    try {
+      const store = await openStore(postgres.url, options)
+      await store.close()
+      await postgres.sql('create role few login connection limit 0')
+      await assert.rejects(openStore(postgres.url.replace('postgres@', 'few@'), options), (error) => error instanceof StoreUnavailable && /too many connections/.test(String(error.cause)))
+    } finally {
+      await postgres.stop()
+    }
+    await assert.rejects(openStore(postgres.url, options), StoreUnavailable)
   })
 
   test('an owner that is no superuser is held to the policies all the same', { timeout: 60_000 }, async () => {

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { Driver, Query } from './driver.ts'
 import { CREATE_ROLES, ROLES_READY } from './roles.ts'
 
-const FOLDER = new URL('./migrations/', import.meta.url)
+const MIGRATIONS = new URL('./migrations/', import.meta.url)
 // Any fixed number will do; this one is 'weft' in ASCII.
 const LOCK = 0x77656674
 
@@ -16,10 +16,11 @@ interface Migration {
 /**
  * Brings the schema up to date: all missing migrations in one transaction, under a lock, so that any number of starters may call it at once.
  * What was applied is remembered by name and not by time, so a migration that is merged late is not skipped. Names that this version does not know are left alone: an older version runs on a newer schema.
+ * @param folder of `*.sql`, applied in order of their names; statements are parted by `--> statement-breakpoint`
  * @throws Error when an applied migration's text has changed since
  */
-export async function migrate(driver: Driver): Promise<void> {
-  const migrations = await readMigrations()
+export async function migrate(driver: Driver, folder: URL = MIGRATIONS): Promise<void> {
+  const migrations = await readMigrations(folder)
   const current = await driver.transaction('begin', async (query) => (await rolesReady(query)) && (await missing(query, migrations)).length === 0)
   if (current) return
   await driver.transaction('begin', async (query) => {
@@ -33,11 +34,11 @@ export async function migrate(driver: Driver): Promise<void> {
   })
 }
 
-async function readMigrations(): Promise<Migration[]> {
-  const names = (await readdir(FOLDER)).filter((name) => name.endsWith('.sql')).toSorted()
+async function readMigrations(folder: URL): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted()
   return Promise.all(
     names.map(async (name) => {
-      const statements = await readFile(new URL(name, FOLDER), 'utf8')
+      const statements = await readFile(new URL(name, folder), 'utf8')
       return { name, statements, hash: createHash('sha256').update(statements).digest('hex') }
     }),
   )

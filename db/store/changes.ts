@@ -8,16 +8,15 @@ import { keyText, readResourceRow, resourceColumns } from './resource-row.ts'
 import type { ResourceRow } from './resource-row.ts'
 import { rowsOf } from './rows.ts'
 
-interface ChangeRow {
+/** As revision.ts wrote it. */
+type ChangeRow = {
   readonly revision: number
-  readonly of: Change['of']
   readonly api_group: string
   readonly kind: string
   readonly namespace: string
   readonly name: string
   readonly deleted_revision: number | null
-  readonly detail: unknown
-}
+} & ({ readonly of: 'resource' } | { readonly of: 'workload'; readonly detail: Workload | null } | { readonly of: 'settings'; readonly detail: MeshSettings })
 
 /**
  * Changes as of their own revision, not as of now. Whole revisions only, so that a follower never stops in the middle of a batch: the last one may exceed `limit`.
@@ -61,9 +60,8 @@ function readChange(row: ChangeRow, stateOf: ReadonlyMap<string, StoredResource>
       return row.deleted_revision === null ? { revision, of: 'resource', key, stored: state } : { revision, of: 'resource', key, stored: undefined, last: { ...state, revision: row.deleted_revision } }
     }
     case 'workload':
-      // The columns were written from these very types, by revision.ts.
-      return { revision, of: 'workload', namespace, name, workload: (row.detail ?? undefined) as Workload | undefined }
+      return { revision, of: 'workload', namespace, name, workload: row.detail ?? undefined }
     case 'settings':
-      return { revision, of: 'settings', settings: row.detail as MeshSettings }
+      return { revision, of: 'settings', settings: row.detail }
   }
 }

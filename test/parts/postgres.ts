@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
-import { basename, dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
@@ -96,11 +96,9 @@ async function install(): Promise<string> {
 async function readableCache(): Promise<string> {
   const base = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
   await mkdir(base, { recursive: true })
-  for (let folder = base; asRoot; folder = dirname(folder)) {
-    if (((await stat(folder)).mode & 0o005) !== 0o005) return join(tmpdir(), 'weft-test')
-    if (folder === dirname(folder)) break
-  }
-  return join(base, 'weft-test')
+  if (!asRoot) return join(base, 'weft-test')
+  const mayEnter = async (folder: string): Promise<boolean> => ((await stat(folder)).mode & 0o005) === 0o005 && (folder === dirname(folder) || mayEnter(dirname(folder)))
+  return join((await mayEnter(resolve(base))) ? base : tmpdir(), 'weft-test')
 }
 
 async function serve(programs: string, folder: string, port: number, url: string): Promise<ChildProcess> {
@@ -134,23 +132,23 @@ async function run(program: string, parameters: string[]): Promise<void> {
   const child = spawn(program, parameters, { ...identity, cwd: tmpdir(), stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (text) => (said += String(text)))
-  const code = await new Promise((resolve, reject) => child.on('close', resolve).on('error', reject))
+  const code = await new Promise((ended, reject) => child.on('close', ended).on('error', reject))
   if (code !== 0) throw new Error(`${basename(program)} failed: ${said}`)
 }
 
 function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+  return new Promise((found, reject) => {
     const probe = createServer().on('error', reject)
     probe.listen(0, '127.0.0.1', () => {
       const address = probe.address()
-      probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))))
+      probe.close(() => (address !== null && typeof address === 'object' ? found(address.port) : reject(new Error('no port'))))
     })
   })
 }
 
 async function exited(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  await new Promise((resolve) => child.once('exit', resolve))
+  await new Promise((ended) => child.once('exit', ended))
 }
 
 async function childrenOf(pid: number): Promise<number[]> {
