@@ -1,7 +1,76 @@
-import { fault } from '../fault/fault.ts'
-import type { ListenerPlan } from './plan.ts'
-import type { Read } from './read.ts'
+import { TrafficDirection } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
+import { type Listener, ListenerSchema } from '../wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { ListenerFilterSchema } from '../wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { OriginalDstSchema } from '../wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
+import { TlsInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import type { FilterChainPlan, ListenerPlan } from './plan.ts'
+import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
+import { readChain } from './read-chain.ts'
+import { readSocketAddress } from './read-value.ts'
 
-export function readListener(_bytes: Uint8Array, version: string): Read<ListenerPlan> {
-  return { ok: false, faults: [fault('xds.unsupported', { path: '', value: version, rule: 'is not read yet' })] }
+/** Listener → ListenerPlan. */
+export function readListener(bytes: Uint8Array, version: string): Read<ListenerPlan> {
+  return readResource(ListenerSchema, bytes, (reading, message) => readOne(reading, message, version))
+}
+
+/** The access log of a listener tells of connections that no chain took; it is left out. */
+const FIELDS = [
+  'name', 'address', 'stat_prefix', 'filter_chains', 'use_original_dst', 'default_filter_chain', 'per_connection_buffer_limit_bytes', 'metadata', 'deprecated_v1', 'drain_type',
+  'listener_filters', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'traffic_direction', 'connection_balance_config', 'enable_reuse_port', 'reuse_port',
+  'tcp_backlog_size', 'bind_to_port', 'access_log', 'max_connections_to_accept_per_socket_event', 'ignore_global_conn_limit', 'bypass_overload_manager',
+]
+
+function readOne(reading: Reading, message: Listener, version: string): ListenerPlan {
+  reading.only('', ListenerSchema, message, FIELDS)
+  if (message.name === '') reading.invalid('name', 'is missing')
+  const address = readSocketAddress(reading, 'address', message.address)
+  const bound = (message.bindToPort ?? true) && (message.deprecatedV1?.bindToPort ?? true)
+  const inspectors = readListenerFilters(reading, message)
+  const chains = message.filterChains.flatMap((chain, index) => readChain(reading, at('', 'filter_chains', index), chain, version) ?? [])
+  checkDistinct(reading, chains)
+  if (chains.length === 0 && message.defaultFilterChain === undefined && reading.faults.length === 0) reading.invalid('filter_chains', 'is empty')
+  return {
+    name: message.name,
+    version,
+    direction: directionOf(message.trafficDirection),
+    bind: bound ? address : undefined,
+    inspectsTls: inspectors.tls,
+    usesOriginalDestination: inspectors.originalDestination || (message.useOriginalDst ?? false),
+    chains,
+    defaultChain: message.defaultFilterChain && readChain(reading, 'default_filter_chain', message.defaultFilterChain, version),
+  }
+}
+
+function directionOf(direction: TrafficDirection): ListenerPlan['direction'] {
+  if (direction === TrafficDirection.INBOUND) return 'inbound'
+  return direction === TrafficDirection.OUTBOUND ? 'outbound' : 'gateway'
+}
+
+function readListenerFilters(reading: Reading, message: Listener): { tls: boolean; originalDestination: boolean } {
+  let tls = false
+  let originalDestination = false
+  for (const [index, filter] of message.listenerFilters.entries()) {
+    const where = at('', 'listener_filters', index)
+    reading.only(where, ListenerFilterSchema, filter, ['name', 'typed_config'])
+    const typeName = filter.configType.case === 'typedConfig' ? typeNameOf(filter.configType.value) : ''
+    if (typeName === TlsInspectorSchema.typeName || filter.name === 'envoy.filters.listener.tls_inspector') tls = true
+    else if (typeName === OriginalDstSchema.typeName || filter.name === 'envoy.filters.listener.original_dst') originalDestination = true
+    else reading.unsupported(where, `filter ${filter.name} is not supported`, typeName)
+  }
+  return { tls, originalDestination }
+}
+
+/** Envoy refuses two chains with one match, which would leave the choice to chance. */
+function checkDistinct(reading: Reading, chains: readonly FilterChainPlan[]): void {
+  const seen = new Set<string>()
+  for (const [index, chain] of chains.entries()) {
+    const { match } = chain
+    for (const name of match.serverNames.length === 0 ? [''] : match.serverNames) {
+      for (const protocol of match.applicationProtocols.length === 0 ? [''] : match.applicationProtocols) {
+        const key = JSON.stringify([match.destinationPort ?? 0, name, match.transportProtocol, protocol])
+        if (seen.has(key)) reading.invalid(at(at('', 'filter_chains', index), 'filter_chain_match'), 'is that of another chain', chain.name)
+        seen.add(key)
+      }
+    }
+  }
 }

@@ -1,0 +1,97 @@
+import type { Any } from '@bufbuild/protobuf/wkt'
+import { CorsSchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { type LocalRateLimit, LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { LuaSchema } from '../wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
+import { RBACSchema } from '../wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
+import { RouterSchema } from '../wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
+import { type HttpFilter, HttpFilterSchema } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import type { HttpFilterPlan } from './plan.ts'
+import { at, type Reading, typeNameOf } from './read.ts'
+import { readFault } from './read-fault.ts'
+import { readRbac } from './read-rbac.ts'
+import { milliseconds, runtimePercentOf } from './read-value.ts'
+
+export interface FiltersPlan {
+  readonly filters: readonly HttpFilterPlan[]
+  /** The Lua filter `weft.scope_fallback` is there: Weft does in `findScope` what it does in Envoy. */
+  readonly scopeFallback: boolean
+}
+
+const SCOPE_FALLBACK = 'weft.scope_fallback'
+
+/** They count and say nothing to a request. */
+const ONLY_COUNTS: ReadonlySet<string> = new Set(['envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', 'stats.PluginConfig'])
+
+/** The chain of HTTP filters, which ends with the router. A filter that Weft does not have is refused, unless it is marked optional. */
+export function readHttpFilters(reading: Reading, path: string, wire: readonly HttpFilter[]): FiltersPlan {
+  const filters: HttpFilterPlan[] = []
+  let scopeFallback = false
+  for (const [index, filter] of wire.entries()) {
+    const where = at(path, 'http_filters', index)
+    const last = index === wire.length - 1
+    // A filter that is off by default could only be switched on by a route, which is refused there.
+    if (filter.disabled) continue
+    reading.only(where, HttpFilterSchema, filter, ['name', 'typed_config', 'is_optional'])
+    if (filter.configType.case !== 'typedConfig') {
+      if (filter.configType.case === undefined) reading.unsupported(where, 'has no typed_config', filter.name)
+      continue
+    }
+    const any = filter.configType.value
+    const isRouter = typeNameOf(any) === RouterSchema.typeName
+    if (isRouter !== last) reading.invalid(where, last ? 'the last filter is the router' : 'the router is the last filter', filter.name)
+    if (isRouter) checkRouter(reading, at(where, 'typed_config'), any)
+    else if (filter.name === SCOPE_FALLBACK && typeNameOf(any) === LuaSchema.typeName) scopeFallback = true
+    else filters.push(...readFilter(reading, at(where, 'typed_config'), filter, any))
+  }
+  if (wire.length === 0) reading.invalid(at(path, 'http_filters'), 'is empty: there is no router')
+  return { filters, scopeFallback }
+}
+
+function checkRouter(reading: Reading, path: string, any: Any): void {
+  const router = reading.unpack(path, any, RouterSchema)
+  if (router !== undefined) reading.only(path, RouterSchema, router, ['dynamic_stats', 'start_child_span', 'suppress_envoy_headers', 'suppress_grpc_request_failure_code_stats'])
+}
+
+function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any): HttpFilterPlan[] {
+  const { name } = filter
+  switch (typeNameOf(any)) {
+    case RBACSchema.typeName: {
+      const message = reading.unpack(path, any, RBACSchema)
+      if (message === undefined) return []
+      reading.only(path, RBACSchema, message, ['rules', 'shadow_rules', 'rules_stat_prefix', 'shadow_rules_stat_prefix', 'track_per_rule_stats'])
+      const enforced = message.rules && { kind: 'rbac' as const, name, policy: readRbac(reading, at(path, 'rules'), message.rules, false) }
+      const shadow = message.shadowRules && { kind: 'rbac' as const, name, policy: readRbac(reading, at(path, 'shadow_rules'), message.shadowRules, true) }
+      return [shadow, enforced].filter((one) => one !== undefined)
+    }
+    case HTTPFaultSchema.typeName: {
+      const message = reading.unpack(path, any, HTTPFaultSchema)
+      return message === undefined ? [] : [{ kind: 'fault', name, fault: readFault(reading, path, message) }]
+    }
+    case CorsSchema.typeName:
+      return [{ kind: 'cors', name }]
+    case LocalRateLimitSchema.typeName: {
+      const message = reading.unpack(path, any, LocalRateLimitSchema)
+      return message === undefined ? [] : readLocalRateLimit(reading, path, name, message)
+    }
+    default:
+      if (!filter.isOptional && !ONLY_COUNTS.has(typeNameOf(any))) reading.unsupported(path, `filter ${name} is not supported`, typeNameOf(any))
+      return []
+  }
+}
+
+/** One bucket for all requests of the listener. Without `filter_enforced` at 100 % Envoy only counts, and so the filter is left out. */
+function readLocalRateLimit(reading: Reading, path: string, name: string, limit: LocalRateLimit): HttpFilterPlan[] {
+  reading.only(path, LocalRateLimitSchema, limit, ['stat_prefix', 'token_bucket', 'filter_enabled', 'filter_enforced', 'always_consume_default_token_bucket'])
+  const enabled = runtimePercentOf(limit.filterEnabled, 0)
+  const enforced = runtimePercentOf(limit.filterEnforced, 0)
+  for (const [field, percent] of [['filter_enabled', enabled], ['filter_enforced', enforced]] as const) {
+    if (percent !== 0 && percent !== 100) reading.unsupported(at(path, field), 'only 0 and 100 % are supported', percent)
+  }
+  const bucket = limit.tokenBucket
+  if (enabled === 0 || enforced === 0 || bucket === undefined) return []
+  const fillIntervalMs = milliseconds(bucket.fillInterval, 0)
+  if (bucket.maxTokens === 0) reading.invalid(at(path, 'token_bucket.max_tokens'), '1 or more', 0)
+  if (fillIntervalMs < 50) reading.invalid(at(path, 'token_bucket.fill_interval'), '50ms or more', fillIntervalMs)
+  return [{ kind: 'local-rate-limit', name, tokensMax: bucket.maxTokens, tokensPerFill: bucket.tokensPerFill ?? 1, fillIntervalMs }]
+}

@@ -1,0 +1,79 @@
+import type { Cluster } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { Cluster_ClusterProtocolSelection as Selection } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { type Http1ProtocolOptions, Http1ProtocolOptionsSchema, type Http2ProtocolOptions, Http2ProtocolOptionsSchema, type HttpProtocolOptions as CommonOptions, HttpProtocolOptionsSchema as CommonOptionsSchema } from '../wire/gen/envoy/config/core/v3/protocol_pb.ts'
+import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema } from '../wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import type { ClusterPlan } from './plan.ts'
+import { at, type Reading, typeNameOf } from './read.ts'
+import { milliseconds } from './read-value.ts'
+
+export interface ProtocolPlan {
+  readonly protocol: ClusterPlan['protocol']
+  readonly idleTimeoutMs: number
+  readonly requestsPerConnectionMax: number
+}
+
+/** Envoy's default for an upstream connection without requests. */
+const IDLE_MS = 3_600_000
+
+/** Flow control windows and bounds on frames are each side's own affair, and change nothing that a request sees. */
+const HTTP2_FIELDS = [
+  'hpack_table_size', 'max_concurrent_streams', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'max_outbound_frames', 'max_outbound_control_frames',
+  'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'use_oghttp2_codec',
+]
+
+export function checkHttp2(reading: Reading, path: string, options: Http2ProtocolOptions | undefined): void {
+  if (options !== undefined) reading.only(path, Http2ProtocolOptionsSchema, options, HTTP2_FIELDS)
+}
+
+export function checkHttp1(reading: Reading, path: string, options: Http1ProtocolOptions | undefined): void {
+  if (options !== undefined) reading.only(path, Http1ProtocolOptionsSchema, options, ['allow_absolute_url', 'accept_http_10', 'default_host_for_http_10', 'enable_trailers', 'use_balsa_parser'])
+}
+
+/** The protocol towards a cluster, from `typed_extension_protocol_options` or from the older fields. */
+export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
+  let plan = readOlder(reading, cluster)
+  for (const [name, any] of Object.entries(cluster.typedExtensionProtocolOptions)) {
+    const path = at('', 'typed_extension_protocol_options', name)
+    if (typeNameOf(any) !== HttpProtocolOptionsSchema.typeName) {
+      reading.unsupported(path, 'is not supported', typeNameOf(any))
+      continue
+    }
+    const options = reading.unpack(path, any, HttpProtocolOptionsSchema)
+    if (options === undefined) continue
+    reading.only(path, HttpProtocolOptionsSchema, options, ['common_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config'])
+    const by = options.upstreamProtocolOptions
+    if (by.case === undefined) reading.invalid(path, 'names no protocol')
+    plan = { protocol: 'http1', ...readCommonOptions(reading, at(path, 'common_http_protocol_options'), options.commonHttpProtocolOptions) }
+    if (by.case === 'useDownstreamProtocolConfig') {
+      const inner = at(path, 'use_downstream_protocol_config')
+      checkHttp1(reading, at(inner, 'http_protocol_options'), by.value.httpProtocolOptions)
+      checkHttp2(reading, at(inner, 'http2_protocol_options'), by.value.http2ProtocolOptions)
+      if (by.value.http3ProtocolOptions !== undefined) reading.unsupported(at(inner, 'http3_protocol_options'), 'is not supported')
+      plan = { ...plan, protocol: 'as-downstream' }
+    }
+    if (by.case === 'explicitHttpConfig') {
+      const inner = at(path, 'explicit_http_config')
+      reading.only(inner, HttpProtocolOptions_ExplicitHttpConfigSchema, by.value, ['http_protocol_options', 'http2_protocol_options'])
+      const { protocolConfig } = by.value
+      if (protocolConfig.case === 'httpProtocolOptions') checkHttp1(reading, at(inner, 'http_protocol_options'), protocolConfig.value)
+      if (protocolConfig.case === 'http2ProtocolOptions') {
+        checkHttp2(reading, at(inner, 'http2_protocol_options'), protocolConfig.value)
+        plan = { ...plan, protocol: 'http2' }
+      }
+    }
+  }
+  return cluster.maxRequestsPerConnection === undefined ? plan : { ...plan, requestsPerConnectionMax: cluster.maxRequestsPerConnection }
+}
+
+function readOlder(reading: Reading, cluster: Cluster): ProtocolPlan {
+  checkHttp1(reading, 'http_protocol_options', cluster.httpProtocolOptions)
+  checkHttp2(reading, 'http2_protocol_options', cluster.http2ProtocolOptions)
+  const downstream = cluster.protocolSelection === Selection.USE_DOWNSTREAM_PROTOCOL
+  const protocol = downstream ? 'as-downstream' : cluster.http2ProtocolOptions === undefined ? 'http1' : 'http2'
+  return { protocol, ...readCommonOptions(reading, 'common_http_protocol_options', cluster.commonHttpProtocolOptions) }
+}
+
+function readCommonOptions(reading: Reading, path: string, common: CommonOptions | undefined): { idleTimeoutMs: number; requestsPerConnectionMax: number } {
+  if (common !== undefined) reading.only(path, CommonOptionsSchema, common, ['idle_timeout', 'max_headers_count', 'max_requests_per_connection'])
+  return { idleTimeoutMs: milliseconds(common?.idleTimeout, IDLE_MS), requestsPerConnectionMax: common?.maxRequestsPerConnection ?? 0 }
+}

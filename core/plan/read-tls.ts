@@ -1,0 +1,145 @@
+import type { TransportSocket } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
+import {
+  type CertificateValidationContext, CertificateValidationContextSchema, SubjectAltNameMatcher_SanType as SanType, TlsParameters_TlsProtocol as Protocol, TlsParametersSchema,
+} from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import {
+  type CommonTlsContext, CommonTlsContext_CombinedCertificateValidationContextSchema, CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema,
+} from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import type { ClientTlsPlan, ServerTlsPlan, StringMatchPlan } from './plan.ts'
+import { at, type Reading, typeNameOf } from './read.ts'
+import { readStringMatch } from './read-match.ts'
+
+const RAW_BUFFER = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'
+
+/** What a listener's filter chain does to bytes; undefined is plaintext. */
+export function readServerTls(reading: Reading, path: string, socket: TransportSocket | undefined): ServerTlsPlan | undefined {
+  if (isPlain(socket)) return undefined
+  const any = tlsConfig(reading, path, socket, DownstreamTlsContextSchema.typeName)
+  const where = at(path, 'typed_config')
+  const context = any && reading.unpack(where, any, DownstreamTlsContextSchema)
+  if (context === undefined) return undefined
+  reading.only(where, DownstreamTlsContextSchema, context, [
+    'common_tls_context', 'require_client_certificate', 'disable_stateless_session_resumption', 'disable_stateful_session_resumption', 'session_timeout', 'ocsp_staple_policy',
+    'full_scan_certs_on_sni_mismatch', 'prefer_client_ciphers',
+  ])
+  const common = context.commonTlsContext
+  const inner = at(where, 'common_tls_context')
+  const certificates = readCommon(reading, inner, common, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version', 'cipher_suites'])
+  if (certificates.length === 0) reading.invalid(at(inner, 'tls_certificate_sds_secret_configs'), 'is empty')
+  const trust = readTrust(reading, inner, common)
+  const requireClientCertificate = context.requireClientCertificate ?? false
+  if (requireClientCertificate && trust.name === undefined) reading.invalid(at(inner, 'validation_context_type'), 'is missing, and client certificates are required')
+  const params = common?.tlsParams
+  const suites = params?.cipherSuites ?? []
+  return {
+    certificates,
+    trust: trust.name,
+    requireClientCertificate,
+    allowedSans: trust.sans,
+    alpn: common?.alpnProtocols ?? [],
+    minVersion: readVersion(reading, at(inner, 'tls_params.tls_minimum_protocol_version'), params?.tlsMinimumProtocolVersion, 'TLSv1.2'),
+    maxVersion: readVersion(reading, at(inner, 'tls_params.tls_maximum_protocol_version'), params?.tlsMaximumProtocolVersion, 'TLSv1.3'),
+    ...(suites.length === 0 ? {} : { cipherSuites: suites }),
+  }
+}
+
+/** How a cluster's connections are secured; undefined is plaintext. */
+export function readClientTls(reading: Reading, path: string, socket: TransportSocket | undefined): ClientTlsPlan | undefined {
+  if (isPlain(socket)) return undefined
+  const any = tlsConfig(reading, path, socket, UpstreamTlsContextSchema.typeName)
+  const where = at(path, 'typed_config')
+  const context = any && reading.unpack(where, any, UpstreamTlsContextSchema)
+  if (context === undefined) return undefined
+  reading.only(where, UpstreamTlsContextSchema, context, ['common_tls_context', 'sni', 'max_session_keys', 'enforce_rsa_key_usage'])
+  const common = context.commonTlsContext
+  const inner = at(where, 'common_tls_context')
+  const certificates = readCommon(reading, inner, common, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'])
+  // Node's own bounds are TLS 1.2 and 1.3; a narrower choice has no place in the plan.
+  const params = common?.tlsParams
+  if (params !== undefined && (params.tlsMinimumProtocolVersion === Protocol.TLSv1_3 || (params.tlsMaximumProtocolVersion !== Protocol.TLS_AUTO && params.tlsMaximumProtocolVersion !== Protocol.TLSv1_3))) {
+    reading.unsupported(at(inner, 'tls_params'), 'only the range TLS 1.2 to 1.3 is supported')
+  }
+  if (certificates.length > 1) reading.unsupported(at(inner, 'tls_certificate_sds_secret_configs'), 'only one certificate is supported', certificates.length)
+  const trust = readTrust(reading, inner, common)
+  return { certificate: certificates[0], trust: trust.name, allowedSans: trust.sans, sni: context.sni, alpn: common?.alpnProtocols ?? [] }
+}
+
+function isPlain(socket: TransportSocket | undefined): boolean {
+  if (socket === undefined) return true
+  const { configType } = socket
+  return configType.case === 'typedConfig' ? typeNameOf(configType.value) === RAW_BUFFER : socket.name === 'envoy.transport_sockets.raw_buffer'
+}
+
+function tlsConfig(reading: Reading, path: string, socket: TransportSocket | undefined, typeName: string) {
+  const config = socket?.configType
+  if (config?.case !== 'typedConfig') {
+    reading.unsupported(path, 'is not supported', socket?.name)
+    return undefined
+  }
+  if (typeNameOf(config.value) === typeName) return config.value
+  reading.unsupported(at(path, 'typed_config'), `only ${typeName} and raw buffers are supported`, typeNameOf(config.value))
+  return undefined
+}
+
+/** The names of the certificates; where their secrets come from plays no part, all are on the one stream or the proxy's own. */
+function readCommon(reading: Reading, path: string, common: CommonTlsContext | undefined, params: readonly string[]): string[] {
+  if (common === undefined) return []
+  reading.only(path, CommonTlsContextSchema, common, [
+    'tls_params', 'tls_certificate_sds_secret_configs', 'validation_context', 'validation_context_sds_secret_config', 'combined_validation_context', 'alpn_protocols',
+  ])
+  if (common.tlsParams !== undefined) reading.only(at(path, 'tls_params'), TlsParametersSchema, common.tlsParams, params)
+  return common.tlsCertificateSdsSecretConfigs.map((one) => one.name)
+}
+
+interface Trust {
+  readonly name: string | undefined
+  readonly sans: readonly StringMatchPlan[]
+}
+
+const NO_TRUST: Trust = { name: undefined, sans: [] }
+
+function readTrust(reading: Reading, path: string, common: CommonTlsContext | undefined): Trust {
+  const by = common?.validationContextType
+  switch (by?.case) {
+    case 'validationContextSdsSecretConfig':
+      return { name: by.value.name, sans: [] }
+    case 'combinedValidationContext': {
+      const where = at(path, 'combined_validation_context')
+      reading.only(where, CommonTlsContext_CombinedCertificateValidationContextSchema, by.value, ['default_validation_context', 'validation_context_sds_secret_config'])
+      const name = by.value.validationContextSdsSecretConfig?.name
+      if (name === undefined) reading.invalid(at(where, 'validation_context_sds_secret_config'), 'is missing')
+      return { name, sans: readSans(reading, at(where, 'default_validation_context'), by.value.defaultValidationContext) }
+    }
+    case 'validationContext':
+      // Roots come as secrets; a context that holds nothing checks nothing.
+      reading.only(at(path, 'validation_context'), CertificateValidationContextSchema, by.value, [])
+      return NO_TRUST
+    default:
+      return NO_TRUST
+  }
+}
+
+function readSans(reading: Reading, path: string, context: CertificateValidationContext | undefined): StringMatchPlan[] {
+  if (context === undefined) return []
+  reading.only(path, CertificateValidationContextSchema, context, ['match_typed_subject_alt_names', 'match_subject_alt_names'])
+  const typed = context.matchTypedSubjectAltNames.map((one, index) => {
+    const where = at(path, 'match_typed_subject_alt_names', index)
+    if (one.sanType !== SanType.URI && one.sanType !== SanType.DNS) reading.unsupported(at(where, 'san_type'), 'only URI and DNS are supported', one.sanType)
+    return readStringMatch(reading, at(where, 'matcher'), one.matcher)
+  })
+  return [...typed, ...context.matchSubjectAltNames.map((one, index) => readStringMatch(reading, at(path, 'match_subject_alt_names', index), one))]
+}
+
+function readVersion(reading: Reading, path: string, version: number | undefined, automatic: 'TLSv1.2' | 'TLSv1.3'): 'TLSv1.2' | 'TLSv1.3' {
+  switch (version ?? Protocol.TLS_AUTO) {
+    case Protocol.TLS_AUTO:
+      return automatic
+    case Protocol.TLSv1_2:
+      return 'TLSv1.2'
+    case Protocol.TLSv1_3:
+      return 'TLSv1.3'
+    default:
+      reading.unsupported(path, 'TLS before 1.2 is not supported', version)
+      return automatic
+  }
+}
