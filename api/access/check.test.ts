@@ -2,23 +2,26 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Faults } from '#core/fault/fault.ts'
 import { systemDoors } from '#core/time/system.ts'
-import { openStore } from '#db/open.ts'
 import type { Mesh, Organization, Role, Store } from '#db/store.ts'
+import { startStore } from '#test/parts/store.ts'
+import type { TestStore } from '#test/parts/store.ts'
 import type { Actor } from './actor.ts'
 import { authenticate, bearerOf, meshNotFound, permit } from './check.ts'
 import type { Verb } from './check.ts'
 import { hashCredential, makeCredential } from './credential.ts'
 
+let part: TestStore
 let store: Store
 let organization: Organization
 let mesh: Mesh
 
 before(async () => {
-  store = await openStore('pglite:memory', { doors: systemDoors, sealKey: Buffer.alloc(32, 3) })
+  part = await startStore()
+  store = part.store
   organization = await store.createOrganization('demo')
   mesh = await store.createMesh(organization.id, { name: 'shop', trustDomain: 'cluster.local', sealedRoot: new Uint8Array([1]), rootCertificate: 'none' })
 })
-after(() => store.close())
+after(() => part.end())
 
 const withCode = (code: string) => (error: unknown) => error instanceof Faults && error.faults.length === 1 && error.faults[0]?.code === code
 const verdict = (actor: Actor, verb: Verb, of?: { id: string; organizationId: string }): string => {
