@@ -1,28 +1,19 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Faults } from '#core/fault/fault.ts'
 import { readCsr } from './csr.ts'
-import { bitString, encode, implicit, integer, objectId, octetString, oid, sequence, set, tagged, toPem, decode } from './der.ts'
+import { encode, sequence, toPem } from './der.ts'
+import { makeCsr } from './make-csr.ts'
 import { makeRoot, openRoot, readAuthority, sealRoot } from './root.ts'
 import { serverCertificate, signWorkload } from './sign.ts'
 
 const nowMs = Date.UTC(2026, 0, 1)
 const identity = { trustDomain: 'cluster.local', namespace: 'prod', serviceAccount: 'order-service' }
-
-/** A PKCS #10 request as a proxy makes it. */
-function makeCsr(key: { publicKey: KeyObject; privateKey: KeyObject }, uris: readonly string[], signWith: KeyObject = key.privateKey): string {
-  const names = sequence(...uris.map((uri) => implicit(6, Buffer.from(uri))))
-  const extensions = sequence(sequence(objectId(oid.subjectAltName), octetString(encode(names))))
-  const attributes = uris.length > 0 ? [sequence(objectId(oid.extensionRequest), set(extensions))] : []
-  const info = sequence(integer(Buffer.of(0)), sequence(), decode(key.publicKey.export({ type: 'spki', format: 'der' })), tagged(0, ...attributes))
-  const signature = sign('sha256', encode(info), signWith)
-  return toPem('CERTIFICATE REQUEST', encode(sequence(info, sequence(objectId(oid.ecdsaWithSha256)), bitString(signature))))
-}
 
 const p256 = (): { publicKey: KeyObject; privateKey: KeyObject } => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 

@@ -18,7 +18,12 @@ export class RawClient {
   readonly #calls: RawStream<unknown>[] = []
 
   constructor(address: string, channel: ChannelCredentials = credentials.createInsecure()) {
-    this.#client = new Client(address, channel, { 'grpc.max_receive_message_length': 4 << 20, 'grpc.use_local_subchannel_pool': 1 })
+    // Node refuses an IP address as the name in a TLS greeting, which is what grpc-js would put there.
+    this.#client = new Client(address, channel, {
+      'grpc.max_receive_message_length': 4 << 20,
+      'grpc.use_local_subchannel_pool': 1,
+      ...(channel._isSecure() ? { 'grpc.ssl_target_name_override': 'localhost' } : {}),
+    })
   }
 
   delta(options: StreamOptions = {}): DeltaStream {

@@ -23,6 +23,8 @@ interface Root {
  */
 export class TrustStore {
   readonly #meshes = new Map<string, { pem: string; roots: Root[] }>()
+  /** By the root's name, so that a peer's issuer is found without a look at every mesh. */
+  readonly #bySubject = new Map<string, Root[]>()
   readonly #caListeners = new Set<CaListener>()
   readonly #identityListeners = new Set<IdentityListener>()
   #identity: { certificate: Buffer; privateKey: Buffer }
@@ -35,12 +37,14 @@ export class TrustStore {
   /** Trusts a mesh's root, or several in one PEM while they rotate. The next connection is judged by it. */
   set(meshId: string, pem: string): void {
     const roots = splitPem(pem).map((one) => ({ meshId, certificate: new X509Certificate(one) }))
+    this.#forget(meshId)
     this.#meshes.set(meshId, { pem, roots })
+    for (const root of roots) this.#bySubject.set(root.certificate.subject, [...(this.#bySubject.get(root.certificate.subject) ?? []), root])
     this.#announce()
   }
 
   delete(meshId: string): void {
-    if (this.#meshes.delete(meshId)) this.#announce()
+    if (this.#forget(meshId)) this.#announce()
   }
 
   has(meshId: string): boolean {
@@ -61,31 +65,34 @@ export class TrustStore {
     const leaf = new X509Certificate(raw)
     const uri = onlyUriOf(leaf)
     if (uri === undefined || leaf.ca) return undefined
-    for (const { roots } of this.#meshes.values()) {
-      for (const root of roots) {
-        // checkIssued compares names and key identifiers, which is cheap; only the signature proves.
-        if (leaf.checkIssued(root.certificate) && leaf.verify(root.certificate.publicKey)) {
-          return { uri, meshId: root.meshId, notAfterMs: Date.parse(leaf.validTo) }
-        }
-      }
-    }
-    return undefined
+    // Names and key identifiers only find the root; the signature proves.
+    const root = this.#bySubject.get(leaf.issuer)?.find(({ certificate }) => leaf.checkIssued(certificate) && leaf.verify(certificate.publicKey))
+    return root && { uri, meshId: root.meshId, notAfterMs: Date.parse(leaf.validTo) }
   }
 
-  /** For grpc-js: hears of each change of roots and of the server's own certificate. */
+  /** For grpc-js: hears of each change of roots and of the server's own certificate. First a moment later: grpc-js loses what it is told while it is still subscribing. */
   provider(): CertificateProvider {
     return {
       addCaCertificateListener: (listener) => {
         this.#caListeners.add(listener)
-        listener({ caCertificate: this.#union() })
+        queueMicrotask(() => listener({ caCertificate: this.#union() }))
       },
       removeCaCertificateListener: (listener) => void this.#caListeners.delete(listener),
       addIdentityCertificateListener: (listener) => {
         this.#identityListeners.add(listener)
-        listener(this.#identity)
+        queueMicrotask(() => listener(this.#identity))
       },
       removeIdentityCertificateListener: (listener) => void this.#identityListeners.delete(listener),
     }
+  }
+
+  #forget(meshId: string): boolean {
+    for (const { certificate } of this.#meshes.get(meshId)?.roots ?? []) {
+      const others = (this.#bySubject.get(certificate.subject) ?? []).filter((root) => root.meshId !== meshId)
+      if (others.length > 0) this.#bySubject.set(certificate.subject, others)
+      else this.#bySubject.delete(certificate.subject)
+    }
+    return this.#meshes.delete(meshId)
   }
 
   #announce(): void {
