@@ -1,0 +1,62 @@
+import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
+import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import type { StoredResource } from '#db/store.ts'
+import { resolveHost } from './host.ts'
+import { filingPair } from './labels.ts'
+import type { MeshService } from './mesh-service.ts'
+import type { GatewaySpec } from './spec.ts'
+
+/**
+ * Where an object is filed: pairs of index and entry. The indices:
+ * - `service-host` HOST: what declares a service of that host
+ * - `service-address` IP: what declares a service at that address
+ * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
+ * - `virtual-service/GATEWAY` HOST: VirtualServices by gateway (`mesh`, or `istio-ingress/api-gateway`) and host
+ * - `destination-rule` HOST
+ * - `gateway-selector` LABEL=VALUE (or empty): Gateways by one pair of their selector
+ * - `wildcard/GATEWAY` *: VirtualServices that name a wildcard host on a gateway; `wildcard/service`: services of one
+ * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
+ * - `in-namespace/KIND` NAMESPACE: policies
+ */
+export function indexEntries(stored: StoredResource, services: readonly MeshService[]): (readonly [index: string, entry: string])[] {
+  const { kind, namespace } = stored.key
+  const spec = stored.object.spec
+  switch (kind) {
+    case 'Service':
+    case 'ServiceEntry':
+      return services.flatMap((service) => [
+        ['service-host', service.host] as const,
+        ...service.addresses.map((address) => ['service-address', address] as const),
+        ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),
+        ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
+      ])
+    case 'VirtualService': {
+      const { hosts = [], http = [] } = spec as VirtualServiceSpec
+      const wild = hosts.some((host) => host.startsWith('*'))
+      const byGateway = virtualServiceGateways(spec as VirtualServiceSpec, namespace).flatMap((gateway) => [
+        ...hosts.map((host) => [`virtual-service/${gateway}`, resolveHost(host, namespace)] as const),
+        ...(wild ? [[`wildcard/${gateway}`, '*'] as const] : []),
+      ])
+      const byLabels = http.some((route) => route.match?.some((match) => match.sourceLabels !== undefined))
+      return byLabels ? [...byGateway, ['source-labels', '*']] : byGateway
+    }
+    case 'DestinationRule':
+      return [['destination-rule', resolveHost((spec as DestinationRuleSpec).host, namespace)]]
+    case 'Gateway':
+      return stored.key.group === 'networking.istio.io' ? [['gateway-selector', filingPair((spec as GatewaySpec).selector)]] : []
+    case 'PeerAuthentication':
+    case 'AuthorizationPolicy':
+      return [[`in-namespace/${kind}`, namespace]]
+    default:
+      return []
+  }
+}
+
+/** The gateways that a VirtualService is bound to, `mesh` or NAMESPACE/NAME, each once. */
+export function virtualServiceGateways(spec: VirtualServiceSpec, namespace: string): string[] {
+  const named = spec.gateways ?? []
+  return named.length === 0 ? ['mesh'] : [...new Set(named.map((one) => resolveGateway(one, namespace)))]
+}
+
+/** A gateway as an object in `namespace` names it: `mesh`, NAME in the same namespace, or NAMESPACE/NAME. */
+export const resolveGateway = (name: string, namespace: string): string => (name === 'mesh' || name.includes('/') ? name : `${namespace}/${name}`)

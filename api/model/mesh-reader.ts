@@ -1,0 +1,218 @@
+import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
+import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import type { Workload } from '#core/workload/workload.ts'
+import type { MeshSettings, StoredResource } from '#db/store.ts'
+import { coveringWildcards } from './host.ts'
+import { labelPair, selects } from './labels.ts'
+import type { Labels } from './labels.ts'
+import type { MeshModel } from './mesh-model.ts'
+import type { MeshService } from './mesh-service.ts'
+import type { AuthorizationPolicySpec, GatewaySpec, PeerAuthenticationSpec, SecretFields } from './spec.ts'
+import { exportedTo } from './visibility.ts'
+
+/** An object as a translator sees it: typed, with its name in words. Objects met their schema when they were written. */
+export interface Typed<Spec> {
+  /** `VirtualService/prod/order-service` */
+  readonly id: string
+  readonly namespace: string
+  readonly name: string
+  readonly createdAtMs: number
+  readonly stored: StoredResource
+  readonly spec: Spec
+}
+
+/** The only way by which translators look at a mesh. Whatever is read, found or not, is recorded by its key. */
+export class MeshReader {
+  readonly #model: MeshModel
+  readonly #record: (key: string) => void
+
+  constructor(model: MeshModel, record: (key: string) => void) {
+    this.#model = model
+    this.#record = record
+  }
+
+  get trustDomain(): string {
+    return this.#model.trustDomain
+  }
+
+  get rootNamespace(): string {
+    return this.#model.rootNamespace
+  }
+
+  settings(): MeshSettings {
+    this.#record('settings')
+    return this.#model.settings
+  }
+
+  /** The service that `host` means to a client in a namespace: a Kubernetes Service before a ServiceEntry, the client's own namespace before others, then the oldest. */
+  service(host: string, client: string): MeshService | undefined {
+    this.#record(`service-host/${host}`)
+    let best: MeshService | undefined
+    for (const id of this.#model.filed('service-host', host)) {
+      this.#record(`object/${id}`)
+      for (const one of this.#model.declared(id)) {
+        if (one.host === host && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || precedes(one, best, client))) best = one
+      }
+    }
+    return best
+  }
+
+  /** Like `service`, and when there is none the one of the longest wildcard that covers the host. */
+  serviceCovering(host: string, client: string): MeshService | undefined {
+    const exact = this.service(host, client)
+    if (exact !== undefined) return exact
+    for (const wildcard of coveringWildcards(host)) {
+      const found = this.service(wildcard, client)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  /** The host whose service answers at an address: the oldest that claims it. */
+  hostAtAddress(address: string, client: string): string | undefined {
+    this.#record(`service-address/${address}`)
+    let best: MeshService | undefined
+    for (const id of this.#model.filed('service-address', address)) {
+      this.#record(`object/${id}`)
+      for (const one of this.#model.declared(id)) {
+        if (one.addresses.includes(address) && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host))) best = one
+      }
+    }
+    return best?.host
+  }
+
+  /** Services of a namespace whose selector meets a workload's labels. */
+  servicesOf(namespace: string, labels: Labels): MeshService[] {
+    for (const pair of Object.entries(labels)) {
+      const entry = `${namespace}/${labelPair(...pair)}`
+      this.#record(`service-selector/${entry}`)
+      for (const id of this.#model.filed('service-selector', entry)) this.#record(`object/${id}`)
+    }
+    return this.#model.servicesSelecting(namespace, labels).sort((a, b) => (a.host < b.host ? -1 : 1))
+  }
+
+  /** Workloads behind a service, in order of name. */
+  workloadsOf(service: MeshService): Workload[] {
+    this.#record(`endpoints/${service.host}`)
+    return service.selector === undefined ? [] : this.#model.workloadsSelected(service.namespace, service.selector)
+  }
+
+  /** SPIFFE IDs of the workloads behind a host, in order. */
+  accounts(host: string): string[] {
+    this.#record(`accounts/${host}`)
+    return [...this.#model.accounts(host)].sort()
+  }
+
+  /** VirtualServices for a host on a gateway (`mesh`, or NAMESPACE/NAME) seen from a namespace, of the most specific host that any of them names, oldest first. */
+  virtualServices(gateway: string, host: string, client: string): Typed<VirtualServiceSpec>[] {
+    for (const one of [host, ...coveringWildcards(host)]) {
+      const found = this.virtualServicesNaming(gateway, one, client)
+      if (found.length > 0) return found
+    }
+    return []
+  }
+
+  /** The same, of exactly this host. */
+  virtualServicesNaming(gateway: string, host: string, client: string): Typed<VirtualServiceSpec>[] {
+    return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
+  }
+
+  virtualService(namespace: string, name: string): Typed<VirtualServiceSpec> | undefined {
+    return this.#object<VirtualServiceSpec>(`VirtualService/${namespace}/${name}`)
+  }
+
+  /**
+   * DestinationRules for a service, as a client sees them: those of its own namespace, else of the service's, else of the root namespace; the most specific host within each; oldest first.
+   * istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration
+   */
+  destinationRules(host: string, client: string, serviceNamespace: string): Typed<DestinationRuleSpec>[] {
+    const candidates = [host, ...coveringWildcards(host)].map((one) => this.#list<DestinationRuleSpec>('destination-rule', one))
+    for (const namespace of new Set([client, serviceNamespace, this.rootNamespace])) {
+      for (const rules of candidates) {
+        const found = rules.filter((one) => one.namespace === namespace && (one.namespace === client || exportedTo(one.spec.exportTo, one.namespace, client)))
+        if (found.length > 0) return found
+      }
+    }
+    return []
+  }
+
+  /** Wildcard hosts that services have or VirtualServices name on a gateway, longest first. */
+  wildcardHosts(gateway: string): string[] {
+    const hosts = new Set<string>()
+    for (const one of this.#list<VirtualServiceSpec>(`wildcard/${gateway}`, '*')) for (const host of one.spec.hosts ?? []) if (host.startsWith('*')) hosts.add(host.toLowerCase())
+    if (gateway === 'mesh') {
+      this.#record('wildcard/service/*')
+      for (const id of this.#model.filed('wildcard/service', '*')) {
+        this.#record(`object/${id}`)
+        for (const one of this.#model.declared(id)) if (one.host.startsWith('*')) hosts.add(one.host)
+      }
+    }
+    return [...hosts].sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
+  }
+
+  /** Whether any route depends on the labels of who calls. */
+  readsSourceLabels(): boolean {
+    this.#record('source-labels/*')
+    return this.#model.filed('source-labels', '*').size > 0
+  }
+
+  peerAuthentications(namespace: string): Typed<PeerAuthenticationSpec>[] {
+    return this.#list('in-namespace/PeerAuthentication', namespace)
+  }
+
+  authorizationPolicies(namespace: string): Typed<AuthorizationPolicySpec>[] {
+    return this.#list('in-namespace/AuthorizationPolicy', namespace)
+  }
+
+  /** Gateways that select a workload by its labels, oldest first. */
+  gatewaysSelecting(labels: Labels): Typed<GatewaySpec>[] {
+    const pairs = ['', ...Object.entries(labels).map((pair) => labelPair(...pair))]
+    return pairs.flatMap((pair) => this.#list<GatewaySpec>('gateway-selector', pair)).filter((one) => selects(one.spec.selector, labels)).sort(byAge)
+  }
+
+  gateway(namespace: string, name: string): Typed<GatewaySpec> | undefined {
+    return this.#object<GatewaySpec>(`Gateway/${namespace}/${name}`)
+  }
+
+  secret(namespace: string, name: string): (SecretFields & { readonly id: string }) | undefined {
+    const id = `Secret/${namespace}/${name}`
+    this.#record(`object/${id}`)
+    const stored = this.#model.object(id)
+    return stored === undefined ? undefined : { ...(stored.object as SecretFields), id }
+  }
+
+  #object<Spec>(id: string): Typed<Spec> | undefined {
+    this.#record(`object/${id}`)
+    const stored = this.#model.object(id)
+    return stored === undefined ? undefined : typed<Spec>(id, stored)
+  }
+
+  #list<Spec>(index: string, entry: string): Typed<Spec>[] {
+    this.#record(`${index}/${entry}`)
+    const found: Typed<Spec>[] = []
+    for (const id of this.#model.filed(index, entry)) {
+      const one = this.#object<Spec>(id)
+      if (one !== undefined) found.push(one)
+    }
+    return found.sort(byAge)
+  }
+}
+
+const typed = <Spec>(id: string, stored: StoredResource): Typed<Spec> => ({
+  id,
+  namespace: stored.key.namespace,
+  name: stored.key.name,
+  createdAtMs: stored.createdAtMs,
+  stored,
+  spec: (stored.object.spec ?? {}) as Spec,
+})
+
+const older = (a: number, aName: string, b: number, bName: string): boolean => a < b || (a === b && aName < bName)
+
+const byAge = (a: Typed<unknown>, b: Typed<unknown>): number => (older(a.createdAtMs, a.id, b.createdAtMs, b.id) ? -1 : 1)
+
+function precedes(a: MeshService, b: MeshService, client: string): boolean {
+  if (a.kind !== b.kind) return a.kind === 'Service'
+  if ((a.namespace === client) !== (b.namespace === client)) return a.namespace === client
+  return older(a.createdAtMs, a.source, b.createdAtMs, b.source)
+}

@@ -1,0 +1,122 @@
+import type { StoredResource } from '#db/store.ts'
+import { serviceHost } from './host.ts'
+import type { Labels } from './labels.ts'
+import type { EntryEndpoint, ServiceEntrySpec, ServiceSpec } from './spec.ts'
+
+export type Protocol = 'http' | 'http2' | 'grpc' | 'https' | 'tls' | 'tcp' | 'udp' | 'auto'
+
+export interface ServicePort {
+  readonly name: string
+  readonly port: number
+  /** Number or name of the workload's port. */
+  readonly targetPort: number | string
+  readonly protocol: Protocol
+}
+
+/** A service of the mesh, whether a Kubernetes Service or a host of a ServiceEntry declared it. */
+export interface MeshService {
+  readonly host: string
+  /** Short name, for metrics and telemetry. */
+  readonly name: string
+  readonly namespace: string
+  readonly kind: 'Service' | 'ServiceEntry'
+  /** `Service/prod/order-service` */
+  readonly source: string
+  readonly createdAtMs: number
+  readonly ports: readonly ServicePort[]
+  readonly addresses: readonly string[]
+  readonly exportTo: readonly string[]
+  /** `eds`: endpoints are known; `dns`: the proxy resolves names; `none`: connections go where they were going. */
+  readonly resolution: 'eds' | 'dns' | 'none'
+  readonly external: boolean
+  /** Labels of the workloads behind it; undefined: none are selected. */
+  readonly selector: Labels | undefined
+  readonly endpoints: readonly EntryEndpoint[]
+  readonly subjectAltNames: readonly string[]
+}
+
+const HTTP: ReadonlySet<Protocol> = new Set(['http', 'http2', 'grpc', 'auto'])
+
+/** Whether requests on such a port are routed one by one. An undeclared protocol is taken for HTTP where nothing can be sniffed. */
+export const carriesHttp = (protocol: Protocol): boolean => HTTP.has(protocol)
+
+/** Protocol by `appProtocol`, else by the name's first part (istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection). */
+export function portProtocol(name: string | undefined, appProtocol: string | undefined, transport: string | undefined): Protocol {
+  if (transport?.toUpperCase() === 'UDP') return 'udp'
+  const word = (appProtocol ?? name ?? '').toLowerCase()
+  if (word === 'kubernetes.io/h2c') return 'http2'
+  if (word.startsWith('grpc-web')) return 'http'
+  switch (word.split('-')[0]) {
+    case 'http':
+    case 'http1':
+    case 'kubernetes.io/ws':
+      return 'http'
+    case 'http2':
+      return 'http2'
+    case 'grpc':
+      return 'grpc'
+    case 'https':
+      return 'https'
+    case 'tls':
+      return 'tls'
+    case 'tcp':
+    case 'mongo':
+    case 'mysql':
+    case 'redis':
+      return 'tcp'
+    case 'udp':
+      return 'udp'
+    default:
+      return 'auto'
+  }
+}
+
+/** The services that an object declares: one for a Service, one a host for a ServiceEntry, none for other kinds. */
+export function declaredServices(stored: StoredResource): MeshService[] {
+  const { object, key } = stored
+  if (key.kind === 'Service' && key.group === '') return [fromService(stored, object.spec as ServiceSpec | undefined)]
+  if (key.kind === 'ServiceEntry') return fromEntry(stored, object.spec as ServiceEntrySpec)
+  return []
+}
+
+function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshService {
+  const { name, namespace } = stored.key
+  const annotation = stored.object.metadata.annotations?.['networking.istio.io/exportTo']
+  return {
+    host: serviceHost(name, namespace),
+    name,
+    namespace,
+    kind: 'Service',
+    source: `Service/${namespace}/${name}`,
+    createdAtMs: stored.createdAtMs,
+    ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort ?? one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol) })),
+    addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])])].filter((one) => one !== 'None' && one !== ''),
+    exportTo: annotation?.split(',').map((one) => one.trim()) ?? [],
+    resolution: spec.type === 'ExternalName' ? 'dns' : 'eds',
+    external: spec.type === 'ExternalName',
+    selector: spec.selector !== undefined && Object.keys(spec.selector).length > 0 ? spec.selector : undefined,
+    endpoints: spec.externalName === undefined ? [] : [{ address: spec.externalName }],
+    subjectAltNames: [],
+  }
+}
+
+function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[] {
+  const { name, namespace } = stored.key
+  const resolution = spec.resolution ?? 'NONE'
+  return spec.hosts.map((host) => ({
+    host: host.toLowerCase(),
+    name: host,
+    namespace,
+    kind: 'ServiceEntry',
+    source: `ServiceEntry/${namespace}/${name}`,
+    createdAtMs: stored.createdAtMs,
+    ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort ?? one.number, protocol: portProtocol(one.protocol ?? one.name, undefined, undefined) })),
+    addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32')).map((one) => one.replace(/\/32$/, '')),
+    exportTo: spec.exportTo ?? [],
+    resolution: resolution === 'STATIC' ? 'eds' : resolution === 'NONE' ? 'none' : 'dns',
+    external: spec.location !== 'MESH_INTERNAL',
+    selector: spec.workloadSelector?.labels,
+    endpoints: spec.endpoints ?? [],
+    subjectAltNames: spec.subjectAltNames ?? [],
+  }))
+}

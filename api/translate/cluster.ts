@@ -1,0 +1,274 @@
+import { create } from '@bufbuild/protobuf'
+import type { JsonObject } from '@bufbuild/protobuf'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { durationMs } from '#core/resource/duration.ts'
+import type { LoadBalancer } from '#core/resource/load-balancer.ts'
+import type { ClientTls, OutlierDetection } from '#core/resource/traffic-policy.ts'
+import { Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import type { Cluster } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { OutlierDetectionSchema } from '#core/wire/gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
+import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { anyOf, duration, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
+import type { Origin } from './message.ts'
+import { clusterSni, configPath, outboundCluster } from './naming.ts'
+import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
+import { destinationPolicy, policyFor } from './traffic-policy.ts'
+import type { Policy } from './traffic-policy.ts'
+import { resourceOf } from './resource.ts'
+
+/** All that a cluster depends on. */
+export interface ClusterScope {
+  readonly service: MeshService
+  readonly port: ServicePort
+  readonly subset: string
+  readonly policy: Policy
+  /** SPIFFE IDs that the service's workloads bear. */
+  readonly accounts: readonly string[]
+  /** The DestinationRule, or the service itself. */
+  readonly origin: Origin
+  readonly rule: { readonly namespace: string; readonly name: string } | undefined
+  readonly origins: readonly string[]
+}
+
+/** The clusters of a service as clients in a namespace see it: one for each port, and one more for each subset. */
+export function clusterScopes(reader: MeshReader, client: string, host: string): ClusterScope[] {
+  const service = reader.service(host, client)
+  if (service === undefined) return []
+  const destination = destinationPolicy(reader, service, client)
+  const accounts = service.external ? service.subjectAltNames : reader.accounts(host)
+  const { rule } = destination
+  const origin = rule === undefined ? { resource: service.source, field: '' } : { resource: rule.id, field: 'trafficPolicy' }
+  const scopes: ClusterScope[] = []
+  for (const port of service.ports) {
+    if (port.protocol === 'udp') continue
+    const common = { service, port, accounts, rule, origins: [service.source, ...destination.origins] }
+    scopes.push({ ...common, subset: '', policy: policyFor(destination.trafficPolicy, undefined, port.port), origin })
+    for (const subset of destination.subsets) {
+      scopes.push({ ...common, subset: subset.name, policy: policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), origin: subset.origin })
+    }
+  }
+  return scopes
+}
+
+export function clusterResource(scope: ClusterScope): Resource {
+  const cluster = translateCluster(scope)
+  return resourceOf(ClusterSchema, cluster.name, cluster, scope.origins)
+}
+
+/** Istio's default for every bound: as good as none. */
+const UNBOUNDED = 4294967295
+
+/** Connections above plaintext HTTP/1.1: what the port speaks, or what the pool says. */
+function upstreamProtocol(scope: ClusterScope): 'http1' | 'http2' | 'as-downstream' {
+  const http = scope.policy.connectionPool?.http
+  if (http?.useClientProtocol === true) return 'as-downstream'
+  if (scope.port.protocol === 'http2' || scope.port.protocol === 'grpc' || http?.h2UpgradePolicy === 'UPGRADE') return 'http2'
+  return scope.port.protocol === 'auto' ? 'as-downstream' : 'http1'
+}
+
+/** envoy.config.cluster.v3.Cluster, as Istio's cluster builder makes it. */
+export function translateCluster(scope: ClusterScope): Cluster {
+  const { service, port, subset, policy } = scope
+  const name = outboundCluster(port.port, subset, service.host)
+  const pool = policy.connectionPool
+  const protocol = upstreamProtocol(scope)
+  const cluster = create(ClusterSchema, {
+    name,
+    connectTimeout: durationOf(pool?.tcp?.connectTimeout ?? '10s'),
+    circuitBreakers: {
+      thresholds: [
+        {
+          maxConnections: pool?.tcp?.maxConnections || UNBOUNDED,
+          maxPendingRequests: pool?.http?.http1MaxPendingRequests || UNBOUNDED,
+          maxRequests: pool?.http?.http2MaxRequests || UNBOUNDED,
+          maxRetries: pool?.http?.maxRetries || UNBOUNDED,
+          trackRemaining: true,
+        },
+      ],
+    },
+    metadata: metadataOf(scope.origin, istioMetadata(scope)),
+  })
+  setDiscovery(cluster, scope)
+  setBalancer(cluster, policy.loadBalancer)
+  if (policy.outlierDetection !== undefined) setOutlierDetection(cluster, policy.outlierDetection)
+  setProtocol(cluster, scope, protocol)
+  setTransport(cluster, scope, protocol === 'http2')
+  const keepalive = pool?.tcp?.tcpKeepalive
+  if (keepalive !== undefined) {
+    cluster.upstreamConnectionOptions = {
+      $typeName: 'envoy.config.cluster.v3.UpstreamConnectionOptions',
+      setLocalInterfaceNameOnUpstreamConnections: false,
+      tcpKeepalive: {
+        $typeName: 'envoy.config.core.v3.TcpKeepalive',
+        ...(keepalive.probes === undefined ? {} : { keepaliveProbes: keepalive.probes }),
+        ...(keepalive.time === undefined ? {} : { keepaliveTime: Math.ceil(durationMs(keepalive.time) / 1000) }),
+        ...(keepalive.interval === undefined ? {} : { keepaliveInterval: Math.ceil(durationMs(keepalive.interval) / 1000) }),
+      },
+    }
+  }
+  return cluster
+}
+
+function istioMetadata(scope: ClusterScope): JsonObject {
+  const { service, rule, subset } = scope
+  return {
+    default_original_port: scope.port.port,
+    services: [{ host: service.host, name: service.name, namespace: service.namespace }],
+    ...(rule === undefined ? {} : { config: configPath('networking.istio.io', 'destination-rule', rule.namespace, rule.name) }),
+    ...(subset === '' ? {} : { subset }),
+  }
+}
+
+function setDiscovery(cluster: Cluster, scope: ClusterScope): void {
+  const { service, port } = scope
+  if (service.resolution === 'eds') {
+    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.EDS }
+    cluster.edsClusterConfig = { $typeName: 'envoy.config.cluster.v3.Cluster.EdsClusterConfig', edsConfig: fromAds(), serviceName: cluster.name }
+  } else if (service.resolution === 'dns') {
+    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STRICT_DNS }
+    cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED
+    cluster.respectDnsTtl = true
+    cluster.dnsRefreshRate = duration(60_000)
+    cluster.loadAssignment = namedEndpoints(cluster.name, service, port)
+  } else {
+    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
+  }
+}
+
+/** Host names that the proxy resolves itself; the service's own host where no endpoint is given. */
+function namedEndpoints(name: string, service: MeshService, port: ServicePort): ClusterLoadAssignment {
+  const targets = service.endpoints.length > 0 ? service.endpoints : [{ address: service.host }]
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: name,
+    endpoints: [
+      {
+        lbEndpoints: targets.map((one) => ({
+          hostIdentifier: { case: 'endpoint' as const, value: { address: socketAddress(one.address ?? service.host, one.ports?.[port.name] ?? Number(port.targetPort)), hostname: one.address ?? service.host } },
+          loadBalancingWeight: one.weight || 1,
+        })),
+      },
+    ],
+  })
+}
+
+function setBalancer(cluster: Cluster, balancer: LoadBalancer | undefined): void {
+  const hash = balancer?.consistentHash
+  if (hash !== undefined) {
+    if (hash.maglev !== undefined) {
+      cluster.lbPolicy = Cluster_LbPolicy.MAGLEV
+      cluster.lbConfig = { case: 'maglevLbConfig', value: { $typeName: 'envoy.config.cluster.v3.Cluster.MaglevLbConfig', ...(hash.maglev.tableSize ? { tableSize: BigInt(hash.maglev.tableSize) } : {}) } }
+    } else {
+      const size = hash.ringHash?.minimumRingSize ?? hash.minimumRingSize
+      cluster.lbPolicy = Cluster_LbPolicy.RING_HASH
+      cluster.lbConfig = { case: 'ringHashLbConfig', value: { $typeName: 'envoy.config.cluster.v3.Cluster.RingHashLbConfig', hashFunction: 0, minimumRingSize: BigInt(size || 1024) } }
+    }
+    return
+  }
+  if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
+    cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
+    return
+  }
+  switch (balancer?.simple) {
+    case 'ROUND_ROBIN':
+      cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
+      break
+    case 'RANDOM':
+      cluster.lbPolicy = Cluster_LbPolicy.RANDOM
+      break
+    case 'PASSTHROUGH':
+      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
+      cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
+      cluster.edsClusterConfig = undefined
+      cluster.loadAssignment = undefined
+      break
+    default:
+      // LEAST_CONN is the deprecated name of LEAST_REQUEST, which is the default.
+      cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST
+  }
+}
+
+/** Ejection by success rate stays off, and panic too unless asked for: below Kubernetes a service has few pods, and half of them failing is no reason to call all. As Istio has it. */
+function setOutlierDetection(cluster: Cluster, outlier: OutlierDetection): void {
+  const consecutive5xx = outlier.consecutive5xxErrors ?? (outlier.consecutiveErrors || undefined)
+  const gateway = outlier.consecutiveGatewayErrors
+  cluster.outlierDetection = create(OutlierDetectionSchema, {
+    enforcingSuccessRate: 0,
+    ...(consecutive5xx === undefined ? {} : { consecutive5xx, enforcingConsecutive5xx: consecutive5xx > 0 ? 100 : 0 }),
+    ...(gateway === undefined ? {} : { consecutiveGatewayFailure: gateway, enforcingConsecutiveGatewayFailure: gateway > 0 ? 100 : 0 }),
+    ...(outlier.interval === undefined ? {} : { interval: durationOf(outlier.interval) }),
+    ...(outlier.baseEjectionTime === undefined ? {} : { baseEjectionTime: durationOf(outlier.baseEjectionTime) }),
+    ...(outlier.maxEjectionPercent ? { maxEjectionPercent: outlier.maxEjectionPercent } : {}),
+    ...(outlier.splitExternalLocalOriginErrors === true
+      ? {
+          splitExternalLocalOriginErrors: true,
+          ...(outlier.consecutiveLocalOriginFailures ? { consecutiveLocalOriginFailure: outlier.consecutiveLocalOriginFailures, enforcingConsecutiveLocalOriginFailure: 100 } : {}),
+          enforcingLocalOriginSuccessRate: 0,
+        }
+      : {}),
+  })
+  cluster.commonLbConfig = {
+    $typeName: 'envoy.config.cluster.v3.Cluster.CommonLbConfig',
+    healthyPanicThreshold: { $typeName: 'envoy.type.v3.Percent', value: outlier.minHealthPercent ?? 0 },
+    localityConfigSpecifier: { case: undefined },
+    ignoreNewHostsUntilFirstHc: false,
+    closeConnectionsOnHostSetChange: false,
+  }
+}
+
+function setProtocol(cluster: Cluster, scope: ClusterScope, protocol: 'http1' | 'http2' | 'as-downstream'): void {
+  const http = scope.policy.connectionPool?.http
+  const idleTimeout = http?.idleTimeout ?? undefined
+  const perConnection = http?.maxRequestsPerConnection || undefined
+  if (protocol === 'http1' && idleTimeout === undefined && perConnection === undefined) return
+  const streams = http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}
+  const ping = http?.http2KeepAlive
+  const http2ProtocolOptions = {
+    ...streams,
+    ...(ping?.interval === undefined ? {} : { connectionKeepalive: { interval: durationOf(ping.interval), ...(ping.timeout === undefined ? {} : { timeout: durationOf(ping.timeout) }) } }),
+  }
+  cluster.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
+    ...(idleTimeout === undefined && perConnection === undefined
+      ? {}
+      : { commonHttpProtocolOptions: { ...(idleTimeout === undefined ? {} : { idleTimeout: durationOf(idleTimeout) }), ...(perConnection === undefined ? {} : { maxRequestsPerConnection: perConnection }) } }),
+    upstreamProtocolOptions:
+      protocol === 'as-downstream'
+        ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+        : { case: 'explicitHttpConfig', value: { protocolConfig: protocol === 'http2' ? { case: 'http2ProtocolOptions', value: http2ProtocolOptions } : { case: 'httpProtocolOptions', value: {} } } },
+  })
+}
+
+/** Auto mTLS where no rule speaks: an endpoint whose metadata says that a proxy of the mesh is in front of it gets mTLS, others plaintext. */
+function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): void {
+  const { service, policy, port } = scope
+  const sni = clusterSni(port.port, scope.subset, service.host)
+  const tls = policy.tls
+  if (tls === undefined || tls.mode === undefined) {
+    if (service.resolution !== 'eds' || service.external) return
+    cluster.transportSocketMatches = [
+      { $typeName: 'envoy.config.cluster.v3.Cluster.TransportSocketMatch', name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: meshClientSocket({ accounts: scope.accounts, sni, http2 }) },
+      { $typeName: 'envoy.config.cluster.v3.Cluster.TransportSocketMatch', name: 'tlsMode-disabled', match: {}, transportSocket: plaintextSocket() },
+    ]
+    return
+  }
+  if (tls.mode === 'ISTIO_MUTUAL') {
+    const accounts = tls.subjectAltNames !== undefined && tls.subjectAltNames.length > 0 ? tls.subjectAltNames : scope.accounts
+    cluster.transportSocket = meshClientSocket({ accounts, sni: tls.sni || sni, http2 })
+  } else if (tls.mode !== 'DISABLE') {
+    cluster.transportSocket = originatedSocket({ ...credentials(tls), sni: tls.sni || (service.external ? service.host : ''), sans: tls.subjectAltNames ?? scope.service.subjectAltNames, http2, verify: tls.insecureSkipVerify !== true })
+  }
+}
+
+function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0], 'certificate' | 'trust'> {
+  if (tls.credentialName) {
+    const name = `kubernetes://${tls.credentialName}`
+    return { certificate: tls.mode === 'MUTUAL' ? meshSecret(name) : undefined, trust: meshSecret(`${name}-cacert`) }
+  }
+  return {
+    certificate: tls.mode === 'MUTUAL' ? { chain: tls.clientCertificate ?? '', key: tls.privateKey ?? '' } : undefined,
+    trust: tls.caCertificates ? { file: tls.caCertificates } : undefined,
+  }
+}

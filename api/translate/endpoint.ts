@@ -1,0 +1,159 @@
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { selects } from '#api/model/labels.ts'
+import type { Labels } from '#api/model/labels.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
+import { HealthStatus } from '#core/wire/gen/envoy/config/core/v3/health_check_pb.ts'
+import type { LbEndpointSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
+import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { metadataOf, socketAddress } from './message.ts'
+import { outboundCluster } from './naming.ts'
+import { mutualTlsFor } from './peer-authentication.ts'
+import { resourceOf } from './resource.ts'
+import { destinationPolicy, policyFor } from './traffic-policy.ts'
+
+/** An endpoint of a service's port, settled. */
+export interface ScopedEndpoint {
+  readonly address: string
+  readonly port: number
+  readonly locality: string
+  readonly weight: number
+  readonly labels: Labels
+  readonly mutualTls: boolean
+  /** Istio's `name;namespace;service;version;cluster`, by which telemetry names the peer. */
+  readonly workload: string
+}
+
+/** All that one ClusterLoadAssignment depends on. */
+export interface EndpointScope {
+  readonly cluster: string
+  readonly endpoints: readonly ScopedEndpoint[]
+  /** Where the client is, when nearness counts: only with outlier detection is a failing locality noticed. Empty: all are equal. */
+  readonly from: string
+  readonly origins: readonly string[]
+}
+
+export interface ClientPlace {
+  readonly namespace: string
+  /** `region/zone/subzone` */
+  readonly locality: string
+}
+
+/** The assignments of a service's clusters as a client in that place sees them. */
+export function endpointScopes(reader: MeshReader, client: ClientPlace, host: string): EndpointScope[] {
+  const service = reader.service(host, client.namespace)
+  if (service === undefined || service.resolution !== 'eds') return []
+  const destination = destinationPolicy(reader, service, client.namespace)
+  const workloads = reader.workloadsOf(service)
+  const scopes: EndpointScope[] = []
+  for (const port of service.ports) {
+    if (port.protocol === 'udp') continue
+    const endpoints = [...workloads.flatMap((one) => workloadEndpoint(reader, service, port, one)), ...declaredEndpoints(service, port)]
+    const of = (subset: string, members: readonly ScopedEndpoint[], nearness: boolean): EndpointScope => ({
+      cluster: outboundCluster(port.port, subset, host),
+      endpoints: members,
+      from: nearness ? client.locality : '',
+      origins: [service.source],
+    })
+    const counts = (policy: ReturnType<typeof policyFor>): boolean => policy.outlierDetection !== undefined && policy.loadBalancer?.localityLbSetting?.enabled !== false
+    scopes.push(of('', endpoints, counts(policyFor(destination.trafficPolicy, undefined, port.port))))
+    for (const subset of destination.subsets) {
+      const members = endpoints.filter((one) => selects(subset.labels, one.labels))
+      scopes.push(of(subset.name, members, counts(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port))))
+    }
+  }
+  return scopes
+}
+
+/** Where peers reach a workload's port; none when it is not healthy or has no such port. An endpoint that drains is left out: that is how callers learn of it before it goes. */
+function workloadEndpoint(reader: MeshReader, service: MeshService, port: ServicePort, workload: Workload): ScopedEndpoint[] {
+  if (workload.health !== 'healthy') return []
+  const target = targetOf(port, workload)
+  if (target === undefined) return []
+  const mutualTls = workload.mutualTls && mutualTlsFor(reader, workload.namespace, workload.labels, target.port).mode !== 'DISABLE'
+  const version = workload.labels['version'] ?? workload.labels['app.kubernetes.io/version'] ?? ''
+  return [
+    {
+      address: target.listen.address,
+      port: target.listen.port,
+      locality: workload.locality,
+      weight: 1,
+      labels: workload.labels,
+      mutualTls,
+      workload: [workload.name, workload.namespace, service.name, version, workload.cluster].join(';'),
+    },
+  ]
+}
+
+/** A workload that names no ports is a plain address: the service's number is taken at its word. */
+function targetOf(port: ServicePort, workload: Workload): Pick<WorkloadPort, 'port' | 'listen'> | undefined {
+  const { targetPort } = port
+  const named = workload.ports.find((one) => (typeof targetPort === 'number' ? one.port === targetPort : one.name === targetPort))
+  if (named !== undefined) return named
+  return workload.ports.length === 0 && typeof targetPort === 'number' ? { port: targetPort, listen: { address: workload.address, port: targetPort } } : undefined
+}
+
+function declaredEndpoints(service: MeshService, port: ServicePort): ScopedEndpoint[] {
+  const targets = service.endpoints.length > 0 || service.selector !== undefined ? service.endpoints : service.addresses.map((address) => ({ address }) as MeshService['endpoints'][number])
+  return targets.flatMap((one) =>
+    one.address === undefined
+      ? []
+      : [{ address: one.address, port: one.ports?.[port.name] ?? Number(port.targetPort), locality: one.locality ?? '', weight: one.weight || 1, labels: one.labels ?? {}, mutualTls: false, workload: '' }],
+  )
+}
+
+export function endpointResource(scope: EndpointScope): Resource {
+  return resourceOf(ClusterLoadAssignmentSchema, scope.cluster, translateEndpoints(scope), scope.origins)
+}
+
+/** envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints by locality, in order of name, nearer ones at higher priority where nearness counts. */
+export function translateEndpoints(scope: EndpointScope): ClusterLoadAssignment {
+  const byLocality = new Map<string, ScopedEndpoint[]>()
+  for (const one of scope.endpoints) {
+    const at = byLocality.get(one.locality)
+    if (at === undefined) byLocality.set(one.locality, [one])
+    else at.push(one)
+  }
+  const localities = [...byLocality.entries()].sort(([a], [b]) => (a < b ? -1 : 1))
+  // Priorities must not leave gaps (envoy.config.endpoint.v3.LocalityLbEndpoints.priority).
+  const distances = [...new Set(localities.map(([locality]) => distance(scope.from, locality)))].sort((a, b) => a - b)
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: scope.cluster,
+    endpoints: localities.map(([locality, endpoints]) => {
+      const [region = '', zone = '', subZone = ''] = locality.split('/')
+      return {
+        locality: { region, zone, subZone },
+        priority: distances.indexOf(distance(scope.from, locality)),
+        loadBalancingWeight: endpoints.reduce((sum, one) => sum + one.weight, 0),
+        lbEndpoints: endpoints.map(lbEndpoint).sort((a, b) => (a.key < b.key ? -1 : 1)).map((one) => one.message),
+      }
+    }),
+  })
+}
+
+/** 0 for the same subzone, up to 3 for another region; 0 when it is not known where the client is. */
+function distance(from: string, to: string): number {
+  if (from === '') return 0
+  const mine = from.split('/')
+  const other = to.split('/')
+  for (let part = 0; part < 3; part++) if ((mine[part] ?? '') !== (other[part] ?? '')) return 3 - part
+  return 0
+}
+
+function lbEndpoint(one: ScopedEndpoint): { key: string; message: MessageInitShape<typeof LbEndpointSchema> } {
+  const metadata = metadataOf(undefined, one.workload === '' ? undefined : { workload: one.workload })
+  if (one.mutualTls) metadata.filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' }
+  return {
+    key: `${one.address}:${one.port}`,
+    message: {
+      hostIdentifier: { case: 'endpoint', value: { address: socketAddress(one.address, one.port) } },
+      healthStatus: HealthStatus.HEALTHY,
+      loadBalancingWeight: one.weight,
+      ...(Object.keys(metadata.filterMetadata).length === 0 ? {} : { metadata }),
+    },
+  }
+}

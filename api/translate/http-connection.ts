@@ -1,0 +1,128 @@
+import type { Message, MessageInitShape } from '@bufbuild/protobuf'
+import type { Any } from '@bufbuild/protobuf/wkt'
+import type { FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { CorsSchema } from '#core/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { HTTPFaultSchema } from '#core/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { LuaSchema } from '#core/wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
+import { RouterSchema } from '#core/wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
+import { HeaderMutationSchema } from '#core/wire/gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts'
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ClientCertificateHeader,
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManagerSchema,
+} from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { anyOf, duration, fromAds, headerValue } from './message.ts'
+import { CORS_FILTER, FAULT_FILTER } from './route-filters.ts'
+import { SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
+import { accessLog, tracing } from './telemetry.ts'
+import type { TracingScope } from './telemetry.ts'
+
+export type HttpManager = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, Message>
+export type HttpFilterInit = NonNullable<HttpManager['httpFilters']>[number]
+
+export interface ManagerScope {
+  readonly statPrefix: string
+  readonly tracing: TracingScope
+  readonly routes: NonNullable<HttpManager['routeSpecifier']>
+  /** Those before faults, CORS and the router. */
+  readonly filters: readonly HttpFilterInit[]
+  /** Writes the scope key, for scoped routes. */
+  readonly scopePort?: string
+  readonly role: 'outbound' | 'inbound' | 'gateway'
+}
+
+/** The HTTP connection manager of a role, as a network filter. */
+export function httpManager(scope: ManagerScope): MessageInitShape<typeof FilterSchema> {
+  const spans = tracing(scope.tracing)
+  const manager: HttpManager = {
+    statPrefix: scope.statPrefix,
+    routeSpecifier: scope.routes,
+    httpFilters: [...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
+    accessLog: [accessLog()],
+    // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
+    streamIdleTimeout: duration(0),
+    upgradeConfigs: [{ upgradeType: 'websocket' }],
+    normalizePath: true,
+    pathWithEscapedSlashesAction: EscapedSlashes.KEEP_UNCHANGED,
+    ...(spans === undefined ? {} : { tracing: spans }),
+    ...roleSettings(scope.role),
+    ...(scope.scopePort === undefined ? {} : { earlyHeaderMutationExtensions: [scopeMutation(scope.scopePort)] }),
+  }
+  return { name: 'envoy.filters.network.http_connection_manager', configType: { case: 'typedConfig', value: anyOf(HttpConnectionManagerSchema, manager) } }
+}
+
+/** Who is believed about the client: a gateway takes what the connection proves, a sidecar adds to what its peer has proved. */
+function roleSettings(role: ManagerScope['role']): HttpManager {
+  switch (role) {
+    case 'inbound':
+      return {
+        useRemoteAddress: false,
+        forwardClientCertDetails: ClientCertificateHeader.APPEND_FORWARD,
+        setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+      }
+    case 'gateway':
+      return {
+        useRemoteAddress: true,
+        forwardClientCertDetails: ClientCertificateHeader.SANITIZE_SET,
+        setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
+        commonHttpProtocolOptions: { headersWithUnderscoresAction: 0, idleTimeout: duration(3_600_000) },
+        mergeSlashes: true,
+      }
+    case 'outbound':
+      return { useRemoteAddress: false, forwardClientCertDetails: ClientCertificateHeader.SANITIZE, mergeSlashes: false }
+  }
+}
+
+export const httpFilter = (name: string, typedConfig: Any): HttpFilterInit => ({ name, configType: { case: 'typedConfig', value: typedConfig } })
+
+/** Overwrites the scope headers on every request, so that no caller can choose its own. */
+const scopeMutation = (port: string) => ({
+  name: 'envoy.http.early_header_mutation.header_mutation',
+  typedConfig: anyOf(HeaderMutationSchema, {
+    mutations: [
+      { action: { case: 'append', value: headerValue(SCOPE_HEADER, '%REQ(:AUTHORITY)%', 'set') } },
+      { action: { case: 'append', value: headerValue(SCOPE_PORT_HEADER, port, 'set') } },
+    ],
+  }),
+})
+
+/**
+ * Scopes match exactly and by case. A request that found no route is tried by its host in lower case, then goes to scope `*`,
+ * whose routes hold wildcard hosts and say what becomes of unknown ones. Every route of ours has a name, so that one without is none;
+ * a host that is known and has no route for the request keeps its 404, for the lower-cased host then is the one tried already.
+ */
+const FALLBACK_SCRIPT = `function envoy_on_request(handle)
+  if handle:streamInfo():routeName() ~= "" then return end
+  local headers = handle:headers()
+  local host = headers:get("${SCOPE_HEADER}") or ""
+  if handle:virtualHost():metadata():get("known") then return end
+  local lower = string.lower(host)
+  if lower ~= host then
+    headers:replace("${SCOPE_HEADER}", lower)
+    handle:clearRouteCache()
+    if handle:streamInfo():routeName() ~= "" then return end
+  end
+  headers:replace("${SCOPE_HEADER}", "*")
+  handle:clearRouteCache()
+end
+`
+
+const fallbackFilter = (): HttpFilterInit => httpFilter('weft.fallback', anyOf(LuaSchema, { defaultSourceCode: { specifier: { case: 'inlineString', value: FALLBACK_SCRIPT } } }))
+
+/** Routes by scope: key (port, host), both from the headers that the early mutation wrote. */
+export function scopedRoutes(split: 'at-colon' | 'whole'): NonNullable<HttpManager['routeSpecifier']> {
+  return {
+    case: 'scopedRoutes',
+    value: {
+      name: 'weft',
+      scopeKeyBuilder: {
+        fragments: [
+          { type: { case: 'headerValueExtractor', value: { name: SCOPE_PORT_HEADER, extractType: { case: 'index', value: 0 } } } },
+          { type: { case: 'headerValueExtractor', value: { name: SCOPE_HEADER, ...(split === 'at-colon' ? { elementSeparator: ':' } : {}), extractType: { case: 'index', value: 0 } } } },
+        ],
+      },
+      rdsConfigSource: fromAds(),
+      configSpecifier: { case: 'scopedRds', value: { scopedRdsConfigSource: fromAds() } },
+    },
+  }
+}

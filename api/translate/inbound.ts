@@ -1,0 +1,165 @@
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { Labels } from '#api/model/labels.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { MeshService, Protocol } from '#api/model/mesh-service.ts'
+import { carriesHttp } from '#api/model/mesh-service.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import type { WorkloadPort } from '#core/workload/workload.ts'
+import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { TcpProxySchema } from '#core/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { httpManager } from './http-connection.ts'
+import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { inboundCluster } from './naming.ts'
+import { mutualTlsFor } from './peer-authentication.ts'
+import type { MutualTls } from './peer-authentication.ts'
+import { networkRbacFilters, policiesFor, rbacFilters } from './rbac.ts'
+import type { ScopedPolicy } from './rbac.ts'
+import { resourceOf } from './resource.ts'
+import { accessLog } from './telemetry.ts'
+import type { TracingScope } from './telemetry.ts'
+import { meshServerSocket } from './tls.ts'
+
+/** A workload as far as its inbound side depends on it. */
+export interface InboundWorkload {
+  readonly namespace: string
+  readonly labels: Labels
+  readonly ports: readonly WorkloadPort[]
+  readonly tracing: TracingScope
+}
+
+/** All that one port's listener and cluster depend on. */
+export interface InboundScope {
+  readonly port: WorkloadPort
+  readonly protocol: Protocol
+  /** The first service that leads to the port; undefined: none does. */
+  readonly service: { readonly host: string; readonly name: string; readonly namespace: string; readonly port: number } | undefined
+  readonly mutualTls: MutualTls
+  readonly policies: readonly ScopedPolicy[]
+  readonly trustDomain: string
+  readonly tracing: TracingScope
+  readonly origins: readonly string[]
+}
+
+export function inboundScopes(reader: MeshReader, workload: InboundWorkload): InboundScope[] {
+  const { namespace, labels } = workload
+  const services = reader.servicesOf(namespace, labels)
+  const policies = policiesFor(reader, namespace, labels)
+  return workload.ports.map((port) => {
+    const lead = leadingTo(services, port)
+    const mutualTls = mutualTlsFor(reader, namespace, labels, port.port)
+    return {
+      port,
+      protocol: lead?.port.protocol ?? 'auto',
+      service: lead === undefined ? undefined : { host: lead.service.host, name: lead.service.name, namespace: lead.service.namespace, port: lead.port.port },
+      mutualTls,
+      policies,
+      trustDomain: reader.trustDomain,
+      tracing: workload.tracing,
+      origins: [...(lead === undefined ? [] : [lead.service.source]), ...(mutualTls.by === undefined ? [] : [mutualTls.by]), ...policies.map((one) => `AuthorizationPolicy/${one.namespace}/${one.name}`)],
+    }
+  })
+}
+
+function leadingTo(services: readonly MeshService[], target: WorkloadPort) {
+  for (const service of services) {
+    const port = service.ports.find((one) => (typeof one.targetPort === 'number' ? one.targetPort === target.port : one.targetPort === target.name))
+    if (port !== undefined) return { service, port }
+  }
+  return undefined
+}
+
+/** The listener that peers reach and the cluster that leads on to the application. */
+export const inboundResources = (scope: InboundScope): Resource[] => [inboundListener(scope), inboundClusterResource(scope)]
+
+export function inboundListener(scope: InboundScope): Resource {
+  const { port, mutualTls } = scope
+  const name = `inbound_${port.listen.address}_${port.listen.port}`
+  const message = create(ListenerSchema, {
+    name,
+    address: socketAddress(port.listen.address, port.listen.port),
+    trafficDirection: TrafficDirection.INBOUND,
+    ...(mutualTls.mode === 'DISABLE' ? {} : { listenerFilters: [{ name: 'envoy.filters.listener.tls_inspector', configType: { case: 'typedConfig' as const, value: anyOf(TlsInspectorSchema, {}) } }], listenerFiltersTimeout: duration(10_000) }),
+    filterChains: inboundChains(scope),
+    metadata: metadataOf(mutualTls.by === undefined ? undefined : { resource: mutualTls.by, field: 'mtls' }),
+  })
+  return resourceOf(ListenerSchema, name, message, scope.origins)
+}
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>
+
+/** STRICT: only mTLS gets an answer. PERMISSIVE: mTLS and plaintext, told apart by the first bytes. */
+export function inboundChains(scope: InboundScope): ChainInit[] {
+  const { mode } = scope.mutualTls
+  const name = `0.0.0.0_${scope.port.port}`
+  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: meshServerSocket(scope.trustDomain), filters: inboundFilters(scope) }
+  const plaintext: ChainInit = { name: `${name}_plaintext`, ...(mode === 'DISABLE' ? {} : { filterChainMatch: { transportProtocol: 'raw_buffer' } }), filters: inboundFilters(scope) }
+  return mode === 'STRICT' ? [secured] : mode === 'DISABLE' ? [plaintext] : [secured, plaintext]
+}
+
+function inboundFilters(scope: InboundScope): MessageInitShape<typeof FilterSchema>[] {
+  const { port, service, protocol } = scope
+  const cluster = inboundCluster(port.port)
+  if (!carriesHttp(protocol)) {
+    return [
+      ...networkRbacFilters(scope.policies),
+      { name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value: anyOf(TcpProxySchema, { statPrefix: cluster, clusterSpecifier: { case: 'cluster', value: cluster }, accessLog: [accessLog()] }) } },
+    ]
+  }
+  return [
+    httpManager({
+      statPrefix: `inbound_0.0.0.0_${port.port};`,
+      role: 'inbound',
+      tracing: scope.tracing,
+      filters: rbacFilters(scope.policies),
+      routes: {
+        case: 'routeConfig',
+        value: {
+          name: cluster,
+          validateClusters: false,
+          virtualHosts: [
+            {
+              name: `inbound|http|${service?.port ?? port.port}`,
+              domains: ['*'],
+              routes: [
+                {
+                  name: 'default',
+                  match: { pathSpecifier: { case: 'prefix', value: '/' } },
+                  action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: cluster }, timeout: duration(0) } },
+                  decorator: { operation: `${service?.host ?? 'inbound'}:${service?.port ?? port.port}/*` },
+                },
+              ],
+            },
+          ],
+        },
+      },
+    }),
+  ]
+}
+
+function inboundClusterResource(scope: InboundScope): Resource {
+  const { port, service, protocol } = scope
+  const name = inboundCluster(port.port)
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: duration(10_000),
+    circuitBreakers: { thresholds: [{ maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295, trackRemaining: true }] },
+    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(port.app.address, port.app.port) } } }] }] },
+    metadata: metadataOf(undefined, service === undefined ? {} : { services: [{ host: service.host, name: service.name, namespace: service.namespace }] }),
+  })
+  if (protocol === 'http2' || protocol === 'grpc' || protocol === 'auto') {
+    message.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions:
+        protocol === 'auto'
+          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
+          : { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } } },
+    })
+  }
+  return resourceOf(ClusterSchema, name, message, service === undefined ? [] : scope.origins.slice(0, 1))
+}

@@ -1,0 +1,30 @@
+import { CLUSTER_DOMAIN } from '#api/model/host.ts'
+import type { MeshService } from '#api/model/mesh-service.ts'
+
+/** Istio's name of a cluster: `outbound|8080|v1|order-service.prod.svc.cluster.local`. */
+export const outboundCluster = (port: number, subset: string, host: string): string => `outbound|${port}|${subset}|${host}`
+
+/** The same as a server name, which an east-west gateway routes by: `outbound_.8080_.v1_.order-service.prod.svc.cluster.local`. */
+export const clusterSni = (port: number, subset: string, host: string): string => `outbound_.${port}_.${subset}_.${host}`
+
+export const inboundCluster = (port: number): string => `inbound|${port}||`
+
+/** The RouteConfiguration of one service and port; sidecars and gateways of any kind lead to it. */
+export const outboundRoutes = (port: number, host: string): string => `outbound|${port}||${host}`
+
+/** Name and key of a scope: unique by construction, for two scopes with one key are refused. */
+export const scopeName = (port: string, host: string): string => `${port}|${host}`
+
+/** What an object is called in Istio's metadata: `/apis/networking.istio.io/v1/namespaces/prod/virtual-service/order-service`. */
+export const configPath = (group: string, kind: string, namespace: string, name: string): string => `/apis/${group}/v1/namespaces/${namespace}/${kind}/${name}`
+
+/** The names by which callers in a namespace may address a service, the full host first. */
+export function hostNames(service: MeshService, client: string): string[] {
+  if (service.kind !== 'Service') return [service.host]
+  const { name, namespace } = service
+  const names = [service.host, `${name}.${namespace}.svc`, `${name}.${namespace}`]
+  return namespace === client ? [...names, name] : names
+}
+
+/** Whether a host name is an alias that a Kubernetes Service has beside its own. */
+export const isFullHost = (host: string): boolean => host.endsWith(`.${CLUSTER_DOMAIN}`)

@@ -1,0 +1,92 @@
+import { create } from '@bufbuild/protobuf'
+import { isIp } from '#core/resource/address.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { carriesHttp } from '#api/model/mesh-service.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import type { SocketAddress } from '#core/workload/workload.ts'
+import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import { ScopedRouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/scoped_route_pb.ts'
+import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { httpManager, scopedRoutes } from './http-connection.ts'
+import { socketAddress } from './message.ts'
+import { hostNames, outboundRoutes, scopeName } from './naming.ts'
+import { resourceOf } from './resource.ts'
+import { routeConfiguration, virtualHost } from './route.ts'
+import { routeScopes } from './route-scope.ts'
+import type { RouteClient } from './route-scope.ts'
+import type { TracingScope } from './telemetry.ts'
+
+/** First part of the scope key in explicit mode, where one listener takes requests for all ports. */
+export const PROXY_PORT = 'proxy'
+
+export interface ExplicitOutboundScope {
+  readonly bind: SocketAddress
+  readonly tracing: TracingScope
+}
+
+/** The listener that takes an application's plain requests in explicit mode, whatever service they are for. */
+export function explicitListener(scope: ExplicitOutboundScope): Resource {
+  const name = 'outbound_proxy'
+  const message = create(ListenerSchema, {
+    name,
+    address: socketAddress(scope.bind.address, scope.bind.port),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [
+      {
+        name,
+        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: [], scopePort: PROXY_PORT, role: 'outbound' })],
+      },
+    ],
+  })
+  return resourceOf(ListenerSchema, name, message, [])
+}
+
+export function scopeResource(port: string, host: string, routes: string, origins: readonly string[]): Resource {
+  const name = scopeName(port, host)
+  const fragments = [port, host].map((value) => ({ type: { case: 'stringKey' as const, value } }))
+  return resourceOf(ScopedRouteConfigurationSchema, name, create(ScopedRouteConfigurationSchema, { name, routeConfigurationName: routes, key: { fragments } }), origins)
+}
+
+/**
+ * The scopes that lead to a host in explicit mode: `host:port` for every name and port, and the name alone for port 80.
+ * An alias that is some other service's own host is that service's; an address belongs to the oldest that claims it.
+ */
+export function explicitScopes(reader: MeshReader, client: string, host: string): Resource[] {
+  if (host.includes('*')) return []
+  const service = reader.service(host, client)
+  const [virtualService] = reader.virtualServices('mesh', host, client)
+  if (service === undefined) return virtualService === undefined ? [] : hostScopes(host, 80, outboundRoutes(80, host), [virtualService.id])
+  const names = hostNames(service, client).filter((name) => name === host || reader.service(name, client) === undefined)
+  const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))
+  return service.ports
+    .filter((port) => carriesHttp(port.protocol))
+    .flatMap((port) => [...names, ...addresses].flatMap((name) => hostScopes(name, port.port, outboundRoutes(port.port, host), [service.source])))
+}
+
+const hostScopes = (name: string, port: number, routes: string, origins: readonly string[]): Resource[] =>
+  [`${name}:${port}`, ...(port === 80 ? [name] : [])].map((key) => scopeResource(PROXY_PORT, key, routes, origins))
+
+/**
+ * Where unknown hosts go: wildcard hosts first, then nowhere. Without captured traffic there is no original destination to pass a request on to,
+ * so ALLOW_ANY cannot be honoured here, and an unknown host is refused as REGISTRY_ONLY refuses it: 502, as Istio's BlackHole answers.
+ */
+export function explicitFallback(reader: MeshReader, client: RouteClient): Resource[] {
+  const origins: string[] = []
+  const virtualHosts: VirtualHost[] = []
+  for (const host of reader.wildcardHosts(client.gateway)) {
+    for (const scope of routeScopes(reader, client, host)) {
+      const domains = host === '*' ? [] : [`${host}:${scope.port}`, ...(scope.port === 80 ? [host] : [])]
+      if (domains.length === 0) continue
+      virtualHosts.push(virtualHost(`${host}:${scope.port}`, domains, scope))
+      origins.push(...scope.origins)
+    }
+  }
+  virtualHosts.push(
+    create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: 502 } } }] }),
+  )
+  const name = `fallback|${PROXY_PORT}`
+  return [scopeResource(PROXY_PORT, '*', name, []), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, virtualHosts), origins)]
+}

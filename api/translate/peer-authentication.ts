@@ -1,0 +1,32 @@
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import { selects } from '#api/model/labels.ts'
+import type { Labels } from '#api/model/labels.ts'
+import type { MutualTlsMode, PeerAuthenticationSpec } from '#api/model/spec.ts'
+
+export interface MutualTls {
+  readonly mode: 'DISABLE' | 'PERMISSIVE' | 'STRICT'
+  /** The PeerAuthentication that says so; undefined: the default. */
+  readonly by: string | undefined
+}
+
+const settled = (mode: MutualTlsMode | undefined): mode is 'DISABLE' | 'PERMISSIVE' | 'STRICT' => mode !== undefined && mode !== 'UNSET'
+
+/**
+ * Whether a workload's port takes mTLS: by the workload's own policy (its port first), else its namespace's, else the mesh's, else PERMISSIVE. The oldest of equals counts.
+ * istio.io/latest/docs/reference/config/security/peer_authentication
+ */
+export function mutualTlsFor(reader: MeshReader, namespace: string, labels: Labels, port: number): MutualTls {
+  const own = reader.peerAuthentications(namespace)
+  const mesh = namespace === reader.rootNamespace ? [] : reader.peerAuthentications(reader.rootNamespace)
+  const ofWorkload = own.find((one) => hasSelector(one) && selects(one.spec.selector?.matchLabels, labels))
+  const portMode = ofWorkload?.spec.portLevelMtls?.[String(port)]?.mode
+  if (ofWorkload !== undefined && settled(portMode)) return { mode: portMode, by: ofWorkload.id }
+  const wide = [ofWorkload, own.find((one) => !hasSelector(one)), mesh.find((one) => !hasSelector(one))]
+  for (const one of wide) {
+    const mode = one?.spec.mtls?.mode
+    if (one !== undefined && settled(mode)) return { mode, by: one.id }
+  }
+  return { mode: 'PERMISSIVE', by: undefined }
+}
+
+const hasSelector = (one: Typed<PeerAuthenticationSpec>): boolean => Object.keys(one.spec.selector?.matchLabels ?? {}).length > 0

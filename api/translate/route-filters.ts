@@ -1,0 +1,55 @@
+import type { Any } from '@bufbuild/protobuf/wkt'
+import { durationMs } from '#core/resource/duration.ts'
+import type { CorsPolicy as CorsSpec, FaultInjection, HttpRoute, Percent } from '#core/resource/virtual-service-http.ts'
+import { CorsPolicySchema } from '#core/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { HTTPFaultSchema } from '#core/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { anyOf, durationOf, exactly, fraction, matchingRegex, runtimeFraction, startingWith } from './message.ts'
+
+export const FAULT_FILTER = 'envoy.filters.http.fault'
+export const CORS_FILTER = 'envoy.filters.http.cors'
+
+/** Settings of HTTP filters for one route: faults to inject, answers to browsers. */
+export function filterSettings(route: HttpRoute): Record<string, Any> {
+  return {
+    ...(route.fault === undefined ? {} : { [FAULT_FILTER]: faultSettings(route.fault) }),
+    ...(route.corsPolicy === undefined ? {} : { [CORS_FILTER]: corsSettings(route.corsPolicy) }),
+  }
+}
+
+const GRPC_STATUS = ['OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED']
+
+/** A share that is not given means all requests. */
+const share = (percentage: Percent | undefined, old?: number) => fraction(percentage === undefined ? (old ?? 100) : (percentage.value ?? 0))
+
+function faultSettings({ delay, abort }: FaultInjection): Any {
+  return anyOf(HTTPFaultSchema, {
+    ...(delay?.fixedDelay === undefined
+      ? {}
+      : { delay: { faultDelaySecifier: { case: 'fixedDelay', value: durationOf(delay.fixedDelay) }, percentage: share(delay.percentage, delay.percent) } }),
+    ...(abort === undefined
+      ? {}
+      : {
+          abort: {
+            errorType: abort.grpcStatus === undefined ? { case: 'httpStatus', value: abort.httpStatus ?? 503 } : { case: 'grpcStatus', value: Math.max(0, GRPC_STATUS.indexOf(abort.grpcStatus)) },
+            percentage: share(abort.percentage),
+          },
+        }),
+  })
+}
+
+function corsSettings(cors: CorsSpec): Any {
+  const origins = [
+    ...(cors.allowOrigin ?? []).map((one) => exactly(one)),
+    ...(cors.allowOrigins ?? []).map((one) => (one.exact !== undefined ? exactly(one.exact) : one.prefix !== undefined ? startingWith(one.prefix) : matchingRegex(one.regex ?? '.*'))),
+  ]
+  return anyOf(CorsPolicySchema, {
+    allowOriginStringMatch: origins,
+    allowMethods: (cors.allowMethods ?? []).join(','),
+    allowHeaders: (cors.allowHeaders ?? []).join(','),
+    exposeHeaders: (cors.exposeHeaders ?? []).join(','),
+    maxAge: cors.maxAge === undefined ? '' : String(Math.floor(durationMs(cors.maxAge) / 1000)),
+    ...(cors.allowCredentials === undefined ? {} : { allowCredentials: cors.allowCredentials }),
+    filterEnabled: runtimeFraction(100),
+    ...(cors.unmatchedPreflights === 'IGNORE' ? { forwardNotMatchingPreflights: false } : cors.unmatchedPreflights === 'FORWARD' ? { forwardNotMatchingPreflights: true } : {}),
+  })
+}

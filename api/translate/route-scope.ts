@@ -1,0 +1,127 @@
+import { resolveHost } from '#api/model/host.ts'
+import { resolveGateway } from '#api/model/index-entries.ts'
+import { selects } from '#api/model/labels.ts'
+import type { Labels } from '#api/model/labels.ts'
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import { carriesHttp } from '#api/model/mesh-service.ts'
+import type { MeshService } from '#api/model/mesh-service.ts'
+import type { Destination } from '#core/resource/destination.ts'
+import type { ConsistentHash } from '#core/resource/load-balancer.ts'
+import type { HttpMatch, HttpRoute } from '#core/resource/virtual-service-http.ts'
+import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import { delegatedRoutes } from './delegate.ts'
+import { outboundCluster } from './naming.ts'
+import { destinationPolicy, policyFor } from './traffic-policy.ts'
+
+/** A destination with all that a route needs to know of it. */
+export interface ScopedDestination {
+  readonly cluster: string
+  readonly host: string
+  readonly port: number
+  readonly hash: ConsistentHash | undefined
+}
+
+/** One entry of VirtualService.http, its names resolved and the conditions that hold for this client settled. */
+export interface ScopedRoute {
+  readonly route: HttpRoute
+  /** Undefined: every request. */
+  readonly matches: readonly HttpMatch[] | undefined
+  readonly destinations: readonly ScopedDestination[]
+  readonly mirrors: readonly { readonly cluster: string; readonly percent: number }[]
+  readonly owner: RouteOwner
+  /** `http[0]` */
+  readonly field: string
+}
+
+export interface RouteOwner {
+  /** `VirtualService/prod/order-service` */
+  readonly id: string
+  readonly name: string
+  readonly namespace: string
+}
+
+/** All that the routes of one host and port depend on. */
+export interface RouteScope {
+  readonly host: string
+  readonly port: number
+  /** Undefined: no VirtualService speaks for the host, and requests go to the service. */
+  readonly routes: readonly ScopedRoute[] | undefined
+  readonly service: MeshService | undefined
+  /** What the service's own policy hashes by, for requests that no VirtualService routes. */
+  readonly serviceHash: ConsistentHash | undefined
+  readonly origins: readonly string[]
+}
+
+/** Who routes: clients of a namespace, or a gateway. Labels matter only to `sourceLabels`. */
+export interface RouteClient {
+  readonly namespace: string
+  readonly labels: Labels
+  /** `mesh`, or NAMESPACE/NAME of a Gateway. */
+  readonly gateway: string
+}
+
+/** The routes that clients have towards a host, one scope for each HTTP port. A host that only a VirtualService names is served at port 80, as in Istio. */
+export function routeScopes(reader: MeshReader, client: RouteClient, host: string): RouteScope[] {
+  const service = reader.service(host, client.namespace)
+  const [virtualService] = reader.virtualServices(client.gateway, host, client.namespace)
+  if (service === undefined && virtualService === undefined) return []
+  const ports = service === undefined ? [80] : service.ports.filter((one) => carriesHttp(one.protocol)).map((one) => one.port)
+  return ports.map((port) => {
+    const routes = virtualService === undefined || (virtualService.spec.http ?? []).length === 0 ? undefined : scopedRoutes(reader, client, virtualService, port)
+    const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
+    return { host, port, routes, service, serviceHash, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }
+  })
+}
+
+/** A VirtualService's HTTP routes that hold for a client at a port, in their order. */
+export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualService: Typed<VirtualServiceSpec>, port: number): ScopedRoute[] {
+  const found: ScopedRoute[] = []
+  for (const { route, owner, field } of delegatedRoutes(reader, virtualService)) {
+    const matches = route.match?.filter((one) => holdsFor(one, client, owner.namespace, port))
+    if (matches !== undefined && matches.length === 0 && (route.match?.length ?? 0) > 0) continue
+    const resolve = (to: Destination): ScopedDestination => resolveDestination(reader, client.namespace, to, owner.namespace, port)
+    found.push({
+      route,
+      matches: matches === undefined || matches.length === 0 ? undefined : matches,
+      destinations: (route.route ?? []).map((one) => resolve(one.destination)),
+      mirrors: mirrorsOf(route).map((one) => ({ cluster: resolve(one.destination).cluster, percent: one.percent })),
+      owner: { id: owner.id, name: owner.name, namespace: owner.namespace },
+      field,
+    })
+  }
+  return found
+}
+
+/** Whether the conditions that do not look at the request hold: where the client is and what it calls. */
+function holdsFor(match: HttpMatch, client: RouteClient, owner: string, port: number): boolean {
+  if (match.port !== undefined && match.port !== port) return false
+  if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.some((one) => resolveGateway(one, owner) === client.gateway)) return false
+  if (client.gateway !== 'mesh') return true
+  if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== client.namespace) return false
+  return selects(match.sourceLabels, client.labels)
+}
+
+/** Share of requests: by `mirrorPercentage`, its deprecated forms, else all; a share of 0 copies nothing. */
+function mirrorsOf(route: HttpRoute): { readonly destination: Destination; readonly percent: number }[] {
+  const mirrors =
+    route.mirror === undefined
+      ? (route.mirrors ?? []).map((one) => ({ destination: one.destination, percent: one.percentage?.value ?? (one.percentage === undefined ? 100 : 0) }))
+      : [{ destination: route.mirror, percent: route.mirrorPercentage === undefined ? (route.mirrorPercent ?? route.mirror_percent ?? 100) : (route.mirrorPercentage.value ?? 0) }]
+  return mirrors.filter((one) => one.percent > 0)
+}
+
+/** The port is the one given, else the service's only one, else the one that was called. */
+export function resolveDestination(reader: MeshReader, client: string, to: Destination, owner: string, calledPort: number): ScopedDestination {
+  const host = resolveHost(to.host, owner)
+  const service = reader.service(host, client)
+  const port = to.port?.number ?? (service?.ports.length === 1 ? (service.ports[0]?.port ?? calledPort) : calledPort)
+  const subset = to.subset ?? ''
+  const hash = service === undefined ? undefined : hashFor(reader, service, client, subset, port)
+  return { cluster: outboundCluster(port, subset, host), host, port, hash }
+}
+
+export function hashFor(reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ConsistentHash | undefined {
+  const destination = destinationPolicy(reader, service, client)
+  const ofSubset = destination.subsets.find((one) => one.name === subset)
+  return policyFor(destination.trafficPolicy, ofSubset?.trafficPolicy, port).loadBalancer?.consistentHash
+}

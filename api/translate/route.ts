@@ -1,0 +1,196 @@
+import { create } from '@bufbuild/protobuf'
+import type { Resource } from '#api/serve/resource.ts'
+import type { ConsistentHash } from '#core/resource/load-balancer.ts'
+import { durationMs } from '#core/resource/duration.ts'
+import type { DirectResponse, HttpMatch, Redirect, Rewrite } from '#core/resource/virtual-service-http.ts'
+import { RedirectAction_RedirectResponseCode as RedirectCode, RedirectActionSchema, RouteAction_HashPolicySchema, RouteActionSchema, RouteSchema, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import type { RedirectAction, Route, RouteAction, RouteAction_HashPolicy, VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import type { RouteConfiguration } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import { headerChanges } from './header-operations.ts'
+import { duration, durationOf, metadataOf, runtimeFraction } from './message.ts'
+import { configPath, outboundCluster, outboundRoutes } from './naming.ts'
+import { filterSettings } from './route-filters.ts'
+import { matchesAll, routeMatch } from './route-match.ts'
+import type { RouteScope, ScopedDestination, ScopedRoute } from './route-scope.ts'
+import { retryPolicy } from './retry.ts'
+import { resourceOf } from './resource.ts'
+
+/** Headers that carry the scope key from the early mutation to the key builder; they end at the first proxy. */
+export const SCOPE_HEADER = 'x-weft-scope'
+export const SCOPE_PORT_HEADER = 'x-weft-port'
+
+export function routeResource(scope: RouteScope): Resource {
+  const name = outboundRoutes(scope.port, scope.host)
+  return resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [virtualHost(`${scope.host}:${scope.port}`, ['*'], scope)]), scope.origins)
+}
+
+/** A RouteConfiguration to which scopes lead. */
+export const routeConfiguration = (name: string, virtualHosts: VirtualHost[]): RouteConfiguration =>
+  create(RouteConfigurationSchema, { name, virtualHosts, requestHeadersToRemove: [SCOPE_HEADER, SCOPE_PORT_HEADER], maxDirectResponseBodySizeBytes: 1024 * 1024, validateClusters: false })
+
+export const virtualHost = (name: string, domains: readonly string[], scope: RouteScope): VirtualHost =>
+  create(VirtualHostSchema, { name, domains: [...domains], routes: translateRoutes(scope), includeRequestAttemptCount: true })
+
+/** The routes of one host and port, in the order in which the first that matches wins. */
+export function translateRoutes(scope: RouteScope): Route[] {
+  if (scope.routes === undefined) return [serviceRoute(scope)]
+  const routes: Route[] = []
+  for (const one of scope.routes) {
+    for (const match of one.matches ?? [undefined]) {
+      routes.push(translateRoute(one, match, scope))
+      // Nothing gets past a condition that always holds.
+      if (matchesAll(match)) return routes
+    }
+  }
+  return routes
+}
+
+/** What happens to a host's requests when no VirtualService speaks. */
+function serviceRoute(scope: RouteScope): Route {
+  const { host, port, service } = scope
+  const destination = { cluster: outboundCluster(port, '', host), host, port, hash: undefined }
+  const retry = retryPolicy(undefined)
+  return create(RouteSchema, {
+    name: 'default',
+    match: routeMatch(undefined),
+    action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: destination.cluster }, timeout: duration(0), hashPolicy: scope.serviceHash === undefined ? [] : [hashPolicy(scope.serviceHash)], ...(retry === undefined ? {} : { retryPolicy: retry }) } },
+    decorator: { operation: `${host}:${port}/*` },
+    metadata: metadataOf(service === undefined ? undefined : { resource: service.source, field: '' }),
+  })
+}
+
+function translateRoute(scoped: ScopedRoute, match: HttpMatch | undefined, scope: RouteScope): Route {
+  const { route, owner, field } = scoped
+  const only = route.route?.length === 1 ? route.route[0]?.headers : undefined
+  const changes = headerChanges(route.headers)
+  const ofOnly = headerChanges(only)
+  const message = create(RouteSchema, {
+    name: routeName(scoped, match),
+    match: routeMatch(match),
+    metadata: metadataOf({ resource: owner.id, field }, { config: configPath('networking.istio.io', 'virtual-service', owner.namespace, owner.name) }),
+    requestHeadersToAdd: [...changes.requestHeadersToAdd, ...ofOnly.requestHeadersToAdd],
+    requestHeadersToRemove: [...changes.requestHeadersToRemove, ...ofOnly.requestHeadersToRemove],
+    responseHeadersToAdd: [...changes.responseHeadersToAdd, ...ofOnly.responseHeadersToAdd],
+    responseHeadersToRemove: [...changes.responseHeadersToRemove, ...ofOnly.responseHeadersToRemove],
+    typedPerFilterConfig: filterSettings(route),
+    decorator: { operation: operationName(scoped, match, scope) },
+    ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
+  })
+  if (route.redirect !== undefined) message.action = { case: 'redirect', value: redirectAction(route.redirect, scope.port) }
+  else if (route.directResponse !== undefined) message.action = { case: 'directResponse', value: { $typeName: 'envoy.config.route.v3.DirectResponseAction', status: route.directResponse.status, ...directBody(route.directResponse) } }
+  else message.action = { case: 'route', value: routeAction(scoped, match, ofOnly.authority ?? changes.authority) }
+  return message
+}
+
+/** Istio's name where the operator gave one. Never empty: by the name, the fallback filter knows that a route was found. */
+function routeName({ route, owner, field }: ScopedRoute, match: HttpMatch | undefined): string {
+  const given = [route.name, match?.name].filter((one) => one !== undefined && one !== '').join('.')
+  return given === '' ? `${owner.namespace}/${owner.name}/${field}` : given
+}
+
+/** The span's name, as Istio makes it: `order-service.prod.svc.cluster.local:8080/*`. */
+function operationName({ destinations, owner }: ScopedRoute, match: HttpMatch | undefined, scope: RouteScope): string {
+  const { uri } = match ?? {}
+  const path = uri?.exact ?? (uri?.prefix === undefined ? uri?.regex : `${uri.prefix}*`) ?? '/*'
+  const [only, ...others] = destinations
+  return only !== undefined && others.length === 0 ? `${only.host}:${only.port}${path}` : `${owner.name}:${scope.port}${path}`
+}
+
+function routeAction(scoped: ScopedRoute, match: HttpMatch | undefined, authority: string | undefined): RouteAction {
+  const { route, mirrors } = scoped
+  const retry = retryPolicy(route.retries)
+  const action = create(RouteActionSchema, {
+    clusterSpecifier: clusterSpecifier(scoped),
+    timeout: duration(route.timeout === undefined ? 0 : durationMs(route.timeout)),
+    ...(retry === undefined ? {} : { retryPolicy: retry }),
+    requestMirrorPolicies: mirrors.map((one) => ({ cluster: one.cluster, runtimeFraction: runtimeFraction(one.percent), traceSampled: false, disableShadowHostSuffixAppend: true })),
+    hashPolicy: uniqueHashes(scoped.destinations).map(hashPolicy),
+  })
+  setRewrite(action, route.rewrite, match)
+  const host = route.rewrite?.authority || authority
+  if (host !== undefined && host !== '') action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: host }
+  return action
+}
+
+/** One cluster, or several by weight; a share of nothing is left out. */
+function clusterSpecifier({ route, destinations, owner, field }: ScopedRoute): RouteAction['clusterSpecifier'] {
+  const [only, ...others] = destinations
+  if (only !== undefined && others.length === 0) return { case: 'cluster', value: only.cluster }
+  const clusters = (route.route ?? []).flatMap((one, index) => {
+    const destination = destinations[index]
+    if (destination === undefined || (one.weight ?? 0) === 0) return []
+    const changes = headerChanges(one.headers)
+    return [
+      {
+        name: destination.cluster,
+        weight: one.weight ?? 0,
+        requestHeadersToAdd: changes.requestHeadersToAdd,
+        requestHeadersToRemove: changes.requestHeadersToRemove,
+        responseHeadersToAdd: changes.responseHeadersToAdd,
+        responseHeadersToRemove: changes.responseHeadersToRemove,
+        ...(changes.authority === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: changes.authority } }),
+        // The only metadata that an entry has. Envoy reads key envoy.lb alone, so ours changes nothing for it.
+        metadataMatch: metadataOf({ resource: owner.id, field: `${field}.route[${index}]` }),
+      },
+    ]
+  })
+  return { case: 'weightedClusters', value: create(RouteActionSchema, { clusterSpecifier: { case: 'weightedClusters', value: { clusters } } }).clusterSpecifier.value as WeightedClusters }
+}
+type WeightedClusters = Extract<RouteAction['clusterSpecifier'], { case: 'weightedClusters' }>['value']
+
+function setRewrite(action: RouteAction, rewrite: Rewrite | undefined, match: HttpMatch | undefined): void {
+  const regex = rewrite?.uriRegexRewrite
+  if (regex?.match) {
+    action.regexRewrite = { $typeName: 'envoy.type.matcher.v3.RegexMatchAndSubstitute', pattern: { $typeName: 'envoy.type.matcher.v3.RegexMatcher', regex: regex.match, engineType: { case: undefined } }, substitution: regex.rewrite ?? '' }
+  } else if (rewrite?.uri) {
+    // With a regex condition Envoy's prefix rewrite would replace the whole path too, but refuses it; the regex rewrite says the same.
+    if (match?.uri?.regex === undefined) action.prefixRewrite = rewrite.uri
+    else action.regexRewrite = { $typeName: 'envoy.type.matcher.v3.RegexMatchAndSubstitute', pattern: { $typeName: 'envoy.type.matcher.v3.RegexMatcher', regex: match.uri.regex, engineType: { case: undefined } }, substitution: rewrite.uri.replaceAll('\\', '\\\\') }
+  }
+}
+
+/** Several destinations may hash by the same thing: once is enough. */
+function uniqueHashes(destinations: readonly ScopedDestination[]): ConsistentHash[] {
+  const seen = new Map<string, ConsistentHash>()
+  for (const { hash } of destinations) if (hash !== undefined) seen.set(JSON.stringify(hash), hash)
+  return [...seen.values()]
+}
+
+export function hashPolicy(hash: ConsistentHash): RouteAction_HashPolicy {
+  const { httpHeaderName, httpCookie, httpQueryParameterName } = hash
+  if (httpHeaderName) return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'header', value: { headerName: httpHeaderName } } })
+  if (httpCookie !== undefined) {
+    const { name = '', path = '', ttl } = httpCookie
+    return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'cookie', value: { name, path, ...(ttl === undefined ? {} : { ttl: durationOf(ttl) }) } } })
+  }
+  if (httpQueryParameterName) return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'queryParameter', value: { name: httpQueryParameterName } } })
+  return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } })
+}
+
+const REDIRECT_CODES = new Map([
+  [301, RedirectCode.MOVED_PERMANENTLY],
+  [302, RedirectCode.FOUND],
+  [303, RedirectCode.SEE_OTHER],
+  [307, RedirectCode.TEMPORARY_REDIRECT],
+  [308, RedirectCode.PERMANENT_REDIRECT],
+])
+
+/** HTTPRedirect as Envoy's RedirectAction. `FROM_REQUEST_PORT` is known here, for the routes are those of one port. */
+function redirectAction(redirect: Redirect, port: number): RedirectAction {
+  const keptPrefix = redirect.prefixRewrite ?? (redirect.uri?.startsWith('%PREFIX()%') === true ? redirect.uri.slice('%PREFIX()%'.length) : undefined)
+  return create(RedirectActionSchema, {
+    hostRedirect: redirect.authority ?? '',
+    portRedirect: redirect.port ?? (redirect.derivePort === 'FROM_REQUEST_PORT' ? port : 0),
+    ...(redirect.scheme ? { schemeRewriteSpecifier: { case: 'schemeRedirect' as const, value: redirect.scheme } } : {}),
+    ...(keptPrefix !== undefined ? { pathRewriteSpecifier: { case: 'prefixRewrite' as const, value: keptPrefix } } : redirect.uri ? { pathRewriteSpecifier: { case: 'pathRedirect' as const, value: redirect.uri } } : {}),
+    responseCode: REDIRECT_CODES.get(redirect.redirectCode || 301) ?? RedirectCode.MOVED_PERMANENTLY,
+  })
+}
+
+type DirectBody = { body?: NonNullable<Extract<Route['action'], { case: 'directResponse' }>['value']['body']> }
+function directBody({ body }: DirectResponse): DirectBody {
+  if (body?.string !== undefined) return { body: { $typeName: 'envoy.config.core.v3.DataSource', specifier: { case: 'inlineString', value: body.string } } }
+  if (body?.bytes !== undefined) return { body: { $typeName: 'envoy.config.core.v3.DataSource', specifier: { case: 'inlineBytes', value: Uint8Array.from(atob(body.bytes), (one) => one.charCodeAt(0)) } } }
+  return {}
+}

@@ -1,0 +1,97 @@
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { AccessLogSchema } from '#core/wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
+import type { AccessLog } from '#core/wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
+import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { OpenTelemetryConfigSchema } from '#core/wire/gen/envoy/config/trace/v3/opentelemetry_pb.ts'
+import { FileAccessLogSchema } from '#core/wire/gen/envoy/extensions/access_loggers/file/v3/file_pb.ts'
+import type { HttpConnectionManager_TracingSchema } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { anyOf, duration, socketAddress } from './message.ts'
+import { resourceOf } from './resource.ts'
+
+export const OTLP_CLUSTER = 'otlp'
+
+/** Istio's default JSON fields (istio.io/latest/docs/tasks/observability/logs/access-log), and ours: which object and field routed, and what RBAC decided. */
+const HTTP_FIELDS = {
+  authority: '%REQ(:AUTHORITY)%',
+  bytes_received: '%BYTES_RECEIVED%',
+  bytes_sent: '%BYTES_SENT%',
+  connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
+  downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+  downstream_peer: '%DOWNSTREAM_PEER_URI_SAN%',
+  downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+  duration: '%DURATION%',
+  method: '%REQ(:METHOD)%',
+  origin: '%METADATA(ROUTE:weft:resource)%',
+  origin_field: '%METADATA(ROUTE:weft:field)%',
+  path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
+  protocol: '%PROTOCOL%',
+  rbac: '%DYNAMIC_METADATA(envoy.filters.http.rbac)%',
+  request_id: '%REQ(X-REQUEST-ID)%',
+  requested_server_name: '%REQUESTED_SERVER_NAME%',
+  response_code: '%RESPONSE_CODE%',
+  response_code_details: '%RESPONSE_CODE_DETAILS%',
+  response_flags: '%RESPONSE_FLAGS%',
+  route_name: '%ROUTE_NAME%',
+  start_time: '%START_TIME%',
+  trace_id: '%TRACE_ID%',
+  upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
+  upstream_host: '%UPSTREAM_HOST%',
+  upstream_local_address: '%UPSTREAM_LOCAL_ADDRESS%',
+  upstream_service_time: '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%',
+  upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+  user_agent: '%REQ(USER-AGENT)%',
+  x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
+}
+
+/** One JSON line a request on standard output. */
+export const accessLog = (): AccessLog =>
+  create(AccessLogSchema, {
+    name: 'envoy.access_loggers.file',
+    configType: {
+      case: 'typedConfig',
+      value: anyOf(FileAccessLogSchema, { path: '/dev/stdout', accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: HTTP_FIELDS }, omitEmptyValues: false } } }),
+    },
+  })
+
+/** Where spans go. */
+export interface TracingScope {
+  /** `http://HOST:PORT/v1/traces`; empty: nowhere. */
+  readonly endpoint: string
+  readonly serviceName: string
+}
+
+/** Spans over OTLP/HTTP for every request; W3C trace context goes on from caller to callee. */
+export function tracing(scope: TracingScope): MessageInitShape<typeof HttpConnectionManager_TracingSchema> | undefined {
+  if (scope.endpoint === '') return undefined
+  return {
+    clientSampling: { value: 100 },
+    randomSampling: { value: 100 },
+    overallSampling: { value: 100 },
+    provider: {
+      name: 'envoy.tracers.opentelemetry',
+      configType: {
+        case: 'typedConfig',
+        value: anyOf(OpenTelemetryConfigSchema, {
+          serviceName: scope.serviceName,
+          httpService: { httpUri: { uri: scope.endpoint, httpUpstreamType: { case: 'cluster', value: OTLP_CLUSTER }, timeout: duration(10_000) } },
+        }),
+      },
+    },
+  }
+}
+
+/** The cluster of the collector, as the endpoint's URL names it. */
+export function otlpCluster(endpoint: string): Resource {
+  const url = new URL(endpoint)
+  const port = url.port === '' ? 80 : Number(url.port)
+  const isAddress = /^[\d.]+$/.test(url.hostname)
+  const message = create(ClusterSchema, {
+    name: OTLP_CLUSTER,
+    clusterDiscoveryType: { case: 'type', value: isAddress ? Cluster_DiscoveryType.STATIC : Cluster_DiscoveryType.STRICT_DNS },
+    connectTimeout: duration(5_000),
+    loadAssignment: { clusterName: OTLP_CLUSTER, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(url.hostname, port) } } }] }] },
+  })
+  return resourceOf(ClusterSchema, OTLP_CLUSTER, message, [])
+}

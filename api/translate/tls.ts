@@ -1,0 +1,136 @@
+import { create } from '@bufbuild/protobuf'
+import { ApiConfigSource_ApiType, ApiVersion } from '#core/wire/gen/envoy/config/core/v3/config_source_pb.ts'
+import { TransportSocketSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { TransportSocket } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import { RawBufferSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
+import { CertificateValidationContextSchema, SubjectAltNameMatcher_SanType, SubjectAltNameMatcherSchema, TlsParameters_TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import type { SubjectAltNameMatcher } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { SdsSecretConfigSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
+import type { SdsSecretConfig } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
+import { CommonTlsContext_CombinedCertificateValidationContextSchema as CombinedSchema, CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import type { CommonTlsContext } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import type { StringMatcher } from '#core/wire/gen/envoy/type/matcher/v3/string_pb.ts'
+import { anyOf, duration, exactly, fromAds, startingWith } from './message.ts'
+
+/** Secret names under which a proxy's own certificate and its mesh's roots are had, as in Istio. */
+const OWN_CERTIFICATE = 'default'
+const MESH_ROOTS = 'ROOTCA'
+
+/** A workload's own secrets come from beside it, for its private key is born there: from cluster `sds-grpc` of the bootstrap, as in Istio. */
+const workloadSecret = (name: string): SdsSecretConfig =>
+  create(SdsSecretConfigSchema, {
+    name,
+    sdsConfig: {
+      configSourceSpecifier: {
+        case: 'apiConfigSource',
+        value: {
+          apiType: ApiConfigSource_ApiType.GRPC,
+          transportApiVersion: ApiVersion.V3,
+          setNodeOnFirstMessageOnly: true,
+          grpcServices: [{ targetSpecifier: { case: 'envoyGrpc', value: { clusterName: 'sds-grpc' } } }],
+        },
+      },
+      resourceApiVersion: ApiVersion.V3,
+      initialFetchTimeout: duration(0),
+    },
+  })
+
+/** A credential that the mesh's configuration holds: a gateway's certificate. */
+export const meshSecret = (name: string): SdsSecretConfig => create(SdsSecretConfigSchema, { name, sdsConfig: fromAds() })
+
+const sanMatcher = (sanType: SubjectAltNameMatcher_SanType, matcher: StringMatcher): SubjectAltNameMatcher => create(SubjectAltNameMatcherSchema, { sanType, matcher })
+export const uriSan = (uri: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.URI, exactly(uri))
+export const dnsSan = (name: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.DNS, exactly(name))
+
+/** What both sides of mesh mTLS show and trust; the peer must bear one of `sans` (none: whatever the roots vouch for). */
+function meshTls(sans: readonly SubjectAltNameMatcher[], alpnProtocols: readonly string[]): CommonTlsContext {
+  return create(CommonTlsContextSchema, {
+    alpnProtocols: [...alpnProtocols],
+    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    tlsCertificateSdsSecretConfigs: [workloadSecret(OWN_CERTIFICATE)],
+    validationContextType: {
+      case: 'combinedValidationContext',
+      value: { defaultValidationContext: { matchTypedSubjectAltNames: [...sans] }, validationContextSdsSecretConfig: workloadSecret(MESH_ROOTS) },
+    },
+  })
+}
+
+const tlsSocket = (typedConfig: ReturnType<typeof anyOf>): TransportSocket => create(TransportSocketSchema, { name: 'envoy.transport_sockets.tls', configType: { case: 'typedConfig', value: typedConfig } })
+
+/** Mesh mTLS towards a service whose workloads bear one of `accounts`. */
+export function meshClientSocket(options: { readonly accounts: readonly string[]; readonly sni: string; readonly http2: boolean }): TransportSocket {
+  const alpn = options.http2 ? ['istio', 'h2'] : ['istio']
+  return tlsSocket(anyOf(UpstreamTlsContextSchema, { commonTlsContext: meshTls(options.accounts.map(uriSan), alpn), sni: options.sni }))
+}
+
+/** Mesh mTLS in front of a workload: only clients of the trust domain. */
+export function meshServerSocket(trustDomain: string): TransportSocket {
+  const sans = [sanMatcher(SubjectAltNameMatcher_SanType.URI, startingWith(`spiffe://${trustDomain}/`))]
+  return tlsSocket(anyOf(DownstreamTlsContextSchema, { commonTlsContext: meshTls(sans, ['h2', 'http/1.1']), requireClientCertificate: true }))
+}
+
+export interface OriginatedTls {
+  readonly sni: string
+  readonly sans: readonly string[]
+  readonly http2: boolean
+  readonly certificate: SdsSecretConfig | { readonly chain: string; readonly key: string } | undefined
+  /** Secret or file with authorities; undefined: those of the system. */
+  readonly trust: SdsSecretConfig | { readonly file: string } | undefined
+  readonly verify: boolean
+}
+
+const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt'
+
+/** TLS towards what is outside the mesh (DestinationRule tls SIMPLE and MUTUAL). */
+export function originatedSocket(options: OriginatedTls): TransportSocket {
+  const { certificate, trust, sans } = options
+  const defaults = { matchTypedSubjectAltNames: sans.map(dnsSan), ...(trust !== undefined && 'file' in trust ? { trustedCa: fileSource(trust.file) } : {}) }
+  const roots = trust === undefined ? { ...defaults, trustedCa: fileSource(SYSTEM_ROOTS) } : defaults
+  const common = create(CommonTlsContextSchema, {
+    alpnProtocols: options.http2 ? ['h2'] : ['http/1.1'],
+    ...(certificate === undefined ? {} : 'chain' in certificate ? { tlsCertificates: [{ certificateChain: fileSource(certificate.chain), privateKey: fileSource(certificate.key) }] } : { tlsCertificateSdsSecretConfigs: [certificate] }),
+  })
+  if (options.verify) {
+    common.validationContextType =
+      trust !== undefined && !('file' in trust)
+        ? { case: 'combinedValidationContext', value: create(CombinedSchema, { defaultValidationContext: defaults, validationContextSdsSecretConfig: trust }) }
+        : { case: 'validationContext', value: create(CertificateValidationContextSchema, roots) }
+  }
+  return tlsSocket(anyOf(UpstreamTlsContextSchema, { commonTlsContext: common, sni: options.sni }))
+}
+
+const fileSource = (filename: string) => ({ specifier: { case: 'filename' as const, value: filename } })
+
+export interface ServedTls {
+  /** Secret name of certificate and key; undefined: the proxy's own. */
+  readonly credential: string | undefined
+  /** Secret name of the authorities that client certificates must lead to; `mesh`: the mesh's; undefined: no client certificate is asked for. */
+  readonly clientTrust: string | undefined
+  readonly requireClientCertificate: boolean
+  readonly clientSans: readonly string[]
+  readonly minVersion: TlsParameters_TlsProtocol
+  readonly maxVersion: TlsParameters_TlsProtocol
+  readonly cipherSuites: readonly string[]
+}
+
+/** TLS that a gateway's server ends. */
+export function servedSocket(options: ServedTls): TransportSocket {
+  const sans = options.clientSans.map((san) => (san.startsWith('spiffe://') ? uriSan(san) : dnsSan(san)))
+  const trust = options.clientTrust === undefined ? undefined : options.clientTrust === 'mesh' ? workloadSecret(MESH_ROOTS) : meshSecret(options.clientTrust)
+  return tlsSocket(
+    anyOf(DownstreamTlsContextSchema, {
+      commonTlsContext: {
+        alpnProtocols: ['h2', 'http/1.1'],
+        tlsParams: { tlsMinimumProtocolVersion: options.minVersion, tlsMaximumProtocolVersion: options.maxVersion, cipherSuites: [...options.cipherSuites] },
+        tlsCertificateSdsSecretConfigs: [options.credential === undefined ? workloadSecret(OWN_CERTIFICATE) : meshSecret(options.credential)],
+        ...(trust === undefined
+          ? {}
+          : { validationContextType: { case: 'combinedValidationContext' as const, value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: trust } } }),
+      },
+      requireClientCertificate: options.requireClientCertificate,
+    }),
+  )
+}
+
+export const plaintextSocket = (): TransportSocket =>
+  create(TransportSocketSchema, { name: 'envoy.transport_sockets.raw_buffer', configType: { case: 'typedConfig', value: anyOf(RawBufferSchema, {}) } })

@@ -1,0 +1,45 @@
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshService } from '#api/model/mesh-service.ts'
+import type { DestinationRuleSpec, Subset } from '#core/resource/destination-rule.ts'
+import type { PortTrafficPolicy, TrafficPolicy } from '#core/resource/traffic-policy.ts'
+import type { Origin } from './message.ts'
+
+/** What applies to one port, of one subset. */
+export type Policy = Omit<PortTrafficPolicy, 'port'>
+
+/** The DestinationRules of a service as one: the oldest one's policy, and the subsets of all, the oldest first. */
+export interface DestinationPolicy {
+  readonly rule: Typed<DestinationRuleSpec> | undefined
+  readonly trafficPolicy: TrafficPolicy | undefined
+  readonly subsets: readonly (Subset & { readonly origin: Origin })[]
+  readonly origins: readonly string[]
+}
+
+export function destinationPolicy(reader: MeshReader, service: MeshService, client: string): DestinationPolicy {
+  const rules = reader.destinationRules(service.host, client, service.namespace)
+  const [rule] = rules
+  const subsets = new Map<string, Subset & { readonly origin: Origin }>()
+  for (const one of rules) {
+    for (const [index, subset] of (one.spec.subsets ?? []).entries()) {
+      if (!subsets.has(subset.name)) subsets.set(subset.name, { ...subset, origin: { resource: one.id, field: `subsets[${index}]` } })
+    }
+  }
+  return { rule, trafficPolicy: rules.find((one) => one.spec.trafficPolicy !== undefined)?.spec.trafficPolicy, subsets: [...subsets.values()], origins: rules.map((one) => one.id) }
+}
+
+/**
+ * The policy of a port: a subset's settings before the host's, field by field; a port's own settings replace them all, and what they leave out is default.
+ * istio.io/latest/docs/reference/config/networking/destination-rule/#TrafficPolicy-PortTrafficPolicy
+ */
+export function policyFor(host: TrafficPolicy | undefined, subset: TrafficPolicy | undefined, port: number): Policy {
+  return merge(merge({}, host, port), subset, port)
+}
+
+function merge(base: Policy, over: TrafficPolicy | undefined, port: number): Policy {
+  if (over === undefined) return base
+  const ofPort = over.portLevelSettings?.find((one) => one.port?.number === port)
+  const { loadBalancer, connectionPool, outlierDetection, tls } = ofPort ?? { ...base, ...withoutUndefined(over) }
+  return { loadBalancer, connectionPool, outlierDetection, tls }
+}
+
+const withoutUndefined = <T extends object>(value: T): Partial<T> => Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Partial<T>

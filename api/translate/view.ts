@@ -1,0 +1,239 @@
+import type { MeshModel, Touched } from '#api/model/mesh-model.ts'
+import type { Resource, ResourceView, ViewChange } from '#api/serve/resource.ts'
+import type { Fault } from '#core/fault/fault.ts'
+import type { SpiffeId } from '#core/identity/spiffe.ts'
+import { SECRET } from '#core/wire/type-url.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { Change } from '#db/store.ts'
+import { Dependencies, Layer } from './layer.ts'
+import type { Dependent, Engine, Unit } from './layer.ts'
+import { layersFor } from './layers-for.ts'
+import { placeholderFor } from './resource.ts'
+import type { LayerSpec } from './unit.ts'
+
+/**
+ * The views of a mesh's proxies. Views are made of layers, layers of units; equal scopes share a layer, and so its bytes.
+ * A change goes from touched keys to the units that read them, and from changed resources to the views that include their layer: the rest is not looked at.
+ */
+export class MeshViews {
+  /** Units computed since the start, for the test that holds cost to the change. */
+  computed = 0
+  readonly #model: MeshModel
+  readonly #dependencies = new Dependencies()
+  readonly #layers = new Map<string, HeldLayer>()
+  readonly #layersByIndex = new Map<string, Set<HeldLayer>>()
+  readonly #engine: Engine
+  /** Names that changed, by view; empty outside of `apply`. */
+  readonly #pending = new Map<View, Map<string, Set<string>>>()
+
+  constructor(model: MeshModel) {
+    this.#model = model
+    this.#engine = {
+      dependencies: this.#dependencies,
+      read: (record) => model.read(record),
+      changed: (layer, type, name) => {
+        for (const view of this.#layers.get(layer.spec.key)?.views ?? []) this.#note(view, type, name)
+      },
+      computed: () => {
+        this.computed++
+      },
+    }
+  }
+
+  /** The newest revision that was applied: every view reflects it. */
+  get revision(): number {
+    return this.#model.revision
+  }
+
+  /** What one node may be sent. Its identity, where it has proved one, decides over what it says of itself. */
+  viewFor(node: ProxyNode, identity: SpiffeId | undefined): ResourceView {
+    const proven = identity === undefined ? node : { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount }
+    const view = new View(proven, this)
+    this.#arrange(view)
+    this.#pending.clear()
+    return view
+  }
+
+  /** Takes changes in, and tells the views that are concerned, synchronously. */
+  apply(changes: Iterable<Change>, revision: number): Touched {
+    const touched = this.#model.apply(changes, revision)
+    this.#settleMembers(touched)
+    this.#recompute(touched)
+    for (const [view, names] of this.#pending) view.tell(revision, names)
+    this.#pending.clear()
+    return touched
+  }
+
+  /** What could not be translated, by unit. */
+  faults(): { readonly unit: string; readonly faults: readonly Fault[] }[] {
+    return [...this.#layers.values()].flatMap(({ layer }) => [...layer.units.values()].filter((unit) => unit.faults.length > 0).map((unit) => ({ unit: unit.spec.key, faults: unit.faults })))
+  }
+
+  /** Layers and units held now: what the views in use pay for. */
+  size(): { readonly layers: number; readonly units: number } {
+    return { layers: this.#layers.size, units: [...this.#layers.values()].reduce((sum, one) => sum + one.layer.units.size, 0) }
+  }
+
+  release(view: View): void {
+    this.#dependencies.settle(view, new Set())
+    for (const layer of view.layers) this.#leave(view, layer.spec.key)
+    view.layers = []
+  }
+
+  #settleMembers(touched: Touched): void {
+    for (const [index, entries] of touched.members) {
+      for (const { layer } of this.#layersByIndex.get(index) ?? []) {
+        if ('units' in layer.spec) continue
+        const { indices } = layer.spec
+        for (const entry of entries) layer.settle(entry, indices.some((one) => this.#model.hasMember(one, entry)))
+      }
+    }
+  }
+
+  #recompute(touched: Touched): void {
+    const units = new Set<Unit>()
+    const views = new Set<View>()
+    for (const key of touched.keys) {
+      for (const dependent of this.#dependencies.of(key)) {
+        if (dependent instanceof View) views.add(dependent)
+        else units.add(dependent as Unit)
+      }
+    }
+    for (const unit of units) unit.layer.compute(unit)
+    for (const view of views) this.#arrange(view)
+  }
+
+  /** Gives a view the layers that its node has now, and notes what came and went with them. */
+  #arrange(view: View): void {
+    const reads = new Set<string>()
+    const specs = layersFor(view.node, this.#model.read((key) => reads.add(key)))
+    this.#dependencies.settle(view, reads)
+    const before = new Map(view.layers.map((layer) => [layer.spec.key, layer]))
+    view.layers = specs.map((spec) => before.get(spec.key) ?? this.#join(view, spec))
+    const after = new Set(specs.map((spec) => spec.key))
+    for (const [key, layer] of before) {
+      if (after.has(key)) continue
+      this.#noteAll(view, layer)
+      this.#leave(view, key)
+    }
+  }
+
+  #join(view: View, spec: LayerSpec): Layer {
+    let held = this.#layers.get(spec.key)
+    if (held === undefined) {
+      held = { layer: new Layer(spec, this.#engine), views: new Set() }
+      this.#layers.set(spec.key, held)
+      this.#fill(held)
+    }
+    held.views.add(view)
+    this.#noteAll(view, held.layer)
+    return held.layer
+  }
+
+  #fill(held: HeldLayer): void {
+    const { layer } = held
+    if ('units' in layer.spec) {
+      for (const unit of layer.spec.units) layer.add(unit.key, unit)
+      return
+    }
+    for (const index of layer.spec.indices) {
+      for (const member of this.#model.members(index)) layer.settle(member, true)
+      const layers = this.#layersByIndex.get(index)
+      if (layers === undefined) this.#layersByIndex.set(index, new Set([held]))
+      else layers.add(held)
+    }
+  }
+
+  #leave(view: View, key: string): void {
+    const held = this.#layers.get(key)
+    if (held === undefined) return
+    held.views.delete(view)
+    if (held.views.size > 0) return
+    held.layer.close()
+    this.#layers.delete(key)
+    if (!('units' in held.layer.spec)) for (const index of held.layer.spec.indices) this.#layersByIndex.get(index)?.delete(held)
+  }
+
+  #noteAll(view: View, layer: Layer): void {
+    for (const [type, names] of layer.resources) for (const name of names.keys()) this.#note(view, type, name)
+  }
+
+  #note(view: View, type: string, name: string): void {
+    let types = this.#pending.get(view)
+    if (types === undefined) this.#pending.set(view, (types = new Map()))
+    const names = types.get(type)
+    if (names === undefined) types.set(type, new Set([name]))
+    else names.add(name)
+  }
+}
+
+interface HeldLayer {
+  readonly layer: Layer
+  readonly views: Set<View>
+}
+
+class View implements ResourceView, Dependent {
+  readonly node: ProxyNode
+  reads = new Set<string>()
+  layers: readonly Layer[] = []
+  readonly #views: MeshViews
+  readonly #listeners = new Set<(change: ViewChange) => void>()
+
+  constructor(node: ProxyNode, views: MeshViews) {
+    this.node = node
+    this.#views = views
+  }
+
+  get revision(): number {
+    return this.#views.revision
+  }
+
+  get(type: string, name: string): Resource | undefined {
+    for (const layer of this.layers) {
+      const found = layer.resources.get(type)?.get(name)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  *list(type: string): Iterable<Resource> {
+    if (type === SECRET) return
+    const seen = new Set<string>()
+    for (const layer of this.layers) {
+      for (const resource of layer.resources.get(type)?.values() ?? []) {
+        if (seen.has(resource.name)) continue
+        seen.add(resource.name)
+        yield resource
+      }
+    }
+  }
+
+  subscribe(listener: (change: ViewChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  placeholder(type: string, name: string): Resource | undefined {
+    return placeholderFor(type, name)
+  }
+
+  release(): void {
+    this.#listeners.clear()
+    this.#views.release(this)
+  }
+
+  /** Turns names that changed into what is there now. */
+  tell(revision: number, names: ReadonlyMap<string, ReadonlySet<string>>): void {
+    const changed: Resource[] = []
+    const removed: { type: string; name: string }[] = []
+    for (const [type, ofType] of names) {
+      for (const name of ofType) {
+        const now = this.get(type, name)
+        if (now === undefined) removed.push({ type, name })
+        else changed.push(now)
+      }
+    }
+    for (const listener of this.#listeners) listener({ revision, changed, removed })
+  }
+}
+
