@@ -164,6 +164,8 @@ export interface FaultPlan {
   readonly delayMs: number
   readonly delayPercent: number
   readonly abortStatus: number
+  /** An abort that answers a gRPC status (grpc-status, HTTP 200) instead of `abortStatus`. */
+  readonly abortGrpcStatus?: number
   readonly abortPercent: number
 }
 
@@ -237,6 +239,8 @@ export interface WeightedCluster {
   readonly cluster: string
   readonly weight: number
   readonly origin: Origin | undefined
+  /** The literal new :authority when this one is chosen, over the route's. */
+  readonly hostRewrite?: string
   readonly requestHeaders: HeaderOperations | undefined
   readonly responseHeaders: HeaderOperations | undefined
 }
@@ -277,6 +281,8 @@ export interface RetryPlan {
 export interface MirrorPlan {
   readonly cluster: string
   readonly percent: number
+  /** Append `-shadow` to the host, as Envoy does unless told not to. */
+  readonly marksHost?: boolean
 }
 
 export interface HashPlan {
@@ -326,7 +332,10 @@ export interface ClusterPlan {
   /** First match by the endpoint's transport metadata wins; the last has no conditions. `tls: undefined` is plaintext. */
   readonly transports: readonly { readonly name: string; readonly match: Readonly<Record<string, string>>; readonly tls: ClientTlsPlan | undefined }[]
   readonly protocol: 'http1' | 'http2' | 'as-downstream'
+  /** 0: no bound. */
   readonly requestsPerConnectionMax: number
+  /** HTTP/2 PING on connections, and how long its answer may take; absent: none. */
+  readonly ping?: { readonly intervalMs: number; readonly timeoutMs: number }
   readonly idleTimeoutMs: number
   /** Below this percent of healthy hosts, balance over all. 0: never. */
   readonly panicThresholdPercent: number

@@ -63,9 +63,9 @@ function readMaxStreamDuration(reading: Reading, path: string, action: RouteActi
 }
 
 export function readMirror(reading: Reading, path: string, mirror: RouteAction_RequestMirrorPolicy): MirrorPlan {
-  reading.only(path, RouteAction_RequestMirrorPolicySchema, mirror, ['cluster', 'runtime_fraction', 'trace_sampled'])
+  reading.only(path, RouteAction_RequestMirrorPolicySchema, mirror, ['cluster', 'runtime_fraction', 'trace_sampled', 'disable_shadow_host_suffix_append'])
   if (mirror.cluster === '') reading.invalid(at(path, 'cluster'), 'is missing')
-  return { cluster: mirror.cluster, percent: runtimePercentOf(mirror.runtimeFraction, 100) }
+  return { cluster: mirror.cluster, percent: runtimePercentOf(mirror.runtimeFraction, 100), marksHost: !mirror.disableShadowHostSuffixAppend }
 }
 
 function readRegexRewrite(reading: Reading, path: string, rewrite: RegexMatchAndSubstitute | undefined): ForwardAction['regexRewrite'] {

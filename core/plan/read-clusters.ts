@@ -3,6 +3,7 @@ import { weighted } from '../route/split.ts'
 import type { Origin, WeightedCluster, WeightedClusters } from './plan.ts'
 import { at, type Reading } from './read.ts'
 import { readHeaderOperations } from './read-headers.ts'
+import { originOf } from './read-origin.ts'
 
 export function singleCluster(cluster: string, origin: Origin | undefined): WeightedClusters {
   return weighted([{ cluster, weight: 1, origin, requestHeaders: undefined, responseHeaders: undefined }])
@@ -14,13 +15,17 @@ export function readWeightedClusters(reading: Reading, path: string, wire: WireC
   const entries = wire.clusters.map((one, index): WeightedCluster => {
     const where = at(path, 'clusters', index)
     reading.only(where, WeightedCluster_ClusterWeightSchema, one, [
-      'name', 'weight', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove',
+      'name', 'weight', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove', 'metadata_match', 'host_rewrite_literal',
     ])
+    // Only key envoy.lb chooses among endpoints; others are notes, and ours is where the entry comes from.
+    if (one.metadataMatch?.filterMetadata['envoy.lb'] !== undefined) reading.unsupported(at(where, 'metadata_match.filter_metadata[envoy.lb]'), 'is not supported')
+    const host = one.hostRewriteSpecifier.value ?? ''
     if (one.name === '') reading.invalid(at(where, 'name'), 'is missing')
     return {
       cluster: one.name,
       weight: one.weight ?? 0,
-      origin,
+      origin: originOf(one.metadataMatch) ?? origin,
+      ...(host === '' ? {} : { hostRewrite: host }),
       requestHeaders: readHeaderOperations(reading, where, 'request', one.requestHeadersToAdd, one.requestHeadersToRemove),
       responseHeaders: readHeaderOperations(reading, where, 'response', one.responseHeadersToAdd, one.responseHeadersToRemove),
     }

@@ -4,7 +4,7 @@ import type { FaultPlan } from './plan.ts'
 import { at, type Reading } from './read.ts'
 import { milliseconds, percentOf } from './read-value.ts'
 
-/** Fixed delays and HTTP aborts; those asked for by headers, for gRPC and by rate are refused. A percentage that is not there is 0, as in Envoy. */
+/** Fixed delays and aborts; those asked for by headers and by rate are refused. A percentage that is not there is 0, as in Envoy. */
 export function readFault(reading: Reading, path: string, fault: HTTPFault): FaultPlan {
   reading.only(path, HTTPFaultSchema, fault, ['delay', 'abort', 'disable_downstream_cluster_stats'])
   const delayMs = readDelay(reading, at(path, 'delay'), fault.delay)
@@ -13,6 +13,7 @@ export function readFault(reading: Reading, path: string, fault: HTTPFault): Fau
     delayMs,
     delayPercent: percentOf(fault.delay?.percentage, 0),
     abortStatus,
+    ...(fault.abort?.errorType.case === 'grpcStatus' ? { abortGrpcStatus: fault.abort.errorType.value } : {}),
     abortPercent: percentOf(fault.abort?.percentage, 0),
   }
 }
@@ -25,7 +26,8 @@ function readDelay(reading: Reading, path: string, delay: FaultDelay | undefined
 
 function readAbort(reading: Reading, path: string, abort: FaultAbort | undefined): number {
   if (abort === undefined) return 0
-  reading.only(path, FaultAbortSchema, abort, ['http_status', 'percentage'])
+  reading.only(path, FaultAbortSchema, abort, ['http_status', 'grpc_status', 'percentage'])
+  if (abort.errorType.case === 'grpcStatus') return 200
   if (abort.errorType.case !== 'httpStatus') return 0
   const status = abort.errorType.value
   if (status < 200 || status > 599) reading.invalid(at(path, 'http_status'), '200..599', status)

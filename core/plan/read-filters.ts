@@ -14,11 +14,11 @@ import { milliseconds, runtimePercentOf } from './read-value.ts'
 
 export interface FiltersPlan {
   readonly filters: readonly HttpFilterPlan[]
-  /** The Lua filter `weft.scope_fallback` is there: Weft does in `findScope` what it does in Envoy. */
+  /** The control plane's own Lua filter is there: Weft does in `findScope` what it does in Envoy. */
   readonly scopeFallback: boolean
 }
 
-const SCOPE_FALLBACK = 'weft.scope_fallback'
+const SCOPE_FALLBACK: ReadonlySet<string> = new Set(['weft.fallback', 'weft.scope_fallback'])
 
 /** They count and say nothing to a request. */
 const ONLY_COUNTS: ReadonlySet<string> = new Set(['envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', 'stats.PluginConfig'])
@@ -41,7 +41,7 @@ export function readHttpFilters(reading: Reading, path: string, wire: readonly H
     const isRouter = typeNameOf(any) === RouterSchema.typeName
     if (isRouter !== last) reading.invalid(where, last ? 'the last filter is the router' : 'the router is the last filter', filter.name)
     if (isRouter) checkRouter(reading, at(where, 'typed_config'), any)
-    else if (filter.name === SCOPE_FALLBACK && typeNameOf(any) === LuaSchema.typeName) scopeFallback = true
+    else if (SCOPE_FALLBACK.has(filter.name) && typeNameOf(any) === LuaSchema.typeName) scopeFallback = true
     else filters.push(...readFilter(reading, at(where, 'typed_config'), filter, any))
   }
   if (wire.length === 0) reading.invalid(at(path, 'http_filters'), 'is empty: there is no router')

@@ -79,7 +79,7 @@ function readRoutes(reading: Reading, path: string, manager: HttpConnectionManag
   const by = manager.routeSpecifier
   if (by.case === 'scopedRoutes') return readScopedRoutes(reading, path, manager, by.value, fallback)
   if (manager.earlyHeaderMutationExtensions.length > 0) reading.unsupported(at(path, 'early_header_mutation_extensions'), 'are supported with scoped_routes only')
-  if (fallback) reading.invalid(at(path, 'http_filters'), 'weft.scope_fallback needs scoped_routes')
+  if (fallback) reading.invalid(at(path, 'http_filters'), 'the fallback filter needs scoped_routes')
   switch (by.case) {
     case 'rds':
       if (by.value.routeConfigName === '') reading.invalid(at(path, 'rds.route_config_name'), 'is missing')
@@ -101,7 +101,7 @@ function checkProtocols(reading: Reading, path: string, manager: HttpConnectionM
   checkHttp2(reading, at(path, 'http2_protocol_options'), manager.http2ProtocolOptions)
   const details = manager.setCurrentClientCertDetails
   if (details !== undefined) {
-    reading.only(at(path, 'set_current_client_cert_details'), HttpConnectionManager_SetCurrentClientCertDetailsSchema, details, ['subject', 'dns', 'uri'])
+    reading.only(at(path, 'set_current_client_cert_details'), HttpConnectionManager_SetCurrentClientCertDetailsSchema, details, ['subject', 'cert', 'dns', 'uri'])
   }
   for (const [index, upgrade] of manager.upgradeConfigs.entries()) {
     const where = at(path, 'upgrade_configs', index)

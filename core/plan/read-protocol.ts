@@ -1,12 +1,13 @@
 import type { Cluster } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { Cluster_ClusterProtocolSelection as Selection } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
-import { type Http1ProtocolOptions, Http1ProtocolOptionsSchema, type Http2ProtocolOptions, Http2ProtocolOptionsSchema, type HttpProtocolOptions as CommonOptions, HttpProtocolOptionsSchema as CommonOptionsSchema } from '../wire/gen/envoy/config/core/v3/protocol_pb.ts'
+import { type Http1ProtocolOptions, Http1ProtocolOptionsSchema, type Http2ProtocolOptions, Http2ProtocolOptionsSchema, type HttpProtocolOptions as CommonOptions, KeepaliveSettingsSchema, HttpProtocolOptionsSchema as CommonOptionsSchema } from '../wire/gen/envoy/config/core/v3/protocol_pb.ts'
 import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema } from '../wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import type { ClusterPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { milliseconds } from './read-value.ts'
 
 export interface ProtocolPlan {
+  readonly ping?: { readonly intervalMs: number; readonly timeoutMs: number }
   readonly protocol: ClusterPlan['protocol']
   readonly idleTimeoutMs: number
   readonly requestsPerConnectionMax: number
@@ -23,6 +24,20 @@ const HTTP2_FIELDS = [
 
 export function checkHttp2(reading: Reading, path: string, options: Http2ProtocolOptions | undefined): void {
   if (options !== undefined) reading.only(path, Http2ProtocolOptionsSchema, options, HTTP2_FIELDS)
+}
+
+/** Envoy's default for the answer to a PING is twice 10 s. */
+const PING_TIMEOUT_MS = 20_000
+
+/** Options of a connection that we open: the same, and PINGs. */
+function readHttp2(reading: Reading, path: string, options: Http2ProtocolOptions | undefined): Pick<ProtocolPlan, 'ping'> {
+  if (options === undefined) return {}
+  reading.only(path, Http2ProtocolOptionsSchema, options, [...HTTP2_FIELDS, 'connection_keepalive'])
+  const ping = options.connectionKeepalive
+  if (ping === undefined) return {}
+  reading.only(at(path, 'connection_keepalive'), KeepaliveSettingsSchema, ping, ['interval', 'timeout', 'interval_jitter'])
+  const intervalMs = milliseconds(ping.interval, 0)
+  return intervalMs === 0 ? {} : { ping: { intervalMs, timeoutMs: milliseconds(ping.timeout, PING_TIMEOUT_MS) } }
 }
 
 export function checkHttp1(reading: Reading, path: string, options: Http1ProtocolOptions | undefined): void {
@@ -47,19 +62,16 @@ export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
     if (by.case === 'useDownstreamProtocolConfig') {
       const inner = at(path, 'use_downstream_protocol_config')
       checkHttp1(reading, at(inner, 'http_protocol_options'), by.value.httpProtocolOptions)
-      checkHttp2(reading, at(inner, 'http2_protocol_options'), by.value.http2ProtocolOptions)
+      const http2 = readHttp2(reading, at(inner, 'http2_protocol_options'), by.value.http2ProtocolOptions)
       if (by.value.http3ProtocolOptions !== undefined) reading.unsupported(at(inner, 'http3_protocol_options'), 'is not supported')
-      plan = { ...plan, protocol: 'as-downstream' }
+      plan = { ...plan, ...http2, protocol: 'as-downstream' }
     }
     if (by.case === 'explicitHttpConfig') {
       const inner = at(path, 'explicit_http_config')
       reading.only(inner, HttpProtocolOptions_ExplicitHttpConfigSchema, by.value, ['http_protocol_options', 'http2_protocol_options'])
       const { protocolConfig } = by.value
       if (protocolConfig.case === 'httpProtocolOptions') checkHttp1(reading, at(inner, 'http_protocol_options'), protocolConfig.value)
-      if (protocolConfig.case === 'http2ProtocolOptions') {
-        checkHttp2(reading, at(inner, 'http2_protocol_options'), protocolConfig.value)
-        plan = { ...plan, protocol: 'http2' }
-      }
+      if (protocolConfig.case === 'http2ProtocolOptions') plan = { ...plan, ...readHttp2(reading, at(inner, 'http2_protocol_options'), protocolConfig.value), protocol: 'http2' }
     }
   }
   return cluster.maxRequestsPerConnection === undefined ? plan : { ...plan, requestsPerConnectionMax: cluster.maxRequestsPerConnection }
@@ -67,10 +79,10 @@ export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
 
 function readOlder(reading: Reading, cluster: Cluster): ProtocolPlan {
   checkHttp1(reading, 'http_protocol_options', cluster.httpProtocolOptions)
-  checkHttp2(reading, 'http2_protocol_options', cluster.http2ProtocolOptions)
+  const http2 = readHttp2(reading, 'http2_protocol_options', cluster.http2ProtocolOptions)
   const downstream = cluster.protocolSelection === Selection.USE_DOWNSTREAM_PROTOCOL
   const protocol = downstream ? 'as-downstream' : cluster.http2ProtocolOptions === undefined ? 'http1' : 'http2'
-  return { protocol, ...readCommonOptions(reading, 'common_http_protocol_options', cluster.commonHttpProtocolOptions) }
+  return { ...http2, protocol, ...readCommonOptions(reading, 'common_http_protocol_options', cluster.commonHttpProtocolOptions) }
 }
 
 function readCommonOptions(reading: Reading, path: string, common: CommonOptions | undefined): { idleTimeoutMs: number; requestsPerConnectionMax: number } {
