@@ -5,7 +5,7 @@ import type { Clock, Timer } from '#core/time/clock.ts'
 import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
-import { CallRefused, contradiction, identify } from './credentials.ts'
+import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
 import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import { MalformedMessage } from './protobuf.ts'
@@ -32,6 +32,10 @@ export interface DiscoveryDoors {
   readonly open: Set<DiscoverySession>
 }
 
+/** Discovery calls that a process holds at once. */
+const callsMax = 50_000
+/** How long a call may stay silent before its first message. */
+const firstMessageMs = 30_000
 /** The longest that a Node timer can wait. */
 const timerMsMax = 2 ** 31 - 1
 
@@ -53,7 +57,12 @@ export class DiscoverySession {
     this.#protocol = kind.protocol
     this.#impliedType = kind.impliedType
     this.#trust = kind.trust
+    if (doors.open.size >= callsMax) {
+      this.end(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can')
+      return
+    }
     doors.open.add(this)
+    this.#expiry = doors.clock.after(firstMessageMs, () => this.end(status.INVALID_ARGUMENT, 'no first message came'))
     call.on('data', (bytes: Buffer) => this.#onMessage(bytes))
     call.on('drain', () => this.#stream?.drained())
     // A cancelled or broken call ends its reading side too, a moment before it says that it is cancelled.
@@ -81,6 +90,7 @@ export class DiscoverySession {
       this.#next(this.#stream, request)
       return
     }
+    this.#expiry?.cancel()
     this.#call.pause()
     this.#open(request).then(
       () => this.#call.resume(),
@@ -145,6 +155,7 @@ export class DiscoverySession {
 
   #refuse(raised: unknown): void {
     if (raised instanceof CallRefused) this.end(raised.code, raised.message)
+    else if (raised instanceof Faults) this.#refuse(refusalBy(raised))
     else if (raised instanceof MalformedMessage) this.end(status.INVALID_ARGUMENT, raised.message)
     else if (raised instanceof TooManyNames) this.end(status.RESOURCE_EXHAUSTED, raised.message)
     else {

@@ -23,6 +23,13 @@ export class CallRefused extends Error {
   }
 }
 
+/** What a call that ran into faults ends with. */
+export function refusalBy(raised: Faults): CallRefused {
+  const codes = new Set(raised.faults.map((one) => one.code))
+  const code = codes.has('access.unauthenticated') ? status.UNAUTHENTICATED : codes.has('access.forbidden') ? status.PERMISSION_DENIED : status.INVALID_ARGUMENT
+  return new CallRefused(code, raised.message)
+}
+
 export const bearerOf = (call: CallerSide): string | undefined => {
   const [value] = call.metadata.get('authorization')
   return typeof value === 'string' ? /^bearer ([\x21-\x7e]{1,8192})$/i.exec(value)?.[1] : undefined
@@ -47,8 +54,7 @@ export async function identify(call: CallerSide, doors: Pick<ServeDoors, 'authen
   try {
     return await doors.authenticate({ ...(certificate ? { certificate } : {}), ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext })
   } catch (raised) {
-    if (raised instanceof Faults) throw new CallRefused(status.UNAUTHENTICATED, raised.message)
-    throw raised
+    throw raised instanceof Faults ? refusalBy(raised) : raised
   }
 }
 

@@ -9,7 +9,7 @@ import { LoadReportingService, type LoadStatsRequest, type LoadStatsResponse, Lo
 import { defineTypedMethod, methodsOf } from '#core/wire/grpc.ts'
 import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
-import { CallRefused, contradiction, identify } from './credentials.ts'
+import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import type { GrpcService } from './server.ts'
 import type { TrustStore } from './trust.ts'
@@ -119,8 +119,8 @@ class LoadSession {
   #end(raised: unknown): void {
     if (this.#over) return
     this.#finish()
-    if (raised instanceof CallRefused) this.#call.emit('error', { code: raised.code, details: raised.message })
-    else if (raised instanceof Faults) this.#call.emit('error', { code: status.INVALID_ARGUMENT, details: raised.message })
+    const refused = raised instanceof Faults ? refusalBy(raised) : raised
+    if (refused instanceof CallRefused) this.#call.emit('error', { code: refused.code, details: refused.message })
     else this.#call.emit('error', { code: status.UNAVAILABLE, details: 'the control plane could not answer; try again' })
   }
 

@@ -1,11 +1,15 @@
 import type { Clock } from '#core/time/clock.ts'
-import type { XdsStream } from './stream.ts'
 
 /** Streams served in one turn of the event loop, and the time after which a turn ends early. */
 const streamsPerTurn = 64
 const turnMs = 8
 /** First answers are large; so many a turn, that a herd of new proxies does not delay the connected ones (xds-rules 26). */
 const firstAnswersPerTurn = 4
+
+/** Whoever has something to send: it sends a bounded amount. */
+export interface Turn {
+  pump(): void
+}
 
 type Urgency = 'endpoints' | 'change' | 'first'
 
@@ -15,7 +19,7 @@ type Urgency = 'endpoints' | 'change' | 'first'
  */
 export class Publisher {
   readonly #clock: Clock
-  readonly #queues: Readonly<Record<Urgency, Set<XdsStream>>> = { endpoints: new Set(), change: new Set(), first: new Set() }
+  readonly #queues: Readonly<Record<Urgency, Set<Turn>>> = { endpoints: new Set(), change: new Set(), first: new Set() }
   readonly #schedule: (run: () => void) => void
   #scheduled = false
 
@@ -25,7 +29,7 @@ export class Publisher {
     this.#schedule = schedule
   }
 
-  wake(stream: XdsStream, urgency: Urgency): void {
+  wake(stream: Turn, urgency: Urgency): void {
     const { endpoints, change, first } = this.#queues
     if (endpoints.has(stream)) return
     if (urgency === 'endpoints') {
@@ -39,7 +43,7 @@ export class Publisher {
     this.#arrange()
   }
 
-  forget(stream: XdsStream): void {
+  forget(stream: Turn): void {
     for (const queue of Object.values(this.#queues)) queue.delete(stream)
   }
 
@@ -63,7 +67,7 @@ export class Publisher {
     if (endpoints.size + change.size + first.size > 0) this.#arrange()
   }
 
-  #serve(queue: Set<XdsStream>, count: number, endsAtMs: number): void {
+  #serve(queue: Set<Turn>, count: number, endsAtMs: number): void {
     let served = 0
     for (const stream of queue) {
       if (served >= count || this.#clock.monotonicMs() > endsAtMs) return

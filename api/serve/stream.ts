@@ -221,7 +221,7 @@ export class XdsStream {
     const taken = subscription.take(this.#view, nonce, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return
     this.#nonces += 1
-    const message = encodeAnswer(this.protocol, { type, nonce, revision: this.#view.revision, ...taken })
+    const message = encodeAnswer(this.protocol, { type, nonce, revision: this.#view.revision, resources: taken.resources, removed: taken.removed })
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {
       this.#writable = false

@@ -23,6 +23,8 @@ interface InFlight {
 export interface Taken {
   readonly resources: readonly Resource[]
   readonly removed: readonly string[]
+  /** Some of it the client did not have. */
+  readonly adds: boolean
 }
 
 /**
@@ -96,7 +98,7 @@ export class Subscription {
   /** Things that this client does not have yet are on their way or waiting: what points at them should wait too. */
   get isAdding(): boolean {
     if (this.#inFlight?.adds) return true
-    for (const name of this.#pending) if (!this.#sent.has(name)) return true
+    for (const name of this.#pending) if (!this.#has(name)) return true
     return false
   }
 
@@ -167,8 +169,7 @@ export class Subscription {
   /** A resource went. Answers whether that concerns this subscription. */
   gone(name: string, revision: number): boolean {
     if (!this.wants(name)) return false
-    const sent = this.#sent.get(name)
-    if (sent !== undefined && sent !== ABSENT && lastToGo.has(this.type)) {
+    if (this.#has(name) && lastToGo.has(this.type)) {
       this.#pending.delete(name)
       this.#forced.delete(name)
       this.#leaving.add(name)
@@ -189,7 +190,6 @@ export class Subscription {
    */
   take(view: ResourceView, nonce: string, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
-    const before = this.#sent.size
     const taken = this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)
     const settled = this.#pending.size === 0 && !this.isLeaving
     if (settled) this.#since = undefined
@@ -201,7 +201,7 @@ export class Subscription {
     this.nonce = nonce
     this.sentRevision = view.revision
     this.sinceMs = nowMs
-    this.#inFlight = { nonce, revision: view.revision, since, resources: taken.resources, adds: this.#sent.size > before, sentAtMs: nowMs }
+    this.#inFlight = { nonce, revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: nowMs }
     return taken
   }
 
@@ -247,6 +247,12 @@ export class Subscription {
     return view.get(this.type, name) ?? (this.names.has(name) ? view.placeholder(this.type, name) : undefined)
   }
 
+  /** The client was sent a resource of that name, and no removal since. */
+  #has(name: string): boolean {
+    const sent = this.#sent.get(name)
+    return sent !== undefined && sent !== ABSENT
+  }
+
   /** Whether a resource must go out: changed or asked for again, and not refused before. */
   #isDue(resource: Resource): boolean {
     if (this.#refused.get(resource.name) === resource.version) return false
@@ -263,6 +269,7 @@ export class Subscription {
     const resources: Resource[] = []
     const removed: string[] = []
     let bytes = 0
+    let adds = false
     for (const name of this.#pending) {
       const resource = this.wants(name) ? this.#resolve(view, name) : undefined
       if (resource && this.#isDue(resource)) {
@@ -270,6 +277,7 @@ export class Subscription {
         if (bytes + size > bytesMax && bytes > 0) break
         bytes += size
         resources.push(resource)
+        adds ||= !this.#has(name)
         this.#sent.set(name, resource.version)
       } else if (!resource && this.wants(name)) {
         const size = name.length + 4
@@ -286,7 +294,7 @@ export class Subscription {
     }
     // SotW has no word for an absence outside the full sets: there it means nothing, and the client waits (xds-rules 16, 19).
     const silent = resources.length === 0 && (removed.length === 0 || this.protocol === 'sotw')
-    return silent && !(this.#owed && this.protocol === 'delta') ? undefined : { resources, removed }
+    return silent && !(this.#owed && this.protocol === 'delta') ? undefined : { resources, removed, adds }
   }
 
   /** SotW, full sets: one thing to say, and everything is said (xds-rules 16). What was refused before stays in the set, for its absence would delete the client's older one. */
@@ -312,6 +320,7 @@ export class Subscription {
       const held = this.#held?.get(name)
       if (held && !set.has(name)) set.set(name, held)
     }
+    const adds = [...set.keys()].some((name) => !this.#has(name))
     this.#sent.clear()
     this.#held?.clear()
     for (const name of absent) if (!set.has(name)) this.#sent.set(name, ABSENT)
@@ -319,6 +328,6 @@ export class Subscription {
       this.#sent.set(name, resource.version)
       this.#held?.set(name, resource)
     }
-    return { resources: [...set.values()], removed: [] }
+    return { resources: [...set.values()], removed: [], adds }
   }
 }

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SteppedClock } from '#core/time/seeded.ts'
+import { Publisher } from './publisher.ts'
+
+/** A publisher whose turns are taken by hand, and streams that write down that they were served. */
+function stage() {
+  const clock = new SteppedClock()
+  const turns: (() => void)[] = []
+  const publisher = new Publisher(clock, (run) => turns.push(run))
+  const served: string[] = []
+  return {
+    clock,
+    publisher,
+    served,
+    stream: (name: string, costMs = 0) => ({
+      pump() {
+        served.push(name)
+        clock.advance(costMs)
+      },
+    }),
+    /** Takes one turn; false when none is due. */
+    turn(): boolean {
+      const run = turns.shift()
+      run?.()
+      return run !== undefined
+    },
+  }
+}
+
+test('the first change leaves in the very next turn, and a stream woken many times has one turn', () => {
+  const { publisher, served, stream, turn } = stage()
+  const one = stream('one')
+  for (let count = 0; count < 10; count += 1) publisher.wake(one, 'change')
+  assert.ok(turn())
+  assert.deepEqual(served, ['one'])
+  assert.equal(turn(), false)
+})
+
+test('a herd of new streams leaves the connected ones their turns, and still gets in', () => {
+  const { publisher, served, stream, turn } = stage()
+  for (let count = 0; count < 500; count += 1) publisher.wake(stream('new'), 'first')
+  const connected = stream('connected')
+  for (let round = 1; round <= 50; round += 1) {
+    publisher.wake(connected, 'change')
+    turn()
+    assert.equal(served.filter((name) => name === 'connected').length, round)
+  }
+  assert.equal(served.filter((name) => name === 'new').length, 200)
+})
+
+test('endpoints jump the queue', () => {
+  const { publisher, served, stream, turn } = stage()
+  publisher.wake(stream('routes'), 'change')
+  publisher.wake(stream('endpoints'), 'endpoints')
+  turn()
+  assert.deepEqual(served, ['endpoints', 'routes'])
+})
+
+test('a turn ends early when streams are costly, and goes on with those who did not have theirs', () => {
+  const { publisher, served, stream, turn } = stage()
+  for (const name of ['a', 'b', 'c', 'd']) publisher.wake(stream(name, 5), 'change')
+  turn()
+  assert.deepEqual(served, ['a', 'b'])
+  turn()
+  assert.deepEqual(served, ['a', 'b', 'c', 'd'])
+  assert.equal(turn(), false)
+})
