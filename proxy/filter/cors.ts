@@ -1,0 +1,27 @@
+import type { CorsPlan } from '#core/plan/plan.ts'
+import { answers } from '../http/answer.ts'
+import { ANSWERED, CONTINUE } from './stack.ts'
+import type { HttpFilter } from './stack.ts'
+
+/** Answers preflights and adds CORS fields to answers, by the route's policy (Envoy's CORS filter; fetch.spec.whatwg.org#http-cors-protocol). */
+export const cors: HttpFilter = (exchange) => {
+  const plan = exchange.route?.cors
+  if (plan === undefined) return CONTINUE
+  const origin = exchange.request.header('origin')
+  if (origin === undefined || !plan.allowOrigins.some((allowed) => allowed.matches(origin))) return CONTINUE
+  const granted = `access-control-allow-origin: ${origin}\r\n${plan.allowCredentials ? 'access-control-allow-credentials: true\r\n' : ''}`
+  if (exchange.request.method === 'OPTIONS' && exchange.request.header('access-control-request-method') !== undefined) {
+    exchange.answerWith(answers.preflight(granted + preflightFields(plan)))
+    return ANSWERED
+  }
+  exchange.responseFields += granted + (plan.exposeHeaders === '' ? '' : `access-control-expose-headers: ${plan.exposeHeaders}\r\n`)
+  return CONTINUE
+}
+
+function preflightFields(plan: CorsPlan): string {
+  let fields = ''
+  if (plan.allowMethods !== '') fields += `access-control-allow-methods: ${plan.allowMethods}\r\n`
+  if (plan.allowHeaders !== '') fields += `access-control-allow-headers: ${plan.allowHeaders}\r\n`
+  if (plan.maxAge !== '') fields += `access-control-max-age: ${plan.maxAge}\r\n`
+  return fields
+}

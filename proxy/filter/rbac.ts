@@ -1,0 +1,22 @@
+import type { RbacPlan } from '#core/plan/plan.ts'
+import { NO_POLICY_MATCHED, authorize } from '#core/authz/authorize.ts'
+import { answers } from '../http/answer.ts'
+import { ANSWERED, CONTINUE } from './stack.ts'
+import type { HttpFilter } from './stack.ts'
+
+/** One RBAC filter: 403 `RBAC: access denied`, with the policy that decided in the log. */
+export function rbac(plan: RbacPlan): HttpFilter {
+  const policies = [plan]
+  return (exchange) => {
+    const decision = authorize(policies, exchange.request, exchange.peer)
+    if (decision.allowed) {
+      if (decision.shadowDenied !== undefined) exchange.policy = `shadow: ${decision.shadowDenied}`
+      return CONTINUE
+    }
+    const matched = decision.policy !== NO_POLICY_MATCHED
+    const origin = decision.origin === undefined ? '' : `${decision.origin.resource} ${decision.origin.field}: `
+    exchange.policy = `${origin}${matched ? `${decision.policy}: ` : ''}${decision.why}`
+    exchange.answerWith(answers.denied(matched ? decision.policy : 'none'))
+    return ANSWERED
+  }
+}

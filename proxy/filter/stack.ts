@@ -1,0 +1,71 @@
+import type { HttpFilterPlan, HttpPlan, RouteTable } from '#core/plan/plan.ts'
+import type { RequestHead } from '#core/route/request.ts'
+import type { PathRules } from '#core/route/normalize.ts'
+import { findScope } from '#core/route/scope.ts'
+import type { Doors } from '#core/time/clock.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { PlanSource } from '../sources.ts'
+import { AccessLog } from '../telemetry/access-log.ts'
+import type { LogSink } from '../telemetry/access-log.ts'
+import { cors } from './cors.ts'
+import { fault } from './fault.ts'
+import { rateLimit } from './rate-limit.ts'
+import { rbac } from './rbac.ts'
+
+/** Go on with the next filter. */
+export const CONTINUE = 0
+/** The filter answered; nothing more happens. */
+export const ANSWERED = 1
+/** The filter calls `exchange.resumeFilters()` later. */
+export const WAITING = 2
+
+/** Looks at a request before it is forwarded. Makes no closure and no promise where it lets pass. */
+export type HttpFilter = (exchange: Exchange) => typeof CONTINUE | typeof ANSWERED | typeof WAITING
+
+function compileFilter(plan: HttpFilterPlan, doors: Doors): HttpFilter {
+  switch (plan.kind) {
+    case 'rbac':
+      return rbac(plan.policy)
+    case 'fault':
+      return fault(plan.fault, doors)
+    case 'cors':
+      return cors
+    case 'local-rate-limit':
+      return rateLimit(plan, doors.clock)
+  }
+}
+
+/** An HTTP connection manager, ready to run: made once for each HttpPlan. */
+export class HttpStack {
+  readonly plan: HttpPlan
+  readonly direction: 'inbound' | 'outbound' | 'gateway'
+  /** In the plan's order. */
+  readonly filters: readonly HttpFilter[]
+  readonly logs: readonly AccessLog[]
+  readonly pathRules: PathRules
+  readonly rewritesPath: boolean
+
+  constructor(plan: HttpPlan, direction: 'inbound' | 'outbound' | 'gateway', doors: Doors, sink: LogSink) {
+    this.plan = plan
+    this.direction = direction
+    this.filters = plan.filters.map((filter) => compileFilter(filter, doors))
+    this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
+    this.pathRules = { normalize: plan.normalizePath, mergeSlashes: plan.mergeSlashes, escapedSlashes: plan.escapedSlashes }
+    this.rewritesPath = plan.normalizePath || plan.mergeSlashes || plan.escapedSlashes !== 'keep'
+  }
+
+  /** The route table of a request; undefined when there is none (NR). */
+  tableFor(plans: PlanSource, request: RequestHead): RouteTable | undefined {
+    const source = this.plan.routes
+    switch (source.kind) {
+      case 'inline':
+        return source.table
+      case 'named':
+        return plans.tables.get(source.name)
+      case 'scoped': {
+        const scope = findScope(plans.scopes, source, request)
+        return scope === undefined ? undefined : plans.tables.get(scope.table)
+      }
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import type { Doors } from '#core/time/clock.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+import type { PlanSource } from '../sources.ts'
+import type { TrafficMetrics } from '../telemetry/metrics.ts'
+import type { Identifiers } from '../telemetry/identifiers.ts'
+import type { SpanSink } from '../telemetry/span.ts'
+import type { Mirror } from '../upstream/mirror.ts'
+import type { Tunnel } from '../tcp/tunnel.ts'
+import type { Exchange } from './exchange.ts'
+import type { ServerConnection } from './server-connection.ts'
+
+/** What all connections of one proxy share. */
+export interface Engine {
+  readonly doors: Doors
+  readonly node: ProxyNode
+  readonly plans: PlanSource
+  readonly metrics: TrafficMetrics
+  readonly identifiers: Identifiers
+  readonly onSpan: SpanSink | undefined
+  cluster(name: string): Cluster | undefined
+  /** Exchanges under way, for the sweep of deadlines. */
+  readonly active: Set<Exchange>
+  readonly connections: Set<ServerConnection>
+  readonly tunnels: Set<Tunnel>
+  readonly mirrors: Set<Mirror>
+  /** Monotonic milliseconds as of the last sweep: at most a tenth of a second old. */
+  sweptMs: number
+  /** `date: …` with its CRLF, made once a second (RFC 9110 §6.6.1). */
+  dateLine: string
+  /** No new connections; answers ask to close. */
+  draining: boolean
+}

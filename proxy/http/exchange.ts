@@ -1,0 +1,683 @@
+import type { ForwardAction, Origin, RetryPlan, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/plan.ts'
+import type { PeerInfo } from '#core/route/request.ts'
+import { requestHash } from '#core/balance/hash.ts'
+import { retryDelayMs, shouldRetry } from '#core/balance/retry.ts'
+import type { TryOutcome } from '#core/balance/retry.ts'
+import { normalizePath } from '#core/route/normalize.ts'
+import { redirectLocation } from '#core/route/redirect.ts'
+import { findVirtualHost, selectRoute } from '#core/route/select.ts'
+import { pickCluster } from '#core/route/split.ts'
+import type { HttpStack } from '../filter/stack.ts'
+import { CONTINUE } from '../filter/stack.ts'
+import type { Facts } from '../telemetry/facts.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
+import type { UpstreamHost } from '../upstream/host.ts'
+import type { PoolUser } from '../upstream/pool.ts'
+import { startMirrors } from '../upstream/mirror.ts'
+import { answers } from './answer.ts'
+import type { Answer } from './answer.ts'
+import { CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE } from './body.ts'
+import type { Engine } from './engine.ts'
+import { REQUEST_ID } from './field-kind.ts'
+import { answerText, responseHeadText, upgradeText } from './response-out.ts'
+import { RequestLines } from './request-lines.ts'
+import type { HttpRequestHead } from './request-head.ts'
+import type { HttpResponseHead } from './response-reader.ts'
+import type { ServerConnection } from './server-connection.ts'
+import { Trace } from '../telemetry/trace.ts'
+
+/** A body up to this size is kept so that it can be sent again; a larger one goes on unkept, and the request is not retried. */
+const KEPT_BYTES_MAX = 256 * 1024
+/** Before an upstream connection stands, the client is told to wait beyond this. */
+const WAITING_BYTES_MAX = 64 * 1024
+/** The body of a refused request is read to its end up to this size; beyond, the connection is closed. */
+const DISCARDED_BYTES_MAX = 64 * 1024
+
+/** RFC 9110 §9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
+
+const NO_CHUNKS: Buffer[] = []
+
+/**
+ * One request and its answer, from the first byte to the log line. Both directions stream; each side is told to wait when the other cannot follow.
+ * A plan is looked up once, at the start.
+ */
+export class Exchange implements UpstreamUser, PoolUser, Facts {
+  readonly engine: Engine
+  readonly stack: HttpStack
+  readonly connection: ServerConnection
+  readonly request: HttpRequestHead
+  readonly peer: PeerInfo
+  /** Monotonic. */
+  readonly startMs: number
+  durationMs = 0
+  startWallMs = 0
+  status = 0
+  flags = ''
+  details = ''
+  requestBytes = 0
+  responseBytes = 0
+  requestId = ''
+  policy = ''
+  attempts = 0
+  upstreamFailure = ''
+  upstreamServiceMs = -1
+  planRevision = 0
+  table: RouteTable | undefined = undefined
+  virtualHost: VirtualHost | undefined = undefined
+  route: Route | undefined = undefined
+  entry: WeightedCluster | undefined = undefined
+  cluster: Cluster | undefined = undefined
+  host: UpstreamHost | undefined = undefined
+  trace: Trace | undefined = undefined
+  /** Lines that filters add to the answer, each with its CRLF. */
+  responseFields = ''
+  over = false
+  requestComplete = false
+  /** The answer's head is written; nothing can be tried again. */
+  responseStarted = false
+  #action: ForwardAction | undefined = undefined
+  #filterAt = 0
+  #lines: RequestLines | undefined = undefined
+  #upstream: UpstreamConnection | undefined = undefined
+  #responseHead: HttpResponseHead | undefined = undefined
+  #waits = false
+  #counted = false
+  #keeps = false
+  #kept: Buffer[] = NO_CHUNKS
+  #keptBytes = 0
+  #trailers = ''
+  #retriesDone = 0
+  #retryCounted = false
+  #resent = false
+  #tried: UpstreamHost[] | undefined = undefined
+  #attemptMs = 0
+  #deadlineMs = 0
+  #tryDeadlineMs = 0
+  #lastActiveMs = 0
+  #downstreamPaused = false
+  #upstreamPaused = false
+  #answerChunked = false
+  #mirrors = false
+
+  constructor(engine: Engine, stack: HttpStack, connection: ServerConnection, request: HttpRequestHead) {
+    this.engine = engine
+    this.stack = stack
+    this.connection = connection
+    this.request = request
+    this.peer = connection.peer
+    this.startMs = engine.doors.clock.monotonicMs()
+    this.#lastActiveMs = this.startMs
+    engine.active.add(this)
+  }
+
+  // ---- facts
+
+  get routeName(): string {
+    return this.route?.name ?? ''
+  }
+
+  get clusterName(): string {
+    return this.cluster?.plan.name ?? ''
+  }
+
+  get upstreamAddress(): string {
+    return this.host?.plan.key ?? ''
+  }
+
+  get origin(): Origin | undefined {
+    return this.entry?.origin ?? this.route?.origin
+  }
+
+  get downstreamTlsVersion(): string {
+    return this.connection.tlsVersion
+  }
+
+  get protocol(): string {
+    return 'HTTP/1.1'
+  }
+
+  responseHeader(name: string): string | undefined {
+    return this.#responseHead?.header(name)
+  }
+
+  addFlag(flag: string): void {
+    if (flag !== '') this.flags = this.flags === '' ? flag : `${this.flags},${flag}`
+  }
+
+  // ---- the request arrives
+
+  start(): void {
+    const { engine, request, stack } = this
+    this.planRevision = engine.plans.revision
+    this.requestComplete = request.framing === NO_BODY
+    this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
+    if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request)
+    if (stack.rewritesPath) {
+      const path = normalizePath(request.path, stack.pathRules)
+      if (path === undefined) return this.answerWith(answers.badPath)
+      if (typeof path === 'object') return this.answerWith(answers.redirect(307, path.redirect, 'path_normalization_redirect'))
+      request.path = path
+    }
+    this.table = stack.tableFor(engine.plans, request)
+    if (this.table !== undefined) {
+      this.virtualHost = findVirtualHost(this.table, request.authority)
+      if (this.virtualHost !== undefined) this.route = selectRoute(this.virtualHost, request)
+    }
+    this.resumeFilters()
+  }
+
+  /** Runs the filters that are left, then the route. */
+  resumeFilters(): void {
+    const { filters } = this.stack
+    while (this.#filterAt < filters.length) {
+      const filter = filters[this.#filterAt++]
+      if (filter !== undefined && filter(this) !== CONTINUE) return
+    }
+    this.#run()
+  }
+
+  #run(): void {
+    const { virtualHost, route, request } = this
+    if (virtualHost?.requireTls === true && request.scheme === 'http') {
+      return this.answerWith(answers.redirect(301, `https://${request.authority}${request.path}`, 'tls_required'))
+    }
+    if (route === undefined) return this.answerWith(answers.noRoute)
+    const { action } = route
+    switch (action.kind) {
+      case 'redirect':
+        return this.answerWith(answers.redirect(action.status, redirectLocation(action, request), 'direct_response'))
+      case 'direct':
+        return this.answerWith(answers.direct(action.status, action.body))
+      case 'forward':
+        return this.#forward(action)
+    }
+  }
+
+  #forward(action: ForwardAction): void {
+    const { engine, request } = this
+    this.#action = action
+    const entry = pickCluster(action.clusters, engine.doors.random.draw())
+    this.entry = entry
+    const cluster = engine.cluster(entry.cluster)
+    if (cluster === undefined) return this.answerWith(answers.noCluster)
+    this.cluster = cluster
+    if (cluster.requests >= cluster.plan.limits.requestsMax) return this.#overflow(cluster)
+    cluster.requests += 1
+    cluster.requestsTotal += 1
+    this.#counted = true
+    if (request.expectsContinue) {
+      this.connection.wire.put('HTTP/1.1 100 Continue\r\n\r\n')
+      this.connection.wire.flush()
+    }
+    this.#lines = new RequestLines(this, action)
+    if (action.mirrors.length > 0) this.#mirrors = true
+    this.#keeps = request.framing !== NO_BODY && ((action.retry !== undefined && action.retry.retriesMax > 0) || this.#mirrors || IDEMPOTENT.has(request.method))
+    if (this.requestComplete) this.#requestIsComplete()
+    this.#attempt()
+  }
+
+  #requestIsComplete(): void {
+    const timeoutMs = this.#action?.timeoutMs ?? 0
+    // Envoy starts this clock when the whole request has arrived.
+    if (timeoutMs > 0) this.#deadlineMs = (this.request.framing === NO_BODY ? this.startMs : this.engine.doors.clock.monotonicMs()) + timeoutMs
+    if (this.#mirrors && this.#lines !== undefined && this.#action !== undefined) {
+      startMirrors(this.engine, this.#action.mirrors, this.request, this.#lines, this.#kept, this.requestBytes === this.#keptBytes, this.#trailers)
+    }
+  }
+
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    const length = end - start
+    this.requestBytes += length
+    if (this.over || this.#action === undefined) {
+      // A filter waits, or the answer is given already.
+      if (!this.over) this.#keep(bytes, start, end)
+      return
+    }
+    this.#lastActiveMs = this.engine.sweptMs
+    const upstream = this.#upstream
+    if (upstream === undefined || this.#keeps) this.#keep(bytes, start, end)
+    if (upstream === undefined) return
+    if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
+    this.#putBody(upstream, bytes, start, end)
+    if (upstream.wire.congested) this.#pauseDownstream()
+  }
+
+  #keep(bytes: Buffer, start: number, end: number): void {
+    if (this.#kept === NO_CHUNKS) this.#kept = []
+    this.#kept.push(Buffer.from(bytes.subarray(start, end)))
+    this.#keptBytes += end - start
+    if (this.#upstream === undefined && this.#keptBytes > WAITING_BYTES_MAX) this.#pauseDownstream()
+  }
+
+  #stopKeeping(): void {
+    this.#keeps = false
+    this.#kept = NO_CHUNKS
+    this.#keptBytes = 0
+  }
+
+  #putBody(upstream: UpstreamConnection, bytes: Buffer, start: number, end: number): void {
+    const { wire } = upstream
+    if (this.request.framing === CHUNKED) {
+      wire.put(`${(end - start).toString(16)}\r\n`)
+      wire.putBytes(bytes, start, end)
+      wire.put('\r\n')
+    } else wire.putBytes(bytes, start, end)
+  }
+
+  onRequestEnd(trailers: string): void {
+    this.requestComplete = true
+    if (this.over) return
+    this.#trailers = trailers
+    if (this.#action === undefined) return
+    this.#requestIsComplete()
+    if (this.#upstream !== undefined) this.#putRequestEnd(this.#upstream)
+  }
+
+  #putRequestEnd(upstream: UpstreamConnection): void {
+    if (this.request.framing === CHUNKED) upstream.wire.put(`0\r\n${this.#trailers}\r\n`)
+  }
+
+  /** All that one read of the client brought has been told. */
+  onDownstreamReadDone(): void {
+    this.#upstream?.wire.flush()
+  }
+
+  onDownstreamWritable(): void {
+    if (!this.#upstreamPaused) return
+    this.#upstreamPaused = false
+    this.#upstream?.wire.resume()
+  }
+
+  /** The client went away. */
+  onDownstreamClosed(): void {
+    if (this.over) return
+    this.addFlag('DC')
+    this.details = this.details === '' ? 'downstream_remote_disconnect' : this.details
+    this.#release(false)
+    this.#finish()
+  }
+
+  #pauseDownstream(): void {
+    if (this.#downstreamPaused) return
+    this.#downstreamPaused = true
+    this.connection.wire.pause()
+  }
+
+  #resumeDownstream(): void {
+    if (!this.#downstreamPaused) return
+    this.#downstreamPaused = false
+    this.connection.wire.resume()
+  }
+
+  // ---- upstream
+
+  #overflow(cluster: Cluster): void {
+    cluster.overflows += 1
+    this.answerWith(answers.overflow)
+  }
+
+  #attempt(): void {
+    const { cluster, request } = this
+    const action = this.#action
+    if (cluster === undefined || action === undefined) return
+    this.attempts += 1
+    const host = this.#pickHost(cluster, action, request)
+    if (host === undefined) return this.answerWith(answers.noHealthyUpstream)
+    this.host = host
+    host.active += 1
+    host.load.issued += 1
+    this.#waits = true
+    const got = host.pool.acquire(this)
+    if (got === 'waits') return
+    this.#waits = false
+    if (got === 'overflow') {
+      host.active -= 1
+      return this.#overflow(cluster)
+    }
+    this.#send(got)
+  }
+
+  #pickHost(cluster: Cluster, action: ForwardAction, request: HttpRequestHead): UpstreamHost | undefined {
+    if (cluster.plan.discovery === 'original-destination') {
+      const { authority } = request
+      const colon = authority.lastIndexOf(':')
+      const port = Number(authority.slice(colon + 1))
+      return colon > 0 && port > 0 ? cluster.hostAt(authority.slice(0, colon), port) : cluster.hostAt(authority, 80)
+    }
+    const hash = action.hash.length > 0 ? requestHash(action.hash, request, this.peer.address) : undefined
+    const retry = action.retry
+    return cluster.pick(hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0)
+  }
+
+  onConnection(connection: UpstreamConnection): void {
+    this.#waits = false
+    if (this.over) return connection.finish()
+    this.#send(connection)
+  }
+
+  #send(upstream: UpstreamConnection): void {
+    this.#upstream = upstream
+    const { request } = this
+    upstream.begin(this, request.method)
+    this.#attemptMs = this.attempts === 1 && this.requestComplete && upstream.requests > 1 ? this.startMs : this.engine.doors.clock.monotonicMs()
+    const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0
+    this.#tryDeadlineMs = perTryMs > 0 ? this.#attemptMs + perTryMs : 0
+    const { wire } = upstream
+    wire.put(this.#lines!.text(this.attempts, this.host!.plan.hostname))
+    for (const chunk of this.#kept) this.#putBody(upstream, chunk, 0, chunk.length)
+    if (this.requestComplete) this.#putRequestEnd(upstream)
+    wire.flush()
+    if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
+    else if (!this.#keeps) this.#kept = NO_CHUNKS
+    if (wire.congested) this.#pauseDownstream()
+    else this.#resumeDownstream()
+  }
+
+  onConnectFailure(why: string): void {
+    this.#waits = false
+    if (this.over) return
+    const { cluster, host } = this
+    this.upstreamFailure = why === '' ? 'connection_timeout' : why
+    if (host !== undefined && cluster !== undefined) {
+      host.active -= 1
+      this.#countLoad(host, false)
+      cluster.record(host, 'connect-failure')
+    }
+    if (this.#retry({ reset: 'connect-failure' })) return
+    this.answerWith(why === '' ? answers.connectTimeout : answers.connectFailure(why))
+  }
+
+  onUpstreamWritable(): void {
+    this.#resumeDownstream()
+  }
+
+  onUpstreamResponse(head: HttpResponseHead): void {
+    const { cluster, host } = this
+    const upstream = this.#upstream
+    if (upstream === undefined || cluster === undefined || host === undefined) return
+    this.#lastActiveMs = this.engine.sweptMs
+    this.upstreamServiceMs = Math.max(0, Math.floor(this.engine.doors.clock.monotonicMs() - this.#attemptMs))
+    if (head.status === 101) return this.#switchProtocols(upstream, head)
+    cluster.record(host, head.status)
+    if (this.#action?.retry !== undefined && this.#wantsRetry(head)) {
+      this.#leave(upstream, host, head.status < 500)
+      upstream.abort()
+      this.#scheduleRetry(this.#action.retry)
+      return
+    }
+    this.#responseHead = head
+    this.status = head.status
+    if (this.details === '') this.details = 'via_upstream'
+    this.responseStarted = true
+    this.#tryDeadlineMs = 0
+    this.#answerChunked = head.framing === CHUNKED || head.framing === UNTIL_CLOSE
+    this.connection.wire.put(responseHeadText(this, head, this.#answerChunked))
+    if (!this.#mirrors) this.#stopKeeping()
+  }
+
+  #wantsRetry(head: HttpResponseHead): boolean {
+    const plan = this.#action?.retry
+    if (plan === undefined) return false
+    if (head.status < 400 && head.header('grpc-status') === undefined) return false
+    const grpc = head.header('grpc-status')
+    const outcome: TryOutcome = {
+      status: head.status,
+      ...(grpc !== undefined && { grpcStatus: Number(grpc) }),
+      ...(head.header('x-envoy-ratelimited') !== undefined && { rateLimited: true }),
+    }
+    if (!shouldRetry(plan, outcome, this.request.method)) return false
+    return this.#mayRetry(plan)
+  }
+
+  onUpstreamBody(bytes: Buffer, start: number, end: number): void {
+    const upstream = this.#upstream
+    if (upstream === undefined) return
+    const { wire } = this.connection
+    this.responseBytes += end - start
+    this.#lastActiveMs = this.engine.sweptMs
+    if (this.#answerChunked) {
+      wire.put(`${(end - start).toString(16)}\r\n`)
+      wire.putBytes(bytes, start, end)
+      wire.put('\r\n')
+    } else wire.putBytes(bytes, start, end)
+    if (wire.congested && !this.#upstreamPaused) {
+      this.#upstreamPaused = true
+      upstream.wire.pause()
+    }
+  }
+
+  onUpstreamEnd(trailers: string): void {
+    const { host } = this
+    const upstream = this.#upstream
+    if (upstream === undefined || host === undefined) return
+    if (this.#answerChunked) this.connection.wire.put(`0\r\n${trailers}\r\n`)
+    this.#leave(upstream, host, this.status < 500)
+    if (this.#upstreamPaused) {
+      this.#upstreamPaused = false
+      upstream.wire.resume()
+    }
+    // Logged before the connection is handed on: the next request overwrites the answer's head.
+    this.#finish()
+    if (this.requestComplete) upstream.finish()
+    else upstream.abort()
+    this.connection.exchangeOver(this, false)
+  }
+
+  onUpstreamReadDone(): void {
+    this.connection.wire.flush()
+  }
+
+  onUpstreamReset(why: 'reset' | 'protocol'): void {
+    const { cluster, host } = this
+    const upstream = this.#upstream
+    if (upstream === undefined || cluster === undefined || host === undefined) return
+    this.#upstream = undefined
+    host.active -= 1
+    this.#countLoad(host, false)
+    if (this.responseStarted) {
+      // Half an answer cannot be taken back: the client learns by the broken connection.
+      this.addFlag(why === 'protocol' ? 'UPE' : 'UC')
+      this.details = 'upstream_reset_after_response_started{connection_termination}'
+      cluster.record(host, 'reset')
+      this.#finish()
+      return this.connection.fail()
+    }
+    if (why === 'reset' && upstream.requests > 1 && !upstream.answered && !this.#resent && IDEMPOTENT.has(this.request.method) && this.#canResend()) {
+      // The server closed a kept-alive connection while the request was on its way. Nothing came back, and the method may be repeated (RFC 9110 §9.2.2).
+      this.#resent = true
+      this.attempts -= 1
+      return this.#attempt()
+    }
+    cluster.record(host, 'reset')
+    if (this.#retry({ reset: 'reset' })) return
+    this.answerWith(why === 'protocol' ? answers.protocolError : answers.connectionTermination)
+  }
+
+  // ---- retries
+
+  #canResend(): boolean {
+    return this.request.framing === NO_BODY || this.#keeps || (this.requestBytes === 0 && !this.requestComplete)
+  }
+
+  #mayRetry(plan: RetryPlan): boolean {
+    const { cluster } = this
+    if (cluster === undefined || this.responseStarted || !this.#canResend()) return false
+    if (this.#retriesDone >= plan.retriesMax) {
+      if (plan.retriesMax > 0) this.addFlag('URX')
+      return false
+    }
+    if (!this.#retryCounted && cluster.retries >= cluster.plan.limits.retriesMax) {
+      cluster.overflows += 1
+      return false
+    }
+    return true
+  }
+
+  /** True when another try is under way. */
+  #retry(outcome: TryOutcome): boolean {
+    const plan = this.#action?.retry
+    if (plan === undefined || !shouldRetry(plan, outcome, this.request.method) || !this.#mayRetry(plan)) return false
+    this.#scheduleRetry(plan)
+    return true
+  }
+
+  #scheduleRetry(plan: RetryPlan): void {
+    const { cluster, engine, host } = this
+    if (cluster === undefined) return
+    if (!this.#retryCounted) {
+      this.#retryCounted = true
+      cluster.retries += 1
+    }
+    this.#retriesDone += 1
+    this.#tryDeadlineMs = 0
+    if (plan.avoidTriedHosts && host !== undefined) (this.#tried ??= []).push(host)
+    engine.doors.clock.after(retryDelayMs(plan, this.#retriesDone, engine.doors.random.draw()), () => {
+      if (!this.over) this.#attempt()
+    })
+  }
+
+  /** This exchange and its upstream connection part. */
+  #leave(upstream: UpstreamConnection, host: UpstreamHost, succeeded: boolean): void {
+    if (this.#upstream !== upstream) return
+    this.#upstream = undefined
+    host.active -= 1
+    if (upstream.secure) {
+      host.load.secured += 1
+      host.total.secured += 1
+    }
+    this.#countLoad(host, succeeded)
+  }
+
+  #countLoad(host: UpstreamHost, succeeded: boolean): void {
+    const ms = this.#attemptMs === 0 ? 0 : Math.max(0, this.engine.doors.clock.monotonicMs() - this.#attemptMs)
+    for (const load of [host.load, host.total]) {
+      if (succeeded) load.succeeded += 1
+      else load.failed += 1
+      load.latencyMsSum += ms
+    }
+  }
+
+  /** Lets go of whatever is upstream: a place in a queue, or a connection, which is closed. */
+  #release(succeeded: boolean): void {
+    const { host } = this
+    if (host === undefined) return
+    if (this.#waits) {
+      this.#waits = false
+      host.pool.cancel(this)
+      host.active -= 1
+    }
+    const upstream = this.#upstream
+    if (upstream === undefined) return
+    this.#leave(upstream, host, succeeded)
+    upstream.abort()
+  }
+
+  // ---- deadlines, swept ten times a second
+
+  sweep(nowMs: number): void {
+    if (this.#deadlineMs > 0 && nowMs >= this.#deadlineMs) return this.#timedOut(answers.upstreamTimeout)
+    if (this.#tryDeadlineMs > 0 && nowMs >= this.#tryDeadlineMs) return this.#tryTimedOut()
+    const idleMs = this.#action?.idleTimeoutMs ?? this.stack.plan.streamIdleTimeoutMs
+    if (idleMs > 0 && nowMs - this.#lastActiveMs >= idleMs) this.#timedOut(this.requestComplete ? answers.streamIdle : answers.requestTimeout)
+  }
+
+  #tryTimedOut(): void {
+    this.#tryDeadlineMs = 0
+    const { cluster, host } = this
+    if (host !== undefined && cluster !== undefined && this.#upstream !== undefined) cluster.record(host, 'timeout')
+    this.#release(false)
+    if (this.#retry({ reset: 'per-try-timeout' })) return
+    this.answerWith(answers.perTryTimeout)
+  }
+
+  #timedOut(answer: Answer): void {
+    const { cluster, host } = this
+    if (host !== undefined && cluster !== undefined && this.#upstream !== undefined && !this.responseStarted) cluster.record(host, 'timeout')
+    this.#release(false)
+    if (!this.responseStarted) return this.answerWith(answer)
+    this.addFlag(answer.flag)
+    this.details = answer.details
+    this.#finish()
+    this.connection.fail()
+  }
+
+  // ---- answers
+
+  /** Weft answers in the upstream's place. */
+  answerWith(answer: Answer): void {
+    if (this.over || this.responseStarted) return
+    this.#release(false)
+    this.responseStarted = true
+    this.status = answer.status
+    this.addFlag(answer.flag)
+    this.details = answer.details
+    this.responseBytes = this.request.method === 'HEAD' ? 0 : answer.body.length
+    const { request } = this
+    const closes = !this.requestComplete && (request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue)
+    this.connection.wire.put(answerText(this, answer, closes))
+    this.#finish()
+    this.connection.exchangeOver(this, closes)
+  }
+
+  /** A head that could not be read: answered, logged, closed. */
+  refuse(answer: Answer): void {
+    this.requestComplete = true
+    this.responseStarted = true
+    this.status = answer.status
+    this.addFlag(answer.flag)
+    this.details = answer.details
+    this.responseBytes = answer.body.length
+    this.connection.wire.put(answerText(this, answer, true))
+    this.#finish()
+    this.connection.exchangeOver(this, true)
+  }
+
+  #switchProtocols(upstream: UpstreamConnection, head: HttpResponseHead): void {
+    const { host } = this
+    if (this.request.upgrade === '' || host === undefined) {
+      this.#release(false)
+      return this.answerWith(answers.protocolError)
+    }
+    this.status = 101
+    this.details = 'via_upstream'
+    this.responseStarted = true
+    this.#deadlineMs = 0
+    this.#tryDeadlineMs = 0
+    this.#responseHead = head
+    this.connection.wire.put(upgradeText(this, head))
+    this.connection.wire.flush()
+    // The sweep has no part in a tunnel: it has an idle limit of its own.
+    this.engine.active.delete(this)
+    this.connection.becomeTunnel(upstream, (sentBytes, receivedBytes) => {
+      this.requestBytes += sentBytes
+      this.responseBytes += receivedBytes
+      this.#leave(upstream, host, true)
+      upstream.abort()
+      this.#finish()
+    })
+  }
+
+  #finish(): void {
+    if (this.over) return
+    this.over = true
+    const { engine, cluster } = this
+    engine.active.delete(this)
+    const nowMs = engine.doors.clock.monotonicMs()
+    this.durationMs = nowMs - this.startMs
+    this.startWallMs = engine.doors.clock.wallMs() - this.durationMs
+    if (cluster !== undefined) {
+      if (this.#counted) cluster.requests -= 1
+      if (this.#retryCounted) cluster.retries -= 1
+    }
+    const inbound = this.stack.direction === 'inbound'
+    const destination = inbound ? (cluster?.selfDestination ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
+    engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : engine.metrics.self, destination, this.status, this.flags, this.durationMs, this.requestBytes, this.responseBytes)
+    const { logs } = this.stack
+    for (let i = 0; i < logs.length; i++) logs[i]!.add(this)
+    if (this.trace !== undefined) this.trace.finish(this)
+    this.#kept = NO_CHUNKS
+    this.#resumeDownstream()
+  }
+}

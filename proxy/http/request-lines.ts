@@ -1,0 +1,100 @@
+import type { ForwardAction, HeaderOperations } from '#core/plan/plan.ts'
+import { rewritePath } from '#core/route/rewrite.ts'
+import { operationsOf, renderOperations } from '../filter/header-operations.ts'
+import { renderFormat } from '../telemetry/format.ts'
+import { CHUNKED } from './body.ts'
+import type { Exchange } from './exchange.ts'
+import { ATTEMPT_COUNT, CLIENT_CERTIFICATE, FORWARDED_FOR, FORWARDED_PROTO, PEER_ID, REQUEST_ID, TRACEPARENT } from './field-kind.ts'
+import { dropByKind, dropByName, dropByOperations, keptLines } from './request-out.ts'
+
+/** The head of a request as it goes upstream: what is the same for all its tries is joined once. */
+export class RequestLines {
+  readonly method: string
+  readonly path: string
+  readonly authority: string
+  readonly #lines: string
+  readonly #end: string
+  readonly #tellsAttempts: boolean
+  readonly #autoHost: boolean
+
+  constructor(exchange: Exchange, action: ForwardAction) {
+    const { request, stack, route, entry, engine } = exchange
+    const { fields, dropped } = request
+    const { plan, direction } = stack
+    let authority = action.hostRewrite ?? request.authority
+    let added = ''
+    const apply = (operations: HeaderOperations | undefined): void => {
+      if (operations === undefined) return
+      const compiled = operationsOf(operations)
+      dropByOperations(fields, dropped, compiled)
+      added += renderOperations(compiled, exchange)
+      if (compiled.authority !== undefined) authority = renderFormat(compiled.authority, exchange)
+    }
+    if (entry?.requestHeaders !== undefined) apply(entry.requestHeaders)
+    if (route?.requestHeaders !== undefined) apply(route.requestHeaders)
+    const remove = exchange.table?.requestHeadersToRemove
+    if (remove !== undefined) for (const name of remove) dropByName(fields, dropped, name)
+
+    // Who the client is.
+    if (plan.useRemoteAddress) {
+      const before = fields.findKind(FORWARDED_FOR)
+      dropByKind(fields, dropped, FORWARDED_FOR)
+      dropByKind(fields, dropped, FORWARDED_PROTO)
+      added += `x-forwarded-for: ${before === undefined ? '' : `${before},`}${exchange.peer.address}\r\nx-forwarded-proto: ${request.scheme}\r\n`
+    } else if (fields.findKind(FORWARDED_PROTO) === undefined) added += request.scheme === 'https' ? 'x-forwarded-proto: https\r\n' : 'x-forwarded-proto: http\r\n'
+    added += clientCertificate(exchange)
+
+    // Only a mesh peer may say who it is, and only to a mesh peer.
+    dropByKind(fields, dropped, PEER_ID)
+    if (direction !== 'inbound' && exchange.cluster?.securesPeers === true) added += `x-envoy-peer-metadata-id: ${engine.node.id}\r\n`
+
+    if (fields.findKind(REQUEST_ID) === undefined) added += `x-request-id: ${exchange.requestId}\r\n`
+    if (exchange.trace !== undefined) {
+      dropByKind(fields, dropped, TRACEPARENT)
+      added += `traceparent: ${exchange.trace.parentHeader}\r\n`
+    }
+    this.#tellsAttempts = direction !== 'inbound' && exchange.virtualHost?.includeAttemptCount !== false
+    if (this.#tellsAttempts) dropByKind(fields, dropped, ATTEMPT_COUNT)
+
+    let path = request.path
+    if (action.prefixRewrite !== undefined || action.regexRewrite !== undefined) {
+      path = rewritePath(action, request.path)
+      if (path !== request.path) added += `x-envoy-original-path: ${request.path}\r\n`
+    }
+    this.method = request.method
+    this.path = path
+    this.authority = authority
+    this.#autoHost = action.autoHostRewrite
+    this.#lines = keptLines(fields, dropped) + added
+    this.#end = (request.framing === CHUNKED ? 'transfer-encoding: chunked\r\n' : '') + (request.upgrade === '' || request.upgrade === 'h2c' ? '\r\n' : `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n\r\n`)
+  }
+
+  /** The head for the nth try, blank line included. */
+  text(attempt: number, hostname: string): string {
+    const authority = this.#autoHost && hostname !== '' ? hostname : this.authority
+    const count = this.#tellsAttempts ? (attempt === 1 ? 'x-envoy-attempt-count: 1\r\n' : `x-envoy-attempt-count: ${attempt}\r\n`) : ''
+    return `${this.method} ${this.path} HTTP/1.1\r\nhost: ${authority}\r\n${this.#lines}${count}${this.#end}`
+  }
+
+  /** The head of a mirrored copy: Envoy's `-shadow` behind the host name, before a port. */
+  shadow(bodyBytes: number): string {
+    const colon = this.authority.lastIndexOf(':')
+    const authority = colon > 0 && !this.authority.endsWith(']') ? `${this.authority.slice(0, colon)}-shadow${this.authority.slice(colon)}` : `${this.authority}-shadow`
+    // A chunked body is whole by now, so the copy says its length.
+    const end = this.#end.startsWith('transfer-encoding') ? `content-length: ${bodyBytes}\r\n\r\n` : '\r\n'
+    return `${this.method} ${this.path} HTTP/1.1\r\nhost: ${authority}\r\n${this.#lines}${end}`
+  }
+}
+
+/** The `x-forwarded-client-cert` line to add, after the received one was dropped or not, by Envoy's forward_client_cert_details. */
+function clientCertificate(exchange: Exchange): string {
+  const { request, stack, connection } = exchange
+  const mode = stack.plan.clientCertificateHeader
+  const { fields, dropped } = request
+  if (mode === 'forward-only') return ''
+  const element = connection.clientCertificate
+  const before = mode === 'append' && element !== '' ? fields.findKind(CLIENT_CERTIFICATE) : undefined
+  dropByKind(fields, dropped, CLIENT_CERTIFICATE)
+  if (mode === 'sanitize' || element === '') return ''
+  return `x-forwarded-client-cert: ${before === undefined ? '' : `${before},`}${element}\r\n`
+}

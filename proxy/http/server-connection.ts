@@ -1,0 +1,218 @@
+import type { PeerInfo } from '#core/route/request.ts'
+import type { HttpStack } from '../filter/stack.ts'
+import { Tunnel } from '../tcp/tunnel.ts'
+import type { Source } from '../telemetry/metrics.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import { answers } from './answer.ts'
+import type { Engine } from './engine.ts'
+import { Exchange } from './exchange.ts'
+import { PEER_ID } from './field-kind.ts'
+import { problems } from './request-head.ts'
+import type { HeadProblem, HttpRequestHead } from './request-head.ts'
+import { RequestReader } from './request-reader.ts'
+import type { RequestSink } from './request-reader.ts'
+import type { Wire, WireHandler } from './socket.ts'
+
+/** Pipelined bytes kept while an exchange runs; beyond, the client waits. */
+const KEPT_BYTES_MAX = 64 * 1024
+/** How long a closing connection is read from, so that the last answer is not lost to a reset (RFC 9112 §9.6). */
+const LINGER_MS = 1000
+
+/** What TLS told of the client. */
+export interface ClientIdentity {
+  readonly tlsVersion: string
+  /** XFCC element, `By=…;Hash=…;Subject="";URI=…`; empty without a client certificate. */
+  readonly xfcc: string
+}
+
+export const noIdentity: ClientIdentity = { tlsVersion: '', xfcc: '' }
+
+/** One client connection that speaks HTTP/1.1: one exchange at a time, in the order of requests. */
+export class ServerConnection implements WireHandler, RequestSink {
+  readonly engine: Engine
+  readonly stack: HttpStack
+  readonly peer: PeerInfo
+  readonly tlsVersion: string
+  readonly clientCertificate: string
+  wire!: Wire
+  /** The listener goes away: close when idle. */
+  draining = false
+  readonly #reader: RequestReader
+  #exchange: Exchange | undefined
+  #source: Source | undefined
+  #sourceId = ''
+  #closing = false
+  #paused = false
+  #closeByMs = 0
+  /** Since when nothing, or only a part of a head, was received. */
+  #idleSinceMs: number
+  #tunnel: Tunnel | undefined
+
+  constructor(engine: Engine, stack: HttpStack, peer: PeerInfo, identity: ClientIdentity) {
+    this.engine = engine
+    this.stack = stack
+    this.peer = peer
+    this.tlsVersion = identity.tlsVersion
+    this.clientCertificate = identity.xfcc
+    this.#reader = new RequestReader(this, stack.plan.headerBytesMax)
+    this.#idleSinceMs = engine.sweptMs
+    engine.connections.add(this)
+  }
+
+  /** Takes over the wire; `early` was read from it before. */
+  begin(wire: Wire, early: Buffer | undefined): void {
+    this.wire = wire
+    wire.handler = this
+    if (early !== undefined) wire.received(early, early.length)
+  }
+
+  /** Who calls, for metrics. */
+  sourceOf(request: HttpRequestHead): Source {
+    const peerId = this.peer.tls ? (request.fields.findKind(PEER_ID) ?? '') : ''
+    if (this.#source === undefined || peerId !== this.#sourceId) {
+      this.#source = this.engine.metrics.source(this.peer.uriSans[0] ?? '', peerId, this.peer.uriSans.length > 0)
+      this.#sourceId = peerId
+    }
+    return this.#source
+  }
+
+  /** Whether the connection ends with this exchange. */
+  closesAfter(exchange: Exchange): boolean {
+    return exchange.request.closes || this.draining || this.engine.draining
+  }
+
+  onRead(bytes: Buffer, length: number): void {
+    if (this.#closing) return
+    this.#reader.push(bytes, 0, length)
+    this.#exchange?.onDownstreamReadDone()
+    const { kept } = this.#reader
+    if (kept !== undefined && kept.length > KEPT_BYTES_MAX && !this.#reader.awaitsHead && !this.#paused) {
+      this.#paused = true
+      this.wire.pause()
+    }
+  }
+
+  onReadEnd(): void {
+    if (this.#exchange !== undefined) {
+      this.#exchange.onDownstreamClosed()
+      this.#exchange = undefined
+      this.wire.destroy()
+    } else if (this.#closing) this.wire.destroy()
+    else {
+      this.#closing = true
+      this.#closeByMs = this.engine.sweptMs + LINGER_MS
+      this.wire.end()
+    }
+  }
+
+  onWritable(): void {
+    this.#exchange?.onDownstreamWritable()
+  }
+
+  onClosed(): void {
+    this.engine.connections.delete(this)
+    this.#closing = true
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    exchange?.onDownstreamClosed()
+  }
+
+  onRequest(head: HttpRequestHead): void {
+    head.scheme = this.peer.tls ? 'https' : 'http'
+    const exchange = new Exchange(this.engine, this.stack, this, head)
+    this.#exchange = exchange
+    exchange.start()
+  }
+
+  onBody(bytes: Uint8Array, start: number, end: number): void {
+    this.#exchange?.onRequestBody(bytes as Buffer, start, end)
+  }
+
+  onRequestEnd(trailers: string): void {
+    if (this.#exchange !== undefined) this.#exchange.onRequestEnd(trailers)
+    else this.#next()
+  }
+
+  onBadRequest(problem: HeadProblem): void {
+    const running = this.#exchange
+    if (running !== undefined) {
+      // A body that is not one: the request cannot be completed.
+      running.answerWith(answers.badHead(problem.status, problem.details))
+      if (this.#exchange === undefined) return this.#close()
+      running.onDownstreamClosed()
+      return this.fail()
+    }
+    if (this.#closing) return
+    const exchange = new Exchange(this.engine, this.stack, this, this.#reader.head)
+    exchange.refuse(answers.badHead(problem.status, problem.details))
+  }
+
+  /** The exchange's answer is complete, in the wire's hands. */
+  exchangeOver(exchange: Exchange, closes: boolean): void {
+    if (this.#exchange === exchange) this.#exchange = undefined
+    this.wire.flush()
+    if (this.#closing) return
+    if (closes || this.closesAfter(exchange)) return this.#close()
+    if (exchange.requestComplete) this.#next()
+    // Else the rest of the refused request is read and left; the next one begins after it.
+  }
+
+  #next(): void {
+    this.#idleSinceMs = this.engine.sweptMs
+    if (this.#paused) {
+      this.#paused = false
+      this.wire.resume()
+    }
+    this.#reader.next()
+  }
+
+  #close(): void {
+    this.#closing = true
+    this.#reader.stop()
+    this.#closeByMs = this.engine.sweptMs + LINGER_MS
+    this.wire.end()
+    this.wire.resume()
+  }
+
+  /** Cuts the connection: an answer that began cannot be finished. */
+  fail(): void {
+    this.#exchange = undefined
+    this.#closing = true
+    this.wire.flush()
+    this.wire.destroy()
+  }
+
+  becomeTunnel(upstream: UpstreamConnection, over: (sentBytes: number, receivedBytes: number) => void): void {
+    this.#exchange = undefined
+    this.engine.connections.delete(this)
+    const fromClient = this.#reader.takeRest()
+    const fromServer = upstream.reader.takeRest()
+    this.#tunnel = new Tunnel(this.engine, this.wire, upstream.wire, this.stack.plan.streamIdleTimeoutMs, over)
+    this.#tunnel.begin(fromClient, fromServer)
+  }
+
+  sweep(nowMs: number): void {
+    if (this.#closing) {
+      if (this.#closeByMs > 0 && nowMs >= this.#closeByMs && this.wire.socket.writableLength === 0) this.wire.destroy()
+      return
+    }
+    if (this.#exchange !== undefined || !this.#reader.awaitsHead) return
+    const { plan } = this.stack
+    const idleMs = nowMs - this.#idleSinceMs
+    if (this.#reader.idle) {
+      if (this.draining || this.engine.draining || (plan.idleTimeoutMs > 0 && idleMs >= plan.idleTimeoutMs)) this.#close()
+    } else if (plan.headersTimeoutMs > 0 && idleMs >= plan.headersTimeoutMs) {
+      this.#reader.stop()
+      this.onBadRequest(problems.timeout)
+    }
+  }
+
+  get busy(): boolean {
+    return this.#exchange !== undefined
+  }
+
+  /** Ends it now. */
+  destroy(): void {
+    this.wire.destroy()
+  }
+}

@@ -1,0 +1,185 @@
+import net from 'node:net'
+import tls from 'node:tls'
+
+/**
+ * All socket I/O of the data path, by Node's documented API: `onread` into one shared buffer on dialled plain sockets, 'data' on accepted and on TLS ones.
+ * One write a message: text and bytes are gathered until `flush`.
+ */
+
+export interface WireHandler {
+  /** `bytes[0, length)` arrived; valid until this returns. */
+  onRead(bytes: Buffer, length: number): void
+  /** The peer sends no more. */
+  onReadEnd(): void
+  /** What was written has left, after `congested`. */
+  onWritable(): void
+  /** Once, whoever closed it. `error` is empty for an orderly end. */
+  onClosed(error: string): void
+}
+
+/** Above this many unsent bytes the other side is told to wait. */
+const CONGESTED_BYTES = 64 * 1024
+/** Bodies up to this size join the head as text; larger ones are copied into a pooled buffer. */
+const JOINED_BYTES = 4096
+const POOLED_BYTES = 68 * 1024
+const POOLED_MAX = 64
+
+/** Buffers for writes, given back when the write is done. */
+class PooledBuffer {
+  readonly bytes = Buffer.allocUnsafeSlow(POOLED_BYTES)
+  readonly release: () => void
+
+  constructor(free: PooledBuffer[]) {
+    this.release = () => {
+      if (free.length < POOLED_MAX) free.push(this)
+    }
+  }
+}
+const freeBuffers: PooledBuffer[] = []
+
+/** Every dialled plain socket reads into this; what is kept is copied. */
+const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+export class Wire {
+  handler: WireHandler
+  readonly socket: net.Socket
+  closed = false
+  bytesRead = 0
+  bytesWritten = 0
+  #text = ''
+  #error = ''
+
+  constructor(socket: net.Socket, handler: WireHandler, readsByEvent: boolean) {
+    this.socket = socket
+    this.handler = handler
+    if (readsByEvent) socket.on('data', (bytes: Buffer) => this.received(bytes, bytes.length))
+    socket.on('end', () => this.handler.onReadEnd())
+    socket.on('drain', () => this.handler.onWritable())
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#error = error.code ?? error.message
+    })
+    socket.on('close', () => {
+      this.closed = true
+      this.handler.onClosed(this.#error)
+    })
+  }
+
+  received(bytes: Buffer, length: number): void {
+    this.bytesRead += length
+    this.handler.onRead(bytes, length)
+  }
+
+  /** Latin1 text, to leave with the next flush. */
+  put(text: string): void {
+    this.#text += text
+  }
+
+  /** Bytes, to leave now or with the next flush; they are copied before this returns. */
+  putBytes(bytes: Buffer, start: number, end: number): void {
+    const length = end - start
+    if (length <= JOINED_BYTES && this.#text.length <= 4 * JOINED_BYTES) {
+      this.#text += bytes.toString('latin1', start, end)
+      return
+    }
+    const text = this.#text
+    this.#text = ''
+    const total = text.length + length
+    if (total <= POOLED_BYTES) {
+      const pooled = freeBuffers.pop() ?? new PooledBuffer(freeBuffers)
+      const out = pooled.bytes
+      if (text.length > 0) out.write(text, 0, 'latin1')
+      bytes.copy(out, text.length, start, end)
+      this.bytesWritten += total
+      this.socket.write(total === POOLED_BYTES ? out : out.subarray(0, total), pooled.release)
+      return
+    }
+    const out = Buffer.allocUnsafe(total)
+    out.write(text, 0, 'latin1')
+    bytes.copy(out, text.length, start, end)
+    this.bytesWritten += total
+    this.socket.write(out)
+  }
+
+  flush(): void {
+    const text = this.#text
+    if (text.length === 0) return
+    this.#text = ''
+    this.bytesWritten += text.length
+    this.socket.write(text, 'latin1')
+  }
+
+  get congested(): boolean {
+    return this.socket.writableLength > CONGESTED_BYTES
+  }
+
+  /** Whether anything written waits for the kernel; only then does `onWritable` follow. */
+  get drains(): boolean {
+    return this.socket.writableNeedDrain
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  /** Sends what is left, then FIN. The peer may go on sending. */
+  end(): void {
+    this.flush()
+    this.socket.end()
+  }
+
+  destroy(): void {
+    this.#text = ''
+    this.socket.destroy()
+  }
+}
+
+/** Takes over an accepted socket, plain or TLS. */
+export const acceptWire = (socket: net.Socket, handler: WireHandler): Wire => new Wire(socket, handler, true)
+
+/** Dials a plain connection; `connected` runs once it stands. */
+export function dialPlain(address: string, port: number, handler: WireHandler, connected: () => void): Wire {
+  const socket = net.connect({
+    host: address,
+    port,
+    noDelay: true,
+    allowHalfOpen: true,
+    onread: {
+      buffer: sharedReadBuffer,
+      callback(length: number, bytes: Uint8Array): boolean {
+        wire.received(bytes as Buffer, length)
+        return true
+      },
+    },
+  })
+  const wire = new Wire(socket, handler, false)
+  socket.once('connect', connected)
+  return wire
+}
+
+export interface DialTls {
+  readonly context: tls.SecureContext
+  readonly serverName: string
+  readonly alpn: readonly string[]
+}
+
+/** Dials TLS. The chain is judged here (`trusted`), names are the caller's to judge before anything is sent. */
+export function dialTls(address: string, port: number, how: DialTls, handler: WireHandler, connected: (socket: tls.TLSSocket) => void): Wire {
+  const socket = tls.connect({
+    host: address,
+    port,
+    secureContext: how.context,
+    // Node refuses addresses as SNI, as RFC 6066 §3 does.
+    servername: net.isIP(how.serverName) ? '' : how.serverName,
+    ...(how.alpn.length > 0 && { ALPNProtocols: [...how.alpn] }),
+    rejectUnauthorized: false,
+    allowHalfOpen: true,
+  } as tls.ConnectionOptions)
+  socket.setNoDelay(true)
+  const wire = new Wire(socket, handler, true)
+  socket.once('secureConnect', () => connected(socket))
+  return wire
+}

@@ -1,0 +1,166 @@
+import net from 'node:net'
+import type { Socket } from 'node:net'
+import type { FilterChainPlan, ListenerPlan } from '#core/plan/plan.ts'
+import type { PeerInfo } from '#core/route/request.ts'
+import { selectChain } from '#core/route/chain.ts'
+import { authorize } from '#core/authz/authorize.ts'
+import type { Engine } from '../http/engine.ts'
+import { ServerConnection, noIdentity } from '../http/server-connection.ts'
+import type { ClientIdentity } from '../http/server-connection.ts'
+import { acceptWire } from '../http/socket.ts'
+import type { WireHandler } from '../http/socket.ts'
+import { HttpStack } from '../filter/stack.ts'
+import type { SecretSource } from '../sources.ts'
+import { TcpStack } from '../tcp/tcp-stack.ts'
+import type { LogSink } from '../telemetry/access-log.ts'
+import { serveTls } from './secure.ts'
+import { CLIENT_HELLO_BYTES_MAX, sniff } from './sniff.ts'
+import type { Sniffed } from './sniff.ts'
+
+/** A silent client is one whose server speaks first: the chain is then chosen without its words (Istio's listener_filters_timeout, continue_on_timeout). */
+const SNIFF_TIMEOUT_MS = 5000
+const BACKLOG = 4096
+
+const UNREAD: Sniffed = { transportProtocol: 'raw_buffer', serverName: '', applicationProtocols: [] }
+const noHandler: WireHandler = { onRead() {}, onReadEnd() {}, onWritable() {}, onClosed() {} }
+
+/** What a listener needs besides the engine. */
+export interface ListenerDoors {
+  readonly engine: Engine
+  readonly secrets: SecretSource
+  readonly sink: LogSink
+  /** Made once for each plan of a chain. */
+  stackOf(chain: FilterChainPlan, direction: ListenerPlan['direction']): HttpStack | TcpStack
+}
+
+/** A bound port. Its plan may be replaced while connections stand; they keep what they began with. */
+export class Listener {
+  plan: ListenerPlan
+  readonly #doors: ListenerDoors
+  readonly #server: net.Server
+  readonly #sniffing = new Set<Socket>()
+  readonly #http = new Set<ServerConnection>()
+  /** Why the port could not be bound; empty when it is. */
+  failure = ''
+  accepted = 0
+  #peeks = false
+
+  constructor(doors: ListenerDoors, plan: ListenerPlan, listening: (listener: Listener) => void) {
+    this.#doors = doors
+    this.plan = plan
+    this.#peeks = peeks(plan)
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
+    this.#server.on('error', (error: NodeJS.ErrnoException) => {
+      this.failure = error.code ?? error.message
+      listening(this)
+    })
+    if (plan.bind !== undefined) this.#server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG }, () => listening(this))
+  }
+
+  /** The port in use; undefined while not bound. */
+  get port(): number | undefined {
+    const address = this.#server.address()
+    return typeof address === 'object' && address !== null ? address.port : undefined
+  }
+
+  /** False when the new plan binds elsewhere: then it needs a listener of its own. */
+  replacePlan(plan: ListenerPlan): boolean {
+    if (plan.bind?.address !== this.plan.bind?.address || plan.bind?.port !== this.plan.bind?.port) return false
+    this.plan = plan
+    this.#peeks = peeks(plan)
+    return true
+  }
+
+  /** No new connections; those that stand close when their exchange is over. */
+  close(): void {
+    this.#server.close()
+    for (const socket of this.#sniffing) socket.destroy()
+    for (const connection of this.#http) connection.draining = true
+  }
+
+  #accept(socket: Socket): void {
+    this.accepted += 1
+    if (this.#peeks) this.#sniff(socket)
+    else this.#serve(socket, UNREAD, undefined)
+  }
+
+  #sniff(socket: Socket): void {
+    let seen: Buffer | undefined
+    this.#sniffing.add(socket)
+    const settle = (sniffed: Sniffed): void => {
+      timer.cancel()
+      this.#sniffing.delete(socket)
+      socket.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      this.#serve(socket, sniffed, seen)
+    }
+    const onData = (bytes: Buffer): void => {
+      seen = seen === undefined ? bytes : Buffer.concat([seen, bytes])
+      const sniffed = sniff(seen)
+      if (sniffed !== undefined) settle(sniffed)
+      else if (seen.length > CLIENT_HELLO_BYTES_MAX) settle(UNREAD)
+    }
+    const onGone = (): void => {
+      timer.cancel()
+      this.#sniffing.delete(socket)
+      socket.destroy()
+    }
+    const onEnd = (): void => (seen === undefined ? onGone() : settle(UNREAD))
+    const timer = this.#doors.engine.doors.clock.after(SNIFF_TIMEOUT_MS, () => settle(UNREAD))
+    socket.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+  }
+
+  #serve(socket: Socket, sniffed: Sniffed, seen: Buffer | undefined): void {
+    const chain = selectChain(this.plan, { destinationPort: socket.localPort ?? 0, ...sniffed })
+    if (chain === undefined || socket.destroyed) {
+      socket.destroy()
+      return
+    }
+    if (chain.tls === undefined) {
+      this.#serveChain(chain, socket, peerOf(socket, sniffed.serverName), noIdentity, seen)
+      return
+    }
+    socket.pause()
+    if (seen !== undefined) socket.unshift(seen)
+    serveTls(socket, chain.tls, sniffed.applicationProtocols, this.#doors.secrets, (client) => {
+      const peer = { ...peerOf(socket, sniffed.serverName), uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }
+      this.#serveChain(chain, client.socket, peer, client, undefined)
+    })
+  }
+
+  #serveChain(chain: FilterChainPlan, socket: Socket, peer: PeerInfo, identity: ClientIdentity, early: Buffer | undefined): void {
+    if (chain.rbac.length > 0 && !authorize(chain.rbac, undefined, peer).allowed) {
+      socket.on('error', () => socket.destroy())
+      socket.destroy()
+      return
+    }
+    const { engine } = this.#doors
+    const stack = this.#doors.stackOf(chain, this.plan.direction)
+    const wire = acceptWire(socket, noHandler)
+    if (stack instanceof TcpStack) {
+      stack.serve(wire, peer, early)
+      return
+    }
+    const connection = new ServerConnection(engine, stack, peer, identity)
+    this.#http.add(connection)
+    socket.once('close', () => this.#http.delete(connection))
+    connection.begin(wire, early)
+  }
+}
+
+/** Whether the first bytes must be seen before a chain can be chosen. */
+const peeks = (plan: ListenerPlan): boolean =>
+  plan.inspectsTls || plan.chains.some((chain) => chain.tls !== undefined || chain.match.transportProtocol !== '' || chain.match.serverNames.length > 0 || chain.match.applicationProtocols.length > 0)
+
+const peerOf = (socket: Socket, sni: string): PeerInfo => ({
+  address: plainAddress(socket.remoteAddress ?? ''),
+  port: socket.remotePort ?? 0,
+  localAddress: plainAddress(socket.localAddress ?? ''),
+  localPort: socket.localPort ?? 0,
+  uriSans: [],
+  dnsSans: [],
+  sni,
+  tls: false,
+})
+
+/** `::ffff:10.0.0.1` → `10.0.0.1`. */
+const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address)

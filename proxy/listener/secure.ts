@@ -1,0 +1,74 @@
+import type { X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { ServerTlsPlan } from '#core/plan/plan.ts'
+import type { SecretSource } from '../sources.ts'
+import { certificateHash, dnsSansOf, uriSansOf } from './peer-certificate.ts'
+
+/** A client, as its TLS handshake proved it. */
+export interface SecuredClient {
+  readonly socket: TLSSocket
+  readonly uriSans: readonly string[]
+  readonly dnsSans: readonly string[]
+  readonly tlsVersion: string
+  /** Element of `x-forwarded-client-cert`, empty without a client certificate. */
+  readonly xfcc: string
+}
+
+/**
+ * Serves TLS on an accepted socket whose read bytes were put back. Calls `secured` when the handshake is done and the client is whom the plan demands;
+ * else the connection is closed. The alert of RFC 7301 §3.2 is avoided as Envoy does: without a common protocol none is chosen.
+ */
+export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly string[], secrets: SecretSource, secured: (client: SecuredClient) => void): void {
+  const context = secrets.serverContext(plan)
+  if (context === undefined) {
+    raw.destroy()
+    return
+  }
+  const common = plan.alpn.filter((protocol) => protocol !== 'h2' && offered.includes(protocol))
+  const socket = new TLSSocket(raw, {
+    isServer: true,
+    secureContext: context,
+    requestCert: plan.trust !== undefined,
+    rejectUnauthorized: false,
+    ...(common.length > 0 && { ALPNProtocols: common }),
+  })
+  socket.on('error', () => socket.destroy())
+  socket.once('secure', () => {
+    const judged = judgeClient(socket, plan)
+    if (judged === undefined) socket.destroy()
+    else secured(judged)
+  })
+}
+
+/** Undefined: refused. */
+function judgeClient(socket: TLSSocket, plan: ServerTlsPlan): SecuredClient | undefined {
+  const tlsVersion = socket.getProtocol() ?? ''
+  const anonymous: SecuredClient = { socket, uriSans: [], dnsSans: [], tlsVersion, xfcc: '' }
+  if (plan.trust === undefined) return anonymous
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return plan.requireClientCertificate ? undefined : anonymous
+  if (verifyError(socket) !== null) return undefined
+  const uriSans = uriSansOf(certificate)
+  const dnsSans = dnsSansOf(certificate)
+  if (plan.allowedSans.length > 0 && !plan.allowedSans.some((allowed) => uriSans.some((name) => allowed.matches(name)) || dnsSans.some((name) => allowed.matches(name)))) return undefined
+  return { socket, uriSans, dnsSans, tlsVersion, xfcc: xfccElement(certificate, uriSans, socket.getX509Certificate()) }
+}
+
+/**
+ * OpenSSL's verdict on the client's chain. `tls.Server` asks this very method and stores the answer as `authorized`; a TLSSocket made over an accepted socket leaves the asking to its maker.
+ */
+function verifyError(socket: TLSSocket): unknown {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  if (typeof handle !== 'object' || handle === null) return new Error('the connection is closed')
+  const ask: unknown = Reflect.get(handle, 'verifyError')
+  if (typeof ask !== 'function') throw new Error('this Node has no verifyError: client certificates cannot be judged')
+  return Reflect.apply(ask, handle, []) ?? null
+}
+
+/** Envoy's element (docs: http_conn_man/headers#x-forwarded-client-cert) with By, Hash, Subject and URI, as Istio sets it. */
+function xfccElement(client: X509Certificate, uriSans: readonly string[], own: X509Certificate | undefined): string {
+  const by = own === undefined ? '' : (uriSansOf(own)[0] ?? '')
+  const subject = client.subject === undefined ? '' : client.subject.split('\n').reverse().join(',').replace(/["\\]/g, '\\$&')
+  return `By=${by};Hash=${certificateHash(client)};Subject="${subject}";${uriSans.map((uri) => `URI=${uri}`).join(';')}`
+}

@@ -1,0 +1,238 @@
+import type { FilterChainPlan, HttpPlan, ListenerPlan, TcpPlan } from '#core/plan/plan.ts'
+import type { Doors, Timer } from '#core/time/clock.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import { HttpStack } from './filter/stack.ts'
+import type { Engine } from './http/engine.ts'
+import type { Exchange } from './http/exchange.ts'
+import type { ServerConnection } from './http/server-connection.ts'
+import { Listener } from './listener/listener.ts'
+import type { PlanSource, SecretSource } from './sources.ts'
+import { TcpStack } from './tcp/tcp-stack.ts'
+import type { Tunnel } from './tcp/tunnel.ts'
+import { FileSink } from './telemetry/access-log.ts'
+import type { LogSink } from './telemetry/access-log.ts'
+import { Identifiers } from './telemetry/identifiers.ts'
+import { clusterReport, statsText, takeLoad } from './telemetry/reports.ts'
+import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
+import { TrafficMetrics } from './telemetry/metrics.ts'
+import type { SpanSink } from './telemetry/span.ts'
+import { Cluster } from './upstream/cluster.ts'
+import type { UpstreamConnection } from './upstream/connection.ts'
+import type { Mirror } from './upstream/mirror.ts'
+
+export type { PlanSource, SecretSource } from './sources.ts'
+export type { SpanSink, FinishedSpan } from './telemetry/span.ts'
+export type { LogSink } from './telemetry/access-log.ts'
+export type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
+
+export interface RuntimeOptions {
+  readonly node: ProxyNode
+  /** Where access log lines go; by default to the paths that the plan names. */
+  readonly accessLog?: LogSink
+  /** Takes spans of sampled requests. */
+  readonly onSpan?: SpanSink
+}
+
+const SWEEP_MS = 100
+
+/**
+ * The data path of one proxy: listeners, clusters and what runs between them. `apply…` and `remove…` are called after the plan's maps were swapped;
+ * connections and requests that stand keep what they began with.
+ */
+export class Runtime implements Engine {
+  readonly doors: Doors
+  readonly node: ProxyNode
+  readonly plans: PlanSource
+  readonly metrics: TrafficMetrics
+  readonly identifiers = new Identifiers()
+  readonly onSpan: SpanSink | undefined
+  readonly active = new Set<Exchange>()
+  readonly connections = new Set<ServerConnection>()
+  readonly tunnels = new Set<Tunnel>()
+  readonly mirrors = new Set<Mirror>()
+  sweptMs: number
+  dateLine = ''
+  draining = false
+  readonly #secrets: SecretSource
+  readonly #sink: LogSink
+  readonly #listeners = new Map<string, Listener>()
+  readonly #clusters = new Map<string, Cluster>()
+  readonly #connecting = new Set<UpstreamConnection>()
+  readonly #stacks = new Map<HttpPlan | TcpPlan, HttpStack | TcpStack>()
+  readonly #sweeper: Timer
+  #sweeps = 0
+  #drained: (() => void) | undefined
+
+  constructor(doors: Doors, plans: PlanSource, secrets: SecretSource, options: RuntimeOptions) {
+    this.doors = doors
+    this.plans = plans
+    this.#secrets = secrets
+    this.node = options.node
+    this.#sink = options.accessLog ?? new FileSink()
+    this.onSpan = options.onSpan
+    this.metrics = new TrafficMetrics(options.node)
+    this.sweptMs = doors.clock.monotonicMs()
+    this.#tickSecond()
+    this.#sweeper = doors.clock.every(SWEEP_MS, () => this.#sweep())
+  }
+
+  cluster(name: string): Cluster | undefined {
+    return this.#clusters.get(name)
+  }
+
+  // ---- configuration
+
+  /** Resolves when the port is bound, or cannot be: then with the reason. Empty in good order, and for listeners that bind nothing. */
+  applyListener(name: string): Promise<string> {
+    const plan = this.plans.listeners.get(name)
+    if (plan === undefined) return Promise.resolve(`no listener ${name}`)
+    const known = this.#listeners.get(name)
+    if (known !== undefined && known.failure === '' && known.replacePlan(plan)) return Promise.resolve('')
+    known?.close()
+    return new Promise((settled) => {
+      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, stackOf: (chain, direction) => this.#stackOf(chain, direction) }, plan, (listener) => settled(listener.failure)))
+      if (plan.bind === undefined) settled('')
+    })
+  }
+
+  removeListener(name: string): void {
+    this.#listeners.get(name)?.close()
+    this.#listeners.delete(name)
+  }
+
+  /** The port that a listener is bound to, once it is. */
+  portOf(name: string): number | undefined {
+    return this.#listeners.get(name)?.port
+  }
+
+  applyCluster(name: string): void {
+    const plan = this.plans.clusters.get(name)
+    if (plan === undefined) return
+    const known = this.#clusters.get(name)
+    if (known !== undefined) known.replacePlan(plan)
+    else this.#clusters.set(name, new Cluster(this.doors, this.#secrets, this.metrics, this.#connecting, plan))
+    this.#giveEndpoints(name)
+  }
+
+  removeCluster(name: string): void {
+    this.#clusters.get(name)?.retire()
+    this.#clusters.delete(name)
+  }
+
+  /** `name` is the ClusterLoadAssignment's. */
+  applyEndpoints(name: string): void {
+    for (const [clusterName, cluster] of this.#clusters) {
+      if (cluster.plan.discovery === 'eds' && cluster.plan.endpointsName === name) this.#giveEndpoints(clusterName)
+    }
+  }
+
+  #giveEndpoints(name: string): void {
+    const cluster = this.#clusters.get(name)
+    if (cluster === undefined || cluster.plan.discovery === 'original-destination') return
+    const endpoints = cluster.plan.discovery === 'eds' ? this.plans.endpoints.get(cluster.plan.endpointsName) : cluster.plan.inlineEndpoints
+    cluster.replaceEndpoints(endpoints)
+  }
+
+  #stackOf(chain: FilterChainPlan, direction: ListenerPlan['direction']): HttpStack | TcpStack {
+    const known = this.#stacks.get(chain.serve)
+    if (known !== undefined) return known
+    const made = chain.serve.kind === 'http' ? new HttpStack(chain.serve, direction, this.doors, this.#sink) : new TcpStack(this, chain.serve, direction === 'inbound', this.#sink)
+    this.#stacks.set(chain.serve, made)
+    return made
+  }
+
+  // ---- time
+
+  #sweep(): void {
+    const nowMs = this.doors.clock.monotonicMs()
+    this.sweptMs = nowMs
+    for (const exchange of this.active) exchange.sweep(nowMs)
+    for (const connection of this.#connecting) if (nowMs >= connection.connectDeadlineMs) connection.pool.onConnectTimeout(connection)
+    if (++this.#sweeps % 10 === 0) this.#sweepSecond(nowMs)
+    else if (this.draining) for (const connection of this.connections) connection.sweep(nowMs)
+    this.#drained?.()
+  }
+
+  #sweepSecond(nowMs: number): void {
+    this.#tickSecond()
+    for (const connection of this.connections) connection.sweep(nowMs)
+    for (const tunnel of this.tunnels) tunnel.sweep(nowMs)
+    for (const mirror of this.mirrors) mirror.sweep(nowMs)
+    for (const cluster of this.#clusters.values()) cluster.sweepIdle(nowMs)
+    this.#flushLogs()
+    this.#forgetStacks()
+  }
+
+  #tickSecond(): void {
+    this.dateLine = `date: ${new Date(this.doors.clock.wallMs()).toUTCString()}\r\n`
+  }
+
+  #flushLogs(): void {
+    for (const stack of this.#stacks.values()) for (const log of stack.logs) log.flush()
+  }
+
+  /** Stacks of plans that no listener has any more; connections that still use one keep it. */
+  #forgetStacks(): void {
+    const used = new Set<HttpPlan | TcpPlan>()
+    for (const { plan } of this.#listeners.values()) {
+      for (const chain of plan.chains) used.add(chain.serve)
+      if (plan.defaultChain !== undefined) used.add(plan.defaultChain.serve)
+    }
+    const inUse = new Set<HttpStack | TcpStack>()
+    for (const connection of this.connections) inUse.add(connection.stack)
+    for (const [plan, stack] of this.#stacks) {
+      if (used.has(plan) || inUse.has(stack)) continue
+      for (const log of stack.logs) log.flush()
+      this.#stacks.delete(plan)
+    }
+  }
+
+  // ---- shutting down
+
+  /** Stops accepting, asks clients to close, waits for what is under way at most `graceMs`, then closes everything. */
+  async drain(graceMs: number): Promise<void> {
+    this.draining = true
+    for (const listener of this.#listeners.values()) listener.close()
+    this.#listeners.clear()
+    const deadlineMs = this.doors.clock.monotonicMs() + graceMs
+    if (graceMs > 0) {
+      await new Promise<void>((done) => {
+        this.#drained = () => {
+          if ((this.connections.size === 0 && this.tunnels.size === 0) || this.doors.clock.monotonicMs() >= deadlineMs) done()
+        }
+        for (const connection of this.connections) connection.sweep(this.sweptMs)
+        this.#drained()
+      })
+    }
+    this.close()
+  }
+
+  /** Ends everything now. */
+  close(): void {
+    this.#sweeper.cancel()
+    for (const listener of this.#listeners.values()) listener.close()
+    this.#listeners.clear()
+    for (const connection of this.connections) connection.destroy()
+    for (const tunnel of this.tunnels) tunnel.destroy()
+    for (const cluster of this.#clusters.values()) cluster.destroy()
+    this.#clusters.clear()
+    this.#flushLogs()
+  }
+
+  // ---- what happened
+
+  /** Prometheus text: Istio's standard metrics and the proxy's own. */
+  metricsText(): string {
+    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size)
+  }
+
+  /** Clusters with their endpoints, for admin. */
+  clusterReports(): ClusterReport[] {
+    return [...this.#clusters.values()].map(clusterReport)
+  }
+
+  /** What was sent to each endpoint since the last call, for load reports. */
+  takeLoads(): ClusterLoad[] {
+    return [...this.#clusters.values()].flatMap(takeLoad)
+  }
+}

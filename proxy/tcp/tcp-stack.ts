@@ -1,0 +1,195 @@
+import type { Origin, TcpPlan } from '#core/plan/plan.ts'
+import type { PeerInfo, RequestHead } from '#core/route/request.ts'
+import { requestFrom } from '#core/route/request.ts'
+import { pickCluster } from '#core/route/split.ts'
+import type { Engine } from '../http/engine.ts'
+import type { Wire, WireHandler } from '../http/socket.ts'
+import { AccessLog } from '../telemetry/access-log.ts'
+import type { LogSink } from '../telemetry/access-log.ts'
+import type { Facts } from '../telemetry/facts.ts'
+import type { TcpSeries } from '../telemetry/metrics.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+import { dialHost } from '../upstream/connect.ts'
+import type { UpstreamHost } from '../upstream/host.ts'
+import { Tunnel } from './tunnel.ts'
+
+/** Client bytes kept until the upstream connection stands. */
+const EARLY_BYTES_MAX = 64 * 1024
+
+const noRequest: RequestHead = requestFrom({ method: '', authority: '', path: '' })
+
+/** Envoy's tcp_proxy: connections go to a cluster whole, whatever they say. */
+export class TcpStack {
+  readonly plan: TcpPlan
+  readonly inbound: boolean
+  readonly logs: readonly AccessLog[]
+  readonly #engine: Engine
+
+  constructor(engine: Engine, plan: TcpPlan, inbound: boolean, sink: LogSink) {
+    this.#engine = engine
+    this.plan = plan
+    this.inbound = inbound
+    this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
+  }
+
+  serve(wire: Wire, peer: PeerInfo, early: Buffer | undefined): void {
+    new TcpConnection(this.#engine, this, wire, peer).begin(early)
+  }
+}
+
+/** One proxied TCP connection, from accept to log line. */
+class TcpConnection implements Facts, WireHandler {
+  readonly #engine: Engine
+  readonly #stack: TcpStack
+  readonly #wire: Wire
+  readonly peer: PeerInfo
+  readonly request = noRequest
+  readonly #startMs: number
+  startWallMs = 0
+  durationMs = 0
+  readonly status = 0
+  flags = ''
+  readonly details = ''
+  requestBytes = 0
+  responseBytes = 0
+  readonly routeName = ''
+  clusterName = ''
+  readonly upstreamServiceMs = -1
+  upstreamFailure = ''
+  readonly requestId = ''
+  attempts = 0
+  origin: Origin | undefined = undefined
+  readonly policy = ''
+  readonly planRevision: number
+  readonly downstreamTlsVersion = ''
+  readonly protocol = ''
+  #host: UpstreamHost | undefined = undefined
+  #cluster: Cluster | undefined = undefined
+  #series: TcpSeries | undefined = undefined
+  #early: Buffer[] = []
+  #earlyBytes = 0
+  #ended = false
+  #over = false
+  #dialled: Wire | undefined = undefined
+
+  constructor(engine: Engine, stack: TcpStack, wire: Wire, peer: PeerInfo) {
+    this.#engine = engine
+    this.#stack = stack
+    this.#wire = wire
+    this.peer = peer
+    this.#startMs = engine.doors.clock.monotonicMs()
+    this.planRevision = engine.plans.revision
+  }
+
+  get upstreamAddress(): string {
+    return this.#host?.plan.key ?? ''
+  }
+
+  responseHeader(): string | undefined {
+    return undefined
+  }
+
+  begin(early: Buffer | undefined): void {
+    this.#wire.handler = this
+    if (early !== undefined) this.onRead(early, early.length)
+    const entry = pickCluster(this.#stack.plan.clusters, this.#engine.doors.random.draw())
+    this.origin = entry.origin
+    this.clusterName = entry.cluster
+    const cluster = this.#engine.cluster(entry.cluster)
+    if (cluster === undefined) return this.#fail('NC')
+    this.#cluster = cluster
+    const { metrics } = this.#engine
+    const { inbound } = this.#stack
+    const host = cluster.plan.discovery === 'original-destination' ? cluster.hostAt(this.peer.localAddress, this.peer.localPort) : cluster.pick(undefined, undefined, 0)
+    this.#series = metrics.tcp(inbound, inbound ? metrics.source(this.peer.uriSans[0] ?? '', '', this.peer.uriSans.length > 0) : metrics.self, inbound ? cluster.selfDestination : (host?.destination ?? cluster.destination))
+    this.#series.opened += 1
+    if (host === undefined) return this.#fail('UH')
+    if (cluster.connections >= cluster.plan.limits.connectionsMax) return this.#fail('UO')
+    this.#dial(cluster, host)
+  }
+
+  #dial(cluster: Cluster, host: UpstreamHost): void {
+    this.#host = host
+    this.attempts += 1
+    cluster.connections += 1
+    host.active += 1
+    const handler: WireHandler = {
+      onRead() {},
+      onReadEnd() {},
+      onWritable() {},
+      onClosed: (error) => {
+        cluster.connectFailures += 1
+        cluster.record(host, 'connect-failure')
+        this.upstreamFailure = error
+        this.#fail('UF')
+      },
+    }
+    this.#dialled = dialHost(cluster, host, handler, this.#engine.doors.clock, (problem) => {
+      if (this.#over || this.#dialled === undefined) return
+      if (problem !== '') {
+        this.upstreamFailure = problem
+        return this.#fail('UF')
+      }
+      this.#join(this.#dialled, host)
+    })
+    if (this.#dialled === undefined) {
+      this.upstreamFailure = 'TLS_error:Secret_is_not_supplied_by_SDS'
+      this.#fail('UF')
+    }
+  }
+
+  #join(upstream: Wire, host: UpstreamHost): void {
+    host.total.issued += 1
+    const tunnel = new Tunnel(this.#engine, this.#wire, upstream, this.#stack.plan.idleTimeoutMs, (sent, received) => {
+      this.requestBytes = sent
+      this.responseBytes = received
+      this.#finish()
+    })
+    tunnel.begin(this.#early.length === 0 ? undefined : Buffer.concat(this.#early), undefined)
+    this.#early = []
+    if (this.#ended) upstream.end()
+  }
+
+  onRead(bytes: Buffer, length: number): void {
+    this.#early.push(Buffer.from(bytes.subarray(0, length)))
+    this.#earlyBytes += length
+    if (this.#earlyBytes > EARLY_BYTES_MAX) this.#wire.pause()
+  }
+
+  onReadEnd(): void {
+    this.#ended = true
+  }
+
+  onWritable(): void {}
+
+  onClosed(): void {
+    this.flags = 'DC'
+    this.#finish()
+  }
+
+  #fail(flag: string): void {
+    if (this.#over) return
+    this.flags = flag
+    this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#wire.destroy()
+    this.#dialled?.destroy()
+    if (this.#host !== undefined && this.#cluster !== undefined) {
+      this.#host.active -= 1
+      this.#cluster.connections -= 1
+    }
+    const { clock } = this.#engine.doors
+    this.durationMs = clock.monotonicMs() - this.#startMs
+    this.startWallMs = clock.wallMs() - this.durationMs
+    if (this.#series !== undefined) {
+      this.#series.closed += 1
+      this.#series.sentBytes += this.responseBytes
+      this.#series.receivedBytes += this.requestBytes
+    }
+    for (const log of this.#stack.logs) log.add(this)
+  }
+}

@@ -1,0 +1,96 @@
+import type { Wire, WireHandler } from '../http/socket.ts'
+
+/** Tunnels under way, for sweeps and for shutting down. */
+export interface TunnelOwner {
+  readonly tunnels: Set<Tunnel>
+  sweptMs: number
+}
+
+/** Bytes both ways between two connections, each waiting for the other when it must; half-closes are passed on. */
+export class Tunnel {
+  readonly #owner: TunnelOwner
+  readonly #client: Wire
+  readonly #server: Wire
+  readonly #idleTimeoutMs: number
+  readonly #over: (sentBytes: number, receivedBytes: number) => void
+  sentBytes = 0
+  receivedBytes = 0
+  #clientEnded = false
+  #serverEnded = false
+  #lastActiveMs: number
+  #done = false
+
+  /** `over` runs once, when both are closed or one broke. `idleTimeoutMs` 0: none. */
+  constructor(owner: TunnelOwner, client: Wire, server: Wire, idleTimeoutMs: number, over: (sentBytes: number, receivedBytes: number) => void) {
+    this.#owner = owner
+    this.#client = client
+    this.#server = server
+    this.#idleTimeoutMs = idleTimeoutMs
+    this.#over = over
+    this.#lastActiveMs = owner.sweptMs
+    owner.tunnels.add(this)
+  }
+
+  /** Bytes that were read from either side before are passed on first. */
+  begin(fromClient: Buffer | undefined, fromServer: Buffer | undefined): void {
+    this.#client.handler = this.#side(true)
+    this.#server.handler = this.#side(false)
+    if (fromClient !== undefined) this.#pass(true, fromClient, fromClient.length)
+    if (fromServer !== undefined) this.#pass(false, fromServer, fromServer.length)
+    this.#client.resume()
+    this.#server.resume()
+    if (this.#client.closed || this.#server.closed) this.#finish()
+  }
+
+  #side(isClient: boolean): WireHandler {
+    return {
+      onRead: (bytes, length) => this.#pass(isClient, bytes, length),
+      onReadEnd: () => this.#ended(isClient),
+      onWritable: () => (isClient ? this.#server : this.#client).resume(),
+      onClosed: (error) => {
+        // Both directions ended in order; only then may the other side still be sending what is left.
+        if (error === '' && this.#clientEnded && this.#serverEnded) this.#finishWhenClosed()
+        else this.#finish()
+      },
+    }
+  }
+
+  #pass(fromClient: boolean, bytes: Buffer, length: number): void {
+    if (this.#done) return
+    this.#lastActiveMs = this.#owner.sweptMs
+    if (fromClient) this.sentBytes += length
+    else this.receivedBytes += length
+    const to = fromClient ? this.#server : this.#client
+    to.putBytes(bytes, 0, length)
+    to.flush()
+    if (to.congested) (fromClient ? this.#client : this.#server).pause()
+  }
+
+  #ended(isClient: boolean): void {
+    if (isClient) this.#clientEnded = true
+    else this.#serverEnded = true
+    ;(isClient ? this.#server : this.#client).end()
+  }
+
+  #finishWhenClosed(): void {
+    if (this.#client.closed && this.#server.closed) this.#finish()
+  }
+
+  sweep(nowMs: number): void {
+    if (this.#idleTimeoutMs > 0 && nowMs - this.#lastActiveMs >= this.#idleTimeoutMs) this.#finish()
+  }
+
+  /** Cuts it. */
+  destroy(): void {
+    this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#done) return
+    this.#done = true
+    this.#owner.tunnels.delete(this)
+    this.#client.destroy()
+    this.#server.destroy()
+    this.#over(this.sentBytes, this.receivedBytes)
+  }
+}

@@ -1,0 +1,164 @@
+import { createWriteStream } from 'node:fs'
+import type { WriteStream } from 'node:fs'
+import type { AccessLogPlan } from '#core/plan/plan.ts'
+import type { Facts } from './facts.ts'
+import { compileFormat, renderFormat } from './format.ts'
+import type { Part } from './format.ts'
+
+/** Takes finished lines, newline included, many at a time. */
+export interface LogSink {
+  write(path: string, lines: string): void
+}
+
+/** Lines that nobody takes are dropped past this size, and counted. */
+const UNWRITTEN_BYTES_MAX = 4 * 1024 * 1024
+const JOINED_BYTES = 64 * 1024
+
+/** Writes to `/dev/stdout`, `/dev/stderr` and files. */
+export class FileSink implements LogSink {
+  readonly #streams = new Map<string, NodeJS.WritableStream & { writableLength: number }>()
+  droppedBytes = 0
+
+  write(path: string, lines: string): void {
+    const stream = this.#streams.get(path) ?? this.#open(path)
+    if (stream.writableLength > UNWRITTEN_BYTES_MAX) this.droppedBytes += lines.length
+    else stream.write(lines)
+  }
+
+  #open(path: string): NodeJS.WritableStream & { writableLength: number } {
+    const stream = path === '/dev/stdout' ? process.stdout : path === '/dev/stderr' ? process.stderr : openFile(path)
+    this.#streams.set(path, stream)
+    return stream
+  }
+}
+
+function openFile(path: string): WriteStream {
+  const stream = createWriteStream(path, { flags: 'a' })
+  // A log that cannot be written must not end the proxy; what it would hold is lost.
+  stream.on('error', () => undefined)
+  return stream
+}
+
+/** The access log of one listener or filter chain: lines are joined, and written once a second. */
+export class AccessLog {
+  readonly #render: (facts: Facts) => string
+  readonly #path: string
+  readonly #sink: LogSink
+  #lines = ''
+
+  constructor(plan: AccessLogPlan, sink: LogSink) {
+    this.#path = plan.path
+    this.#sink = sink
+    const clock = cachedIso()
+    this.#render = plan.json ? jsonLine(plan, clock) : textLine(plan, clock)
+  }
+
+  add(facts: Facts): void {
+    this.#lines += this.#render(facts)
+    if (this.#lines.length > JOINED_BYTES) this.flush()
+  }
+
+  flush(): void {
+    const lines = this.#lines
+    if (lines.length === 0) return
+    this.#lines = ''
+    this.#sink.write(this.#path, lines)
+  }
+}
+
+/** Instants as ISO text, each made once: requests that start in the same millisecond share it. */
+function cachedIso(): (wallMs: number) => string {
+  const keys = new Float64Array(32)
+  const texts: string[] = Array.from({ length: 32 }, () => '')
+  return (wallMs) => {
+    const ms = Math.floor(wallMs)
+    const slot = ms & 31
+    if (keys[slot] !== ms) {
+      keys[slot] = ms
+      texts[slot] = new Date(ms).toISOString()
+    }
+    return texts[slot] ?? ''
+  }
+}
+
+function textLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (facts: Facts) => string {
+  const parts = fieldsOf(plan).flatMap((field) => compileFormat(field.format, clock))
+  return (facts) => {
+    const line = renderFormat(parts, facts)
+    return line.endsWith('\n') ? line : `${line}\n`
+  }
+}
+
+const fieldsOf = (plan: AccessLogPlan): AccessLogPlan['fields'] => (plan.fields.length > 0 ? plan.fields : plan.json ? istioFields : [{ name: '', format: ENVOY_FORMAT }])
+
+const NEEDS_ESCAPE = /["\\\u0000-\u001f]/
+/** Numbers stay numbers, as Envoy's JSON format has them. */
+const NUMERIC = new Set(['%RESPONSE_CODE%', '%BYTES_RECEIVED%', '%BYTES_SENT%', '%DURATION%', '%UPSTREAM_REQUEST_ATTEMPT_COUNT%'])
+
+/** A value as JSON: text, or null for an operator without one (Envoy's JSON format). */
+function jsonValue(parts: readonly Part[]): (facts: Facts) => string {
+  const [only] = parts
+  if (parts.length === 1 && typeof only === 'function') {
+    return (facts) => {
+      const value = only(facts)
+      if (value === undefined) return 'null'
+      return NEEDS_ESCAPE.test(value) ? JSON.stringify(value) : `"${value}"`
+    }
+  }
+  return (facts) => JSON.stringify(renderFormat(parts, facts))
+}
+
+function jsonLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (facts: Facts) => string {
+  const keys: string[] = []
+  const values: ((facts: Facts) => string)[] = []
+  for (const [index, field] of fieldsOf(plan).entries()) {
+    keys.push(`${index === 0 ? '{' : ','}${JSON.stringify(field.name)}:`)
+    const parts = compileFormat(field.format, clock)
+    const [only] = parts
+    if (NUMERIC.has(field.format) && typeof only === 'function') values.push((facts) => only(facts) ?? 'null')
+    else values.push(jsonValue(parts))
+  }
+  const open = keys.length === 0 ? '{' : ','
+  return (facts) => {
+    let line = ''
+    for (let i = 0; i < keys.length; i++) line += keys[i]! + values[i]!(facts)
+    const { origin } = facts
+    // Which object decided, and which revision of the mesh it came from: what a stock proxy cannot say.
+    line += `${open}"weft_revision":${origin?.revision ?? facts.planRevision}`
+    if (origin !== undefined) line += `,"weft_origin":${JSON.stringify(`${origin.resource} ${origin.field}`)}`
+    if (facts.policy !== '') line += `,"weft_policy":${JSON.stringify(facts.policy)}`
+    return `${line}}\n`
+  }
+}
+
+/** Envoy's default text line. */
+const ENVOY_FORMAT =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n'
+
+/** Istio's default JSON fields, for plans that name a log without fields. */
+const istioFields: AccessLogPlan['fields'] = [
+  ['start_time', '%START_TIME%'],
+  ['method', '%REQ(:METHOD)%'],
+  ['path', '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%'],
+  ['protocol', '%PROTOCOL%'],
+  ['response_code', '%RESPONSE_CODE%'],
+  ['response_flags', '%RESPONSE_FLAGS%'],
+  ['response_code_details', '%RESPONSE_CODE_DETAILS%'],
+  ['connection_termination_details', '%CONNECTION_TERMINATION_DETAILS%'],
+  ['upstream_transport_failure_reason', '%UPSTREAM_TRANSPORT_FAILURE_REASON%'],
+  ['bytes_received', '%BYTES_RECEIVED%'],
+  ['bytes_sent', '%BYTES_SENT%'],
+  ['duration', '%DURATION%'],
+  ['upstream_service_time', '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%'],
+  ['x_forwarded_for', '%REQ(X-FORWARDED-FOR)%'],
+  ['user_agent', '%REQ(USER-AGENT)%'],
+  ['request_id', '%REQ(X-REQUEST-ID)%'],
+  ['authority', '%REQ(:AUTHORITY)%'],
+  ['upstream_host', '%UPSTREAM_HOST%'],
+  ['upstream_cluster', '%UPSTREAM_CLUSTER_RAW%'],
+  ['upstream_local_address', '%UPSTREAM_LOCAL_ADDRESS%'],
+  ['downstream_local_address', '%DOWNSTREAM_LOCAL_ADDRESS%'],
+  ['downstream_remote_address', '%DOWNSTREAM_REMOTE_ADDRESS%'],
+  ['requested_server_name', '%REQUESTED_SERVER_NAME%'],
+  ['route_name', '%ROUTE_NAME%'],
+].map(([name = '', format = '']) => ({ name, format }))

@@ -1,0 +1,106 @@
+import { parseFormat } from '#core/telemetry/format.ts'
+import type { Facts } from './facts.ts'
+
+/**
+ * Envoy's command operators, compiled once (docs: configuration/observability/access_log/usage#command-operators).
+ * An operator that Weft does not know gives `-`, as Envoy does for one without a value.
+ */
+export type Part = string | ((facts: Facts) => string | undefined)
+
+/** `[%START_TIME%] %REQ(:METHOD)%` → its parts. A malformed format stands for itself: plan readers refuse it before. */
+export function compileFormat(format: string, iso: (wallMs: number) => string): readonly Part[] {
+  return (parseFormat(format) ?? [{ kind: 'text', text: format }]).map((token) => {
+    if (token.kind === 'text') return token.text
+    const { lengthMax } = token
+    const read = reader(token.name, token.argument, token.alternative, iso)
+    return lengthMax === undefined ? read : (facts: Facts) => read(facts)?.slice(0, lengthMax)
+  })
+}
+
+/** One value; `-` where a part has none. */
+export function renderFormat(parts: readonly Part[], facts: Facts): string {
+  let text = ''
+  for (const part of parts) text += typeof part === 'string' ? part : (part(facts) ?? '-')
+  return text
+}
+
+const orNone = (text: string): string | undefined => (text === '' ? undefined : text)
+const whole = (ms: number): string => String(Math.floor(ms))
+
+function reader(name: string, argument: string, alternative: string | undefined, iso: (wallMs: number) => string): (facts: Facts) => string | undefined {
+  switch (name) {
+    case 'REQ':
+      return requestHeader(argument, alternative)
+    case 'RESP': {
+      if (argument === 'x-envoy-upstream-service-time') return (facts) => (facts.upstreamServiceMs < 0 ? undefined : whole(facts.upstreamServiceMs))
+      return (facts) => facts.responseHeader(argument)
+    }
+    case 'START_TIME':
+      return (facts) => iso(facts.startWallMs)
+    case 'PROTOCOL':
+      return (facts) => orNone(facts.protocol)
+    case 'RESPONSE_CODE':
+      return (facts) => String(facts.status)
+    case 'RESPONSE_FLAGS':
+      return (facts) => orNone(facts.flags)
+    case 'RESPONSE_CODE_DETAILS':
+      return (facts) => orNone(facts.details)
+    case 'CONNECTION_TERMINATION_DETAILS':
+      return () => undefined
+    case 'UPSTREAM_TRANSPORT_FAILURE_REASON':
+      return (facts) => orNone(facts.upstreamFailure)
+    case 'BYTES_RECEIVED':
+      return (facts) => String(facts.requestBytes)
+    case 'BYTES_SENT':
+      return (facts) => String(facts.responseBytes)
+    case 'DURATION':
+      return (facts) => whole(facts.durationMs)
+    case 'UPSTREAM_HOST':
+      return (facts) => orNone(facts.upstreamAddress)
+    case 'UPSTREAM_CLUSTER':
+    case 'UPSTREAM_CLUSTER_RAW':
+      return (facts) => orNone(facts.clusterName)
+    case 'UPSTREAM_REQUEST_ATTEMPT_COUNT':
+      return (facts) => String(facts.attempts)
+    case 'ROUTE_NAME':
+      return (facts) => orNone(facts.routeName)
+    case 'REQUESTED_SERVER_NAME':
+      return (facts) => orNone(facts.peer.sni)
+    case 'DOWNSTREAM_REMOTE_ADDRESS':
+      return (facts) => `${facts.peer.address}:${facts.peer.port}`
+    case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
+    case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT':
+      return (facts) => facts.peer.address
+    case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS':
+      return (facts) => `${facts.peer.address}:${facts.peer.port}`
+    case 'DOWNSTREAM_LOCAL_ADDRESS':
+      return (facts) => `${facts.peer.localAddress}:${facts.peer.localPort}`
+    case 'DOWNSTREAM_LOCAL_PORT':
+      return (facts) => String(facts.peer.localPort)
+    case 'DOWNSTREAM_PEER_URI_SAN':
+      return (facts) => orNone(facts.peer.uriSans.join(','))
+    case 'DOWNSTREAM_TLS_VERSION':
+      return (facts) => orNone(facts.downstreamTlsVersion)
+    case 'HOSTNAME':
+      return () => undefined
+    default:
+      return () => undefined
+  }
+}
+
+/** `X?:Y`: X, or Y when there is no X. */
+function requestHeader(first: string, second: string | undefined): (facts: Facts) => string | undefined {
+  const read = (name: string): ((facts: Facts) => string | undefined) => {
+    // The parser of formats takes the colon of `?:PATH` with the question mark.
+    if (name === ':method') return (facts) => orNone(facts.request.method)
+    if (name === ':path' || name === 'path') return (facts) => orNone(facts.request.path)
+    if (name === ':authority' || name === 'host') return (facts) => orNone(facts.request.authority)
+    if (name === ':scheme') return (facts) => facts.request.scheme
+    if (name === 'x-request-id') return (facts) => orNone(facts.requestId)
+    return (facts) => facts.request.header(name)
+  }
+  const readFirst = read(first)
+  if (second === undefined) return readFirst
+  const readSecond = read(second)
+  return (facts) => readFirst(facts) ?? readSecond(facts)
+}

@@ -1,0 +1,266 @@
+import type { ClusterPlan, EndpointPlan } from '#core/plan/plan.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+
+/**
+ * Istio's standard metrics (istio.io/latest/docs/reference/config/metrics): counted in typed arrays by label sets that are prepared when an endpoint or a peer is first seen;
+ * words are joined on scrape alone. Label sets are bounded: past the bound everything new is counted under `unknown`.
+ */
+
+/** Bounds of Istio's histograms, shared by durations (ms) and sizes (bytes). */
+const BOUNDS = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000]
+const BUCKETS = BOUNDS.length + 1
+/** A histogram is its buckets and its sum. */
+const HISTOGRAM = BUCKETS + 1
+const SERIES_MAX = 5000
+const SOURCES_MAX = 1000
+
+/** Who calls, as labels. */
+export interface Source {
+  readonly id: number
+  readonly labels: string
+  /** Label `connection_security_policy`, which only the called side knows. */
+  readonly policy: 'mutual_tls' | 'none' | 'unknown'
+}
+
+/** Who is called, as labels, with the series counted under it. */
+export interface Destination {
+  readonly labels: string
+  /** By source, then by status and flags. */
+  readonly series: Map<number, Map<number, RequestSeries>>
+  readonly tcp: Map<number, TcpSeries>
+}
+
+interface RequestSeries {
+  readonly labels: string
+  readonly values: Float64Array
+}
+
+export interface TcpSeries {
+  readonly labels: string
+  opened: number
+  closed: number
+  sentBytes: number
+  receivedBytes: number
+}
+
+const escapeLabel = (value: string): string => (/["\\\n]/.test(value) ? value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n') : value)
+const label = (name: string, value: string): string => `${name}="${escapeLabel(value === '' ? 'unknown' : value)}"`
+
+export class TrafficMetrics {
+  readonly #node: ProxyNode
+  readonly #requests: RequestSeries[] = []
+  readonly #tcp: TcpSeries[] = []
+  readonly #destinations = new Map<string, Destination>()
+  readonly #sources = new Map<string, Source>()
+  readonly #flags: string[] = ['']
+  readonly #flagNumbers = new Map<string, number>([['', 0]])
+  /** This workload as the caller. */
+  readonly self: Source
+  readonly unknownDestination: Destination
+  readonly #selfLabels: Readonly<Record<string, string>>
+
+  constructor(node: ProxyNode) {
+    this.#node = node
+    this.#selfLabels = node.labels
+    const app = node.labels['app'] ?? ''
+    const version = node.labels['version'] ?? ''
+    this.self = {
+      id: 0,
+      policy: 'unknown',
+      labels: sourceLabels({
+        workload: workloadName(node),
+        namespace: node.namespace,
+        principal: 'unknown',
+        app,
+        version,
+        service: node.labels['service.istio.io/canonical-name'] ?? app,
+        revision: node.labels['service.istio.io/canonical-revision'] ?? (version === '' ? 'latest' : version),
+        cluster: node.cluster,
+      }),
+    }
+    this.unknownDestination = this.destination({ host: '', name: '', namespace: '', subset: '', port: 0 }, undefined)
+  }
+
+  /** A caller seen on an inbound connection: its SPIFFE ID, empty without one, and its own word of its name (`x-envoy-peer-metadata-id`), believed within the proven namespace only. */
+  source(principal: string, peerId: string, secured: boolean): Source {
+    const key = `${principal} ${peerId} ${secured}`
+    const known = this.#sources.get(key)
+    if (known !== undefined) return known
+    if (this.#sources.size >= SOURCES_MAX) return this.source('', '', secured)
+    const proven = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(principal)
+    const words = /^[a-z]+~[^~]*~([^~]*)\.([^.~]+)~/.exec(peerId)
+    const believed = words !== null && (proven === null || words[2] === proven[1])
+    const made: Source = {
+      id: this.#sources.size + 1,
+      policy: secured ? 'mutual_tls' : 'none',
+      labels: sourceLabels({
+        workload: believed ? stripReplica(words[1] ?? '') : '',
+        namespace: proven?.[1] ?? (believed ? (words[2] ?? '') : ''),
+        principal: principal === '' ? 'unknown' : principal,
+        app: '',
+        version: '',
+        service: '',
+        revision: 'latest',
+        cluster: '',
+      }),
+    }
+    this.#sources.set(key, made)
+    return made
+  }
+
+  destination(of: ClusterPlan['destination'], workload: EndpointPlan['workload']): Destination {
+    const labels = [
+      label('destination_workload', workload?.name ?? ''),
+      label('destination_workload_namespace', workload?.namespace ?? of.namespace),
+      label('destination_principal', ''),
+      label('destination_app', workload?.service ?? of.name),
+      label('destination_version', workload?.version ?? of.subset),
+      label('destination_service', of.host),
+      label('destination_service_name', of.name),
+      label('destination_service_namespace', of.namespace),
+      label('destination_canonical_service', workload?.service ?? of.name),
+      label('destination_canonical_revision', workload?.version || 'latest'),
+      label('destination_cluster', workload?.cluster ?? ''),
+    ].join(',')
+    return this.#destinationOf(labels)
+  }
+
+  /** This workload as the one called, for one of its services. */
+  selfDestination(of: ClusterPlan['destination']): Destination {
+    const node = this.#node
+    return this.destination(of, {
+      name: workloadName(node),
+      namespace: node.namespace,
+      service: this.#selfLabels['service.istio.io/canonical-name'] ?? this.#selfLabels['app'] ?? '',
+      version: this.#selfLabels['version'] ?? '',
+      cluster: node.cluster,
+    })
+  }
+
+  #destinationOf(labels: string): Destination {
+    const known = this.#destinations.get(labels)
+    if (known !== undefined) return known
+    if (this.#destinations.size >= SERIES_MAX) return this.unknownDestination
+    const made: Destination = { labels, series: new Map(), tcp: new Map() }
+    this.#destinations.set(labels, made)
+    return made
+  }
+
+  #flagNumber(flags: string): number {
+    const known = this.#flagNumbers.get(flags)
+    if (known !== undefined) return known
+    const made = this.#flags.length
+    this.#flags.push(flags)
+    this.#flagNumbers.set(flags, made)
+    return made
+  }
+
+  /** Counts one request that is over. */
+  request(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, durationMs: number, requestBytes: number, responseBytes: number): void {
+    let bySource = destination.series.get(source.id)
+    if (bySource === undefined) {
+      bySource = new Map()
+      destination.series.set(source.id, bySource)
+    }
+    const key = (inbound ? 1 : 0) + 2 * (status + 1000 * (flags === '' ? 0 : this.#flagNumber(flags)))
+    const series = bySource.get(key) ?? this.#newSeries(bySource, key, inbound, source, destination, status, flags)
+    const { values } = series
+    values[0]! += 1
+    observe(values, 1, durationMs)
+    observe(values, 1 + HISTOGRAM, requestBytes)
+    observe(values, 1 + 2 * HISTOGRAM, responseBytes)
+  }
+
+  #newSeries(bySource: Map<number, RequestSeries>, key: number, inbound: boolean, source: Source, destination: Destination, status: number, flags: string): RequestSeries {
+    if (this.#requests.length >= SERIES_MAX) {
+      const overflow = this.#requests[SERIES_MAX - 1]!
+      bySource.set(key, overflow)
+      return overflow
+    }
+    const full = this.#requests.length === SERIES_MAX - 1
+    const labels = full
+      ? label('reporter', 'unknown')
+      : [label('reporter', inbound ? 'destination' : 'source'), source.labels, destination.labels, label('request_protocol', 'http'), `response_code="${status}"`, `response_flags="${flags === '' ? '-' : flags}"`, label('connection_security_policy', source.policy)].join(',')
+    const series = { labels, values: new Float64Array(1 + 3 * HISTOGRAM) }
+    this.#requests.push(series)
+    bySource.set(key, series)
+    return series
+  }
+
+  /** The series of a TCP connection, which the connection itself counts up. */
+  tcp(inbound: boolean, source: Source, destination: Destination): TcpSeries {
+    const key = source.id * 2 + (inbound ? 1 : 0)
+    const known = destination.tcp.get(key)
+    if (known !== undefined) return known
+    const overflow = this.#tcp[SERIES_MAX - 1]
+    if (overflow !== undefined) return overflow
+    const made: TcpSeries = {
+      labels: [label('reporter', inbound ? 'destination' : 'source'), source.labels, destination.labels, label('request_protocol', 'tcp'), 'response_flags="-"', label('connection_security_policy', source.policy)].join(','),
+      opened: 0,
+      closed: 0,
+      sentBytes: 0,
+      receivedBytes: 0,
+    }
+    this.#tcp.push(made)
+    destination.tcp.set(key, made)
+    return made
+  }
+
+  /** Prometheus text (exposition format 0.0.4). */
+  text(): string {
+    const lines: string[] = []
+    lines.push('# TYPE istio_requests_total counter')
+    for (const one of this.#requests) lines.push(`istio_requests_total{${one.labels}} ${one.values[0]}`)
+    this.#histogram(lines, 'istio_request_duration_milliseconds', 1)
+    this.#histogram(lines, 'istio_request_bytes', 1 + HISTOGRAM)
+    this.#histogram(lines, 'istio_response_bytes', 1 + 2 * HISTOGRAM)
+    for (const [name, field] of TCP_METRICS) {
+      lines.push(`# TYPE ${name} counter`)
+      for (const one of this.#tcp) lines.push(`${name}{${one.labels}} ${one[field]}`)
+    }
+    return `${lines.join('\n')}\n`
+  }
+
+  #histogram(lines: string[], name: string, offset: number): void {
+    lines.push(`# TYPE ${name} histogram`)
+    for (const { labels, values } of this.#requests) {
+      let count = 0
+      for (let i = 0; i < BUCKETS; i++) {
+        count += values[offset + i]!
+        lines.push(`${name}_bucket{${labels},le="${i < BOUNDS.length ? BOUNDS[i] : '+Inf'}"} ${count}`)
+      }
+      lines.push(`${name}_sum{${labels}} ${values[offset + BUCKETS]}`, `${name}_count{${labels}} ${count}`)
+    }
+  }
+}
+
+const TCP_METRICS = [
+  ['istio_tcp_connections_opened_total', 'opened'],
+  ['istio_tcp_connections_closed_total', 'closed'],
+  ['istio_tcp_sent_bytes_total', 'sentBytes'],
+  ['istio_tcp_received_bytes_total', 'receivedBytes'],
+] as const
+
+function observe(values: Float64Array, offset: number, value: number): void {
+  let bucket = 0
+  while (bucket < BOUNDS.length && value > BOUNDS[bucket]!) bucket++
+  values[offset + bucket]! += 1
+  values[offset + BUCKETS]! += value
+}
+
+const sourceLabels = (of: { workload: string; namespace: string; principal: string; app: string; version: string; service: string; revision: string; cluster: string }): string =>
+  [
+    label('source_workload', of.workload),
+    label('source_workload_namespace', of.namespace),
+    label('source_principal', of.principal),
+    label('source_app', of.app),
+    label('source_version', of.version),
+    label('source_canonical_service', of.service),
+    label('source_canonical_revision', of.revision),
+    label('source_cluster', of.cluster),
+  ].join(',')
+
+const workloadName = (node: ProxyNode): string => stripReplica(node.name)
+
+/** `orders-v1-7d9f8b6c5-x2x7q` → `orders-v1`: the hash of a ReplicaSet and its pod are not a workload's name. */
+const stripReplica = (name: string): string => name.replace(/-[0-9a-f]{8,10}-[0-9a-z]{5}$/, '')

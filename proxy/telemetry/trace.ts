@@ -1,0 +1,72 @@
+import type { TracingPlan } from '#core/plan/plan.ts'
+import type { RequestHead } from '#core/route/request.ts'
+import type { Engine } from '../http/engine.ts'
+import type { Exchange } from '../http/exchange.ts'
+
+/** One exchange's part of a trace (W3C Trace Context): continues the client's trace, or begins one. */
+export class Trace {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentId: string
+  readonly sampled: boolean
+  readonly traceState: string
+
+  constructor(traceId: string, spanId: string, parentId: string, sampled: boolean, traceState: string) {
+    this.traceId = traceId
+    this.spanId = spanId
+    this.parentId = parentId
+    this.sampled = sampled
+    this.traceState = traceState
+  }
+
+  /** An incoming decision is kept; without one the plan's percentage decides. */
+  static begin(engine: Engine, plan: TracingPlan, request: RequestHead): Trace {
+    const { identifiers, doors } = engine
+    const incoming = request.header('traceparent')
+    if (incoming !== undefined && PARENT.test(incoming)) {
+      const sampled = (Number.parseInt(incoming.slice(53, 55), 16) & 1) === 1
+      return new Trace(incoming.slice(3, 35), identifiers.hex(8), incoming.slice(36, 52), sampled, request.header('tracestate') ?? '')
+    }
+    return new Trace(identifiers.hex(16), identifiers.hex(8), '', doors.random.draw() * 100 < plan.samplingPercent, '')
+  }
+
+  /** The `traceparent` that goes upstream: this span is the parent there. */
+  get parentHeader(): string {
+    return `00-${this.traceId}-${this.spanId}-${this.sampled ? '01' : '00'}`
+  }
+
+  /** Hands the finished span on, when it is sampled and somebody takes spans. */
+  finish(exchange: Exchange): void {
+    const { onSpan } = exchange.engine
+    if (onSpan === undefined || !this.sampled) return
+    const { request, peer } = exchange
+    onSpan({
+      traceId: this.traceId,
+      spanId: this.spanId,
+      parentId: this.parentId,
+      traceState: this.traceState,
+      name: exchange.route?.operation || request.authority,
+      kind: exchange.stack.direction === 'inbound' ? 'server' : 'client',
+      startWallMs: exchange.startWallMs,
+      endWallMs: exchange.startWallMs + exchange.durationMs,
+      failed: exchange.status >= 500 || exchange.status === 0,
+      attributes: {
+        'http.method': request.method,
+        'http.url': `${request.scheme}://${request.authority}${request.path}`,
+        'http.protocol': 'HTTP/1.1',
+        'http.status_code': exchange.status,
+        'guid:x-request-id': exchange.requestId,
+        'peer.address': peer.address,
+        upstream_cluster: exchange.clusterName,
+        'upstream_address': exchange.upstreamAddress,
+        response_flags: exchange.flags === '' ? '-' : exchange.flags,
+        request_size: exchange.requestBytes,
+        response_size: exchange.responseBytes,
+        user_agent: request.header('user-agent') ?? '',
+      },
+    })
+  }
+}
+
+/** Version 00, ids that are not all zero (W3C Trace Context §3.2.2). */
+const PARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/

@@ -1,0 +1,187 @@
+import type { ClusterPlan, EndpointPlan, EndpointsPlan } from '#core/plan/plan.ts'
+import { buildPickSet, pick } from '#core/balance/pick.ts'
+import type { PickSet } from '#core/balance/pick.ts'
+import { eject, recordResult, sweep } from '#core/balance/outlier.ts'
+import type { HostOutcome } from '#core/balance/outlier.ts'
+import type { Doors, Timer } from '#core/time/clock.ts'
+import type { SecretSource } from '../sources.ts'
+import type { Destination, TrafficMetrics } from '../telemetry/metrics.ts'
+import type { UpstreamConnection } from './connection.ts'
+import { UpstreamHost, transportOf } from './host.ts'
+import type { PoolOwner } from './pool.ts'
+
+/** Endpoints that an original-destination cluster makes up as requests name them, at most. */
+const MADE_UP_MAX = 1024
+
+/** A cluster at work: its endpoints with their state, what may be picked, and the counts that its circuit breakers bound. */
+export class Cluster implements PoolOwner {
+  plan: ClusterPlan
+  readonly secrets: SecretSource
+  readonly hosts = new Map<string, UpstreamHost>()
+  connections = 0
+  pending = 0
+  requests = 0
+  retries = 0
+  connectFailures = 0
+  overflows = 0
+  /** Requests since the start, for admin. */
+  requestsTotal = 0
+  ejectionsTotal = 0
+  /** For answers that reached no endpoint. */
+  destination: Destination
+  /** This workload as one that serves the cluster's service: what inbound traffic counts under. */
+  selfDestination: Destination
+  /** Some endpoint of it is reached over TLS with our certificate: a mesh peer. */
+  securesPeers: boolean
+  readonly connecting: Set<UpstreamConnection>
+  readonly #doors: Doors
+  readonly #metrics: TrafficMetrics
+  #endpoints: EndpointsPlan | undefined
+  #set: PickSet = { levels: [], cumulative: [] }
+  #outlierTimer: Timer | undefined
+
+  constructor(doors: Doors, secrets: SecretSource, metrics: TrafficMetrics, connecting: Set<UpstreamConnection>, plan: ClusterPlan) {
+    this.#doors = doors
+    this.secrets = secrets
+    this.#metrics = metrics
+    this.connecting = connecting
+    this.plan = plan
+    this.destination = metrics.destination(plan.destination, undefined)
+    this.selfDestination = metrics.selfDestination(plan.destination)
+    this.securesPeers = securesPeers(plan)
+    this.#watchOutliers(undefined)
+  }
+
+  nowMs(): number {
+    return this.#doors.clock.monotonicMs()
+  }
+
+  get endpoints(): EndpointsPlan | undefined {
+    return this.#endpoints
+  }
+
+  /** A new plan; endpoints, their connections and counts stay, unless the way to them changed. */
+  replacePlan(plan: ClusterPlan): void {
+    const before = this.plan
+    this.plan = plan
+    this.destination = this.#metrics.destination(plan.destination, undefined)
+    this.selfDestination = this.#metrics.selfDestination(plan.destination)
+    this.securesPeers = securesPeers(plan)
+    const wayChanged = JSON.stringify(before.transports) !== JSON.stringify(plan.transports)
+    for (const host of this.hosts.values()) {
+      host.tls = transportOf(plan, host.plan)
+      host.destination = this.#metrics.destination(plan.destination, host.plan.workload)
+      if (wayChanged) host.pool.drain(false)
+    }
+    this.#watchOutliers(before)
+    this.#rebuild()
+  }
+
+  replaceEndpoints(endpoints: EndpointsPlan | undefined): void {
+    this.#endpoints = endpoints
+    const gone = new Set(this.hosts.keys())
+    for (const locality of endpoints?.localities ?? []) {
+      for (const endpoint of locality.endpoints) {
+        gone.delete(endpoint.key)
+        const known = this.hosts.get(endpoint.key)
+        if (known === undefined) this.#addHost(endpoint, locality.locality)
+        else this.#replaceHost(known, endpoint, locality.locality)
+      }
+    }
+    for (const key of gone) {
+      this.hosts.get(key)?.pool.drain(true)
+      this.hosts.delete(key)
+    }
+    this.#rebuild()
+  }
+
+  #addHost(endpoint: EndpointPlan, locality: string): UpstreamHost {
+    const host = new UpstreamHost(this, endpoint, this.#metrics.destination(this.plan.destination, endpoint.workload))
+    host.locality = locality
+    this.hosts.set(endpoint.key, host)
+    return host
+  }
+
+  #replaceHost(host: UpstreamHost, endpoint: EndpointPlan, locality: string): void {
+    host.plan = endpoint
+    host.locality = locality
+    const tls = transportOf(this.plan, endpoint)
+    if (tls !== host.tls) {
+      host.tls = tls
+      host.pool.drain(false)
+    }
+    host.destination = this.#metrics.destination(this.plan.destination, endpoint.workload)
+  }
+
+  #rebuild(): void {
+    if (this.#endpoints !== undefined) this.#set = buildPickSet(this.#endpoints, this.hosts, this.plan.panicThresholdPercent)
+    else this.#set = { levels: [], cumulative: [] }
+  }
+
+  #watchOutliers(before: ClusterPlan | undefined): void {
+    if (before !== undefined && before.outlier?.intervalMs === this.plan.outlier?.intervalMs) return
+    this.#outlierTimer?.cancel()
+    this.#outlierTimer = undefined
+    const outlier = this.plan.outlier
+    if (outlier === undefined) return
+    this.#outlierTimer = this.#doors.clock.every(outlier.intervalMs, () => {
+      const now = this.plan.outlier
+      if (now !== undefined && sweep(now, this.hosts.values(), this.nowMs())) this.#rebuild()
+    })
+  }
+
+  /** An endpoint for a request; `tried` are avoided for at most `attemptsMax` draws. Undefined: none is healthy (UH). */
+  pick(hash: number | undefined, tried: readonly UpstreamHost[] | undefined, attemptsMax: number): UpstreamHost | undefined {
+    let chosen: UpstreamHost | undefined
+    for (let attempt = 0; ; attempt++) {
+      const found = pick(this.#set, this.plan, this.#doors.random, hash)
+      if (!(found instanceof UpstreamHost)) return undefined
+      chosen = found
+      if (tried === undefined || attempt >= attemptsMax || !tried.includes(found)) return chosen
+    }
+  }
+
+  /** The endpoint `address:port` itself, for clusters that go where the request was going. */
+  hostAt(address: string, port: number): UpstreamHost {
+    const key = `${address}:${port}`
+    const known = this.hosts.get(key)
+    if (known !== undefined) return known
+    if (this.hosts.size >= MADE_UP_MAX) {
+      for (const [old, host] of this.hosts) {
+        if (host.active > 0) continue
+        host.pool.drain(true)
+        this.hosts.delete(old)
+        break
+      }
+    }
+    return this.#addHost({ key, address, port, weight: 1, health: 'healthy', hostname: address, transport: {}, workload: undefined }, '')
+  }
+
+  /** Tells outlier detection how a request ended. */
+  record(host: UpstreamHost, outcome: HostOutcome): void {
+    const outlier = this.plan.outlier
+    if (outlier === undefined) return
+    if (recordResult(outlier, host.outlier, outcome) === undefined) return
+    if (eject(outlier, host, this.hosts.values(), this.nowMs())) {
+      this.ejectionsTotal += 1
+      this.#rebuild()
+    }
+  }
+
+  sweepIdle(nowMs: number): void {
+    for (const host of this.hosts.values()) host.pool.sweepIdle(nowMs, this.plan.idleTimeoutMs)
+  }
+
+  /** The cluster is gone from the plan: what runs may end, nothing new comes. */
+  retire(): void {
+    this.#outlierTimer?.cancel()
+    for (const host of this.hosts.values()) host.pool.drain(true)
+  }
+
+  destroy(): void {
+    this.#outlierTimer?.cancel()
+    for (const host of this.hosts.values()) host.pool.destroy()
+  }
+}
+
+const securesPeers = (plan: ClusterPlan): boolean => plan.transports.some((transport) => transport.tls?.certificate !== undefined)

@@ -1,0 +1,49 @@
+import type { ClientTlsPlan, ClusterPlan, EndpointPlan } from '#core/plan/plan.ts'
+import type { HostState } from '#core/balance/pick.ts'
+import { newOutlierState } from '#core/balance/outlier.ts'
+import type { OutlierState } from '#core/balance/outlier.ts'
+import type { Destination } from '../telemetry/metrics.ts'
+import { HostPool } from './pool.ts'
+import type { PoolOwner } from './pool.ts'
+
+/** What was sent to one endpoint since load was last reported. */
+export interface HostLoad {
+  succeeded: number
+  failed: number
+  issued: number
+  latencyMsSum: number
+  /** Requests over mutual TLS. */
+  secured: number
+}
+
+export const emptyLoad = (): HostLoad => ({ succeeded: 0, failed: 0, issued: 0, latencyMsSum: 0, secured: 0 })
+
+/** An endpoint of a cluster with its connections. Lives as long as updates name its key. */
+export class UpstreamHost implements HostState {
+  plan: EndpointPlan
+  active = 0
+  ejectedUntilMs = 0
+  readonly outlier: OutlierState = newOutlierState()
+  tls: ClientTlsPlan | undefined
+  readonly pool: HostPool
+  destination: Destination
+  load = emptyLoad()
+  /** Since the proxy started, for admin. */
+  readonly total = emptyLoad()
+  locality = ''
+
+  constructor(owner: PoolOwner, plan: EndpointPlan, destination: Destination) {
+    this.plan = plan
+    this.destination = destination
+    this.tls = transportOf(owner.plan, plan)
+    this.pool = new HostPool(owner, this)
+  }
+}
+
+/** The first transport whose conditions the endpoint's metadata meets (Envoy's transport_socket_matches); plaintext when there is none. */
+export function transportOf(cluster: ClusterPlan, endpoint: EndpointPlan): ClientTlsPlan | undefined {
+  for (const transport of cluster.transports) {
+    if (Object.entries(transport.match).every(([key, value]) => endpoint.transport[key] === value)) return transport.tls
+  }
+  return undefined
+}
