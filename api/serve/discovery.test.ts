@@ -602,6 +602,21 @@ test('rule 29: a client driven through the four states is told as it is', async 
   assert.deepEqual([entry?.types[0]?.rejection?.message, entry?.types[0]?.rejection?.resources], ['no', ['r']])
 })
 
+test('what a proxy was sent can be looked at, and of a secret only that it was', async (t) => {
+  const { client, view, server } = await world(t, { view: new MemoryView([cluster('a'), cluster('bad'), resource(SECRET, 'key', '1')]) })
+  const stream = client.delta()
+  stream.ask({ node, type: CLUSTER })
+  stream.nack(await stream.next(), 'cluster bad is bad')
+  stream.ask({ type: SECRET, subscribe: ['key'] })
+  await stream.take()
+  await silence(stream, view)
+  const sent = [...server.ledger.streamsOf('m')].flatMap((one) => [...one.sent()]).filter((one) => !one.name.startsWith('probe'))
+  assert.deepEqual(
+    sent.map((one) => [one.name, one.version, one.refused, one.resource?.name]),
+    [['a', '1', false, 'a'], ['bad', '1', true, 'bad'], ['key', '1', false, undefined]],
+  )
+})
+
 test('per-type services serve their own type by the same rules, with or without a type URL', async (t) => {
   const { client } = await world(t, { view: new MemoryView([cluster('a'), endpoints('a')]) })
   const clusters = client.delta({ path: cds.deltaClusters.path })

@@ -61,6 +61,11 @@ export class Ledger {
     return [...(this.#meshes.get(meshId)?.streams ?? [])].map((stream) => stream.status())
   }
 
+  /** The streams of one mesh. */
+  streamsOf(meshId: string): Iterable<XdsStream> {
+    return this.#meshes.get(meshId)?.streams ?? []
+  }
+
   /** All streams of this replica, for its own metrics. */
   *streams(): Iterable<XdsStream> {
     for (const record of this.#meshes.values()) yield* record.streams

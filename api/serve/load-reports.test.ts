@@ -6,7 +6,7 @@ import { Client, credentials, status, type StatusObject } from '@grpc/grpc-js'
 import { systemDoors } from '#core/time/system.ts'
 import { LoadReportingService, LoadStatsRequestSchema, type LoadStatsResponse } from '#core/wire/gen/envoy/service/load_stats/v3/lrs_pb.ts'
 import { defineTypedMethod, methodsOf } from '#core/wire/grpc.ts'
-import { type ClusterLoad, loadReporting } from './load-reports.ts'
+import { type ClusterLoad, loadReports } from './load-reports.ts'
 import { MemoryView } from './memory-view.ts'
 import type { Peer } from './peer.ts'
 import { nodeNamed } from './raw-client.ts'
@@ -20,7 +20,7 @@ test('a caller is asked for all clusters at the interval, and each report is han
   const reports: [string, readonly ClusterLoad[]][] = []
   let heard = (): void => {}
   const serve = { authenticate: () => Promise.resolve(peer), viewFor: () => Promise.resolve(new MemoryView()), connected() {}, disconnected() {} }
-  const loads = loadReporting(
+  const loads = loadReports(
     {
       clock: systemDoors.clock,
       serve,
@@ -48,7 +48,7 @@ test('a caller is asked for all clusters at the interval, and each report is han
   const asked = new Promise<LoadStatsResponse>((resolve) => call.once('data', resolve))
   call.write(create(LoadStatsRequestSchema, { node: nodeNamed('sidecar~127.0.0.1~a.prod~prod.svc.cluster.local') }))
   const ask = await asked
-  assert.deepEqual([ask.sendAllClusters, ask.reportEndpointGranularity, ask.loadReportingInterval && durationMs(ask.loadReportingInterval)], [true, true, 500])
+  assert.deepEqual([ask.sendAllClusters, ask.reportEndpointGranularity, ask.loadReportsInterval && durationMs(ask.loadReportsInterval)], [true, true, 500])
   const endpoint = {
     address: { address: { case: 'socketAddress' as const, value: { address: '10.0.0.1', portSpecifier: { case: 'portValue' as const, value: 8080 } } } },
     totalSuccessfulRequests: 7n,

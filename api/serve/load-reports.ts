@@ -58,9 +58,9 @@ const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byte
  * `envoy.service.load_stats.v3.LoadReportingService` (xds-rules 30): hand it to `startXds` among its services.
  * @param intervalMs how often callers are asked to report
  */
-export function loadReporting(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => GrpcService {
+export function loadReports(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => GrpcService {
   const lrs = methodsOf(LoadReportingService)
-  const ask = create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportingInterval: durationFromMs(intervalMs) })
+  const ask = create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportsInterval: durationFromMs(intervalMs) })
   return (trust) => ({
     definition: { streamLoadStats: defineTypedMethod(lrs.streamLoadStats, wrap) },
     implementation: { streamLoadStats: (call: LoadCall) => void new LoadSession(doors, trust, call, ask) },

@@ -20,7 +20,7 @@ export class MemoryView implements ResourceView {
     this.revision = revision
     for (const resource of changed) this.#put(resource)
     for (const { type, name } of removed) this.#types.get(type)?.delete(name)
-    for (const listener of [...this.#listeners]) listener({ revision, changed, removed })
+    for (const listener of this.#listeners) listener({ revision, changed, removed })
   }
 
   set(...changed: Resource[]): void {

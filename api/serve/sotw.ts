@@ -22,7 +22,7 @@ export function applySotw(subscription: Subscription, request: DiscoveryRequest,
   // "Legacy" wildcard: no name was ever given. Once there was one, an empty list means nothing (xds-rules 12).
   const all = star || (open && !subscription.named)
   if (!all && subscription.wildcard) subscription.unwantAll()
-  for (const name of [...subscription.names]) if (!wanted.has(name)) subscription.unwant(name, since)
+  for (const name of subscription.names) if (!wanted.has(name)) subscription.unwant(name, since)
   let added = false
   for (const name of wanted) {
     if (subscription.names.has(name)) continue

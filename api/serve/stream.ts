@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET } from '#core/wire/type-url.ts'
 import { applyDelta } from './delta.ts'
 import type { ProxyStatus, Rejection, TypeStatus } from './ledger-entry.ts'
 import { fullSetTypes, passOrder, pointers } from './pass.ts'
@@ -35,6 +35,15 @@ export interface StreamWatcher {
   progressed(stream: XdsStream): void
   rejected(stream: XdsStream, type: string, rejection: Rejection): void
   note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
+}
+
+export interface SentResource {
+  readonly type: string
+  readonly name: string
+  readonly version: string
+  /** The client answered it with a NACK. */
+  readonly refused: boolean
+  readonly resource: Resource | undefined
 }
 
 /** Raised by `request` when the stream must end: the caller closes it with RESOURCE_EXHAUSTED. */
@@ -171,6 +180,20 @@ export class XdsStream {
       syncedRevision: this.syncedRevision,
       viewRevision: this.viewRevision,
       types: [...this.#subscriptions.values()].map(statusOf),
+    }
+  }
+
+  /**
+   * What this client was sent, for `weft proxy-config`. `resource` is undefined where the view has moved on and the newer is not sent yet,
+   * and always for secrets: those go to their owner only (xds-rules 28).
+   */
+  *sent(): Iterable<SentResource> {
+    for (const subscription of this.#subscriptions.values()) {
+      const { type } = subscription
+      for (const { name, version, refused } of subscription.held()) {
+        const now = type === SECRET ? undefined : (this.#view.get(type, name) ?? this.#view.placeholder(type, name))
+        yield { type, name, version, refused, resource: now?.version === version ? now : undefined }
+      }
     }
   }
 

@@ -114,6 +114,11 @@ export class Subscription {
     return this.#since === undefined ? flying : Math.min(flying, this.#since)
   }
 
+  /** What the client was sent and not told to drop, and whether it refused that. */
+  *held(): Iterable<{ readonly name: string; readonly version: string; readonly refused: boolean }> {
+    for (const [name, version] of this.#sent) if (version !== ABSENT) yield { name, version, refused: this.#refused.get(name) === version }
+  }
+
   /** What the client said it holds, before the first request is judged (delta, initial_resource_versions). */
   remember(name: string, version: string): void {
     this.#sent.set(name, version)
