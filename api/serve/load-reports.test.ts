@@ -48,7 +48,7 @@ test('a caller is asked for all clusters at the interval, and each report is han
   const asked = new Promise<LoadStatsResponse>((resolve) => call.once('data', resolve))
   call.write(create(LoadStatsRequestSchema, { node: nodeNamed('sidecar~127.0.0.1~a.prod~prod.svc.cluster.local') }))
   const ask = await asked
-  assert.deepEqual([ask.sendAllClusters, ask.reportEndpointGranularity, ask.loadReportsInterval && durationMs(ask.loadReportsInterval)], [true, true, 500])
+  assert.deepEqual([ask.sendAllClusters, ask.reportEndpointGranularity, ask.loadReportingInterval && durationMs(ask.loadReportingInterval)], [true, true, 500])
   const endpoint = {
     address: { address: { case: 'socketAddress' as const, value: { address: '10.0.0.1', portSpecifier: { case: 'portValue' as const, value: 8080 } } } },
     totalSuccessfulRequests: 7n,

@@ -60,7 +60,7 @@ const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byte
  */
 export function loadReports(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => GrpcService {
   const lrs = methodsOf(LoadReportingService)
-  const ask = create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportsInterval: durationFromMs(intervalMs) })
+  const ask = create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportingInterval: durationFromMs(intervalMs) })
   return (trust) => ({
     definition: { streamLoadStats: defineTypedMethod(lrs.streamLoadStats, wrap) },
     implementation: { streamLoadStats: (call: LoadCall) => void new LoadSession(doors, trust, call, ask) },
