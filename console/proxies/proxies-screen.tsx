@@ -53,7 +53,7 @@ function ProxyRows({ proxy, columns, nowMs }: { proxy: ProxyStatus; columns: rea
       </tr>
       {rejected.map((type) => (
         <tr key={type.type} className="reason">
-          <td colSpan={columns.length + 5}><b>{shortType(type.type)} rejected:</b> {type.rejection?.message ?? 'the proxy gave no reason'}{type.rejection !== undefined && <Origins origins={type.rejection.origins} revision={type.rejection.revision} />}</td>
+          <td colSpan={columns.length + 5}><div className="words"><b>{shortType(type.type)} rejected:</b> {type.rejection?.message ?? 'the proxy gave no reason'}{type.rejection !== undefined && <Origins origins={type.rejection.origins} revision={type.rejection.revision} />}</div></td>
         </tr>
       ))}
     </tbody>

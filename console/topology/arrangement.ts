@@ -28,12 +28,12 @@ export interface Arrangement {
 export const headerHeight = 50
 export const rowHeight = 38
 export const cardPadding = 14
-export const nameLeft = 40
+export const nameLeft = 38
 /** Room for the numbers on a card's right. */
-const numbersWidth = 96
-const cardWidthMin = 212
+const numbersWidth = 84
+const cardWidthMin = 186
 export const cardWidthMax = 340
-const labelSize = { width: 108, height: 36 }
+const labelSize = { width: 126, height: 36 }
 
 /** Versions that get a row: none when all that is known is one without a name. */
 export const versionRows = (node: TopologyNode): readonly TopologyNode['versions'][number][] => (node.versions.some((version) => version.version !== '') ? node.versions : [])
@@ -91,16 +91,20 @@ function placeLabels(curves: ReadonlyMap<string, Curve>, obstacles: readonly Box
   if (curves.size > labelledEdgesMax) return labels
   const taken: Box[] = [...obstacles]
   for (const [key, curve] of curves) {
-    for (const share of [0.5, 0.58, 0.42, 0.66, 0.34, 0.74, 0.26, 0.82, 0.18]) {
-      const at = pointAt(curve, curve.length * share)
-      const box = { x: at.x - labelSize.width / 2, y: at.y - labelSize.height / 2, ...labelSize }
-      if (taken.some((other) => overlap(box, other))) continue
-      taken.push(box)
-      labels.set(key, at)
-      break
-    }
+    const at = places(curve).find((point) => !taken.some((other) => overlap(labelBox(point), other)))
+    if (at === undefined) continue
+    taken.push(labelBox(at))
+    labels.set(key, at)
   }
   return labels
 }
+
+/** Where a label may stand, the best first: on the curve near its middle, then further along, then a little beside it. */
+function places(curve: Curve): Point[] {
+  const shares = [0.5, 0.55, 0.45, 0.6, 0.4, 0.66, 0.34, 0.72, 0.28, 0.8, 0.2].map((share) => pointAt(curve, curve.length * share))
+  return [0, 9, -9, 17, -17].flatMap((beside) => shares.map((point) => ({ x: point.x, y: point.y + beside })))
+}
+
+const labelBox = (middle: Point): Box => ({ x: middle.x - labelSize.width / 2, y: middle.y - labelSize.height / 2, ...labelSize })
 
 const overlap = (one: Box, other: Box): boolean => one.x < other.x + other.width && other.x < one.x + one.width && one.y < other.y + other.height && other.y < one.y + one.height

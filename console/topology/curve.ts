@@ -73,6 +73,8 @@ export function pointAt(curve: Curve, distance: number): Point {
   return { x: x + ((points[2 * high] ?? 0) - x) * t, y: y + ((points[2 * high + 1] ?? 0) - y) * t }
 }
 
+export const middleOf = (curve: Curve): Point => pointAt(curve, curve.length / 2)
+
 /** How far a point lies from the curve. */
 export function distanceTo(curve: Curve, at: Point): number {
   let nearest = Infinity

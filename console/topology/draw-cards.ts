@@ -1,6 +1,7 @@
 import type { TopologyNode } from '#core/contract/topology.ts'
 import { percent } from '../format/quantity.ts'
 import { type Box, cardPadding, nameLeft } from './arrangement.ts'
+import { middleOf } from './curve.ts'
 import { lineColour } from './draw-edges.ts'
 import type { Scene, SceneEdge, SceneNode, SceneRow } from './scene.ts'
 import { type Theme, nameFont, smallBoldFont, smallFont } from './theme.ts'
@@ -104,22 +105,20 @@ function drawRow(context: CanvasRenderingContext2D, box: Box, row: SceneRow, the
   context.fill()
 }
 
-/** Edge labels. `always`: keys whose label shows even where it found no room of its own. */
+/** Edge labels. What is looked at shows its label even where it found no room of its own. */
 export function drawLabels(context: CanvasRenderingContext2D, scene: Scene, theme: Theme, zoom: number, emphasis: Emphasis): void {
   const looked = [emphasis.hovered, emphasis.selected, emphasis.focused]
   const late: SceneEdge[] = []
   for (const edge of scene.edges) {
     if (looked.includes(edge.key)) late.push(edge)
     else if (edge.label !== undefined && zoom >= textZoomMin) {
-      context.globalAlpha = emphasis.near !== undefined && !emphasis.near.has(edge.key) ? 0.25 : 1
-      drawLabel(context, edge, edge.label, theme, false)
+      drawLabel(context, edge, edge.label, theme, emphasis.near !== undefined && !emphasis.near.has(edge.key) ? 'faint' : 'plain')
     }
   }
-  context.globalAlpha = 1
   for (const edge of late) {
-    const middle = edge.curve.points.length >> 2
-    drawLabel(context, edge, edge.label ?? { x: edge.curve.points[2 * middle] ?? 0, y: edge.curve.points[2 * middle + 1] ?? 0 }, theme, true)
-    if (emphasis.focused === edge.key) ring(context, labelBox(context, edge, edge.label ?? { x: 0, y: 0 }, theme), theme, zoom)
+    const at = edge.label ?? middleOf(edge.curve)
+    drawLabel(context, edge, at, theme, 'strong')
+    if (emphasis.focused === edge.key) ring(context, labelBox(context, edge, at, theme), theme, zoom)
   }
 }
 
@@ -134,13 +133,15 @@ function labelBox(context: CanvasRenderingContext2D, edge: SceneEdge, at: { x: n
   return { x: at.x - width / 2, y: at.y - height / 2, width, height }
 }
 
-function drawLabel(context: CanvasRenderingContext2D, edge: SceneEdge, at: { x: number; y: number }, theme: Theme, strong: boolean): void {
+function drawLabel(context: CanvasRenderingContext2D, edge: SceneEdge, at: { x: number; y: number }, theme: Theme, look: 'faint' | 'plain' | 'strong'): void {
   const box = labelBox(context, edge, at, theme)
   context.fillStyle = theme.canvas
-  context.strokeStyle = strong ? theme.accent : theme.line
+  context.strokeStyle = look === 'strong' ? theme.accent : theme.line
   context.lineWidth = 1
   rounded(context, box, 8)
+  // The ground stays opaque, or the line would show through the numbers.
   context.fill()
+  if (look === 'faint') context.globalAlpha = 0.3
   context.stroke()
   context.font = smallBoldFont(theme)
   context.fillStyle = edge.tone === 'bad' ? theme.badInk : edge.tone === 'warn' ? theme.warnInk : edge.tone === 'quiet' ? theme.muted : theme.ink
@@ -152,12 +153,14 @@ function drawLabel(context: CanvasRenderingContext2D, edge: SceneEdge, at: { x: 
   context.fillText(text, left + lockWidth, box.y + 14)
   if (edge.lock !== 'unknown') padlock(context, left, box.y + 4.5, edge.lock === 'closed', edge.lock === 'closed' ? theme.goodInk : theme.warnInk)
   const second = edge.lines[1]
-  if (second === undefined) return
-  context.font = smallFont(theme)
-  context.fillStyle = theme.muted
-  context.textAlign = 'center'
-  context.fillText(second, at.x, box.y + 28)
-  context.textAlign = 'left'
+  if (second !== undefined) {
+    context.font = smallFont(theme)
+    context.fillStyle = theme.muted
+    context.textAlign = 'center'
+    context.fillText(second, at.x, box.y + 28)
+    context.textAlign = 'left'
+  }
+  context.globalAlpha = 1
 }
 
 /** 10 × 11. An open one has its shackle swung out. */

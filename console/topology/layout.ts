@@ -32,13 +32,14 @@ export interface Layout {
   readonly height: number
 }
 
-const columnGap = 190
-const rowGap = 34
+const columnGap = 168
+const rowGap = 30
 /** Height kept free for an edge that passes a column: enough for its label. */
 const laneHeight = 36
 const laneGap = 10
-/** Above this many edges, lanes would outnumber boxes and cost more than they clear up. */
+/** Above this, lanes would outnumber boxes and cost more than they clear up, and columns would be taller than any screen. */
 const edgesWithLanesMax = 600
+const boxesWithLanesMax = 200
 /** A column taller than this many boxes is folded into several beside each other. */
 const columnBoxesMax = 40
 
@@ -52,7 +53,7 @@ export function layOut(nodes: readonly LayoutNode[], edges: readonly LayoutEdge[
   const joined = new Set(proper.flatMap((edge) => [edge.from, edge.to]))
   const linked = nodes.filter((node) => joined.has(node.id)).map((node) => node.id).sort()
   const layer = assignLayers({ nodes: linked, edges: proper })
-  const withLanes = proper.length <= edgesWithLanesMax
+  const withLanes = proper.length <= edgesWithLanesMax && linked.length <= boxesWithLanesMax
   const chains = proper.map((edge) => chainOf(edge, layer, withLanes))
 
   const columns = initialColumns(linked, layer, chains)
@@ -67,8 +68,7 @@ export function layOut(nodes: readonly LayoutNode[], edges: readonly LayoutEdge[
     }
   }
   const ordered = orderLayers(columns, { left, right })
-  const middles = placeRows(ordered, chains, size)
-  const placed = withLanes ? placeColumns(ordered, middles, size) : foldColumns(ordered, size)
+  const placed = withLanes ? placeColumns(ordered, placeRows(ordered, chains, size), size) : foldColumns(ordered, size)
 
   const bends = new Map<string, Point[]>()
   for (const chain of chains) {

@@ -2,7 +2,7 @@ import type { TopologyEdge, TopologyNode } from '#core/contract/topology.ts'
 import { latencies, percent, rate } from '../format/quantity.ts'
 import { type Remembered, edgeKey } from '../live/remembered.ts'
 import { type Arrangement, type Box, type Measure, arrange, arrangementKey, headerHeight, rowHeight, versionRows } from './arrangement.ts'
-import { type Curve, distanceTo } from './curve.ts'
+import { type Curve, distanceTo, middleOf } from './curve.ts'
 import type { Point } from './layout.ts'
 import { type Lock, type Tone, lockOf, toneOf } from './tone.ts'
 
@@ -123,4 +123,20 @@ export function neighbourhood(scene: Scene, target: Target | undefined): Readonl
     if (touches) for (const id of [key, edge.from, edge.to]) near.add(id)
   }
   return near
+}
+
+/** The part of the world that shows a target: a card; of an edge, both its cards where `room` allows, else its middle. */
+export function placeOf(scene: Scene, target: Target, room: { width: number; height: number }): Box | undefined {
+  const { boxes } = scene.arrangement
+  if (target.kind === 'node') return boxes.get(target.id)
+  const found = scene.edges.find((edge) => edge.key === target.key)
+  const from = found === undefined ? undefined : boxes.get(found.edge.from)
+  const to = found === undefined ? undefined : boxes.get(found.edge.to)
+  if (found === undefined || from === undefined || to === undefined) return undefined
+  const x = Math.min(from.x, to.x)
+  const y = Math.min(from.y, to.y)
+  const both = { x, y, width: Math.max(from.x + from.width, to.x + to.width) - x, height: Math.max(from.y + from.height, to.y + to.height) - y }
+  if (both.width <= room.width && both.height <= room.height) return both
+  const middle = found.label ?? middleOf(found.curve)
+  return { x: middle.x - 64, y: middle.y - 20, width: 128, height: 40 }
 }

@@ -3,7 +3,7 @@ import { drawCards, drawLabels, type Emphasis } from './draw-cards.ts'
 import { drawEdges, lineColour } from './draw-edges.ts'
 import type { Point } from './layout.ts'
 import { type Dots, advance, noDots, settle, showsError } from './motion.ts'
-import { type Scene, type Target, hitTest, neighbourhood, sameTarget, targetKey } from './scene.ts'
+import { type Scene, type Target, hitTest, neighbourhood, placeOf, sameTarget, targetKey } from './scene.ts'
 import { type Theme, readTheme } from './theme.ts'
 import { type Viewport, between, firstView, fitAll, reveal, toWorld, zoomAt } from './viewport.ts'
 
@@ -110,9 +110,8 @@ export class TopologyView {
   }
 
   #reveal(target: Target): void {
-    const arrangement = this.#scene?.arrangement
-    const point = target.kind === 'edge' ? arrangement?.labels.get(target.key) : undefined
-    const box = target.kind === 'node' ? arrangement?.boxes.get(target.id) : point === undefined ? undefined : { x: point.x - 50, y: point.y - 20, width: 100, height: 40 }
+    const scene = this.#scene
+    const box = scene === undefined ? undefined : placeOf(scene, target, { width: this.#size.width / this.#view.zoom - 60, height: this.#size.height / this.#view.zoom - 60 })
     if (box === undefined) return
     const wanted = reveal(this.#glide?.to ?? this.#view, box, this.#size)
     if (wanted.x !== this.#view.x || wanted.y !== this.#view.y) this.#moveTo(wanted, false)
@@ -135,6 +134,7 @@ export class TopologyView {
       canvas.height = Math.max(1, Math.round(height * this.#ratio))
     }
     if (this.#scene !== undefined && !this.#moved) this.#moveTo(firstView(this.#scene.arrangement, this.#size), true)
+    if (this.#selected !== undefined) this.#reveal(this.#selected)
     this.#dirty = true
     // A resized canvas is blank until it is drawn on: do it in this very frame, so that nothing flickers.
     if (this.#frameMs > 0) this.#draw(0)
@@ -268,6 +268,8 @@ export class TopologyView {
     if (sameTarget(target, this.#hovered)) return
     this.#hovered = target
     this.#host.classList.toggle('pointing', target !== undefined)
+    // Names that are too long for their card are read here.
+    this.#host.title = target?.kind === 'node' ? (this.#scene?.nodes.find(({ node }) => node.id === target.id)?.node.name ?? '') : ''
     this.#dirty = true
   }
 }

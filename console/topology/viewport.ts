@@ -11,8 +11,8 @@ export interface Viewport {
 export const zoomMin = 0.04
 export const zoomMax = 2.5
 /** Text stays readable down to here; a first view does not start below it. */
-export const readableZoom = 0.62
-const margin = 28
+export const readableZoom = 0.72
+const margin = 24
 
 /** The whole world in the middle of the screen, never larger than life and a bit. */
 export function fitAll(world: { width: number; height: number }, screen: { width: number; height: number }): Viewport {
