@@ -1,6 +1,9 @@
 import type { Change, Store, StoredResource } from '#db/store.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { workloadKey, type Workload } from '#core/workload/workload.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { SpiffeId } from '#core/identity/spiffe.ts'
+import type { ResourceView } from './serve/resource.ts'
 import type { Log } from './log.ts'
 import { MeshModel, objectId } from './model/mesh-model.ts'
 import { MeshViews } from './translate/view.ts'
@@ -56,11 +59,12 @@ export class Meshes {
   readonly #clock: Clock
   readonly #log: Log
   readonly #entries = new Map<string, Entry>()
+  readonly #waiters = new Map<string, Set<{ readonly revision: number; done(): void }>>()
   readonly #stop: () => void
   /** Called when a mesh was loaded: its workloads get their lease. */
   onLoaded: (mesh: LoadedMesh, workloads: readonly Workload[]) => void = () => {}
   /** Called after a mesh reached a revision, for followers of the API. */
-  onRevision: (mesh: LoadedMesh, revision: number) => void = () => {}
+  onRevision: (mesh: LoadedMesh) => void = () => {}
 
   constructor(store: Store, clock: Clock, log: Log) {
     this.#store = store
@@ -88,6 +92,48 @@ export class Meshes {
       entry.holders--
       this.#restartIdle(meshId, entry)
     }
+  }
+
+  /**
+   * What one node may be sent; the mesh stays in memory until the view is released.
+   * @throws Error when the mesh is gone
+   */
+  async viewFor(meshId: string, node: ProxyNode, identity: SpiffeId | undefined): Promise<ResourceView> {
+    const mesh = await this.get(meshId)
+    if (!mesh) throw new Error('the mesh of this proxy is gone')
+    const unhold = this.hold(meshId)
+    const view = mesh.views.viewFor(node, identity)
+    return {
+      get revision() {
+        return view.revision
+      },
+      get: (type, name) => view.get(type, name),
+      list: (type) => view.list(type),
+      subscribe: (listener) => view.subscribe(listener),
+      placeholder: (type, name) => view.placeholder(type, name),
+      release() {
+        view.release()
+        unhold()
+      },
+    }
+  }
+
+  /** Resolves when the mesh in memory has reached a revision, or when the time is over. */
+  async reached(meshId: string, revision: number, timeoutMs: number): Promise<void> {
+    const mesh = await this.get(meshId)
+    if (!mesh || mesh.model.revision >= revision) return
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.after(timeoutMs, () => done())
+      const waiter = { revision, done: () => done() }
+      const done = (): void => {
+        timer.cancel()
+        this.#waiters.get(meshId)?.delete(waiter)
+        resolve()
+      }
+      const waiters = this.#waiters.get(meshId)
+      if (waiters) waiters.add(waiter)
+      else this.#waiters.set(meshId, new Set([waiter]))
+    })
   }
 
   close(): void {
@@ -154,7 +200,7 @@ export class Meshes {
     const last = changes.at(-1)
     if (!last) return
     mesh.views.apply(changes, last.revision)
-    this.onRevision(mesh, last.revision)
+    this.#arrived(mesh)
   }
 
   /** The change log no longer reaches back to where the model stands: what differs becomes one step. */
@@ -163,7 +209,12 @@ export class Meshes {
     if (!rows) return
     mesh.views.apply([...deletions(mesh.model, rows), ...asChanges(rows)], rows.revision)
     this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
-    this.onRevision(mesh, rows.revision)
+    this.#arrived(mesh)
+  }
+
+  #arrived(mesh: LoadedMesh): void {
+    for (const waiter of this.#waiters.get(mesh.id) ?? []) if (waiter.revision <= mesh.model.revision) waiter.done()
+    this.onRevision(mesh)
   }
 
   #restartIdle(meshId: string, entry: Entry): void {

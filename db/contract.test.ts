@@ -85,6 +85,16 @@ for (const backend of backends)
         return text
       })
 
+    test('the first value put for the installation stays, and no tenant sees it', async () => {
+      const { organization } = await newTenant()
+      const name = `root-${organization.id}`
+      assert.equal(await store.platformValue(name), undefined)
+      const [one, other] = await Promise.all([store.putPlatformValue(name, Buffer.from('one')), store.putPlatformValue(name, Buffer.from('other'))])
+      assert.deepEqual(Buffer.from(one), Buffer.from(other))
+      assert.deepEqual(Buffer.from((await store.platformValue(name)) ?? []), Buffer.from(one))
+      for (const role of ['weft_app', 'weft_lookup']) await assert.rejects(driver.transaction(`begin; set local role ${role}`, (query) => query('select * from platform', [], 'array')))
+    })
+
     test('an organization and a mesh are found by their names, and a name is given once', async () => {
       const { organization, mesh } = await newTenant()
       assert.deepEqual(await store.organizationByName(organization.name), organization)

@@ -15,6 +15,7 @@ import { readHistory } from './store/history.ts'
 import { apiKeyByHash, createApiKey, deleteApiKey, listApiKeys } from './store/keys.ts'
 import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
 import { createOrganization, listOrganizations, organizationByName } from './store/organizations.ts'
+import { platformValue, putPlatformValue } from './store/platform.ts'
 import { getResource, listResources, loadMesh } from './store/resources.ts'
 import { CHANGE_CHANNEL } from './store/revision.ts'
 import { createJoinToken, joinTokenByHash } from './store/tokens.ts'
@@ -70,6 +71,8 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
     putWorkload: (meshId, workload) => putWorkload(tenancy, meshId, workload),
     removeWorkload: (meshId, key) => removeWorkload(tenancy, meshId, key),
+    platformValue: (name) => platformValue(tenancy, name),
+    putPlatformValue: (name, value) => putPlatformValue(tenancy, name, value),
     ping: async () => {
       await tenancy.across((tx) => tx.execute(sql`select 1`))
     },

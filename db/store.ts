@@ -46,6 +46,11 @@ export interface Store {
   putWorkload(meshId: string, workload: Workload): Promise<number>
   removeWorkload(meshId: string, key: { namespace: string; name: string }): Promise<number>
 
+  // what the installation keeps for itself, sealed by its caller
+  platformValue(name: string): Promise<Uint8Array | undefined>
+  /** Keeps the first value that anyone puts under a name, and answers it. */
+  putPlatformValue(name: string, value: Uint8Array): Promise<Uint8Array>
+
   /** Resolves when the store answers; rejects with its reason. */
   ping(): Promise<void>
   close(): Promise<void>

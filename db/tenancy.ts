@@ -36,6 +36,11 @@ export class Tenancy {
     return this.#run(`begin read only; ${BOUNDS}; set local role weft_lookup`, work)
   }
 
+  /** For what the installation keeps for itself. Sees nothing of any tenant. */
+  platform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#run(`begin; ${BOUNDS}; set local role weft_platform`, work)
+  }
+
   /** Undefined when there is no such mesh. */
   async organizationOf(meshId: string): Promise<string | undefined> {
     if (!isUuid(meshId)) return undefined

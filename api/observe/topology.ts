@@ -45,6 +45,10 @@ export class TrafficTopology {
     this.#callers.delete(nodeId)
   }
 
+  get empty(): boolean {
+    return this.#callers.size === 0
+  }
+
   read(names: MeshNames, nowMs: number): Topology {
     const edges = new Map<string, FlowAndTime & { from: string; target: Target }>()
     const nodes = new Map<string, { node: Omit<TopologyNode, 'versions' | keyof ReturnType<typeof ratesOf>>; versions: Map<string, { workloads: number } & FlowAndTime>; total: FlowAndTime }>()

@@ -1,5 +1,4 @@
-/** Upper bounds of the duration histogram that proxies report, ms; the last bucket is open. */
-export const durationBoundsMs = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const
+import { durationBoundsMs } from '#core/telemetry/load-metrics.ts'
 
 /** What one caller did to one endpoint of one cluster in one report. */
 export interface Traffic {

@@ -1,0 +1,164 @@
+import { serve as serveHttp, type ServerType } from '@hono/node-server'
+import type { Fault } from '#core/fault/fault.ts'
+import { openStore } from '#db/open.ts'
+import type { Mesh, Organization, ResourceWrite, Role, Store } from '#db/store.ts'
+import { consoleFiles, consoleSecurityPolicy } from '#infra/build/static-files.ts'
+import { makeCredential } from './access/credential.ts'
+import { MeshAdmission } from './admission.ts'
+import { certificateService } from './ca/certificate-service.ts'
+import { MeshAuthorities } from './ca/authorities.ts'
+import type { ControlPlane, ControlPlaneOptions } from './control-plane.ts'
+import { LiveEvents } from './live-events.ts'
+import { httpApp } from './http-app.ts'
+import { Meshes } from './meshes.ts'
+import { monitoringApp } from './monitoring.ts'
+import { reportOf } from './observe/load-report.ts'
+import { MeshTraffic } from './observe/mesh-traffic.ts'
+import { Registration } from './registry/registration.ts'
+import type { ApiDoors } from './rest/doors.ts'
+import { proxyConfigOf, waitResponseOf } from './rest/proxies.ts'
+import { loadReporting } from './serve/load-reports.ts'
+import { startXds } from './serve/server.ts'
+import { TrustStore } from './serve/trust.ts'
+import { Authentication } from './access/proxy-credential.ts'
+
+/** How long streams have to end when the control plane goes. */
+const CLOSE_GRACE_MS = 1000
+
+/**
+ * The control plane, wired: store → meshes in memory → views → streams, with the certificate authority, the two HTTP APIs and what watches all of it beside them.
+ * Read this first; each room's file says the rest.
+ */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { doors, log } = options
+  const { clock } = doors
+  const store = await openStore(options.database, { doors, sealKey: options.sealKey })
+
+  // Identity: the roots of all meshes, and the control plane's own certificate.
+  const authorities = await MeshAuthorities.open(store, options.sealKey, clock)
+  const trust = new TrustStore(authorities.serverCertificate(options.xdsNames))
+  for (const [meshId, root] of await store.rootCertificates()) trust.set(meshId, root)
+  const renewal = clock.every(authorities.serverRenewalMs, () => trust.renew(authorities.serverCertificate(options.xdsNames)))
+
+  // Configuration: meshes in memory, and who is in them.
+  const meshes = new Meshes(store, clock, log)
+  const registration = new Registration(store, clock, log)
+  if (options.sole) meshes.onLoaded = (mesh, workloads) => registration.expect(mesh.id, workloads)
+
+  // Streams.
+  const authentication = new Authentication(store, clock)
+  const traffic = new MeshTraffic(meshes, clock)
+  const xds = await startXds(
+    {
+      ...doors,
+      serve: {
+        authenticate: (credential) => authentication.authenticate(credential),
+        viewFor: (peer, node) => meshes.viewFor(peer.meshId, node, peer.identity),
+        connected: (peer, node) => registration.connected(peer, node),
+        disconnected: (peer, node, how) => registration.disconnected(peer, node, how),
+      },
+    },
+    {
+      tls: { address: options.address, port: options.xdsPort, trust },
+      services: [
+        certificateService({
+          clock,
+          resolveToken: (secret) => authentication.resolveToken(secret),
+          authorityOf: (meshId) => authorities.authorityOf(meshId),
+          signed: (about) => log.info('ca.signed', { mesh: about.meshId, identity: about.identity, how: about.how, expires: new Date(about.notAfterMs).toISOString() }),
+        }),
+        loadReporting({
+          clock,
+          serve: { authenticate: (credential) => authentication.authenticate(credential) },
+          onLoad: (peer, node, clusters) => traffic.report(peer.meshId, node, reportOf(clusters, clock.wallMs())),
+          onGone: (peer, node) => traffic.forget(peer.meshId, node.id),
+        }),
+      ],
+      note: (event, fields) => log.warn(event, fields as Record<string, string>),
+    },
+  )
+  const { ledger } = xds
+  meshes.onRevision = (mesh) => ledger.advanced(mesh.id)
+
+  // People and their tools.
+  const createMesh = async (organizationId: string, name: string, trustDomain: string): Promise<Mesh> => {
+    const root = authorities.makeRoot(trustDomain)
+    const mesh = await store.createMesh(organizationId, { name, trustDomain, sealedRoot: root.sealed, rootCertificate: root.certificate })
+    trust.set(mesh.id, root.certificate)
+    return mesh
+  }
+  const admission = new MeshAdmission(meshes)
+  const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies: (meshId) => ledger.statuses(meshId) })
+  let publicUrl = options.publicUrl ?? ''
+  const apiDoors: ApiDoors = {
+    store,
+    createMesh,
+    admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
+    proxies: (meshId) => ledger.statuses(meshId),
+    proxyConfig: async (meshId, proxy) => proxyConfigOf(ledger, meshId, proxy),
+    async whenSynced(meshId, revision, timeoutMs) {
+      const startedMs = clock.monotonicMs()
+      await meshes.reached(meshId, revision, timeoutMs)
+      const leftMs = Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))
+      return waitResponseOf(revision, await ledger.whenSynced(meshId, revision, leftMs))
+    },
+    topology: (meshId) => traffic.topology(meshId),
+    follow: (meshId, listener) => events.follow(meshId, listener),
+    statusOf: () => undefined,
+    wallMs: () => clock.wallMs(),
+    bootstrapKeyHash: options.bootstrapKeyHash,
+    publicUrl: () => publicUrl,
+  }
+  const files = options.consoleDir === undefined ? undefined : { files: consoleFiles(options.consoleDir), policy: consoleSecurityPolicy }
+  const rest = await listenHttp(httpApp(apiDoors, files).fetch, options.address, options.restPort)
+  if (publicUrl === '') publicUrl = `http://${options.address}:${rest.port}`
+  const monitoring = await listenHttp(monitoringApp(store, ledger).fetch, options.address, options.monitoringPort)
+  log.info('control-plane.started', { rest: rest.port, xds: xds.port, monitoring: monitoring.port })
+
+  return {
+    rest: { address: options.address, port: rest.port },
+    xds: { address: options.address, port: xds.port, rootCertificate: authorities.serverRoot },
+    monitoring: { address: options.address, port: monitoring.port },
+    ensureOrganization: (name) => ensureOrganization(store, name),
+    ensureMesh: async (organization, name, trustDomain) => (await store.meshByName(organization.id, name)) ?? createMesh(organization.id, name, trustDomain),
+    async createApiKey(organization: Organization, name: string, role: Role) {
+      const { secret, hash } = makeCredential('key')
+      await store.createApiKey(organization.id, { name, hash, role, meshId: null, expiresAtMs: null })
+      return secret
+    },
+    async createJoinToken(mesh, namespace, serviceAccount, ttlMs) {
+      const { secret, hash } = makeCredential('join')
+      await store.createJoinToken(mesh.organizationId, { meshId: mesh.id, namespace, serviceAccount, expiresAtMs: clock.wallMs() + ttlMs, hash })
+      return secret
+    },
+    proxies: (meshId) => ledger.statuses(meshId),
+    topology: (meshId) => traffic.topology(meshId),
+    async close() {
+      renewal.cancel()
+      events.close()
+      registration.close()
+      await Promise.all([closeHttp(rest.server), closeHttp(monitoring.server), xds.close(CLOSE_GRACE_MS)])
+      meshes.close()
+      await store.close()
+    },
+  }
+}
+
+async function ensureOrganization(store: Store, name: string): Promise<Organization> {
+  return (await store.organizationByName(name)) ?? store.createOrganization(name)
+}
+
+function listenHttp(fetch: (request: Request) => Response | Promise<Response>, address: string, port: number): Promise<{ server: ServerType; port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = serveHttp({ fetch, hostname: address, port }, (info) => resolve({ server, port: info.port }))
+    server.once('error', reject)
+  })
+}
+
+/** Live streams of events never end by themselves: whoever is still connected is cut. */
+function closeHttp(server: ServerType): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    if ('closeAllConnections' in server) server.closeAllConnections()
+  })
+}
