@@ -187,8 +187,11 @@ export function agreedNode(peer: Peer, bytes: Uint8Array | undefined): ProxyNode
   const node = readNodeBytes(bytes)
   const wrong = contradiction(peer, node)
   if (wrong !== undefined) throw new CallRefused(status.PERMISSION_DENIED, wrong)
-  const { identity } = peer
-  return identity ? { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount } : node
+  const { identity, bound } = peer
+  if (identity) return { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount }
+  // What a node leaves out, its token says, as far as it is bound.
+  const orBound = (said: string, may: string | undefined): string => (said === '' && may !== undefined && may !== '*' ? may : said)
+  return { ...node, namespace: orBound(node.namespace, bound?.namespace), serviceAccount: orBound(node.serviceAccount, bound?.serviceAccount) }
 }
 
 function readNodeBytes(bytes: Uint8Array): ProxyNode {

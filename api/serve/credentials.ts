@@ -58,16 +58,17 @@ export async function identify(call: CallerSide, doors: Pick<ServeDoors, 'authen
   }
 }
 
-/** What a node says that its proven identity contradicts, in words; undefined when they agree (xds-rules 2). */
+/** What a node says that its credential contradicts, in words; undefined when they agree (xds-rules 2). */
 export function contradiction(peer: Peer, node: ProxyNode): string | undefined {
-  const { identity } = peer
-  if (!identity) return undefined
+  const allowed = peer.identity ?? peer.bound
+  if (!allowed) return undefined
+  const credential = peer.how === 'certificate' ? 'certificate' : 'token'
   const within = readNodeId(node.id)
-  if (within.type !== undefined && within.namespace !== identity.namespace) return `the node id lies in namespace ${within.namespace}, the certificate in ${identity.namespace}`
-  if (node.namespace !== '' && node.namespace !== identity.namespace) return `the node says namespace ${node.namespace}, the certificate ${identity.namespace}`
-  if (node.serviceAccount !== '' && node.serviceAccount !== identity.serviceAccount) {
-    return `the node says service account ${node.serviceAccount}, the certificate ${identity.serviceAccount}`
-  }
+  const differs = (said: string, may: string): boolean => may !== '*' && said !== '' && said !== may
+  if (within.type !== undefined && differs(within.namespace, allowed.namespace)) return `the node id lies in namespace ${within.namespace}, the ${credential} in ${allowed.namespace}`
+  if (within.type !== undefined && within.namespace !== node.namespace) return `the node id lies in namespace ${within.namespace}, the node in ${node.namespace}`
+  if (differs(node.namespace, allowed.namespace)) return `the node says namespace ${node.namespace}, the ${credential} ${allowed.namespace}`
+  if (differs(node.serviceAccount, allowed.serviceAccount)) return `the node says service account ${node.serviceAccount}, the ${credential} ${allowed.serviceAccount}`
   return undefined
 }
 

@@ -140,6 +140,26 @@ test('rule 2: no node, no credentials, or a node that the credential contradicts
   }
 })
 
+test('rule 2: a token that is bound to a namespace lets its bearer say nothing else, and completes what it leaves out', async (t) => {
+  const nodes: ProxyNode[] = []
+  const { client } = await world(t, {
+    peer: { how: 'join-token', bound: { namespace: 'prod', serviceAccount: '*' } },
+    serve: {
+      viewFor(_peer, asked) {
+        nodes.push(asked)
+        return Promise.resolve(new MemoryView([cluster('a')]))
+      },
+    },
+  })
+  const other = client.delta()
+  other.ask({ node: nodeNamed('sidecar~127.0.0.1~b.other~other.svc.cluster.local'), type: CLUSTER })
+  assert.equal((await other.status()).code, status.PERMISSION_DENIED)
+  const own = client.delta()
+  own.ask({ node: nodeNamed('a-grpc-client', { SERVICE_ACCOUNT: 'any' }), type: CLUSTER })
+  await own.take()
+  assert.deepEqual(nodes.map((one) => [one.namespace, one.serviceAccount]), [['prod', 'any']])
+})
+
 test('rule 2: a credential that expires ends its stream', async (t) => {
   const clock = new SteppedClock()
   const { client } = await world(t, { clock, peer: { expiresAtMs: clock.wallMs() + 60_000 }, view: new MemoryView([cluster('a')]) })

@@ -6,7 +6,7 @@ import { Client, credentials, status, type StatusObject } from '@grpc/grpc-js'
 import { systemDoors } from '#core/time/system.ts'
 import { LoadReportingService, LoadStatsRequestSchema, type LoadStatsResponse } from '#core/wire/gen/envoy/service/load_stats/v3/lrs_pb.ts'
 import { defineTypedMethod, methodsOf } from '#core/wire/grpc.ts'
-import { type ClusterLoad, loadReports } from './load-reports.ts'
+import { type ClusterLoad, loadReporting } from './load-reports.ts'
 import { MemoryView } from './memory-view.ts'
 import type { Peer } from './peer.ts'
 import { nodeNamed } from './raw-client.ts'
@@ -20,7 +20,7 @@ test('a caller is asked for all clusters at the interval, and each report is han
   const reports: [string, readonly ClusterLoad[]][] = []
   let heard = (): void => {}
   const serve = { authenticate: () => Promise.resolve(peer), viewFor: () => Promise.resolve(new MemoryView()), connected() {}, disconnected() {} }
-  const loads = loadReports(
+  const loads = loadReporting(
     {
       clock: systemDoors.clock,
       serve,

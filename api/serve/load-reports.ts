@@ -58,7 +58,7 @@ const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byte
  * `envoy.service.load_stats.v3.LoadReportingService` (xds-rules 30): hand it to `startXds` among its services.
  * @param intervalMs how often callers are asked to report
  */
-export function loadReports(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => GrpcService {
+export function loadReporting(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => GrpcService {
   const lrs = methodsOf(LoadReportingService)
   const ask = create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportingInterval: durationFromMs(intervalMs) })
   return (trust) => ({

@@ -8,6 +8,8 @@ export interface Peer {
   readonly meshId: string
   /** Proven by the certificate. A join token's bearer has none yet, and gets what its token is bound to. */
   readonly identity: SpiffeId | undefined
+  /** What a token's bearer may say that it is, where no identity is proven: `*` for any. Absent: anything within the mesh. */
+  readonly bound?: { readonly namespace: string; readonly serviceAccount: string }
   readonly how: 'certificate' | 'join-token' | 'plaintext-loopback'
   /** Epoch ms at which the credential, and so the stream, ends. */
   readonly expiresAtMs: number
