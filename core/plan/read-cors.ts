@@ -2,7 +2,7 @@ import { type CorsPolicy as FilterCors, CorsPolicySchema as FilterCorsSchema } f
 import { type CorsPolicy as RouteCors, CorsPolicySchema as RouteCorsSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { CorsPlan } from './plan.ts'
 import { at, type Reading } from './read.ts'
-import { readStringMatch } from './read-match.ts'
+import { readStringMatch } from './read-string.ts'
 import { runtimePercentOf } from './read-value.ts'
 
 const FIELDS = ['allow_origin_string_match', 'allow_methods', 'allow_headers', 'expose_headers', 'max_age', 'allow_credentials', 'filter_enabled', 'forward_not_matching_preflights']

@@ -1,48 +1,14 @@
 import type { CidrRange } from '../wire/gen/envoy/config/core/v3/address_pb.ts'
 import { type HeaderMatcher, HeaderMatcherSchema, type QueryParameterMatcher, type RouteMatch, RouteMatchSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { RegexMatcher } from '../wire/gen/envoy/type/matcher/v3/regex_pb.ts'
-import { type StringMatcher, StringMatcherSchema } from '../wire/gen/envoy/type/matcher/v3/string_pb.ts'
 import { type Cidr, compileCidr } from '../match/cidr.ts'
 import { compilePath, type PathRule } from '../match/path.ts'
 import { allOf, headerPresent, headerValue, type HeadPredicate, inRange, isGrpc, queryPresent, queryValue } from '../match/request.ts'
-import { compileText, type TextPredicate, type TextRule } from '../match/text.ts'
+import { compileText } from '../match/text.ts'
 import { at, type Reading } from './read.ts'
+import { readClaimMatch } from './read-claim.ts'
+import { NOTHING, readPattern, readStringMatch } from './read-string.ts'
 import { runtimePercentOf } from './read-value.ts'
-
-/** Stands in for a condition that had a fault; the plan it is part of is thrown away. */
-const NOTHING: TextPredicate = { words: 'nothing', matches: () => false }
-
-function compiled(reading: Reading, path: string, rule: TextRule): TextPredicate {
-  try {
-    return compileText(rule)
-  } catch (cause) {
-    reading.invalid(path, `is no RE2 pattern: ${cause instanceof Error ? cause.message : String(cause)}`, rule.value)
-    return NOTHING
-  }
-}
-
-export function readStringMatch(reading: Reading, path: string, matcher: StringMatcher | undefined): TextPredicate {
-  if (matcher === undefined) {
-    reading.invalid(path, 'is missing')
-    return NOTHING
-  }
-  reading.only(path, StringMatcherSchema, matcher, ['exact', 'prefix', 'suffix', 'safe_regex', 'contains', 'ignore_case'])
-  const { matchPattern, ignoreCase } = matcher
-  switch (matchPattern.case) {
-    case 'exact':
-    case 'prefix':
-    case 'suffix':
-    case 'contains':
-      return compileText({ kind: matchPattern.case, value: matchPattern.value, ignoreCase })
-    case 'safeRegex':
-      return compiled(reading, at(path, 'safe_regex'), { kind: 'regex', value: matchPattern.value.regex })
-    case 'custom':
-      return NOTHING
-    case undefined:
-      reading.invalid(path, 'says nothing to match')
-      return NOTHING
-  }
-}
 
 export function readHeaderMatch(reading: Reading, path: string, matcher: HeaderMatcher): HeadPredicate {
   const { name, headerMatchSpecifier: by } = matcher
@@ -67,7 +33,7 @@ export function readHeaderMatch(reading: Reading, path: string, matcher: HeaderM
     case 'containsMatch':
       return text('contains', by.value)
     case 'safeRegexMatch':
-      return headerValue(name, compiled(reading, at(path, 'safe_regex_match'), { kind: 'regex', value: by.value.regex }), how)
+      return headerValue(name, readPattern(reading, at(path, 'safe_regex_match'), by.value.regex), how)
     case 'rangeMatch':
       return headerValue(name, inRange(Number(by.value.start), Number(by.value.end)), how)
     case 'stringMatch':
@@ -98,13 +64,14 @@ export function readRouteMatch(reading: Reading, path: string, match: RouteMatch
     return { predicate: allOf([]), matched: 'whole' }
   }
   reading.only(path, RouteMatchSchema, match, [
-    'prefix', 'path', 'path_separated_prefix', 'safe_regex', 'connect_matcher', 'case_sensitive', 'runtime_fraction', 'headers', 'query_parameters', 'grpc',
+    'prefix', 'path', 'path_separated_prefix', 'safe_regex', 'connect_matcher', 'case_sensitive', 'runtime_fraction', 'headers', 'query_parameters', 'grpc', 'dynamic_metadata',
   ])
   if (runtimePercentOf(match.runtimeFraction, 100) < 100) reading.unsupported(at(path, 'runtime_fraction'), 'only 100 % is supported')
   const { condition, matched } = readPath(reading, path, match)
   const conditions = [condition]
   for (const [index, header] of match.headers.entries()) conditions.push(readHeaderMatch(reading, at(path, 'headers', index), header))
   for (const [index, parameter] of match.queryParameters.entries()) conditions.push(readQueryMatch(reading, at(path, 'query_parameters', index), parameter))
+  for (const [index, claim] of match.dynamicMetadata.entries()) conditions.push(readClaimMatch(reading, at(path, 'dynamic_metadata', index), claim))
   if (match.grpc !== undefined) conditions.push(isGrpc)
   return { predicate: allOf(conditions), matched }
 }

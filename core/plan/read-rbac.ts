@@ -7,7 +7,9 @@ import { type PeerInfo, pathOnly } from '../route/request.ts'
 import type { RbacPlan, RequestPredicate } from './plan.ts'
 import { at, type Reading } from './read.ts'
 import { policyOrigin } from './read-origin.ts'
-import { readCidr, readHeaderMatch, readStringMatch } from './read-match.ts'
+import { readClaimMatch } from './read-claim.ts'
+import { readCidr, readHeaderMatch } from './read-match.ts'
+import { readStringMatch } from './read-string.ts'
 
 const ANY: RequestPredicate = { words: 'any', matches: () => true }
 const NONE: RequestPredicate = { words: 'none', matches: () => false }
@@ -85,7 +87,7 @@ function readPermission(reading: Reading, path: string, permission: Permission):
 
 function readPrincipal(reading: Reading, path: string, principal: Principal): RequestPredicate {
   reading.only(path, PrincipalSchema, principal, [
-    'and_ids', 'or_ids', 'any', 'authenticated', 'source_ip', 'direct_remote_ip', 'remote_ip', 'header', 'url_path', 'filter_state', 'not_id',
+    'and_ids', 'or_ids', 'any', 'authenticated', 'source_ip', 'direct_remote_ip', 'remote_ip', 'header', 'url_path', 'filter_state', 'metadata', 'not_id',
   ])
   const { identifier } = principal
   switch (identifier.case) {
@@ -105,6 +107,8 @@ function readPrincipal(reading: Reading, path: string, principal: Principal): Re
       const { principalName } = identifier.value
       return principalName === undefined ? AUTHENTICATED : onIdentity(readStringMatch(reading, at(path, 'authenticated.principal_name'), principalName))
     }
+    case 'metadata':
+      return onHead(readClaimMatch(reading, at(path, 'metadata'), identifier.value))
     case 'filterState':
       return readFilterState(reading, at(path, 'filter_state'), identifier.value)
     case 'sourceIp':

@@ -7,7 +7,7 @@ import {
 } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import type { ClientTlsPlan, ServerTlsPlan, StringMatchPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
-import { readStringMatch } from './read-match.ts'
+import { readStringMatch } from './read-string.ts'
 
 const RAW_BUFFER = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'
 

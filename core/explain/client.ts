@@ -1,0 +1,191 @@
+import { authorize } from '../authz/authorize.ts'
+import type { ClusterPlan, EndpointPlan, FilterChainPlan, ForwardAction, HttpPlan, ListenerPlan, Origin, Route, RouteTable, VirtualHost, WeightedClusters } from '../plan/plan.ts'
+import { selectChain } from '../route/chain.ts'
+import { redirectLocation } from '../route/redirect.ts'
+import type { PeerInfo, RequestHead } from '../route/request.ts'
+import { rewritePath } from '../route/rewrite.ts'
+import { findScope, scopeKey } from '../route/scope.ts'
+import { findVirtualHost, selectRoute } from '../route/select.ts'
+import { normalizePath } from '../route/normalize.ts'
+import type { PlanSet, Step, Target, Trail } from './trail.ts'
+
+/** A connection and what is known of its other end. */
+export interface Caller {
+  readonly peer: PeerInfo
+  readonly alpn: readonly string[]
+}
+
+/** Where the caller's proxy sends the request, or how it answers itself. */
+export interface Departure extends Trail {
+  /** What leaves towards each target; undefined when nothing does. */
+  readonly request: RequestHead | undefined
+}
+
+type Ending = Pick<Trail, 'outcome' | 'why'> & Partial<Departure>
+
+/** The caller's side: listener → chain → policies → scope → virtual host → every route tried → clusters → endpoints. */
+export function explainDeparture(plans: PlanSet, port: number, request: RequestHead, caller: Caller, named?: string): Departure {
+  const steps: Step[] = []
+  const end = (ending: Ending): Departure => ({
+    status: undefined, by: undefined, steps, to: [], location: undefined, rewrite: undefined, mirrors: [], timeoutMs: undefined, retries: undefined, request: undefined, ...ending,
+  })
+  const step = (kind: Step['kind'], words: string, matched: boolean, origin?: Origin) => steps.push({ side: 'client', kind, words, matched, ...(origin === undefined ? {} : { origin }) })
+
+  const listener = findListener(plans, port, named)
+  if (listener === undefined) {
+    step('listener', `nothing listens for port ${port}`, false)
+    return end({ outcome: 'refused', why: `no listener for port ${port}` })
+  }
+  step('listener', `listener ${listener.name}`, true)
+  const chain = chainOf(listener, port, caller)
+  if (chain === undefined) {
+    step('chain', `no filter chain of ${listener.name} takes this connection`, false)
+    return end({ outcome: 'refused', why: 'no filter chain matches' })
+  }
+  if ((chain.tls !== undefined) !== caller.peer.tls) {
+    step('chain', `chain ${chain.name} speaks ${chain.tls === undefined ? 'plaintext' : 'TLS'} and the caller ${caller.peer.tls ? 'TLS' : 'plaintext'}`, false)
+    return end({ outcome: 'refused', why: chain.tls === undefined ? 'the listener speaks plaintext' : 'the listener expects TLS' })
+  }
+  step('chain', `chain ${chain.name}`, true)
+  if (chain.serve.kind === 'tcp') {
+    const to = targetsOf(plans, chain.serve.clusters, step)
+    return end({ outcome: isNowhere(to) ? 'blocked' : 'routed', why: `TCP to ${describe(to)}`, to })
+  }
+
+  const http = chain.serve
+  const path = normalizePath(request.path, { normalize: http.normalizePath, mergeSlashes: http.mergeSlashes, escapedSlashes: http.escapedSlashes })
+  if (path === undefined) return end({ outcome: 'refused', status: 400, why: 'the path is malformed' })
+  if (typeof path !== 'string') return end({ outcome: 'redirect', status: 307, location: path.redirect, why: 'the path has escaped slashes' })
+  const head = path === request.path ? request : withHead(request, { path })
+  const denied = explainPolicies([...chain.rbac, ...httpPolicies(http)], head, caller.peer, 'client', steps)
+  if (denied !== undefined) return end(denied)
+
+  const table = findTable(plans, http, head, step)
+  if (table === undefined) return end({ outcome: 'not-found', status: 404, why: 'no route table for this host' })
+  const host = findVirtualHost(table, head.authority)
+  if (host === undefined) {
+    step('virtual-host', `no virtual host of ${table.name} has ${head.authority}`, false)
+    return end({ outcome: 'not-found', status: 404, why: `no virtual host for ${head.authority}` })
+  }
+  step('virtual-host', `virtual host ${host.name} of ${table.name}`, true)
+  if (host.requireTls && head.scheme === 'http') {
+    return end({ outcome: 'https-redirect', status: 301, location: `https://${head.authority}${head.path}`, why: `virtual host ${host.name} requires TLS` })
+  }
+  const route = selectRoute(host, head, (tried, matched) => step('route', `${tried.name === '' ? 'route' : tried.name}: ${tried.words}`, matched, tried.origin))
+  if (route === undefined) return end({ outcome: 'not-found', status: 404, why: `no route of ${host.name} matches` })
+  return end(explainRoute(plans, host, route, head, step))
+}
+
+function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: RequestHead, step: (kind: Step['kind'], words: string, matched: boolean, origin?: Origin) => void): Ending {
+  const { action, origin: by } = route
+  switch (action.kind) {
+    case 'redirect': {
+      const location = redirectLocation(action, request)
+      return { outcome: 'redirect', status: action.status, by, location, why: `redirected to ${location}` }
+    }
+    case 'direct': {
+      // Both names are what unknown hosts are sent to when the mesh lets nothing out.
+      const blocked = route.name === 'block_all' || host.name === 'block_all'
+      return { outcome: blocked ? 'blocked' : 'direct-response', status: action.status, by, why: blocked ? 'unknown hosts are not let out' : `answered with ${action.status}` }
+    }
+    case 'forward': {
+      const to = targetsOf(plans, action.clusters, step)
+      const sent = rewritten(action, request)
+      const empty = to.every((target) => plans.clusters.get(target.cluster)?.discovery !== 'original-destination' && target.endpoints.length === 0)
+      return {
+        outcome: isNowhere(to) ? 'blocked' : 'routed',
+        status: empty ? 503 : undefined,
+        by,
+        why: empty ? `${describe(to)} has no healthy endpoint` : `routed to ${describe(to)}`,
+        to,
+        rewrite: sent === request ? undefined : { ...(sent.path === request.path ? {} : { path: sent.path }), ...(sent.authority === request.authority ? {} : { authority: sent.authority }) },
+        mirrors: action.mirrors.map(({ cluster, percent }) => ({ cluster, percent })),
+        timeoutMs: action.timeoutMs,
+        retries: action.retry?.retriesMax ?? 0,
+        request: sent,
+      }
+    }
+  }
+}
+
+/** By name; else the one bound to the port, the one whose scopes are the port's, the one for explicit proxying; else one that is not bound at all. */
+function findListener(plans: PlanSet, port: number, named: string | undefined): ListenerPlan | undefined {
+  if (named !== undefined) return plans.listeners.get(named)
+  const out = [...plans.listeners.values()].filter((one) => one.direction !== 'inbound')
+  const scopePort = (one: ListenerPlan): string | undefined => {
+    const serve = (one.chains[0] ?? one.defaultChain)?.serve
+    return serve?.kind === 'http' && serve.routes.kind === 'scoped' ? serve.routes.port : undefined
+  }
+  return (
+    out.find((one) => one.bind?.port === port) ?? out.find((one) => scopePort(one) === String(port)) ?? out.find((one) => scopePort(one) === 'proxy') ?? out.find((one) => one.bind === undefined)
+  )
+}
+
+function chainOf(listener: ListenerPlan, port: number, caller: Caller): FilterChainPlan | undefined {
+  return selectChain(listener, { destinationPort: port, serverName: caller.peer.sni, transportProtocol: caller.peer.tls ? 'tls' : 'raw_buffer', applicationProtocols: caller.alpn })
+}
+
+function findTable(plans: PlanSet, http: HttpPlan, request: RequestHead, step: (kind: Step['kind'], words: string, matched: boolean) => void): RouteTable | undefined {
+  const { routes } = http
+  if (routes.kind === 'inline') return routes.table
+  if (routes.kind === 'named') return plans.tables.get(routes.name)
+  const scope = findScope(plans.scopes, routes, request)
+  const key = scopeKey(routes, request)
+  step('scope', scope === undefined ? `no scope ${key}` : scope.key === key ? `scope ${key}` : `no scope ${key}, so ${scope.key}`, scope !== undefined)
+  return scope && plans.tables.get(scope.table)
+}
+
+/** Endpoints are looked up as they were told; ejections are a running proxy's own. */
+function targetsOf(plans: PlanSet, clusters: WeightedClusters, step: (kind: Step['kind'], words: string, matched: boolean, origin?: Origin) => void): Target[] {
+  return clusters.entries.map(({ cluster: name, weight, origin }) => {
+    const cluster = plans.clusters.get(name)
+    const share = clusters.total === 0 ? 100 : (100 * weight) / clusters.total
+    step('cluster', `${name}, ${Number(share.toFixed(2))} %${cluster === undefined ? ', which is not known' : ''}`, cluster !== undefined, origin ?? cluster?.origin)
+    const endpoints = cluster === undefined ? [] : healthyEndpoints(plans, cluster).map((endpoint) => endpoint.key)
+    if (cluster !== undefined && cluster.discovery !== 'original-destination') step('endpoint', endpoints.length === 0 ? `${name} has no healthy endpoint` : endpoints.join(', '), endpoints.length > 0)
+    const { host = '', subset = '', port = 0 } = cluster?.destination ?? {}
+    return { cluster: name, host, subset, port, weight: share, ...(origin === undefined ? {} : { origin }), endpoints }
+  })
+}
+
+export function healthyEndpoints(plans: PlanSet, cluster: ClusterPlan): EndpointPlan[] {
+  const endpoints = cluster.inlineEndpoints ?? plans.endpoints.get(cluster.endpointsName)
+  return endpoints?.localities.flatMap((one) => one.endpoints).filter((one) => one.health === 'healthy') ?? []
+}
+
+const isNowhere = (to: readonly Target[]): boolean => to.length > 0 && to.every((target) => target.cluster === 'BlackHoleCluster')
+
+const describe = (to: readonly Target[]): string => to.map((target) => target.cluster).join(', ')
+
+function rewritten(action: ForwardAction, request: RequestHead): RequestHead {
+  const path = rewritePath(action, request.path)
+  const authority = action.hostRewrite ?? request.authority
+  return path === request.path && authority === request.authority ? request : withHead(request, { path, authority })
+}
+
+export function withHead(request: RequestHead, change: { path?: string; authority?: string }): RequestHead {
+  return {
+    method: request.method,
+    authority: change.authority ?? request.authority,
+    path: change.path ?? request.path,
+    scheme: request.scheme,
+    header: (name) => request.header(name),
+    ...(request.remoteAddress === undefined ? {} : { remoteAddress: request.remoteAddress }),
+    ...(request.claims === undefined ? {} : { claims: request.claims }),
+  }
+}
+
+export function httpPolicies(http: HttpPlan) {
+  return http.filters.flatMap((filter) => (filter.kind === 'rbac' ? [filter.policy] : []))
+}
+
+/** Every policy tried becomes a step; the ending when one refuses. */
+export function explainPolicies(policies: Parameters<typeof authorize>[0], request: RequestHead | undefined, peer: PeerInfo, side: Step['side'], steps: Step[]): Ending | undefined {
+  const decision = authorize(policies, request, peer, (filter, policy, permission, principal) => {
+    const words = `${filter.shadow ? 'dry-run ' : ''}${filter.action} ${policy.name}: ${permission ? '' : 'not '}${policy.permission.words}; ${principal ? '' : 'not '}${policy.principal.words}`
+    steps.push({ side, kind: 'policy', words, matched: permission && principal, ...(policy.origin === undefined ? {} : { origin: policy.origin }) })
+  })
+  if (decision.allowed) return undefined
+  steps.push({ side, kind: 'policy', words: `denied by ${decision.policy}: ${decision.why}`, matched: true, ...(decision.origin === undefined ? {} : { origin: decision.origin }) })
+  return { outcome: 'refused', status: request === undefined ? undefined : 403, by: decision.origin, why: `${decision.policy}: ${decision.why}` }
+}

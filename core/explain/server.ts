@@ -1,0 +1,80 @@
+import type { ListenerPlan } from '../plan/plan.ts'
+import { selectChain } from '../route/chain.ts'
+import type { PeerInfo, RequestHead } from '../route/request.ts'
+import { normalizePath } from '../route/normalize.ts'
+import { explainPolicies, httpPolicies, withHead } from './client.ts'
+import type { Origin } from '../plan/plan.ts'
+import type { Outcome, PlanSet, Step } from './trail.ts'
+
+/** How a connection arrives at the callee. */
+export interface Arriving {
+  readonly address: string
+  readonly port: number
+  readonly peer: PeerInfo
+  readonly alpn: readonly string[]
+}
+
+export interface Reception {
+  /** Undefined: the application answers. */
+  readonly refused: { readonly outcome: Outcome; readonly status: number | undefined; readonly by: Origin | undefined; readonly why: string } | undefined
+  readonly steps: readonly Step[]
+}
+
+/** The callee's side: listener → chain → is the transport right → every policy → application. */
+export function explainReception(plans: PlanSet, request: RequestHead, arriving: Arriving): Reception {
+  const steps: Step[] = []
+  const step = (kind: Step['kind'], words: string, matched: boolean) => steps.push({ side: 'server', kind, words, matched })
+  const refuse = (why: string): Reception => ({ refused: { outcome: 'refused', status: undefined, by: undefined, why }, steps })
+
+  const listener = inboundListener(plans, arriving)
+  if (listener === undefined) {
+    step('listener', `nothing listens at ${arriving.address}:${arriving.port}`, false)
+    return refuse(`the callee has no listener for port ${arriving.port}`)
+  }
+  step('listener', `listener ${listener.name}`, true)
+  const { peer } = arriving
+  const chain = selectChain(listener, { destinationPort: arriving.port, serverName: peer.sni, transportProtocol: peer.tls ? 'tls' : 'raw_buffer', applicationProtocols: arriving.alpn })
+  if (chain === undefined) {
+    step('chain', `no filter chain takes a ${peer.tls ? 'TLS' : 'plaintext'} connection`, false)
+    return refuse(peer.tls ? 'no filter chain takes TLS' : 'the callee takes mTLS only')
+  }
+  step('chain', `chain ${chain.name}`, true)
+  if (chain.tls !== undefined && !peer.tls) {
+    step('transport', 'the chain expects TLS, the caller speaks plaintext', false)
+    return refuse('the callee takes mTLS only')
+  }
+  if (chain.tls === undefined && peer.tls) {
+    step('transport', 'the chain speaks plaintext, the caller TLS', false)
+    return refuse('the callee speaks plaintext')
+  }
+  if (chain.tls?.requireClientCertificate === true && peer.uriSans.length + peer.dnsSans.length === 0) {
+    step('transport', 'a client certificate is required', false)
+    return refuse('the callee requires a client certificate')
+  }
+  const { allowedSans = [] } = chain.tls ?? {}
+  if (allowedSans.length > 0 && ![...peer.uriSans, ...peer.dnsSans].some((san) => allowedSans.some((allowed) => allowed.matches(san)))) {
+    step('transport', `the certificate bears none of ${allowedSans.map((one) => one.words).join(', ')}`, false)
+    return refuse('the certificate of the caller is not of those allowed')
+  }
+  step('transport', peer.tls ? `mTLS as ${peer.uriSans[0] ?? 'nobody'}` : 'plaintext', true)
+
+  const { serve } = chain
+  const ofConnection = explainPolicies(chain.rbac, undefined, peer, 'server', steps)
+  const path = serve.kind === 'http' ? normalizePath(request.path, { normalize: serve.normalizePath, mergeSlashes: serve.mergeSlashes, escapedSlashes: serve.escapedSlashes }) : undefined
+  const head = typeof path === 'string' && path !== request.path ? withHead(request, { path }) : request
+  const denied = ofConnection ?? (serve.kind === 'http' ? explainPolicies(httpPolicies(serve), head, peer, 'server', steps) : undefined)
+  if (denied !== undefined) return { refused: { outcome: denied.outcome, status: denied.status, by: denied.by, why: denied.why }, steps }
+  step('application', 'the application answers', true)
+  return { refused: undefined, steps }
+}
+
+/** The one bound to the endpoint; else one for the port on any address; else the one that takes all captured traffic. */
+export function inboundListener(plans: PlanSet, at: { readonly address: string; readonly port: number }): ListenerPlan | undefined {
+  const inbound = [...plans.listeners.values()].filter((one) => one.direction !== 'outbound')
+  const ofPort = inbound.filter((one) => one.bind?.port === at.port)
+  return (
+    ofPort.find((one) => one.bind?.address === at.address) ??
+    ofPort.find((one) => one.bind?.address === '0.0.0.0' || one.bind?.address === '::') ??
+    inbound.find((one) => one.usesOriginalDestination === true || one.bind === undefined)
+  )
+}
