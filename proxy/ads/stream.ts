@@ -116,20 +116,16 @@ export class Ads {
       this.#log.info('xds.connected', { target: this.#controlPlane.target, control: response.controlPlane?.identifier ?? '' })
     }
     const { nonce, removedResources, systemVersionInfo } = response
-    let refused = false
-    let taken = false
     const resources = response.resources.map(({ name, version, resource }) => ({ name, version, bytes: resource?.value ?? new Uint8Array() }))
+    let refused = false
     const acknowledge = (): void => {
-      taken = true
       if (refused) return
       this.counts.acks += 1
       this.#send(connection, subscription, { nonce, refusal: undefined })
     }
-    const rejected = this.#cell.take({ type: subscription.type, revision: Number(systemVersionInfo) || 0, resources, removed: removedResources }, () => {
-      // Told within `take`: whether anything was refused is known only when it returns.
-      if (refused || taken) return
-      queueMicrotask(acknowledge)
-    })
+    const update = { type: subscription.type, revision: Number(systemVersionInfo) || 0, resources, removed: removedResources }
+    // `take` may call back before it returns, and only its answer says whether anything was refused: hence the microtask.
+    const rejected = this.#cell.take(update, () => queueMicrotask(acknowledge))
     if (rejected.length > 0) {
       refused = true
       this.counts.nacks += 1

@@ -1,0 +1,119 @@
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type { ClientTlsPlan, SecretPlan, ServerTlsPlan } from '#core/plan/plan.ts'
+import { describeError, type Log } from '../admin/log.ts'
+import type { SecretStore } from '../ads/plan-cell.ts'
+import type { SecretSource } from '../sources.ts'
+import { keyPem, type WorkloadCertificate } from './certificate.ts'
+
+interface Pair {
+  readonly chainPem: string
+  readonly keyPem: string
+}
+
+interface Made {
+  /** Of all secrets, when the context was last known to be of the newest ones. */
+  epoch: number
+  /** Versions of the secrets that it is made of. */
+  readonly versions: string
+  readonly context: SecureContext | undefined
+}
+
+/** The secret that holds the proxy's own certificate, and the one that holds the mesh's roots: Istio's names. */
+const OWN_CERTIFICATE = 'default'
+const OWN_ROOTS = 'ROOTCA'
+
+/**
+ * Certificates, keys and roots by name, and the TLS contexts made of them: one for each plan and each version of its secrets.
+ * A connection keeps the context of its handshake, so rotation changes the next handshake and cuts nothing.
+ */
+export class Secrets implements SecretSource, SecretStore {
+  readonly #log: Log
+  readonly #pairs = new Map<string, { version: string; pair: Pair }>()
+  readonly #roots = new Map<string, { version: string; pem: string }>()
+  readonly #contexts = new WeakMap<ServerTlsPlan | ClientTlsPlan, Made>()
+  readonly #listeners: (() => void)[] = []
+  #epoch = 0
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  /** The proxy's own certificate, first or renewed. */
+  useIdentity(certificate: WorkloadCertificate): void {
+    this.#pairs.set(OWN_CERTIFICATE, { version: certificate.version, pair: { chainPem: certificate.chainPem, keyPem: keyPem(certificate.key) } })
+    this.#roots.set(OWN_ROOTS, { version: certificate.version, pem: certificate.rootsPem })
+    this.#changed()
+  }
+
+  put(secret: SecretPlan): void {
+    if (secret.kind === 'certificate') this.#pairs.set(secret.name, { version: secret.version, pair: { chainPem: secret.chainPem, keyPem: secret.keyPem } })
+    else this.#roots.set(secret.name, { version: secret.version, pem: secret.rootsPem })
+    this.#changed()
+  }
+
+  remove(name: string): void {
+    const hadPair = this.#pairs.delete(name)
+    const hadRoots = this.#roots.delete(name)
+    if (hadPair || hadRoots) this.#changed()
+  }
+
+  serverContext(tls: ServerTlsPlan): SecureContext | undefined {
+    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion })
+  }
+
+  clientContext(tls: ClientTlsPlan): SecureContext | undefined {
+    return this.#contextOf(tls, tls.certificate === undefined ? [] : [tls.certificate], tls.trust, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' })
+  }
+
+  onChange(changed: () => void): void {
+    this.#listeners.push(changed)
+  }
+
+  /** Names, kinds and chains, for people; never a key. */
+  list(): { name: string; kind: 'certificate' | 'trust'; version: string; certificatesPem: string }[] {
+    return [
+      ...[...this.#pairs].map(([name, { version, pair }]) => ({ name, kind: 'certificate' as const, version, certificatesPem: pair.chainPem })),
+      ...[...this.#roots].map(([name, { version, pem }]) => ({ name, kind: 'trust' as const, version, certificatesPem: pem })),
+    ]
+  }
+
+  #changed(): void {
+    this.#epoch += 1
+    for (const listener of this.#listeners) listener()
+  }
+
+  #contextOf(
+    tls: ServerTlsPlan | ClientTlsPlan,
+    certificates: readonly string[],
+    trust: string | undefined,
+    versions: { minVersion: 'TLSv1.2' | 'TLSv1.3'; maxVersion: 'TLSv1.2' | 'TLSv1.3' },
+  ): SecureContext | undefined {
+    const known = this.#contexts.get(tls)
+    if (known?.epoch === this.#epoch) return known.context
+    const pairs = certificates.map((name) => this.#pairs.get(name))
+    const roots = trust === undefined ? undefined : this.#roots.get(trust)
+    const parts = `${pairs.map((one) => one?.version ?? '-').join()} ${roots?.version ?? '-'}`
+    if (known?.versions === parts) {
+      known.epoch = this.#epoch
+      return known.context
+    }
+    const complete = pairs.every((one) => one !== undefined) && (trust === undefined || roots !== undefined)
+    const context = complete ? this.#make(pairs.map(({ pair }) => pair), roots?.pem, versions) : undefined
+    this.#contexts.set(tls, { epoch: this.#epoch, versions: parts, context })
+    return context
+  }
+
+  #make(pairs: readonly Pair[], rootsPem: string | undefined, versions: { minVersion: 'TLSv1.2' | 'TLSv1.3'; maxVersion: 'TLSv1.2' | 'TLSv1.3' }): SecureContext | undefined {
+    try {
+      return createSecureContext({
+        ...versions,
+        ...(pairs.length > 0 && { cert: pairs.map(({ chainPem }) => chainPem), key: pairs.map((pair) => pair.keyPem) }),
+        ...(rootsPem !== undefined && { ca: rootsPem }),
+      })
+    } catch (error) {
+      // A certificate that openssl refuses: its connections are refused too, all others go on.
+      this.#log.error('identity.secret-unusable', { error: describeError(error) })
+      return undefined
+    }
+  }
+}
