@@ -25,6 +25,8 @@ export interface ApiDoors {
   /** The only key that may create organizations; undefined: none may. */
   readonly bootstrapKeyHash: string | undefined
   readonly publicUrl: () => string
+  /** A defect of ours, after the client got its 500. */
+  readonly unexpected?: (error: unknown) => void
 }
 
 export interface ProxyConfig {

@@ -5,17 +5,11 @@ import { kindOf } from './registry.ts'
 export const HIDDEN = 'KGhpZGRlbik='
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 
-/** The object as readers get it: values of secret fields replaced, names kept. Also without the copy that kubectl keeps in an annotation. */
+/** The object as readers get it: values of secret fields replaced, names kept; in the copy that kubectl keeps in an annotation, too. */
 export function redact(object: ResourceObject): ResourceObject {
   const fields = kindOf(object.apiVersion, object.kind)?.secretFields ?? []
   if (fields.length === 0) return object
-  const shown: Record<string, unknown> = {}
-  for (const field of fields) {
-    const values = object[field]
-    if (values === null || typeof values !== 'object') continue
-    shown[field] = Object.fromEntries(Object.keys(values).map((name) => [name, HIDDEN]))
-  }
-  return { ...object, ...shown, metadata: withoutLastApplied(object.metadata) }
+  return { ...object, ...hiddenFields(object, fields), metadata: withHiddenCopy(object.metadata, fields) }
 }
 
 /** What came back from a reader, with the stored value wherever the placeholder stands. */
@@ -38,9 +32,29 @@ export function hiddenLeft(object: ResourceObject): string[] {
   return fields.flatMap((field) => Object.entries((object[field] ?? {}) as Record<string, unknown>).flatMap(([name, value]) => (value === HIDDEN ? [`${field}[${JSON.stringify(name)}]`] : [])))
 }
 
-function withoutLastApplied(metadata: ResourceObject['metadata']): ResourceObject['metadata'] {
-  if (metadata.annotations?.[LAST_APPLIED] === undefined) return metadata
-  const { [LAST_APPLIED]: _, ...annotations } = metadata.annotations
-  const { annotations: __, ...rest } = metadata
-  return Object.keys(annotations).length === 0 ? rest : { ...rest, annotations }
+// kubectl keeps a copy of all that it applied in an annotation, values included; without one it would complain of its absence.
+function withHiddenCopy(metadata: ResourceObject['metadata'], fields: readonly string[]): ResourceObject['metadata'] {
+  const copy = metadata.annotations?.[LAST_APPLIED]
+  if (copy === undefined) return metadata
+  const { [LAST_APPLIED]: _, ...annotations } = metadata.annotations ?? {}
+  try {
+    const applied: unknown = JSON.parse(copy)
+    if (applied !== null && typeof applied === 'object') {
+      const shown = { ...applied, ...hiddenFields(applied, fields) }
+      return { ...metadata, annotations: { ...annotations, [LAST_APPLIED]: `${JSON.stringify(shown)}\n` } }
+    }
+  } catch {
+    // Not what kubectl writes, so it is left out like any text that may hold a secret.
+  }
+  return { ...metadata, annotations }
+}
+
+function hiddenFields(object: object, fields: readonly string[]): Record<string, unknown> {
+  const hidden: Record<string, unknown> = {}
+  for (const field of fields) {
+    const values = (object as Record<string, unknown>)[field]
+    if (values === undefined) continue
+    hidden[field] = values !== null && typeof values === 'object' ? Object.fromEntries(Object.keys(values).map((name) => [name, HIDDEN])) : HIDDEN
+  }
+  return hidden
 }

@@ -1,0 +1,162 @@
+import type { Fault } from '#core/fault/fault.ts'
+import { fault, Faults, warning } from '#core/fault/fault.ts'
+import type { ResourceKind } from '#core/resource/kind.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { objectName } from '#core/resource/object.ts'
+import { parseObject } from '#core/resource/parse.ts'
+import { hiddenLeft, restoreHidden } from '#core/resource/redact.ts'
+import { apiVersionOf } from '#core/resource/registry.ts'
+import type { ApplyOutcome, Authorship, Mesh, ResourceKey, ResourceWrite } from '#db/store.ts'
+import { certificateFaults } from '../kube/secret-check.ts'
+import type { ApiDoors } from '../rest/doors.ts'
+import { BUILT_IN_NAMESPACES, missingNamespaces } from './namespaces.ts'
+
+/** An object that someone wants stored, unjudged. */
+export interface Proposal {
+  readonly value: unknown
+  /** Where it was read, so that faults name the line. */
+  readonly source?: { readonly file: string; lineOf(path: string): number }
+  /** See ResourceWrite. */
+  readonly expectedVersion?: string
+}
+
+export interface Removal {
+  readonly key: ResourceKey
+  readonly expectedVersion?: string
+}
+
+export interface Change {
+  readonly puts: readonly Proposal[]
+  readonly removals: readonly Removal[]
+  readonly by: Authorship
+  readonly dryRun: boolean
+  /** The namespace of objects that name none; without it they are refused. */
+  readonly defaultNamespace?: string
+}
+
+export interface Applied extends ApplyOutcome {
+  readonly warnings: readonly Fault[]
+}
+
+type ApplyDoors = Pick<ApiDoors, 'store' | 'admit'>
+
+interface Admitted {
+  readonly object: ResourceObject
+  readonly kind: ResourceKind
+  readonly key: ResourceKey
+  readonly proposal: Proposal
+}
+
+/**
+ * The one way into the store, for REST and for Kubernetes' verbs: every object is judged by its kind, then all of them by the mesh as it would be; then they are stored in one transaction, or none is.
+ * @throws Faults with everything that is wrong; StoreConflict when an object is not as expected
+ */
+export async function applyChange(doors: ApplyDoors, mesh: Mesh, change: Change): Promise<Applied> {
+  const { admitted, errors, warnings } = await judgeAll(doors, mesh, change)
+  errors.push(...(await namespaceFaults(doors, mesh, admitted)))
+  if (errors.length > 0) throw new Faults([...errors, ...warnings])
+  const writes: ResourceWrite[] = [
+    ...admitted.map(({ key, object, proposal }): ResourceWrite => ({ key, object, ...(proposal.expectedVersion === undefined ? {} : { expectedVersion: proposal.expectedVersion }) })),
+    ...(await removalWrites(doors, mesh, change.removals)),
+  ]
+  const found = (await doors.admit(mesh, writes)).map((one) => located(one, admitted))
+  const refusals = found.filter((one) => one.severity === 'error')
+  if (refusals.length > 0) throw new Faults([...refusals, ...warnings, ...found.filter((one) => one.severity === 'warning')])
+  const outcome = await doors.store.applyResources(mesh.organizationId, mesh.id, writes, change.by, { dryRun: change.dryRun })
+  return { ...outcome, warnings: [...warnings, ...found] }
+}
+
+async function judgeAll(doors: ApplyDoors, mesh: Mesh, change: Change): Promise<{ admitted: Admitted[]; errors: Fault[]; warnings: Fault[] }> {
+  const admitted: Admitted[] = []
+  const errors: Fault[] = []
+  const warnings: Fault[] = []
+  const seen = new Set<string>()
+  for (const proposal of change.puts) {
+    const parsed = parseObject(proposal.value, change.defaultNamespace === undefined ? {} : { defaultNamespace: change.defaultNamespace })
+    const faults = [...parsed.faults]
+    if (parsed.object !== undefined) {
+      const key = keyOf(parsed.kind, parsed.object)
+      const object = await completed(doors, mesh, key, parsed.kind, parsed.object)
+      faults.push(...secretFaults(object))
+      const name = objectName(object)
+      if (seen.has(name)) faults.push(warning('object.conflict', { path: '', rule: 'written twice at once; the later one counts', resource: name }))
+      seen.add(name)
+      admitted.push({ object, kind: parsed.kind, key, proposal })
+    }
+    for (const one of faults) (one.severity === 'error' ? errors : warnings).push(withSource(one, proposal))
+  }
+  return { admitted, errors, warnings }
+}
+
+export function keyOf(kind: ResourceKind, object: ResourceObject): ResourceKey {
+  return { group: kind.group, kind: kind.kind, namespace: kind.namespaced ? (object.metadata.namespace ?? '') : '', name: object.metadata.name }
+}
+
+/** The object in the form that is stored: at the stored version, without status, a Secret's values in `data` and those that came back hidden restored. */
+async function completed(doors: ApplyDoors, mesh: Mesh, key: ResourceKey, kind: ResourceKind, given: ResourceObject): Promise<ResourceObject> {
+  const { status: _, ...fields } = given
+  const object: ResourceObject = { ...fields, apiVersion: apiVersionOf(kind), kind: given.kind, metadata: given.metadata }
+  if (kind.secretFields.length === 0) return object
+  const stringData = object['stringData']
+  const rest = Object.fromEntries(Object.entries(object).filter(([name]) => name !== 'stringData')) as ResourceObject
+  const plain = (stringData ?? {}) as Readonly<Record<string, string>>
+  const encoded = Object.fromEntries(Object.entries(plain).map(([name, value]) => [name, Buffer.from(value).toString('base64')]))
+  const merged: ResourceObject = stringData === undefined ? rest : { ...rest, data: { ...((rest['data'] ?? {}) as object), ...encoded } }
+  if (hiddenLeft(merged).length === 0) return merged
+  const stored = await doors.store.getResource(mesh.organizationId, mesh.id, key)
+  return restoreHidden(merged, stored?.object)
+}
+
+function secretFaults(object: ResourceObject): Fault[] {
+  const hidden = hiddenLeft(object).map((path) => fault('object.field-range', { path, rule: 'a value', hint: 'this is the placeholder for a value that is not shown, and none is stored' }))
+  const faults = hidden.length > 0 ? hidden : certificateFaults(object)
+  return faults.map((one) => ({ ...one, resource: objectName(object) }))
+}
+
+function withSource(one: Fault, proposal: Proposal): Fault {
+  return proposal.source === undefined ? one : { ...one, source: { file: proposal.source.file, line: proposal.source.lineOf(one.path) } }
+}
+
+function located(one: Fault, admitted: readonly Admitted[]): Fault {
+  const about = one.resource === undefined || one.source !== undefined ? undefined : admitted.find(({ object }) => objectName(object) === one.resource)
+  return about === undefined ? one : withSource(one, about.proposal)
+}
+
+async function namespaceFaults(doors: ApplyDoors, mesh: Mesh, admitted: readonly Admitted[]): Promise<Fault[]> {
+  const brought = new Set(admitted.filter(({ key }) => key.kind === 'Namespace' && key.group === '').map(({ key }) => key.name))
+  const wanted = new Set(admitted.map(({ key }) => key.namespace).filter((name) => name !== '' && !brought.has(name)))
+  const missing = await missingNamespaces(doors.store, mesh, wanted)
+  return admitted
+    .filter(({ key }) => missing.has(key.namespace))
+    .map(({ key, object, proposal }) =>
+      withSource(
+        fault('object.namespace-missing', { path: 'metadata.namespace', value: key.namespace, rule: `namespaces ${JSON.stringify(key.namespace)} not found`, hint: 'create the Namespace first, or with it', resource: objectName(object) }),
+        proposal,
+      ),
+    )
+}
+
+/** A Namespace goes with all that is in it. */
+async function removalWrites(doors: ApplyDoors, mesh: Mesh, removals: readonly Removal[]): Promise<ResourceWrite[]> {
+  const writes: ResourceWrite[] = []
+  for (const { key, expectedVersion } of removals) {
+    if (key.kind === 'Namespace' && key.group === '') {
+      if (BUILT_IN_NAMESPACES.includes(key.name)) throw new Faults([fault('access.forbidden', { path: 'metadata.name', value: key.name, rule: 'a namespace that every mesh has cannot be deleted' })])
+      for await (const contained of everyResource(doors, mesh, { namespace: key.name })) writes.push({ key: contained.key, object: null })
+    }
+    writes.push({ key, object: null, ...(expectedVersion === undefined ? {} : { expectedVersion }) })
+  }
+  return writes
+}
+
+const PAGE = 500
+
+/** All that a filter finds, page by page. */
+export async function* everyResource(doors: Pick<ApiDoors, 'store'>, mesh: Mesh, filter: Parameters<ApiDoors['store']['listResources']>[2]): AsyncIterable<Awaited<ReturnType<ApiDoors['store']['listResources']>>['items'][number]> {
+  let cursor: string | undefined
+  do {
+    const page = await doors.store.listResources(mesh.organizationId, mesh.id, filter, { limit: PAGE, ...(cursor === undefined ? {} : { cursor }) })
+    yield* page.items
+    cursor = page.next
+  } while (cursor !== undefined)
+}

@@ -1,0 +1,33 @@
+import type { Mesh, Organization, Store } from '#db/store.ts'
+import type { Actor } from '../access/actor.ts'
+import { authenticate, bearerOf, meshNotFound, permit } from '../access/check.ts'
+import type { Verb } from '../access/check.ts'
+
+/** The mesh that a request is for, and who asks: proven, and allowed. */
+export interface Target {
+  readonly actor: Actor
+  readonly organization: Organization
+  readonly mesh: Mesh
+}
+
+/** @throws Faults 401 without a valid key, 404 for what the key may not see, 403 for what it may not do */
+export async function targetOf(store: Store, authorization: string | undefined, names: { readonly organization: string; readonly mesh: string }, verb: Verb): Promise<Target> {
+  const actor = await authenticate(store, credentialOf(authorization))
+  const organization = await store.organizationByName(names.organization)
+  if (organization === undefined || organization.id !== actor.organizationId) throw meshNotFound()
+  const mesh = await store.meshByName(organization.id, names.mesh)
+  if (mesh === undefined) throw meshNotFound()
+  permit(actor, verb, mesh)
+  return { actor, organization, mesh }
+}
+
+/**
+ * The API key of an `Authorization` header: a bearer token, or the password of basic authentication with any user (RFC 7617).
+ * kubectl sends no bearer token over plain HTTP, but takes user and password from the server's URL; a loopback kubeconfig is made so.
+ */
+export function credentialOf(authorization: string | undefined): string | undefined {
+  const basic = /^basic +([A-Za-z0-9+/_-]+={0,2}) *$/i.exec(authorization ?? '')?.[1]
+  if (basic === undefined) return bearerOf(authorization)
+  const pair = Buffer.from(basic, 'base64').toString('utf8')
+  return pair.slice(pair.indexOf(':') + 1)
+}

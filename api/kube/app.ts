@@ -1,0 +1,162 @@
+import { Hono } from 'hono'
+import type { Context } from 'hono'
+import { describeFault, Faults } from '#core/fault/fault.ts'
+import type { Fault } from '#core/fault/fault.ts'
+import { StoreConflict, StoreUnavailable } from '#db/store.ts'
+import { targetOf } from '../apply/target.ts'
+import type { Target } from '../apply/target.ts'
+import type { Verb } from '../access/check.ts'
+import type { ApiDoors } from '../rest/doors.ts'
+import { aggregated, aggregatedType, aggregatedVersion, coreVersions, groupList, oneGroup, resourceList, serverVersion } from './discovery.ts'
+import { openapiIndex, openapiV2, openapiV3 } from './openapi.ts'
+import { readPath } from './path.ts'
+import type { KubePath } from './path.ts'
+import { findStored, listBody, listMeta, listObjects } from './read.ts'
+import { present } from './present.ts'
+import { boundedBody } from './request.ts'
+import type { ObjectsRequest } from './request.ts'
+import { conflicted, failure, notFound, statusOfFaults } from './status.ts'
+import type { Status } from './status.ts'
+import { readIncludeObject, tableOf, wantsTable } from './table.ts'
+import { watchStream } from './watch.ts'
+import { createObject, deleteCollection, deleteObject, patchObject, replaceObject } from './write.ts'
+import type { Written } from './write.ts'
+
+type ObjectsPath = Extract<KubePath, { of: 'objects' }>
+
+const PREFIX = /^\/k8s\/([^/]+)\/([^/]+)/
+
+/** The mesh's configuration through Kubernetes' verbs, below `/k8s/ORGANIZATION/MESH`: what kubectl and its like need of an API server. */
+export function kubeApi(doors: ApiDoors): Hono {
+  const app = new Hono()
+  app.all('/k8s/:organization/:mesh/*', (context) => answer(doors, context))
+  app.all('/k8s/:organization/:mesh', (context) => answer(doors, context))
+  return app
+}
+
+async function answer(doors: ApiDoors, context: Context): Promise<Response> {
+  const pathname = new URL(context.req.url).pathname
+  const path = readPath(pathname.replace(PREFIX, ''))
+  const about = path.of === 'objects' ? { kind: path.kind, name: path.name ?? '' } : {}
+  try {
+    const names = { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' }
+    const target = await targetOf(doors.store, context.req.header('authorization'), names, verbOf(context.req.method))
+    return path.of === 'objects' ? await objectsAnswer(doors, context, target, path) : described(context, path)
+  } catch (error) {
+    return status(context, statusOf(doors, error, about))
+  }
+}
+
+const verbOf = (method: string): Verb => (method === 'GET' || method === 'HEAD' ? 'read' : 'write')
+
+function statusOf(doors: ApiDoors, error: unknown, about: { kind?: ObjectsPath['kind']; name?: string }): Status {
+  if (error instanceof Faults) return statusOfFaults(error, about)
+  if (error instanceof StoreConflict) return conflicted({ ...about, name: error.key.name })
+  if (error instanceof StoreUnavailable) return failure(503, 'ServiceUnavailable', error.message)
+  doors.unexpected?.(error)
+  return failure(500, 'InternalError', 'an error of ours; it was recorded')
+}
+
+const status = (context: Context, body: Status): Response => json(context, body, body.code)
+
+function json(context: Context, body: unknown, code = 200, headers: Readonly<Record<string, string>> = {}): Response {
+  const response = new Response(context.req.method === 'HEAD' ? null : `${JSON.stringify(body)}\n`, { status: code, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers } })
+  return response
+}
+
+function described(context: Context, path: Exclude<KubePath, ObjectsPath>): Response {
+  if (context.req.method !== 'GET' && context.req.method !== 'HEAD') return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'))
+  const discovery = aggregatedVersion(context.req.header('accept'))
+  switch (path.of) {
+    case 'root':
+      return json(context, { paths: ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] })
+    case 'version':
+      return json(context, serverVersion())
+    case 'health':
+      return new Response('ok')
+    case 'core-versions':
+      return discovery ? json(context, aggregated('core', discovery), 200, { 'content-type': aggregatedType(discovery) }) : json(context, coreVersions())
+    case 'groups':
+      return discovery ? json(context, aggregated('groups', discovery), 200, { 'content-type': aggregatedType(discovery) }) : json(context, groupList())
+    case 'group':
+      return json(context, oneGroup(path.group))
+    case 'resources':
+      return json(context, resourceList(path.group, path.version))
+    case 'openapi-v2':
+      return json(context, openapiV2())
+    case 'openapi-index':
+      return json(context, openapiIndex())
+    case 'openapi':
+      return json(context, openapiV3(path.group, path.version))
+    case 'nothing':
+      return status(context, failure(404, 'NotFound', 'the server could not find the requested resource'))
+  }
+}
+
+async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, path: ObjectsPath): Promise<Response> {
+  const { method } = context.req
+  const search = new URL(context.req.url).searchParams
+  const request: ObjectsRequest = {
+    doors,
+    target,
+    kind: path.kind,
+    version: path.version,
+    namespace: path.namespace,
+    name: path.name ?? '',
+    query: (name) => search.get(name) ?? undefined,
+    accept: context.req.header('accept'),
+    contentType: context.req.header('content-type') ?? 'application/json',
+    body: () => boundedBody(context.req.raw),
+    signal: context.req.raw.signal,
+  }
+  if (path.subresource !== undefined) return subresource(context, request, path.subresource)
+  if (method === 'GET' || method === 'HEAD') return path.name === undefined ? collection(context, request) : one(context, request)
+  // A namespaced object can only be written within its namespace; for a collection DELETE may go across all.
+  if (path.kind.namespaced && path.namespace === undefined && !(method === 'DELETE' && path.name === undefined)) return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method without a namespace'))
+  const handler = path.name === undefined ? { POST: createObject, DELETE: deleteCollection }[method] : { PUT: replaceObject, PATCH: patchObject, DELETE: deleteObject }[method]
+  if (handler === undefined) return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', request))
+  return writtenAnswer(context, request, await handler(request))
+}
+
+/** Status is computed, so that writes of it change nothing; a Namespace is finalized as soon as it is deleted. */
+async function subresource(context: Context, request: ObjectsRequest, name: string): Promise<Response> {
+  if (name !== 'status' && name !== 'finalize') return status(context, failure(404, 'NotFound', 'the server could not find the requested resource'))
+  return one(context, request)
+}
+
+async function one(context: Context, request: ObjectsRequest): Promise<Response> {
+  // A watch of one object is a watch of the collection with its name as selector.
+  if (request.query('watch') === 'true') return watching(withName(request))
+  const stored = await findStored(request)
+  if (stored === undefined) return status(context, notFound(request))
+  const object = present(request.doors, request.target.mesh, request.kind, stored, request.version)
+  if (!wantsTable(request.accept)) return json(context, object)
+  return json(context, tableOf(request.kind, [object], request.doors.wallMs(), readIncludeObject(request.query('includeObject')), { resourceVersion: object.metadata.resourceVersion }))
+}
+
+const withName = (request: ObjectsRequest): ObjectsRequest => ({ ...request, query: (name) => (name === 'fieldSelector' ? `metadata.name=${request.name}` : request.query(name)) })
+
+async function collection(context: Context, request: ObjectsRequest): Promise<Response> {
+  if (request.query('watch') === 'true' || request.query('watch') === '1') return watching(request)
+  const list = await listObjects(request)
+  if (!wantsTable(request.accept)) return json(context, listBody(request, list))
+  return json(context, tableOf(request.kind, list.items, request.doors.wallMs(), readIncludeObject(request.query('includeObject')), listMeta(list)))
+}
+
+function watching(request: ObjectsRequest): Response {
+  return new Response(watchStream(request), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
+}
+
+function writtenAnswer(context: Context, request: ObjectsRequest, written: Written): Response {
+  const asTable = wantsTable(request.accept) && written.code < 300 && context.req.method !== 'DELETE'
+  const body = asTable ? tableOf(request.kind, [written.body as Parameters<typeof tableOf>[1][number]], request.doors.wallMs(), readIncludeObject(request.query('includeObject'))) : written.body
+  const response = json(context, body, written.code)
+  for (const warning of written.warnings.slice(0, 32)) response.headers.append('warning', warningHeader(warning))
+  return response
+}
+
+/** RFC 7234 §5.5, in the form that Kubernetes' clients print: code 299, no agent. */
+function warningHeader(warning: Fault): string {
+  const text = describeFault(warning).replaceAll(/[^\x20-\x7e]/g, '?').replaceAll(/["\\]/g, '\\$&').slice(0, 400)
+  return `299 - "${text.replace(/\\$/, '')}"`
+}

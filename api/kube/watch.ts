@@ -1,0 +1,187 @@
+import type { ResourceObject } from '#core/resource/object.ts'
+import { apiVersionOf } from '#core/resource/registry.ts'
+import type { Change, StoredResource } from '#db/store.ts'
+import { present } from './present.ts'
+import { listObjects, selectionOf } from './read.ts'
+import type { ObjectsRequest } from './request.ts'
+import { readIncludeObject, tableOf, wantsTable } from './table.ts'
+import { expired } from './status.ts'
+
+interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  readonly object: unknown
+}
+
+const CHANGES_MAX = 500
+/** A client that asks for no bound is cut after this long, and comes back: so that streams spread over replicas again. */
+const TIMEOUT_MAX_S = 3600
+
+/** The stream of a watch: a JSON line an event, until the client goes, its timeout is over, or the log no longer reaches back. */
+export function watchStream(request: ObjectsRequest): ReadableStream<Uint8Array> {
+  const seconds = Math.min(TIMEOUT_MAX_S, Math.max(1, Number(request.query('timeoutSeconds')) || TIMEOUT_MAX_S))
+  const gone = new AbortController()
+  // A deadline of the connection itself, like a socket's.
+  const stop = AbortSignal.any([gone.signal, request.signal, AbortSignal.timeout(seconds * 1000)])
+  const events = watchEvents(request, stop)
+  const encoder = new TextEncoder()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await events.next()
+        if (next.done) controller.close()
+        else controller.enqueue(encoder.encode(`${JSON.stringify(next.value)}\n`))
+      },
+      async cancel() {
+        gone.abort()
+        await events.return(undefined)
+      },
+    },
+    { highWaterMark: 1 },
+  )
+}
+
+async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
+  const { doors, target, query } = request
+  const { mesh } = target
+  const shape = new EventShape(request)
+  const news = new News(doors.store.onChange.bind(doors.store), mesh.id, stop)
+  try {
+    const asked = query('resourceVersion')
+    const initial = asked === undefined || asked === '' || asked === '0' || query('sendInitialEvents') === 'true'
+    let revision = Number(asked ?? 0)
+    if (!Number.isSafeInteger(revision) || revision < 0) {
+      yield { type: 'ERROR', object: expired() }
+      return
+    }
+    if (initial) {
+      const list = await listObjects({ ...request, query: (name) => (name === 'limit' || name === 'continue' ? undefined : query(name)) })
+      for (const object of list.items) yield shape.initial(object)
+      revision = list.revision
+      if (query('sendInitialEvents') === 'true') yield shape.bookmark(revision, { 'k8s.io/initial-events-end': 'true' })
+    }
+    while (!stop.aborted) {
+      const { changes, tooOld } = await doors.store.changesAfter(mesh.id, revision, CHANGES_MAX)
+      if (tooOld) {
+        yield { type: 'ERROR', object: expired() }
+        return
+      }
+      let told = false
+      for (const change of changes) {
+        const event = await shape.of(change)
+        if (event !== undefined) yield event
+        told = event !== undefined
+        revision = change.revision
+      }
+      if (changes.length > 0) {
+        if (!told && query('allowWatchBookmarks') === 'true') yield shape.bookmark(revision)
+        continue
+      }
+      await news.after(revision)
+    }
+  } finally {
+    news.close()
+  }
+}
+
+/** Wakes a waiter when the mesh has moved beyond a revision. */
+class News {
+  #newest = 0
+  #wake: (() => void) | undefined
+  readonly #unsubscribe: () => void
+  readonly #stop: AbortSignal
+  readonly #stopped = (): void => this.#wake?.()
+
+  constructor(subscribe: (listener: (meshId: string, revision: number) => void) => () => void, meshId: string, stop: AbortSignal) {
+    this.#stop = stop
+    stop.addEventListener('abort', this.#stopped)
+    this.#unsubscribe = subscribe((changed, revision) => {
+      if (changed !== meshId) return
+      this.#newest = Math.max(this.#newest, revision)
+      this.#wake?.()
+    })
+  }
+
+  /** Resolves at news of a later revision, or when it is time to stop. */
+  async after(revision: number): Promise<void> {
+    while (this.#newest <= revision && !this.#stop.aborted) {
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+      this.#wake = undefined
+    }
+  }
+
+  close(): void {
+    this.#unsubscribe()
+    this.#stop.removeEventListener('abort', this.#stopped)
+  }
+}
+
+/** Makes a request's events of changes: which it selects, in the version and form it asked for. */
+class EventShape {
+  readonly #request: ObjectsRequest
+  readonly #selection: ReturnType<typeof selectionOf>
+  readonly #asTable: boolean
+  /** Objects that the client was told of and that are still there. */
+  readonly #known = new Set<string>()
+  #columnsSent = false
+
+  constructor(request: ObjectsRequest) {
+    this.#request = request
+    this.#selection = selectionOf(request)
+    this.#asTable = wantsTable(request.accept)
+  }
+
+  initial(object: ResourceObject): WatchEvent {
+    this.#known.add(keyText(object.metadata))
+    return { type: 'ADDED', object: this.#form(object) }
+  }
+
+  bookmark(revision: number, annotations?: Readonly<Record<string, string>>): WatchEvent {
+    const { kind, version } = this.#request
+    const object = { kind: kind.kind, apiVersion: apiVersionOf(kind, version), metadata: { name: '', resourceVersion: String(revision), ...(annotations ? { annotations } : {}) } }
+    return { type: 'BOOKMARK', object: this.#asTable ? tableOf(kind, [], 0, 'None', { resourceVersion: String(revision) }, false) : object }
+  }
+
+  /** Undefined for what the request does not select. */
+  async of(change: Change): Promise<WatchEvent | undefined> {
+    const { kind, namespace } = this.#request
+    if (change.of !== 'resource' || change.key.group !== kind.group || change.key.kind !== kind.kind) return undefined
+    if (namespace !== undefined && change.key.namespace !== namespace) return undefined
+    const key = keyText(change.key)
+    const known = this.#known.has(key)
+    if (change.stored === undefined) {
+      this.#known.delete(key)
+      const last = change.last === undefined ? undefined : this.#present({ ...change.last, revision: change.revision })
+      return last === undefined || (!known && !this.#selection.matches(last)) ? undefined : { type: 'DELETED', object: this.#form(last) }
+    }
+    const object = this.#present(change.stored)
+    if (!this.#selection.matches(object)) {
+      // It was selected, and is not any more: to this client it is gone.
+      this.#known.delete(key)
+      return known ? { type: 'DELETED', object: this.#form(object) } : undefined
+    }
+    this.#known.add(key)
+    return { type: known || !(await this.#isNew(change.stored)) ? 'MODIFIED' : 'ADDED', object: this.#form(object) }
+  }
+
+  async #isNew(stored: StoredResource): Promise<boolean> {
+    if (stored.generation > 1) return false
+    const { doors, target } = this.#request
+    const { items } = await doors.store.history(target.mesh.organizationId, target.mesh.id, { key: stored.key, afterRevision: stored.revision - 1 }, { limit: 100 })
+    return items.find((one) => one.revision === stored.revision)?.operation === 'create'
+  }
+
+  #present(stored: StoredResource): ResourceObject {
+    const { doors, target, kind, version } = this.#request
+    return present(doors, target.mesh, kind, stored, version)
+  }
+
+  #form(object: ResourceObject): unknown {
+    if (!this.#asTable) return object
+    const { doors, kind, query } = this.#request
+    const table = tableOf(kind, [object], doors.wallMs(), readIncludeObject(query('includeObject')), { resourceVersion: object.metadata.resourceVersion }, !this.#columnsSent)
+    this.#columnsSent = true
+    return table
+  }
+}
+
+const keyText = (of: { readonly namespace?: string; readonly name: string }): string => `${of.namespace ?? ''}/${of.name}`

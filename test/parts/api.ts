@@ -1,0 +1,76 @@
+import { serve } from '@hono/node-server'
+import type { Hono } from 'hono'
+import type { AddressInfo } from 'node:net'
+import { systemDoors } from '#core/time/system.ts'
+import { openStore } from '#db/open.ts'
+import type { Mesh, Organization, Role, Store } from '#db/store.ts'
+import { hashCredential, makeCredential } from '#api/access/credential.ts'
+import type { ApiDoors } from '#api/rest/doors.ts'
+
+/** The HTTP APIs over a real store in memory; only what proxies and the model would tell stands still. */
+export interface ApiUnderTest {
+  readonly store: Store
+  readonly doors: ApiDoors
+  readonly organization: Organization
+  readonly mesh: Mesh
+  readonly bootstrapKey: string
+  /** Errors that were answered with 500. */
+  readonly unexpected: unknown[]
+  key(role: Role, of?: { organization?: Organization; mesh?: Mesh }): Promise<string>
+  close(): Promise<void>
+}
+
+export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnderTest> {
+  const store = await openStore('pglite:memory', { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
+  const bootstrap = makeCredential('key')
+  const unexpected: unknown[] = []
+  const createMesh = (organizationId: string, name: string, trustDomain: string): Promise<Mesh> =>
+    store.createMesh(organizationId, { name, trustDomain, sealedRoot: new Uint8Array([1]), rootCertificate: '-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n' })
+  const doors: ApiDoors = {
+    store,
+    createMesh,
+    admit: async () => [],
+    proxies: () => [],
+    proxyConfig: async () => undefined,
+    whenSynced: async (_meshId, revision) => ({ revision, acknowledged: 0, p50Ms: null, p99Ms: null, stragglers: [], rejected: [], timedOut: false }),
+    topology: async () => ({ atMs: 0, windowMs: 10_000, revision: 0, nodes: [], edges: [] }),
+    follow: () => () => {},
+    statusOf: () => undefined,
+    wallMs: () => systemDoors.clock.wallMs(),
+    bootstrapKeyHash: hashCredential('key', bootstrap.secret),
+    publicUrl: () => 'http://127.0.0.1:8080',
+    unexpected: (error) => void unexpected.push(error),
+    ...overrides,
+  }
+  const organization = await store.createOrganization('demo')
+  const mesh = await createMesh(organization.id, 'shop', 'cluster.local')
+  return {
+    store,
+    doors,
+    organization,
+    mesh,
+    bootstrapKey: bootstrap.secret,
+    unexpected,
+    async key(role, of = {}) {
+      const { secret, hash } = makeCredential('key')
+      await store.createApiKey((of.organization ?? organization).id, { name: `${role}-key`, hash, role, meshId: of.mesh?.id ?? null, expiresAtMs: null })
+      return secret
+    },
+    close: () => store.close(),
+  }
+}
+
+/** Serves an app on a free port of loopback. */
+export async function serveApp(app: Hono): Promise<{ url: string; close(): Promise<void> }> {
+  const { server, port } = await new Promise<{ server: ReturnType<typeof serve>; port: number }>((resolve) => {
+    const started: ReturnType<typeof serve> = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, (address: AddressInfo) => resolve({ server: started, port: address.port }))
+  })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: () =>
+      new Promise((resolve, reject) => {
+        server.close((error?: Error) => (error ? reject(error) : resolve()))
+        if ('closeAllConnections' in server) server.closeAllConnections()
+      }),
+  }
+}
