@@ -16,7 +16,8 @@ import { reportOf } from './observe/load-report.ts'
 import { MeshTraffic } from './observe/mesh-traffic.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors } from './rest/doors.ts'
-import { proxyConfigOf, waitResponseOf } from './rest/proxies.ts'
+import { proxyConfigOf } from './observe/proxy-config.ts'
+import { waitResponseOf } from './observe/sync.ts'
 import { loadReporting } from './serve/load-reports.ts'
 import { startXds } from './serve/server.ts'
 import { TrustStore } from './serve/trust.ts'
@@ -95,7 +96,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     createMesh,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     proxies: (meshId) => ledger.statuses(meshId),
-    proxyConfig: async (meshId, proxy) => proxyConfigOf(ledger, meshId, proxy),
+    proxyConfig: (meshId, proxy) => proxyConfigOf(ledger, meshId, proxy),
     async whenSynced(meshId, revision, timeoutMs) {
       const startedMs = clock.monotonicMs()
       await meshes.reached(meshId, revision, timeoutMs)
@@ -106,6 +107,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     follow: (meshId, listener) => events.follow(meshId, listener),
     statusOf: () => undefined,
     wallMs: () => clock.wallMs(),
+    unexpected: (error) => log.error('api.unexpected', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     bootstrapKeyHash: options.bootstrapKeyHash,
     publicUrl: () => publicUrl,
   }

@@ -35,6 +35,7 @@ export class Authentication {
       organizationId: token.organizationId,
       meshId: token.meshId,
       identity: bound ? { trustDomain: mesh.trustDomain, namespace: token.namespace, serviceAccount: token.serviceAccount } : undefined,
+      bound: { namespace: token.namespace, serviceAccount: token.serviceAccount },
       how: 'join-token',
       expiresAtMs: token.expiresAtMs,
     }
