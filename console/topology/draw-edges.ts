@@ -3,8 +3,11 @@ import type { Scene, SceneEdge } from './scene.ts'
 import type { Theme } from './theme.ts'
 import type { Tone } from './tone.ts'
 
+/** Heads smaller than a pixel or two are left out. */
+const headZoomMin = 0.25
+
 /** Lines and their heads. `near`: keys that stand out, undefined for all. */
-export function drawEdges(context: CanvasRenderingContext2D, scene: Scene, theme: Theme, near: ReadonlySet<string> | undefined, marked: ReadonlySet<string>): void {
+export function drawEdges(context: CanvasRenderingContext2D, scene: Scene, theme: Theme, zoom: number, near: ReadonlySet<string> | undefined, marked: ReadonlySet<string>): void {
   context.lineJoin = 'round'
   // Equal lines are stroked as one path: thousands of strokes are what makes a canvas slow.
   const groups = new Map<string, SceneEdge[]>()
@@ -21,12 +24,13 @@ export function drawEdges(context: CanvasRenderingContext2D, scene: Scene, theme
     const mark = marked.has(first.key)
     context.globalAlpha = near !== undefined && !near.has(first.key) ? 0.18 : 1
     context.strokeStyle = mark ? theme.accent : lineColour(theme, first.tone)
-    context.lineWidth = first.width + (mark ? 1 : 0)
+    context.lineWidth = Math.max(first.width + (mark ? 1 : 0), (mark ? 2 : 0.7) / zoom)
     context.setLineDash(first.tone === 'quiet' ? [4, 5] : [])
     context.beginPath()
     for (const { curve } of edges) trace(context, curve)
     context.stroke()
     context.setLineDash([])
+    if (zoom < headZoomMin) continue
     context.fillStyle = context.strokeStyle
     context.beginPath()
     for (const { curve, width } of edges) head(context, curve, 5 + width)

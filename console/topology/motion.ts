@@ -19,16 +19,33 @@ export function dotsPerSecond(requestsPerSecond: number): number {
   return Math.min(7, 1.5 + 0.7 * Math.log2(requestsPerSecond / 1.5))
 }
 
+/** How a whole scene's dots are held in bounds: `pace` multiplies their speed, `density` how many leave. */
+export interface Flow {
+  readonly pace: number
+  readonly density: number
+}
+
+/** Dots under way at any time, all edges together: more cost frames, and tell no more. */
+const dotsMax = 2400
+/** A world this wide is crossed at the plain pace; a wider one is shown smaller, so its dots go faster. */
+const plainWidth = 2600
+
+export function flowOf(edges: readonly { readonly requestsPerSecond: number; readonly length: number }[], width: number): Flow {
+  const pace = Math.max(1, width / plainWidth)
+  const underWay = edges.reduce((sum, edge) => sum + (dotsPerSecond(edge.requestsPerSecond) * edge.length) / (speed(edge.requestsPerSecond) * pace), 0)
+  return { pace, density: Math.min(1, dotsMax / Math.max(1, underWay)) }
+}
+
 /** Moves what travels and lets new dots leave. A long pause (a hidden tab) counts as one short frame. */
-export function advance(dots: Dots, requestsPerSecond: number, length: number, elapsedMs: number): void {
+export function advance(dots: Dots, requestsPerSecond: number, length: number, elapsedMs: number, flow: Flow): void {
   const seconds = Math.min(0.1, elapsedMs / 1000)
-  const step = speed(requestsPerSecond) * seconds
+  const step = speed(requestsPerSecond) * flow.pace * seconds
   for (let index = 0; index < dots.at.length; index += 1) dots.at[index] = (dots.at[index] ?? 0) + step
   while ((dots.at[0] ?? 0) > length) {
     dots.at.shift()
     dots.first += 1
   }
-  dots.due += dotsPerSecond(requestsPerSecond) * seconds
+  dots.due += dotsPerSecond(requestsPerSecond) * flow.density * seconds
   while (dots.due >= 1) {
     dots.due -= 1
     dots.at.push(0)
@@ -36,13 +53,13 @@ export function advance(dots: Dots, requestsPerSecond: number, length: number, e
 }
 
 /** As if the edge had long been there: dots all along it. `phase` 0..1 keeps edges from moving in step. */
-export function settle(dots: Dots, requestsPerSecond: number, length: number, phase: number): void {
-  const rate = dotsPerSecond(requestsPerSecond)
+export function settle(dots: Dots, requestsPerSecond: number, length: number, phase: number, flow: Flow): void {
+  const rate = dotsPerSecond(requestsPerSecond) * flow.density
   if (rate <= 0) return
-  const spacing = speed(requestsPerSecond) / rate
+  const spacing = (speed(requestsPerSecond) * flow.pace) / rate
   dots.at.length = 0
   for (let at = length - spacing * phase; at >= 0; at -= spacing) dots.at.push(at)
-  dots.due = (dots.at.at(-1) ?? 0) / spacing
+  dots.due = Math.min(1, (dots.at.at(-1) ?? spacing * phase) / spacing)
 }
 
 /** Whether the dot of this number shows an error: the share of those that do is `errorShare`, evenly spread (multiples of the golden ratio). */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { remember } from '../live/remembered.ts'
 import { shopTopology } from '../testing/shop.ts'
 import { distanceTo, levelCurve, pointAt } from './curve.ts'
-import { advance, dotsPerSecond, noDots, settle, showsError } from './motion.ts'
+import { advance, dotsPerSecond, flowOf, noDots, settle, showsError } from './motion.ts'
 import { type Scene, buildScene, hitTest, neighbourhood } from './scene.ts'
 import { lockOf, toneOf } from './tone.ts'
 import { fitAll, firstView, readableZoom, reveal, toWorld, zoomAt } from './viewport.ts'
@@ -66,15 +66,30 @@ test('errors colour a flow from one and from five in a hundred; silence is neith
   assert.deepEqual([tone(0.0099), tone(0.01), tone(0.05), tone(0.5, 0)], ['good', 'warn', 'bad', 'quiet'])
 })
 
+const plain = { pace: 1, density: 1 }
+
 test('dots leave at the rate of a slow flow and never leave a silent one', () => {
   const dots = noDots()
-  for (let frame = 0; frame < 100; frame += 1) advance(dots, 1, 10_000, 50)
+  for (let frame = 0; frame < 100; frame += 1) advance(dots, 1, 10_000, 50, plain)
   assert.equal(dots.at.length, 5)
   const silent = noDots()
-  settle(silent, 0, 500, 0)
-  for (let frame = 0; frame < 100; frame += 1) advance(silent, 0, 500, 50)
+  settle(silent, 0, 500, 0, plain)
+  for (let frame = 0; frame < 100; frame += 1) advance(silent, 0, 500, 50, plain)
   assert.equal(silent.at.length, 0)
   assert.ok(dotsPerSecond(1_000_000) <= 7)
+})
+
+test('a large mesh keeps its dots within bounds', () => {
+  const edges = Array.from({ length: 2000 }, (_, at) => ({ requestsPerSecond: 1 + (at % 90), length: 6000 }))
+  const flow = flowOf(edges, 20_000)
+  const all = edges.map((edge, at) => {
+    const dots = noDots()
+    settle(dots, edge.requestsPerSecond, edge.length, (at * 0.618) % 1, flow)
+    return dots.at.length
+  })
+  const total = all.reduce((sum, many) => sum + many, 0)
+  assert.ok(total > 1500 && total < 3600, String(total))
+  assert.deepEqual(flowOf([{ requestsPerSecond: 20, length: 300 }], 1200), plain)
 })
 
 test('as many dots show an error as requests failed', () => {

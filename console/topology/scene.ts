@@ -22,6 +22,7 @@ export interface SceneNode {
   readonly box: Box
   readonly rows: readonly SceneRow[]
   readonly tone: Tone
+  readonly flow: ServedFlow
   readonly rate: string
   /** Errors when there are any, else latencies, else nothing. */
   readonly aside: string
@@ -85,11 +86,20 @@ function sceneNode(node: TopologyNode, box: Box, edges: readonly TopologyEdge[],
     top: headerHeight + at * rowHeight,
   }))
   const served = servedOrSent(node, edges)
-  return { node, box, rows, tone: toneOf(served), rate: rate(served.requestsPerSecond), aside: served.errorShare > 0 ? `${percent(served.errorShare)} err` : (latencies(served.p50Ms, served.p99Ms) ?? ''), refused }
+  return { node, box, rows, tone: toneOf(served), flow: served, rate: rate(served.requestsPerSecond), aside: served.errorShare > 0 ? `${percent(served.errorShare)} err` : (latencies(served.p50Ms, served.p99Ms) ?? ''), refused }
+}
+
+export interface ServedFlow {
+  readonly requestsPerSecond: number
+  readonly errorShare: number
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+  /** The numbers are of what it sends. */
+  readonly sent: boolean
 }
 
 /** What a node serves; of one that serves nothing (a client, a gateway nobody measures from outside), what it sends. */
-export function servedOrSent(node: TopologyNode, edges: readonly TopologyEdge[]): { requestsPerSecond: number; errorShare: number; p50Ms: number | null; p99Ms: number | null; sent: boolean } {
+export function servedOrSent(node: TopologyNode, edges: readonly TopologyEdge[]): ServedFlow {
   if (node.requestsPerSecond > 0 || (node.kind !== 'workload' && node.kind !== 'gateway')) return { ...node, sent: false }
   const sent = edges.filter((edge) => edge.from === node.id)
   const requestsPerSecond = sent.reduce((sum, edge) => sum + edge.requestsPerSecond, 0)

@@ -2,7 +2,7 @@ import { pointAt } from './curve.ts'
 import { drawCards, drawLabels, type Emphasis } from './draw-cards.ts'
 import { drawEdges, lineColour } from './draw-edges.ts'
 import type { Point } from './layout.ts'
-import { type Dots, advance, noDots, settle, showsError } from './motion.ts'
+import { type Dots, type Flow, advance, flowOf, noDots, settle, showsError } from './motion.ts'
 import { type Scene, type Target, hitTest, neighbourhood, placeOf, sameTarget, targetKey } from './scene.ts'
 import { type Theme, readTheme } from './theme.ts'
 import { type Viewport, between, firstView, fitAll, reveal, toWorld, zoomAt } from './viewport.ts'
@@ -12,6 +12,8 @@ export interface ViewEvents {
 }
 
 const glideMs = 280
+/** Below this a dot is a few pixels: whether it is round cannot be seen, only paid for. */
+const smallZoom = 0.4
 
 /**
  * The canvas of the topology, from its element's first to its last moment. Three sheets lie on each other: lines, the dots that travel along them,
@@ -27,6 +29,7 @@ export class TopologyView {
   readonly #end = new AbortController()
   readonly #resized: ResizeObserver
   #theme: Theme
+  #flow: Flow = { pace: 1, density: 1 }
   #scene: Scene | undefined
   #view: Viewport = { x: 0, y: 0, zoom: 1 }
   #glide: { from: Viewport; to: Viewport; startMs: number } | undefined
@@ -67,12 +70,13 @@ export class TopologyView {
     const rearranged = this.#scene?.arrangement !== scene.arrangement
     const first = this.#scene === undefined
     this.#scene = scene
+    this.#flow = flowOf(scene.edges.map(({ edge, curve }) => ({ requestsPerSecond: edge.requestsPerSecond, length: curve.length })), scene.arrangement.width)
     const keys = new Set(scene.edges.map((edge) => edge.key))
     for (const key of this.#dots.keys()) if (!keys.has(key)) this.#dots.delete(key)
     for (const [at, { key, edge, curve }] of scene.edges.entries()) {
       if (this.#dots.has(key)) continue
       const dots = noDots()
-      settle(dots, edge.requestsPerSecond, curve.length, (at * 0.618) % 1)
+      settle(dots, edge.requestsPerSecond, curve.length, (at * 0.618) % 1, this.#flow)
       this.#dots.set(key, dots)
     }
     if (rearranged && !this.#moved) this.#moveTo(firstView(scene.arrangement, this.#size), first)
@@ -162,7 +166,7 @@ export class TopologyView {
       const emphasis: Emphasis = { near, selected: key(this.#selected), hovered: key(this.#hovered), focused: key(this.#focused) }
       const marked = new Set([emphasis.selected, emphasis.hovered].filter((one) => one !== undefined))
       this.#clear(this.#lines)
-      drawEdges(this.#lines, scene, this.#theme, near, marked)
+      drawEdges(this.#lines, scene, this.#theme, this.#view.zoom, near, marked)
       this.#clear(this.#cards)
       drawLabels(this.#cards, scene, this.#theme, this.#view.zoom, emphasis)
       drawCards(this.#cards, scene, this.#theme, this.#view.zoom, emphasis)
@@ -173,27 +177,31 @@ export class TopologyView {
   #drawDots(scene: Scene, elapsedMs: number): void {
     this.#clear(this.#motion)
     const near = neighbourhood(scene, this.#selected) ?? this.#matching
-    const radius = 2.6 / Math.max(0.6, Math.sqrt(this.#view.zoom))
+    const { zoom } = this.#view
+    const radius = Math.max(2.6, 1.3 / zoom)
     const paths = new Map<string, Path2D>()
     for (const { key, edge, curve, tone } of scene.edges) {
       const dots = this.#dots.get(key)
       if (dots === undefined) continue
-      advance(dots, edge.requestsPerSecond, curve.length, elapsedMs)
+      advance(dots, edge.requestsPerSecond, curve.length, elapsedMs, this.#flow)
       if (near !== undefined && !near.has(key)) continue
       for (const [at, distance] of dots.at.entries()) {
         const colour = showsError(dots.first + at, edge.errorShare) ? this.#theme.bad : lineColour(this.#theme, tone === 'quiet' ? 'quiet' : 'good')
         let path = paths.get(colour)
         if (path === undefined) paths.set(colour, (path = new Path2D()))
         const point = pointAt(curve, distance)
-        path.moveTo(point.x + radius, point.y)
-        path.arc(point.x, point.y, radius, 0, 2 * Math.PI)
+        if (zoom < smallZoom) path.rect(point.x - radius, point.y - radius, 2 * radius, 2 * radius)
+        else {
+          path.moveTo(point.x + radius, point.y)
+          path.arc(point.x, point.y, radius, 0, 2 * Math.PI)
+        }
       }
     }
     this.#motion.strokeStyle = this.#theme.canvas
     this.#motion.lineWidth = 1.5
     for (const [colour, path] of paths) {
       this.#motion.fillStyle = colour
-      this.#motion.stroke(path)
+      if (zoom >= smallZoom) this.#motion.stroke(path)
       this.#motion.fill(path)
     }
   }
