@@ -1,3 +1,4 @@
+import { durationBucket } from '#core/telemetry/load-metrics.ts'
 import type { ForwardAction, Origin, RetryPlan, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/plan.ts'
 import type { PeerInfo } from '#core/route/request.ts'
 import { requestHash } from '#core/balance/hash.ts'
@@ -552,10 +553,12 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   #countLoad(host: UpstreamHost, succeeded: boolean): void {
     const ms = this.#attemptMs === 0 ? 0 : Math.max(0, this.engine.doors.clock.monotonicMs() - this.#attemptMs)
+    const bucket = durationBucket(ms)
     for (const load of [host.load, host.total]) {
       if (succeeded) load.succeeded += 1
       else load.failed += 1
       load.latencyMsSum += ms
+      load.durations[bucket] = (load.durations[bucket] ?? 0) + 1
     }
   }
 

@@ -1,3 +1,4 @@
+import { durationMetrics } from '#core/telemetry/load-metrics.ts'
 import type { ClientTlsPlan, ClusterPlan, EndpointPlan } from '#core/plan/plan.ts'
 import type { HostState } from '#core/balance/pick.ts'
 import { newOutlierState } from '#core/balance/outlier.ts'
@@ -12,11 +13,13 @@ export interface HostLoad {
   failed: number
   issued: number
   latencyMsSum: number
+  /** Finished requests by duration bucket (core/telemetry/load-metrics.ts). */
+  readonly durations: number[]
   /** Requests over mutual TLS. */
   secured: number
 }
 
-export const emptyLoad = (): HostLoad => ({ succeeded: 0, failed: 0, issued: 0, latencyMsSum: 0, secured: 0 })
+export const emptyLoad = (): HostLoad => ({ succeeded: 0, failed: 0, issued: 0, latencyMsSum: 0, durations: durationMetrics.map(() => 0), secured: 0 })
 
 /** An endpoint of a cluster with its connections. Lives as long as updates name its key. */
 export class UpstreamHost implements HostState {
