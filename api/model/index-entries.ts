@@ -15,6 +15,7 @@ import type { GatewaySpec } from './spec.ts'
  * - `destination-rule` HOST
  * - `gateway-selector` LABEL=VALUE (or empty): Gateways by one pair of their selector
  * - `wildcard/GATEWAY` *: VirtualServices that name a wildcard host on a gateway; `wildcard/service`: services of one
+ * - `passthrough/GATEWAY` *: VirtualServices with `tls` routes on a gateway
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `in-namespace/KIND` NAMESPACE: policies
  */
@@ -31,11 +32,12 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
       ])
     case 'VirtualService': {
-      const { hosts = [], http = [] } = spec as VirtualServiceSpec
+      const { hosts = [], http = [], tls = [] } = spec as VirtualServiceSpec
       const wild = hosts.some((host) => host.startsWith('*'))
       const byGateway = virtualServiceGateways(spec as VirtualServiceSpec, namespace).flatMap((gateway) => [
         ...hosts.map((host) => [`virtual-service/${gateway}`, resolveHost(host, namespace)] as const),
         ...(wild ? [[`wildcard/${gateway}`, '*'] as const] : []),
+        ...(tls.length > 0 ? [[`passthrough/${gateway}`, '*'] as const] : []),
       ])
       const byLabels = http.some((route) => route.match?.some((match) => match.sourceLabels !== undefined))
       return byLabels ? [...byGateway, ['source-labels', '*']] : byGateway

@@ -117,6 +117,11 @@ export class MeshReader {
     return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
   }
 
+  /** VirtualServices with `tls` routes on a gateway, oldest first. */
+  virtualServicesOn(gateway: string, client: string): Typed<VirtualServiceSpec>[] {
+    return this.#list<VirtualServiceSpec>(`passthrough/${gateway}`, '*').filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
+  }
+
   virtualService(namespace: string, name: string): Typed<VirtualServiceSpec> | undefined {
     return this.#object<VirtualServiceSpec>(`VirtualService/${namespace}/${name}`)
   }

@@ -13,7 +13,7 @@ import {
 } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
 import { CORS_FILTER, FAULT_FILTER } from './route-filters.ts'
-import { SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
+import { FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { accessLog, tracing } from './telemetry.ts'
 import type { TracingScope } from './telemetry.ts'
 
@@ -87,27 +87,31 @@ const scopeMutation = (port: string) => ({
 })
 
 /**
- * Scopes match exactly and by case. A request that found no route is tried by its host in lower case, then goes to scope `*`,
- * whose routes hold wildcard hosts and say what becomes of unknown ones. Every route of ours has a name, so that one without is none;
- * a host that is known and has no route for the request keeps its 404, for the lower-cased host then is the one tried already.
+ * Scopes match exactly and by case. A request that found no route is tried by its host in lower case, then goes to scope `*`, whose routes hold wildcard hosts and say what
+ * becomes of unknown ones. A host that is known but has no route for the request keeps its 404: its virtual host says so. Every route of ours has a name, so one without is none.
  */
-const FALLBACK_SCRIPT = `function envoy_on_request(handle)
-  if handle:streamInfo():routeName() ~= "" then return end
-  local headers = handle:headers()
-  local host = headers:get("${SCOPE_HEADER}") or ""
-  if handle:virtualHost():metadata():get("known") then return end
+const FALLBACK_SCRIPT = `function lost(handle)
+  return handle:streamInfo():routeName() == "" and not handle:virtualHost():metadata():get("known")
+end
+function lead(handle, scope)
+  handle:headers():replace("${SCOPE_HEADER}", scope)
+  handle:clearRouteCache()
+  -- Asking for metadata makes Envoy look for the route again, now.
+  handle:metadata()
+end
+function envoy_on_request(handle)
+  if not lost(handle) then return end
+  local host = handle:headers():get("${SCOPE_HEADER}") or ""
   local lower = string.lower(host)
   if lower ~= host then
-    headers:replace("${SCOPE_HEADER}", lower)
-    handle:clearRouteCache()
-    if handle:streamInfo():routeName() ~= "" then return end
+    lead(handle, lower)
+    if not lost(handle) then return end
   end
-  headers:replace("${SCOPE_HEADER}", "*")
-  handle:clearRouteCache()
+  lead(handle, "*")
 end
 `
 
-const fallbackFilter = (): HttpFilterInit => httpFilter('weft.fallback', anyOf(LuaSchema, { defaultSourceCode: { specifier: { case: 'inlineString', value: FALLBACK_SCRIPT } } }))
+const fallbackFilter = (): HttpFilterInit => httpFilter(FALLBACK_FILTER, anyOf(LuaSchema, { defaultSourceCode: { specifier: { case: 'inlineString', value: FALLBACK_SCRIPT } } }))
 
 /** Routes by scope: key (port, host), both from the headers that the early mutation wrote. */
 export function scopedRoutes(split: 'at-colon' | 'whole'): NonNullable<HttpManager['routeSpecifier']> {

@@ -3,11 +3,16 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
+import { gatewayListeners } from './gateway.ts'
+import type { GatewayWorkload } from './gateway.ts'
+import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
+import { gatewayServers, servesHttp } from './gateway-scope.ts'
 import { inboundResources, inboundScopes } from './inbound.ts'
 import { explicitFallback, explicitListener, explicitScopes } from './outbound.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
+import { credentialResources } from './secret.ts'
 import { otlpCluster } from './telemetry.ts'
 import type { TracingScope } from './telemetry.ts'
 import { built } from './unit.ts'
@@ -35,8 +40,27 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     const workload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing }
     layers.push(single(keyOf('inbound', workload), (at) => inboundScopes(at, workload).flatMap(inboundResources)))
   }
+  if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing))
   if (tracing.endpoint !== '') layers.push(single(keyOf('otlp', tracing.endpoint), () => [otlpCluster(tracing.endpoint)]))
   return layers
+}
+
+function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope): LayerSpec[] {
+  const { namespace } = node
+  const servers = gatewayServers(reader, node.labels)
+  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, ports: Object.fromEntries(node.gatewayPorts), tracing }
+  const key = keyOf('gateway', workload)
+  const routes = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace).flatMap((group): LayerSpec[] => [
+    {
+      key: keyOf('gateway-hosts', group),
+      indices: [...new Set(group.servers.map((one) => `virtual-service/${one.gateway}`))],
+      unit: (host) => ({ key: keyOf('gateway-hosts', group, host), build: (at) => built(...gatewayHostResources(at, group, host)) }),
+    },
+    single(keyOf('gateway-fallback', group), (at) => gatewayFallback(at, group)),
+  ])
+  const credentials = [...new Set(servers.flatMap((one) => (one.tls?.credentialName ? [one.tls.credentialName] : [])))].sort()
+  const secrets = credentials.map((name) => single(keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name)))
+  return [{ key, units: [{ key, build: (at) => gatewayListeners(at, workload) }] }, ...routes, ...secrets]
 }
 
 function clustersLayer(namespace: string): LayerSpec {

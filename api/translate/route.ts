@@ -20,6 +20,9 @@ import { resourceOf } from './resource.ts'
 export const SCOPE_HEADER = 'x-weft-scope'
 export const SCOPE_PORT_HEADER = 'x-weft-port'
 
+/** The filter that leads requests for unknown hosts on; it leaves those alone whose virtual host says that it is known. */
+export const FALLBACK_FILTER = 'weft.fallback'
+
 export function routeResource(scope: RouteScope): Resource {
   const name = outboundRoutes(scope.port, scope.host)
   return resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [virtualHost(`${scope.host}:${scope.port}`, ['*'], scope)]), scope.origins)
@@ -30,7 +33,7 @@ export const routeConfiguration = (name: string, virtualHosts: VirtualHost[]): R
   create(RouteConfigurationSchema, { name, virtualHosts, requestHeadersToRemove: [SCOPE_HEADER, SCOPE_PORT_HEADER], maxDirectResponseBodySizeBytes: 1024 * 1024, validateClusters: false })
 
 export const virtualHost = (name: string, domains: readonly string[], scope: RouteScope): VirtualHost =>
-  create(VirtualHostSchema, { name, domains: [...domains], routes: translateRoutes(scope), includeRequestAttemptCount: true })
+  create(VirtualHostSchema, { name, domains: [...domains], routes: translateRoutes(scope), includeRequestAttemptCount: true, metadata: { filterMetadata: { [FALLBACK_FILTER]: { known: true } } } })
 
 /** The routes of one host and port, in the order in which the first that matches wins. */
 export function translateRoutes(scope: RouteScope): Route[] {

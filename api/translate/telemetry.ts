@@ -4,7 +4,7 @@ import { AccessLogSchema } from '#core/wire/gen/envoy/config/accesslog/v3/access
 import type { AccessLog } from '#core/wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
 import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { OpenTelemetryConfigSchema } from '#core/wire/gen/envoy/config/trace/v3/opentelemetry_pb.ts'
-import { FileAccessLogSchema } from '#core/wire/gen/envoy/extensions/access_loggers/file/v3/file_pb.ts'
+import { StdoutAccessLogSchema } from '#core/wire/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import type { HttpConnectionManager_TracingSchema } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { anyOf, duration, socketAddress } from './message.ts'
@@ -45,13 +45,13 @@ const HTTP_FIELDS = {
   x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
 }
 
-/** One JSON line a request on standard output. */
+/** One JSON line a request on standard output: as a stream, for the file /dev/stdout cannot be opened where it is a socket. */
 export const accessLog = (): AccessLog =>
   create(AccessLogSchema, {
-    name: 'envoy.access_loggers.file',
+    name: 'envoy.access_loggers.stdout',
     configType: {
       case: 'typedConfig',
-      value: anyOf(FileAccessLogSchema, { path: '/dev/stdout', accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: HTTP_FIELDS }, omitEmptyValues: false } } }),
+      value: anyOf(StdoutAccessLogSchema, { accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: HTTP_FIELDS }, omitEmptyValues: false } } }),
     },
   })
 

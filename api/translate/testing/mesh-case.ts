@@ -22,6 +22,8 @@ export interface MeshCase {
   readonly proxy: ProxyWords
   readonly workloads?: readonly WorkloadWords[]
   readonly settings?: MeshSettings
+  /** Codes of the faults that translation answers; none by default. */
+  readonly faults?: readonly string[]
   /** Files of `expected/` that count; all by default. */
   readonly shows?: readonly string[]
 }

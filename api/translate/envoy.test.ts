@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { promisify } from 'node:util'
+import { parse } from 'yaml'
+import { ENVOY_VERSIONS, installEnvoy } from '#test/parts/envoy.ts'
+import { validationBootstrap } from './testing/envoy-bootstrap.ts'
+import { meshOf, nodeFrom, objectsIn, workloadFrom } from './testing/mesh-case.ts'
+import type { MeshCase } from './testing/mesh-case.ts'
+
+const cases = join(import.meta.dirname, 'cases')
+const folder = mkdtempSync(join(tmpdir(), 'weft-translate-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+for (const version of ENVOY_VERSIONS) {
+  test(`stock Envoy ${version} accepts every case`, async (context) => {
+    const envoy = await installEnvoy(version)
+    for (const name of readdirSync(cases).sort()) {
+      await context.test(name, async () => {
+        const about = parse(readFileSync(join(cases, name, 'case.yaml'), 'utf8')) as MeshCase
+        const { views } = meshOf(objectsIn(readFileSync(join(cases, name, 'mesh.yaml'), 'utf8')), (about.workloads ?? []).map(workloadFrom), about.settings)
+        const file = join(folder, `${name}-${version}.json`)
+        writeFileSync(file, validationBootstrap(views.viewFor(nodeFrom(about.proxy), undefined)))
+        const said = await promisify(execFile)(envoy, ['--mode', 'validate', '-c', file, '--log-level', 'warning']).then(
+          () => '',
+          (error: { stderr?: string; message: string }) => error.stderr ?? error.message,
+        )
+        assert.equal(said, '')
+      })
+    }
+  })
+}

@@ -1,0 +1,122 @@
+import { create } from '@bufbuild/protobuf'
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import { coveringWildcards } from '#api/model/host.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import { VirtualHost_TlsRequirementType as TlsRequirement, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import { servedDomains } from './gateway-scope.ts'
+import type { ScopedServer } from './gateway-scope.ts'
+import { scopeResource } from './outbound.ts'
+import { resourceOf } from './resource.ts'
+import { routeConfiguration, virtualHost } from './route.ts'
+import { matchesAll } from './route-match.ts'
+import { scopedRoutes } from './route-scope.ts'
+import type { RouteScope, ScopedRoute } from './route-scope.ts'
+
+/** Servers that share a scope key: one TLS server, or all plaintext ones of a port. */
+export interface ServerGroup {
+  readonly id: string
+  readonly port: number
+  readonly servers: readonly Pick<ScopedServer, 'gateway' | 'hosts' | 'tls'>[]
+  /** The gateway process's own namespace: what is not exported to it, it does not serve. */
+  readonly namespace: string
+}
+
+export function serverGroups(servers: readonly ScopedServer[], namespace: string): ServerGroup[] {
+  const groups = new Map<string, { id: string; port: number; servers: ServerGroup['servers'][number][]; namespace: string }>()
+  for (const { id, port, gateway, hosts, tls } of servers) {
+    const group = groups.get(id)
+    if (group === undefined) groups.set(id, { id, port, servers: [{ gateway, hosts, tls }], namespace })
+    else group.servers.push({ gateway, hosts, tls })
+  }
+  return [...groups.values()]
+}
+
+/** A domain's VirtualServices, with the gateway that each is bound to. */
+interface Bound {
+  readonly virtualService: Typed<VirtualServiceSpec>
+  readonly gateway: string
+  readonly requireTls: boolean
+}
+
+/** Domains that a host of VirtualServices gives a group, and who routes them; what a longer host names exactly is that one's. */
+function domainsOf(reader: MeshReader, group: ServerGroup, host: string): Map<string, Bound[]> {
+  const domains = new Map<string, Bound[]>()
+  for (const server of group.servers) {
+    for (const virtualService of reader.virtualServicesNaming(server.gateway, host, group.namespace)) {
+      for (const domain of servedDomains(server, host, virtualService.namespace)) {
+        if (domain !== host && namedMoreClosely(reader, group, domain, host)) continue
+        const bound = { virtualService, gateway: server.gateway, requireTls: server.tls?.httpsRedirect === true }
+        const others = domains.get(domain)
+        if (others === undefined) domains.set(domain, [bound])
+        else if (!others.some((one) => one.virtualService.id === virtualService.id)) others.push(bound)
+      }
+    }
+  }
+  return domains
+}
+
+function namedMoreClosely(reader: MeshReader, group: ServerGroup, domain: string, host: string): boolean {
+  const closer = [domain, ...coveringWildcards(domain)]
+  return closer.slice(0, closer.indexOf(host)).some((one) => group.servers.some((server) => reader.virtualServicesNaming(server.gateway, one, group.namespace).length > 0))
+}
+
+/** Scopes and routes of the exact domains that one host gives a group. */
+export function gatewayHostResources(reader: MeshReader, group: ServerGroup, host: string): Resource[] {
+  return [...domainsOf(reader, group, host)].flatMap(([domain, bound]) => {
+    if (domain.includes('*')) return []
+    const name = `${group.id}|${domain}`
+    const scope = boundScope(reader, group, domain, bound)
+    return [scopeResource(group.id, domain, name, scope.origins), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [domainHost(group, domain, ['*'], scope, bound)]), scope.origins)]
+  })
+}
+
+/** Wildcard domains, and the redirect to HTTPS for hosts that ask for it; any other name finds nothing: 404. */
+export function gatewayFallback(reader: MeshReader, group: ServerGroup): Resource[] {
+  const origins: string[] = []
+  const taken = new Set<string>()
+  const virtualHosts: VirtualHost[] = []
+  for (const gateway of new Set(group.servers.map((one) => one.gateway))) {
+    for (const host of reader.wildcardHosts(gateway)) {
+      for (const [domain, bound] of domainsOf(reader, group, host)) {
+        if (!domain.includes('*') || taken.has(domain)) continue
+        taken.add(domain)
+        const scope = boundScope(reader, group, domain, bound)
+        origins.push(...scope.origins)
+        virtualHosts.push(domainHost(group, domain, [domain], scope, bound))
+      }
+    }
+  }
+  for (const server of group.servers) {
+    if (server.tls?.httpsRedirect !== true) continue
+    const domains = server.hosts.map((one) => one.host).filter((one) => !taken.has(one))
+    if (domains.length === 0) continue
+    for (const one of domains) taken.add(one)
+    virtualHosts.push(create(VirtualHostSchema, { name: `https-redirect:${group.port}:${server.gateway}`, domains, requireTls: TlsRequirement.ALL }))
+  }
+  if (!taken.has('*')) virtualHosts.push(create(VirtualHostSchema, { name: `blackhole:${group.port}`, domains: ['*'] }))
+  const name = `fallback|${group.id}`
+  const message = routeConfiguration(name, virtualHosts)
+  message.ignorePortInHostMatching = true
+  return [scopeResource(group.id, '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins)]
+}
+
+/** Routes of several VirtualServices one after the other, the oldest first; those that hold for everything last, so that they hide nothing. */
+function boundScope(reader: MeshReader, group: ServerGroup, domain: string, bound: readonly Bound[]): RouteScope {
+  const routes = bound.flatMap(({ virtualService, gateway }) => scopedRoutes(reader, { namespace: group.namespace, labels: {}, gateway }, virtualService, group.port))
+  return { host: domain, port: group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: bound.map((one) => one.virtualService.id) }
+}
+
+function catchAllsLast(routes: readonly ScopedRoute[]): ScopedRoute[] {
+  const split = routes.flatMap((one): ScopedRoute[] => (one.matches === undefined ? [one] : one.matches.map((match) => ({ ...one, matches: [match] }))))
+  const holdsForAll = (one: ScopedRoute): boolean => matchesAll(one.matches?.[0])
+  return [...split.filter((one) => !holdsForAll(one)), ...split.filter(holdsForAll)]
+}
+
+function domainHost(group: ServerGroup, domain: string, domains: readonly string[], scope: RouteScope, bound: readonly Bound[]): VirtualHost {
+  const message = virtualHost(`${domain}:${group.port}`, domains, scope)
+  if (bound.some((one) => one.requireTls)) message.requireTls = TlsRequirement.ALL
+  return message
+}

@@ -1,0 +1,69 @@
+import { hostCovers } from '#api/model/host.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { GatewayServer } from '#api/model/spec.ts'
+import type { Labels } from '#api/model/labels.ts'
+
+/** A host that a server takes, and from whose VirtualServices: `*` any namespace. */
+export interface ServerHost {
+  readonly namespace: string
+  readonly host: string
+}
+
+/** A server of a Gateway, settled for the workload that it selects. */
+export interface ScopedServer {
+  /** Istio's name of its routes, first part of the scope key: `https.443.https.api-gateway.istio-ingress`, or `http.80` for all plaintext servers of a port. */
+  readonly id: string
+  /** `istio-ingress/api-gateway` */
+  readonly gateway: string
+  /** `servers[0]` */
+  readonly field: string
+  readonly port: number
+  readonly protocol: string
+  readonly hosts: readonly ServerHost[]
+  readonly tls: GatewayServer['tls']
+}
+
+/** The servers that Gateways give a workload, the oldest Gateway's first. A TLS host that an older server of the port has is that one's: two chains for one name are refused. */
+export function gatewayServers(reader: MeshReader, labels: Labels): ScopedServer[] {
+  const servers: ScopedServer[] = []
+  const claimed = new Map<string, Set<string>>()
+  for (const { namespace, name, spec } of reader.gatewaysSelecting(labels)) {
+    for (const [index, server] of (spec.servers ?? []).entries()) {
+      const { port } = server
+      if (port === undefined) continue
+      const protocol = port.protocol.toUpperCase()
+      const terminates = servesTls(protocol)
+      const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${port.number}`
+      let hosts = (server.hosts ?? []).map((one) => serverHost(one, namespace))
+      if (terminates) {
+        const taken = claimed.get(String(port.number)) ?? new Set()
+        hosts = hosts.filter((one) => !taken.has(one.host))
+        for (const one of hosts) taken.add(one.host)
+        claimed.set(String(port.number), taken)
+      }
+      if (hosts.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: port.number, protocol, hosts, tls: server.tls })
+    }
+  }
+  return servers
+}
+
+export const servesTls = (protocol: string): boolean => protocol === 'HTTPS' || protocol === 'TLS'
+export const servesHttp = (protocol: string): boolean => ['HTTP', 'HTTPS', 'HTTP2', 'GRPC', 'GRPC-WEB'].includes(protocol)
+
+function serverHost(text: string, own: string): ServerHost {
+  const slash = text.indexOf('/')
+  if (slash < 0) return { namespace: '*', host: text.toLowerCase() }
+  const namespace = text.slice(0, slash)
+  return { namespace: namespace === '.' ? own : namespace, host: text.slice(slash + 1).toLowerCase() }
+}
+
+/** The names under which a VirtualService's host is served by a server: the narrower of the two wherever one covers the other. */
+export function servedDomains(server: Pick<ScopedServer, 'hosts'>, host: string, owner: string): string[] {
+  const domains = new Set<string>()
+  for (const one of server.hosts) {
+    if (one.namespace !== '*' && one.namespace !== owner) continue
+    if (hostCovers(one.host, host)) domains.add(host)
+    else if (hostCovers(host, one.host)) domains.add(one.host)
+  }
+  return [...domains].sort()
+}

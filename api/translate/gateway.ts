@@ -1,0 +1,118 @@
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Labels } from '#api/model/labels.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { warning } from '#core/fault/fault.ts'
+import type { Fault } from '#core/fault/fault.ts'
+import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { gatewayServers, servesHttp, servesTls } from './gateway-scope.ts'
+import type { ScopedServer } from './gateway-scope.ts'
+import { httpManager, scopedRoutes } from './http-connection.ts'
+import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { policiesFor, rbacFilters } from './rbac.ts'
+import type { ScopedPolicy } from './rbac.ts'
+import { resourceOf } from './resource.ts'
+import { authoritySecretName, credentialSecretName, findCredential } from './secret.ts'
+import { passthroughChains } from './tls-route.ts'
+import type { TracingScope } from './telemetry.ts'
+import { servedSocket } from './tls.ts'
+import type { Built } from './unit.ts'
+
+/** A gateway process as far as its listeners depend on it. */
+export interface GatewayWorkload {
+  readonly namespace: string
+  readonly labels: Labels
+  readonly address: string
+  /** Server port → port to bind. */
+  readonly ports: Readonly<Record<number, number>>
+  readonly tracing: TracingScope
+}
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>
+
+/** One listener for each port that Gateways ask for: TLS servers a chain each, by server name; plaintext servers one chain together. */
+export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload): Built {
+  const servers = gatewayServers(reader, workload.labels)
+  const policies = policiesFor(reader, workload.namespace, workload.labels)
+  const faults: Fault[] = []
+  const resources: Resource[] = []
+  for (const port of [...new Set(servers.map((one) => one.port))].sort((a, b) => a - b)) {
+    const ofPort = servers.filter((one) => one.port === port)
+    const chains = portChains(reader, ofPort, workload, policies, faults)
+    if (chains.length === 0) continue
+    const name = `0.0.0.0_${port}`
+    const tls = ofPort.some((one) => servesTls(one.protocol))
+    const message = create(ListenerSchema, {
+      name,
+      address: socketAddress(workload.address === '' ? '0.0.0.0' : workload.address, workload.ports[port] ?? port),
+      trafficDirection: TrafficDirection.OUTBOUND,
+      filterChains: chains,
+      ...(tls ? { listenerFilters: [{ name: 'envoy.filters.listener.tls_inspector', configType: { case: 'typedConfig' as const, value: anyOf(TlsInspectorSchema, {}) } }], listenerFiltersTimeout: duration(10_000) } : {}),
+    })
+    resources.push(resourceOf(ListenerSchema, name, message, ofPort.map((one) => `Gateway/${one.gateway}`)))
+  }
+  return { resources, faults }
+}
+
+function portChains(reader: MeshReader, servers: readonly ScopedServer[], workload: GatewayWorkload, policies: readonly ScopedPolicy[], faults: Fault[]): ChainInit[] {
+  const chains: ChainInit[] = []
+  const plaintext = servers.find((one) => servesHttp(one.protocol) && !servesTls(one.protocol))
+  if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, policies)] })
+  for (const server of servers) {
+    if (!servesTls(server.protocol)) continue
+    if (server.tls?.mode === 'PASSTHROUGH' || server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace))
+    else if (servesHttp(server.protocol)) {
+      const transportSocket = serverSocket(reader, server, workload.namespace, faults)
+      // Without its certificate a chain would keep the whole listener waiting; so only its hosts are closed.
+      if (transportSocket === undefined) continue
+      chains.push({
+        name: server.id,
+        filterChainMatch: { ...serverNames(server), transportProtocol: 'tls' },
+        transportSocket,
+        filters: [gatewayManager(server.id, workload, policies)],
+        metadata: metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field }),
+      })
+    }
+  }
+  return chains
+}
+
+const gatewayManager = (id: string, workload: GatewayWorkload, policies: readonly ScopedPolicy[]) =>
+  httpManager({ statPrefix: `outbound_0.0.0.0_${id}`, role: 'gateway', tracing: workload.tracing, routes: scopedRoutes('at-colon'), scopePort: id, filters: rbacFilters(policies) })
+
+/** No names where any is taken. A client that asks for another name finds no chain, and is shown no certificate. */
+function serverNames(server: ScopedServer): { serverNames?: string[] } {
+  const hosts = [...new Set(server.hosts.map((one) => one.host))].sort()
+  return hosts.includes('*') ? {} : { serverNames: hosts }
+}
+
+const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = { TLSV1_0: TlsProtocol.TLSv1_0, TLSV1_1: TlsProtocol.TLSv1_1, TLSV1_2: TlsProtocol.TLSv1_2, TLSV1_3: TlsProtocol.TLSv1_3 }
+
+function serverSocket(reader: MeshReader, server: ScopedServer, namespace: string, faults: Fault[]): ReturnType<typeof servedSocket> | undefined {
+  const { tls } = server
+  const params = {
+    minVersion: PROTOCOLS[tls?.minProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_2,
+    maxVersion: PROTOCOLS[tls?.maxProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_3,
+    cipherSuites: tls?.cipherSuites ?? [],
+    clientSans: tls?.subjectAltNames ?? [],
+  }
+  if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, credential: undefined, clientTrust: 'mesh', requireClientCertificate: true })
+  const name = tls?.credentialName ?? ''
+  const about = { resource: `Gateway/${server.gateway}`, path: `spec.${server.field}.tls.credentialName`, value: name }
+  const credential = findCredential(reader, namespace, name)
+  if (credential === undefined) {
+    faults.push(warning('reference.secret', { ...about, rule: `a Secret with certificate and key in namespace ${namespace}`, hint: 'until it is there, connections for these hosts are closed' }))
+    return undefined
+  }
+  const mutual = tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
+  if (mutual && credential.authorities === undefined) {
+    faults.push(warning('reference.secret', { ...about, rule: `ca.crt in Secret ${name} or in ${name}-cacert, to verify clients with` }))
+    return undefined
+  }
+  return servedSocket({ ...params, credential: credentialSecretName(name), clientTrust: mutual ? authoritySecretName(name) : undefined, requireClientCertificate: tls?.mode === 'MUTUAL' })
+}

@@ -1,0 +1,59 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { resolveGateway } from '#api/model/index-entries.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { RouteDestination } from '#core/resource/virtual-service.ts'
+import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { TcpProxySchema } from '#core/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { hostCovers } from '#api/model/host.ts'
+import { servedDomains } from './gateway-scope.ts'
+import type { ScopedServer } from './gateway-scope.ts'
+import { anyOf, metadataOf } from './message.ts'
+import { resolveDestination } from './route-scope.ts'
+import type { ScopedDestination } from './route-scope.ts'
+import { accessLog } from './telemetry.ts'
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>
+
+/** Connections that a server passes on unopened: a chain for each set of server names that VirtualServices route under `tls`. */
+export function passthroughChains(reader: MeshReader, server: ScopedServer, client: string): ChainInit[] {
+  const chains: ChainInit[] = []
+  const taken = new Set<string>()
+  for (const host of server.hosts) {
+    for (const virtualService of reader.virtualServicesOn(server.gateway, client)) {
+      for (const [index, route] of (virtualService.spec.tls ?? []).entries()) {
+        for (const match of route.match) {
+          if (match.port !== undefined && match.port !== server.port) continue
+          if (match.gateways?.length && !match.gateways.some((one) => resolveGateway(one, virtualService.namespace) === server.gateway)) continue
+          const names = match.sniHosts.filter((sni) => (hostCovers(host.host, sni) || hostCovers(sni, host.host)) && servedDomains(server, sni, virtualService.namespace).length > 0 && !taken.has(sni))
+          if (names.length === 0) continue
+          for (const one of names) taken.add(one)
+          const destinations = (route.route ?? []).map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, server.port))
+          chains.push({
+            name: `${server.id}|${names.join(',')}`,
+            filterChainMatch: { transportProtocol: 'tls', ...(names.includes('*') ? {} : { serverNames: names.sort() }) },
+            filters: [tcpProxy(`outbound|${server.port}||${names[0]}`, route.route ?? [], destinations)],
+            metadata: metadataOf({ resource: virtualService.id, field: `tls[${index}]` }),
+          })
+        }
+      }
+    }
+  }
+  return chains
+}
+
+/** Connections to one cluster, or to several by weight. */
+export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[], destinations: readonly ScopedDestination[]): MessageInitShape<typeof FilterSchema> {
+  const [only, ...others] = destinations
+  const weighted = destinations.flatMap((one, index) => ((routes[index]?.weight ?? 0) > 0 ? [{ name: one.cluster, weight: routes[index]?.weight ?? 0 }] : []))
+  return {
+    name: 'envoy.filters.network.tcp_proxy',
+    configType: {
+      case: 'typedConfig',
+      value: anyOf(TcpProxySchema, {
+        statPrefix,
+        clusterSpecifier: only !== undefined && others.length === 0 ? { case: 'cluster', value: only.cluster } : { case: 'weightedClusters', value: { clusters: weighted } },
+        accessLog: [accessLog()],
+      }),
+    },
+  }
+}
