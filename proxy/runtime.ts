@@ -159,7 +159,7 @@ export class Runtime implements Engine {
     for (const tunnel of this.tunnels) tunnel.sweep(nowMs)
     for (const mirror of this.mirrors) mirror.sweep(nowMs)
     for (const cluster of this.#clusters.values()) cluster.sweepIdle(nowMs)
-    this.#flushLogs()
+    this.flushLogs()
     this.#forgetStacks()
   }
 
@@ -167,7 +167,8 @@ export class Runtime implements Engine {
     this.dateLine = `date: ${new Date(this.doors.clock.wallMs()).toUTCString()}\r\n`
   }
 
-  #flushLogs(): void {
+  /** Writes the access log lines that wait; done once a second anyway. */
+  flushLogs(): void {
     for (const stack of this.#stacks.values()) for (const log of stack.logs) log.flush()
   }
 
@@ -216,7 +217,7 @@ export class Runtime implements Engine {
     for (const tunnel of this.tunnels) tunnel.destroy()
     for (const cluster of this.#clusters.values()) cluster.destroy()
     this.#clusters.clear()
-    this.#flushLogs()
+    this.flushLogs()
   }
 
   // ---- what happened

@@ -187,7 +187,7 @@ export class ServerConnection implements WireHandler, RequestSink {
     this.engine.connections.delete(this)
     const fromClient = this.#reader.takeRest()
     const fromServer = upstream.reader.takeRest()
-    this.#tunnel = new Tunnel(this.engine, this.wire, upstream.wire, this.stack.plan.streamIdleTimeoutMs, over)
+    this.#tunnel = new Tunnel(this.engine, this.wire, upstream.wire, this.stack.plan.streamIdleTimeoutMs, false, over)
     this.#tunnel.begin(fromClient, fromServer)
   }
 

@@ -140,7 +140,7 @@ class TcpConnection implements Facts, WireHandler {
 
   #join(upstream: Wire, host: UpstreamHost): void {
     host.total.issued += 1
-    const tunnel = new Tunnel(this.#engine, this.#wire, upstream, this.#stack.plan.idleTimeoutMs, (sent, received) => {
+    const tunnel = new Tunnel(this.#engine, this.#wire, upstream, this.#stack.plan.idleTimeoutMs, true, (sent, received) => {
       this.requestBytes = sent
       this.responseBytes = received
       this.#finish()

@@ -6,12 +6,17 @@ export interface TunnelOwner {
   sweptMs: number
 }
 
+/** What an ended tunnel still has to send may take this long. */
+const LINGER_MS = 1000
+
 /** Bytes both ways between two connections, each waiting for the other when it must; half-closes are passed on. */
 export class Tunnel {
   readonly #owner: TunnelOwner
   readonly #client: Wire
   readonly #server: Wire
   readonly #idleTimeoutMs: number
+  readonly #halfCloses: boolean
+  #closeByMs = 0
   readonly #over: (sentBytes: number, receivedBytes: number) => void
   sentBytes = 0
   receivedBytes = 0
@@ -20,12 +25,13 @@ export class Tunnel {
   #lastActiveMs: number
   #done = false
 
-  /** `over` runs once, when both are closed or one broke. `idleTimeoutMs` 0: none. */
-  constructor(owner: TunnelOwner, client: Wire, server: Wire, idleTimeoutMs: number, over: (sentBytes: number, receivedBytes: number) => void) {
+  /** `over` runs once, when both are closed or one broke. `idleTimeoutMs` 0: none. Without `halfCloses` the end of one direction ends both, as for upgraded HTTP connections. */
+  constructor(owner: TunnelOwner, client: Wire, server: Wire, idleTimeoutMs: number, halfCloses: boolean, over: (sentBytes: number, receivedBytes: number) => void) {
     this.#owner = owner
     this.#client = client
     this.#server = server
     this.#idleTimeoutMs = idleTimeoutMs
+    this.#halfCloses = halfCloses
     this.#over = over
     this.#lastActiveMs = owner.sweptMs
     owner.tunnels.add(this)
@@ -70,6 +76,11 @@ export class Tunnel {
     if (isClient) this.#clientEnded = true
     else this.#serverEnded = true
     ;(isClient ? this.#server : this.#client).end()
+    if (this.#halfCloses) return
+    this.#clientEnded = true
+    this.#serverEnded = true
+    ;(isClient ? this.#client : this.#server).end()
+    this.#closeByMs = this.#owner.sweptMs + LINGER_MS
   }
 
   #finishWhenClosed(): void {
@@ -77,7 +88,8 @@ export class Tunnel {
   }
 
   sweep(nowMs: number): void {
-    if (this.#idleTimeoutMs > 0 && nowMs - this.#lastActiveMs >= this.#idleTimeoutMs) this.#finish()
+    if (this.#closeByMs > 0 && nowMs >= this.#closeByMs) this.#finish()
+    else if (this.#idleTimeoutMs > 0 && nowMs - this.#lastActiveMs >= this.#idleTimeoutMs) this.#finish()
   }
 
   /** Cuts it. */
