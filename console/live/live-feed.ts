@@ -1,7 +1,7 @@
 import type { Topology } from '#core/contract/topology.ts'
+import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import { type Problem, RestProblem, getItems, getJson, meshPath, reach, readProblem } from '../session/rest.ts'
 import { eventParser } from './event-parser.ts'
-import type { ProxyStatus } from './proxy-status.ts'
 import { type Remembered, remember } from './remembered.ts'
 
 /** What the page knows of the mesh right now. Replaced whole at each change, never written to. */
@@ -20,7 +20,7 @@ export interface LiveFeedOptions {
   readonly origin: string
   readonly key: string
   readonly mesh: string
-  /** First wait before coming back; doubles up to `retryMaxMs`. */
+  /** First wait before coming back, unless the server asks for another; doubles up to `retryMaxMs`. */
   readonly retryMs?: number
   readonly retryMaxMs?: number
   /** The server says something each second; this long without a byte means that the link is dead though nobody said so. */
@@ -34,10 +34,12 @@ export class LiveFeed {
   readonly #stopped = new AbortController()
   #state: MeshState = { link: 'connecting', problem: undefined, graph: undefined, proxies: undefined, revision: 0 }
   #lastEventId = ''
+  #firstWaitMs: number
   #wake: () => void = () => undefined
 
   constructor(options: LiveFeedOptions) {
     this.#options = { retryMs: 500, retryMaxMs: 8000, silenceMaxMs: 15_000, ...options }
+    this.#firstWaitMs = this.#options.retryMs
   }
 
   get now(): MeshState {
@@ -60,7 +62,7 @@ export class LiveFeed {
         return
       }
       this.#set({ link: this.#state.graph === undefined && this.#state.link === 'connecting' ? 'connecting' : 'reconnecting', problem: outcome })
-      await this.#wait(retryDelayMs(failures, this.#options.retryMs, this.#options.retryMaxMs))
+      await this.#wait(retryDelayMs(failures, this.#firstWaitMs, this.#options.retryMaxMs))
     }
   }
 
@@ -97,6 +99,7 @@ export class LiveFeed {
         if (this.#state.link !== 'live') this.#set({ link: 'live', problem: undefined })
         for (const event of parser.push(decoder.decode(value, { stream: true }))) this.#take(event.type, event.data)
         this.#lastEventId = parser.lastEventId()
+        this.#firstWaitMs = parser.retryMs() ?? this.#firstWaitMs
       }
     } catch (error) {
       if (error instanceof RestProblem) return error.problem

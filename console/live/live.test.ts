@@ -2,11 +2,9 @@ import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import type { ProxyStatus as ServedStatus } from '#api/serve/ledger-entry.ts'
 import { shopProxies, shopTopology } from '../testing/shop.ts'
 import { eventParser } from './event-parser.ts'
 import { LiveFeed, type MeshState, retryDelayMs } from './live-feed.ts'
-import type { ProxyStatus } from './proxy-status.ts'
 import { edgeKey, quietKeptMs, remember } from './remembered.ts'
 
 test('events are read however the bytes are cut', () => {
@@ -33,11 +31,6 @@ test('what falls silent stays, without numbers, and goes after two minutes', () 
 
 test('waits double up to a bound', () => {
   assert.deepEqual([0, 1, 2, 3, 4, 5, 1000].map((failures) => retryDelayMs(failures, 500, 8000)), [500, 1000, 2000, 4000, 8000, 8000, 8000])
-})
-
-test('the page reads proxies in the very form in which the control plane keeps them', () => {
-  const served = (status: ServedStatus): ProxyStatus => status
-  assert.equal(typeof served, 'function')
 })
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void

@@ -11,7 +11,7 @@ export interface HistoryEntry {
 }
 
 /** The API group of an apiVersion: '' for `v1`. */
-export const groupOf = (apiVersion: string): string => (apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '')
+const groupOf = (apiVersion: string): string => (apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '')
 
 /** Query for the history of one object. */
 export function historyQuery(object: ResourceObject): string {

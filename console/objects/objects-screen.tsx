@@ -1,7 +1,7 @@
 import { type ResourceObject, objectName } from '#core/resource/object.ts'
 import { useDeferredValue, useState } from 'react'
+import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import { count } from '../format/quantity.ts'
-import type { ProxyStatus } from '../live/proxy-status.ts'
 import { refusals } from '../proxies/proxy-rows.ts'
 import { writeRoute } from '../shell/route.ts'
 import { chooseObjects, countBy, everything } from './catalogue.ts'

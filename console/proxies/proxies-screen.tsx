@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react'
+import type { ProxyStatus, TypeStatus } from '#core/contract/proxy-status.ts'
 import { age, count } from '../format/quantity.ts'
-import type { ProxyStatus, TypeStatus } from '../live/proxy-status.ts'
 import { writeRoute } from '../shell/route.ts'
 import { type Refusal, type Standing, chooseProxies, shortType, standing, typeColumns } from './proxy-rows.ts'
 

@@ -1,4 +1,4 @@
-import type { ProxyStatus, Rejection, TypeStatus } from '../live/proxy-status.ts'
+import type { ProxyStatus, Rejection, TypeStatus } from '#core/contract/proxy-status.ts'
 
 /** The types of the table, in the order in which configuration is pushed, by the names that people use for them. */
 const shortNames: readonly (readonly [string, string])[] = [

@@ -45,6 +45,6 @@ export function saveSession(store: SessionStore, session: Session | undefined): 
 }
 
 /** `org/mesh` when the text is of that form. */
-export function meshName(text: string | null): string | undefined {
+function meshName(text: string | null): string | undefined {
   return text !== null && /^[^/\s]+\/[^/\s]+$/.test(text) ? text : undefined
 }

@@ -1,5 +1,5 @@
 import type { Topology } from '#core/contract/topology.ts'
-import type { ProxyStatus } from '../live/proxy-status.ts'
+import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import { standing } from '../proxies/proxy-rows.ts'
 
 /** The mesh in five numbers. */

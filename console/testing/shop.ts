@@ -1,6 +1,6 @@
 import type { Topology, TopologyEdge, TopologyNode } from '#core/contract/topology.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
-import type { ProxyStatus, TypeStatus } from '../live/proxy-status.ts'
+import type { ProxyStatus, TypeStatus } from '#core/contract/proxy-status.ts'
 
 /** A small shop as the control plane would report it. `wave` moves the rates, so that one second differs from the next. */
 export function shopTopology(atMs: number, wave = 0): Topology {

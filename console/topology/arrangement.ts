@@ -32,7 +32,7 @@ export const nameLeft = 38
 /** Room for the numbers on a card's right. */
 const numbersWidth = 84
 const cardWidthMin = 186
-export const cardWidthMax = 340
+const cardWidthMax = 340
 const labelSize = { width: 126, height: 36 }
 
 /** Versions that get a row: none when all that is known is one without a name. */

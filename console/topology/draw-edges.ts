@@ -3,6 +3,8 @@ import type { Scene, SceneEdge } from './scene.ts'
 import type { Theme } from './theme.ts'
 import type { Tone } from './tone.ts'
 
+/** From here on lines lie so close that only thin ones let the picture through. */
+const denseEdges = 600
 /** Heads smaller than a pixel or two are left out. */
 const headZoomMin = 0.25
 
@@ -22,7 +24,7 @@ export function drawEdges(context: CanvasRenderingContext2D, scene: Scene, theme
     const [first] = edges
     if (first === undefined) continue
     const mark = marked.has(first.key)
-    context.globalAlpha = near !== undefined && !near.has(first.key) ? 0.18 : 1
+    context.globalAlpha = near !== undefined && !near.has(first.key) ? 0.18 : near === undefined && scene.edges.length > denseEdges ? 0.4 : 1
     context.strokeStyle = mark ? theme.accent : lineColour(theme, first.tone)
     context.lineWidth = Math.max(first.width + (mark ? 1 : 0), (mark ? 2 : 0.7) / zoom)
     context.setLineDash(first.tone === 'quiet' ? [4, 5] : [])

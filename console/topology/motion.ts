@@ -11,7 +11,7 @@ export interface Dots {
 export const noDots = (): Dots => ({ at: [], first: 0, due: 0 })
 
 /** World units a second. Busier is faster, gently. */
-export const speed = (requestsPerSecond: number): number => 42 + 30 * Math.log10(1 + requestsPerSecond)
+const speed = (requestsPerSecond: number): number => 42 + 30 * Math.log10(1 + requestsPerSecond)
 
 /** Dots a second: one a request while they can be told apart, then a logarithm of the rate. */
 export function dotsPerSecond(requestsPerSecond: number): number {

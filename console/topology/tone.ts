@@ -1,7 +1,7 @@
 /** How an amount of errors looks. */
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet'
 
-export const warnShare = 0.01
+const warnShare = 0.01
 export const badShare = 0.05
 
 export function toneOf(flow: { requestsPerSecond: number; errorShare: number }): Tone {

@@ -8,8 +8,8 @@ export interface Viewport {
   readonly zoom: number
 }
 
-export const zoomMin = 0.04
-export const zoomMax = 2.5
+const zoomMin = 0.04
+const zoomMax = 2.5
 /** Text stays readable down to here; a first view does not start below it. */
 export const readableZoom = 0.72
 const margin = 24
