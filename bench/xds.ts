@@ -1,0 +1,168 @@
+import { mkdirSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { BenchProcess } from './xds/process.ts'
+import type { ChangeKind, ClientFigures, ClientOrder, ClientPoll, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
+import { type EventFigures, eventFigures, growthTable, type SizeFigures, sizeTable } from './xds/report.ts'
+
+const changeKinds: readonly ChangeKind[] = ['weight', 'endpoint', 'service', 'namespace-policy', 'mesh-policy']
+const events: readonly string[] = ['connect', ...changeKinds, 'restart']
+
+const usage = `npm run bench -- xds [options]
+  --services 100,1000   sizes of mesh, one run each
+  --streams 100         proxies; one number, or one for each size
+  --events weight,…     ${events.join(', ')}; connect always comes first
+  --repeat 10           times that each change is made
+  --quick               100 and 1,000 services, 20 streams, each change three times
+  --tls                 mutual TLS instead of plaintext
+  --engine weft         what the proxies say they are: weft or envoy
+  --profile DIR         a .cpuprofile for each event, and a heap snapshot with all connected
+  -o json               figures as JSON`
+
+/** After so long without a message, and with nothing owed by either side, an event is over. */
+const QUIET_MS = 150
+const POLL_MS = 50
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+interface Options {
+  readonly events: readonly string[]
+  readonly repeat: number
+  readonly tls: boolean
+  readonly engine: string
+  readonly profile: string | undefined
+  readonly limitMs: number
+}
+
+/** Cost of the control plane: changes in meshes of several sizes, seen by streams of another process. */
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      services: { type: 'string', default: '100,1000' },
+      streams: { type: 'string' },
+      events: { type: 'string', default: events.join(',') },
+      repeat: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      tls: { type: 'boolean', default: false },
+      engine: { type: 'string', default: 'weft' },
+      profile: { type: 'string' },
+      limit: { type: 'string', default: '300' },
+      output: { type: 'string', short: 'o', default: 'table' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const sizes = values.services.split(',').map(Number)
+  const streams = (values.streams ?? (values.quick ? '20' : '100')).split(',').map(Number)
+  const wanted = values.events.split(',')
+  const unknown = wanted.filter((one) => !events.includes(one))
+  if (values.help || unknown.length > 0 || [...sizes, ...streams].some((one) => !(one > 0))) {
+    console.error(unknown.length > 0 ? `no such event: ${unknown.join(', ')}\n${usage}` : usage)
+    if (!values.help) process.exitCode = 2
+    return
+  }
+  const options: Options = {
+    events: wanted,
+    repeat: Number(values.repeat ?? (values.quick ? 3 : 10)),
+    tls: values.tls,
+    engine: values.engine,
+    profile: values.profile,
+    limitMs: Number(values.limit) * 1000,
+  }
+  const all: SizeFigures[] = []
+  for (const [at, services] of sizes.entries()) {
+    const figures = await measure(services, streams[at] ?? streams[0] ?? 100, options)
+    all.push(figures)
+    if (values.output !== 'json') console.log(sizeTable(figures))
+  }
+  if (values.output === 'json') console.log(JSON.stringify(all, undefined, 2))
+  else if (all.length > 1) console.log(growthTable(all))
+}
+
+async function measure(services: number, streams: number, options: Options): Promise<SizeFigures> {
+  const profileDir = options.profile && `${options.profile}/${services}x${streams}`
+  if (profileDir !== undefined) mkdirSync(profileDir, { recursive: true })
+  const setup: ServerSetup = { services, tls: options.tls, profileDir }
+  const startServer = (): BenchProcess<ServerOrder> => new BenchProcess<ServerOrder>('./server.ts', setup)
+  let server = startServer()
+  const client = new BenchProcess<ClientOrder>('./client.ts', {}, ['--max-old-space-size=8192'])
+  try {
+    const [ready] = await Promise.all([server.ready<ServerReady>(), client.ready()])
+    const run = new Run(server, client, { streams, options })
+    const figures: EventFigures[] = [eventFigures('connect', [await run.connect(ready, false)])]
+    if (profileDir !== undefined) await server.ask({ do: 'heap', file: `${profileDir}/connected.heapsnapshot` })
+    for (const kind of changeKinds) {
+      if (!options.events.includes(kind)) continue
+      // The first of each warms the code up and is not counted.
+      await run.change(kind, 0)
+      const rounds: Measured[] = []
+      for (let round = 1; round <= options.repeat; round += 1) rounds.push(await run.change(kind, round))
+      figures.push(eventFigures(kind, rounds))
+    }
+    if (options.events.includes('restart')) {
+      await client.ask({ do: 'disconnect' })
+      await server.end({ do: 'exit' })
+      server = startServer()
+      const again = new Run(server, client, { streams, options })
+      figures.push(eventFigures('restart', [await again.connect(await server.ready<ServerReady>(), true)]))
+    }
+    return { services, streams, tls: options.tls, loadCpuSeconds: ready.loadCpuSeconds, events: figures }
+  } finally {
+    await client.end({ do: 'exit' }).catch(() => client.kill())
+    await server.end({ do: 'exit' }).catch(() => server.kill())
+  }
+}
+
+export interface Measured {
+  readonly cost: ServerCost
+  readonly seen: ClientFigures
+  readonly configured: number
+}
+
+/** Events of one server and its clients, one after the other. */
+class Run {
+  readonly #server: BenchProcess<ServerOrder>
+  readonly #client: BenchProcess<ClientOrder>
+  readonly #streams: number
+  readonly #options: Options
+
+  constructor(server: BenchProcess<ServerOrder>, client: BenchProcess<ClientOrder>, of: { streams: number; options: Options }) {
+    this.#server = server
+    this.#client = client
+    this.#streams = of.streams
+    this.#options = of.options
+  }
+
+  async connect(ready: ServerReady, again: boolean): Promise<Measured> {
+    const { engine } = this.#options
+    return this.#event(again ? 'restart' : 'connect', () => this.#client.ask({ do: 'connect', server: ready, streams: this.#streams, engine, again }))
+  }
+
+  async change(kind: ChangeKind, round: number): Promise<Measured> {
+    return this.#event(kind, () => this.#server.ask({ do: 'change', kind, round }))
+  }
+
+  async #event(event: string, start: () => Promise<{ startNs: string }>): Promise<Measured> {
+    await this.#client.ask({ do: 'mark' })
+    await this.#server.ask({ do: 'begin', event })
+    const { startNs } = await start()
+    const configured = await this.#settled(event)
+    const cost = await this.#server.ask<ServerCost>({ do: 'end' })
+    const seen = await this.#client.ask<ClientFigures>({ do: 'collect', startNs })
+    return { cost, seen, configured }
+  }
+
+  /** Resolves when every stream has all it asked for, owes nothing, is owed nothing, and has been silent for a moment; answers how many streams are configured. */
+  async #settled(event: string): Promise<number> {
+    const endsAt = performance.now() + this.#options.limitMs
+    for (;;) {
+      await sleep(POLL_MS)
+      const seen = await this.#client.ask<ClientPoll>({ do: 'poll' })
+      if (seen.broken.length > 0) throw new Error(`streams broke during ${event}: ${seen.broken.join('; ')}`)
+      const over = performance.now() > endsAt
+      if (over || (seen.configured === this.#streams && seen.quietMs > QUIET_MS)) {
+        const { streams, synced } = await this.#server.ask<ServerPoll>({ do: 'poll' })
+        if (over || (streams === this.#streams && synced === streams)) return seen.configured
+      }
+    }
+  }
+}

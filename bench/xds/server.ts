@@ -1,0 +1,145 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { Session } from 'node:inspector/promises'
+import { writeHeapSnapshot } from 'node:v8'
+import { issue } from '#api/ca/certificate.ts'
+import { makeRoot, readAuthority } from '#api/ca/root.ts'
+import { serverCertificate } from '#api/ca/sign.ts'
+import { decode } from '#api/ca/der.ts'
+import { MeshModel } from '#api/model/mesh-model.ts'
+import type { Peer } from '#api/serve/peer.ts'
+import { startXds } from '#api/serve/server.ts'
+import { TrustStore } from '#api/serve/trust.ts'
+import { MeshViews } from '#api/translate/view.ts'
+import { parseSpiffeId } from '#core/identity/spiffe.ts'
+import { systemDoors } from '#core/time/system.ts'
+import type { Change } from '#db/store.ts'
+import { BenchMesh, namespaces } from './mesh.ts'
+import type { ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './messages.ts'
+import { obeyOrders } from './process.ts'
+
+/** The process whose cost is measured: one mesh in memory, its views and the discovery server, and nothing else. */
+const setup = JSON.parse(process.argv[2] ?? '{}') as ServerSetup
+const MESH_ID = 'bench'
+const { clock } = systemDoors
+
+const mesh = new BenchMesh(setup.services)
+const model = new MeshModel({ trustDomain: 'cluster.local' })
+const views = new MeshViews(model)
+views.apply(mesh.whole(), mesh.revision)
+
+const credentials = setup.tls ? makeCredentials() : undefined
+const xds = await startXds(
+  {
+    ...systemDoors,
+    serve: {
+      authenticate: async ({ certificate }): Promise<Peer> => ({
+        organizationId: MESH_ID,
+        meshId: MESH_ID,
+        identity: certificate && parseSpiffeId(certificate.uri),
+        how: certificate ? 'certificate' : 'plaintext-loopback',
+        expiresAtMs: certificate?.notAfterMs ?? clock.wallMs() + 86_400_000,
+      }),
+      viewFor: async (peer, node) => views.viewFor(node, peer.identity),
+      connected: () => {},
+      disconnected: () => {},
+    },
+  },
+  {
+    ...(credentials ? { tls: { address: '127.0.0.1', port: 0, trust: credentials.trust } } : { plaintext: { address: '127.0.0.1', port: 0 } }),
+    note: (event, fields) => console.error(event, fields),
+  },
+)
+
+let cpuAtStart = process.cpuUsage()
+let profiling: { session: Session; event: string } | undefined
+let rssPeakMiB = 0
+
+/** The system's own record of the most that was resident, reset at the start of each event where it can be. */
+const peakMiB = (): number => {
+  try {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) / 1024
+  } catch {
+    // Not Linux: what is resident now is the best there is.
+    return Math.max(rssPeakMiB, process.memoryUsage.rss() / 1048576)
+  }
+}
+
+async function begin(event: string): Promise<void> {
+  if (setup.profileDir !== undefined) {
+    const session = new Session()
+    session.connect()
+    await session.post('Profiler.enable')
+    await session.post('Profiler.setSamplingInterval', { interval: 200 })
+    await session.post('Profiler.start')
+    profiling = { session, event }
+  }
+  cpuAtStart = process.cpuUsage()
+}
+
+async function end(): Promise<ServerCost> {
+  const spent = process.cpuUsage(cpuAtStart)
+  if (profiling && setup.profileDir !== undefined) {
+    const { profile } = await profiling.session.post('Profiler.stop')
+    profiling.session.disconnect()
+    mkdirSync(setup.profileDir, { recursive: true })
+    writeFileSync(`${setup.profileDir}/${profiling.event}.cpuprofile`, JSON.stringify(profile))
+    profiling = undefined
+  }
+  const { rss, heapUsed } = process.memoryUsage()
+  rssPeakMiB = peakMiB()
+  return { cpuSeconds: (spent.user + spent.system) / 1e6, rssMiB: rss / 1048576, heapMiB: heapUsed / 1048576, rssPeakMiB }
+}
+
+function changesOf(order: Extract<ServerOrder, { do: 'change' }>): Change[] {
+  const { kind, round } = order
+  if (kind === 'weight') return mesh.weight(round)
+  if (kind === 'endpoint') return mesh.endpoint(round)
+  if (kind === 'service') return mesh.newService()
+  return mesh.policy(round, kind === 'mesh-policy' ? 'mesh' : 'namespace')
+}
+
+function change(order: Extract<ServerOrder, { do: 'change' }>): { startNs: string } {
+  const changes = changesOf(order)
+  const startNs = String(process.hrtime.bigint())
+  views.apply(changes, mesh.revision)
+  return { startNs }
+}
+
+function poll(): ServerPoll {
+  let streams = 0
+  let synced = 0
+  for (const stream of xds.ledger.streamsOf(MESH_ID)) {
+    streams += 1
+    if (stream.unackedSince === undefined) synced += 1
+  }
+  return { streams, synced }
+}
+
+/** A root, the server's certificate, and one certificate for the proxies of each namespace. */
+function makeCredentials(): { trust: TrustStore; tls: NonNullable<ServerReady['tls']> } {
+  const nowMs = clock.wallMs()
+  const root = makeRoot({ organization: 'bench', trustDomain: 'cluster.local', nowMs })
+  const authority = readAuthority(root)
+  const trust = new TrustStore(serverCertificate(authority, ['localhost', '127.0.0.1'], nowMs))
+  trust.set(MESH_ID, root.certificate)
+  const leaves = Array.from({ length: namespaces }, (_, at) => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const spki = publicKey.export({ type: 'spki', format: 'der' })
+    const names = [{ kind: 'uri' as const, value: `spiffe://cluster.local/ns/ns-${at}/sa/default` }]
+    const leaf = issue({ subject: [], publicKey: spki, names, notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + 86_400_000, authority: false }, authority.signer, decode(spki))
+    return { certificate: leaf + root.certificate, privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
+  })
+  return { trust, tls: { root: root.certificate, leaves } }
+}
+
+obeyOrders<ServerOrder>(async (order) => {
+  if (order.do === 'begin') return begin(order.event)
+  if (order.do === 'change') return change(order)
+  if (order.do === 'poll') return poll()
+  if (order.do === 'end') return end()
+  if (order.do === 'heap') return writeHeapSnapshot(order.file)
+  return process.exit(0)
+})
+const ready: ServerReady = { port: xds.port, loadCpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6, tls: credentials?.tls }
+process.send?.(ready)
