@@ -1,5 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import type { WriteStream } from 'node:fs'
+import { defaultJsonFields, defaultTextFormat } from '#core/telemetry/access-log.ts'
 import type { AccessLogPlan } from '#core/plan/plan.ts'
 import type { Facts } from './facts.ts'
 import { compileFormat, renderFormat } from './format.ts'
@@ -89,7 +90,7 @@ function textLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (fact
   }
 }
 
-const fieldsOf = (plan: AccessLogPlan): AccessLogPlan['fields'] => (plan.fields.length > 0 ? plan.fields : plan.json ? istioFields : [{ name: '', format: ENVOY_FORMAT }])
+const fieldsOf = (plan: AccessLogPlan): AccessLogPlan['fields'] => (plan.fields.length > 0 ? plan.fields : plan.json ? defaultJsonFields : [{ name: '', format: defaultTextFormat }])
 
 const NEEDS_ESCAPE = /["\\\u0000-\u001f]/
 /** Numbers stay numbers, as Envoy's JSON format has them. */
@@ -130,35 +131,3 @@ function jsonLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (fact
     return `${line}}\n`
   }
 }
-
-/** Envoy's default text line. */
-const ENVOY_FORMAT =
-  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n'
-
-/** Istio's default JSON fields, for plans that name a log without fields. */
-const istioFields: AccessLogPlan['fields'] = [
-  ['start_time', '%START_TIME%'],
-  ['method', '%REQ(:METHOD)%'],
-  ['path', '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%'],
-  ['protocol', '%PROTOCOL%'],
-  ['response_code', '%RESPONSE_CODE%'],
-  ['response_flags', '%RESPONSE_FLAGS%'],
-  ['response_code_details', '%RESPONSE_CODE_DETAILS%'],
-  ['connection_termination_details', '%CONNECTION_TERMINATION_DETAILS%'],
-  ['upstream_transport_failure_reason', '%UPSTREAM_TRANSPORT_FAILURE_REASON%'],
-  ['bytes_received', '%BYTES_RECEIVED%'],
-  ['bytes_sent', '%BYTES_SENT%'],
-  ['duration', '%DURATION%'],
-  ['upstream_service_time', '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%'],
-  ['x_forwarded_for', '%REQ(X-FORWARDED-FOR)%'],
-  ['user_agent', '%REQ(USER-AGENT)%'],
-  ['request_id', '%REQ(X-REQUEST-ID)%'],
-  ['authority', '%REQ(:AUTHORITY)%'],
-  ['upstream_host', '%UPSTREAM_HOST%'],
-  ['upstream_cluster', '%UPSTREAM_CLUSTER_RAW%'],
-  ['upstream_local_address', '%UPSTREAM_LOCAL_ADDRESS%'],
-  ['downstream_local_address', '%DOWNSTREAM_LOCAL_ADDRESS%'],
-  ['downstream_remote_address', '%DOWNSTREAM_REMOTE_ADDRESS%'],
-  ['requested_server_name', '%REQUESTED_SERVER_NAME%'],
-  ['route_name', '%ROUTE_NAME%'],
-].map(([name = '', format = '']) => ({ name, format }))

@@ -1,4 +1,5 @@
 import type { TracingPlan } from '#core/plan/plan.ts'
+import { formatTraceparent, readTraceContext } from '#core/telemetry/trace-context.ts'
 import type { RequestHead } from '#core/route/request.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -22,17 +23,15 @@ export class Trace {
   /** An incoming decision is kept; without one the plan's percentage decides. */
   static begin(engine: Engine, plan: TracingPlan, request: RequestHead): Trace {
     const { identifiers, doors } = engine
-    const incoming = request.header('traceparent')
-    if (incoming !== undefined && PARENT.test(incoming)) {
-      const sampled = (Number.parseInt(incoming.slice(53, 55), 16) & 1) === 1
-      return new Trace(incoming.slice(3, 35), identifiers.hex(8), incoming.slice(36, 52), sampled, request.header('tracestate') ?? '')
-    }
-    return new Trace(identifiers.hex(16), identifiers.hex(8), '', doors.random.draw() * 100 < plan.samplingPercent, '')
+    const incoming = readTraceContext(request)
+    const sampled = incoming?.sampled ?? doors.random.draw() * 100 < plan.samplingPercent
+    if (incoming === undefined) return new Trace(identifiers.hex(16), identifiers.hex(8), '', sampled, '')
+    return new Trace(incoming.traceId, identifiers.hex(8), incoming.parentId, sampled, request.header('tracestate') ?? '')
   }
 
   /** The `traceparent` that goes upstream: this span is the parent there. */
   get parentHeader(): string {
-    return `00-${this.traceId}-${this.spanId}-${this.sampled ? '01' : '00'}`
+    return formatTraceparent(this.traceId, this.spanId, this.sampled)
   }
 
   /** Hands the finished span on, when it is sampled and somebody takes spans. */
@@ -67,6 +66,3 @@ export class Trace {
     })
   }
 }
-
-/** Version 00, ids that are not all zero (W3C Trace Context §3.2.2). */
-const PARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/

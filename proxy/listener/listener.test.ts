@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import http from 'node:http'
+import net from 'node:net'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import tls from 'node:tls'
+import type { ChainMatch, ClientTlsPlan, FilterChainPlan, ListenerPlan, ServerTlsPlan, StringMatchPlan } from '#core/plan/plan.ts'
+import type { Log } from '../admin/log.ts'
+import { Secrets } from '../identity/secrets.ts'
+import { createAuthority } from '../testing/authority.ts'
+import type { Authority } from '../testing/authority.ts'
+import { ask, httpServer, netServer, speak, startProxy, until } from '../testing/peers.ts'
+import type { TestProxy } from '../testing/peers.ts'
+import { chainPlan, forward, httpPlan, listenerPlan, routePlan, tablePlan, toClusters } from '../testing/plan.ts'
+
+const quiet: Log = { level: 'off', debug() {}, info() {}, warn() {}, error() {} }
+const exactly = (name: string): StringMatchPlan => ({ words: `exact ${name}`, matches: (text) => text === name })
+const uriOf = (account: string): string => `spiffe://cluster.local/ns/prod/sa/${account}`
+
+function secretsOf(authority: Authority, account: string, trusts: Authority = authority): Secrets {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const secrets = new Secrets(quiet)
+  secrets.put({ kind: 'certificate', name: 'default', version: '1', chainPem: authority.issue(publicKey, { uri: uriOf(account) }, Date.now() - 60_000, Date.now() + 3_600_000), keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() })
+  secrets.put({ kind: 'trust', name: 'ROOTCA', version: '1', rootsPem: trusts.rootPem })
+  return secrets
+}
+
+const serverTls: ServerTlsPlan = { certificates: ['default'], trust: 'ROOTCA', requireClientCertificate: true, allowedSans: [], alpn: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' }
+const clientTls: ClientTlsPlan = { certificate: 'default', trust: 'ROOTCA', allowedSans: [exactly(uriOf('order'))], sni: 'outbound_.8080_._.order.prod.svc.cluster.local', alpn: ['istio'] }
+const match = (over: Partial<ChainMatch>): ChainMatch => ({ destinationPort: undefined, serverNames: [], transportProtocol: '', applicationProtocols: [], ...over })
+const toApp = (over = {}) => httpPlan(tablePlan([routePlan('/', forward('app'))]), { clientCertificateHeader: 'append', accessLog: [{ path: '/dev/stdout', json: true, fields: [] }], ...over })
+
+const inbound = (chains: readonly FilterChainPlan[]): ListenerPlan => listenerPlan('inbound', chains, { direction: 'inbound', inspectsTls: true })
+const strict = (): ListenerPlan => inbound([chainPlan(toApp(), { match: match({ transportProtocol: 'tls' }), tls: serverTls })])
+const permissive = (): ListenerPlan => inbound([chainPlan(toApp(), { match: match({ transportProtocol: 'tls' }), tls: serverTls }), chainPlan(toApp(), { match: match({ transportProtocol: 'raw_buffer' }) })])
+
+const app: http.RequestListener = (request, response) => {
+  let body = ''
+  request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+  request.on('end', () => response.end(JSON.stringify({ headers: request.headers, body })))
+}
+
+async function pair(t: TestContext, listener: ListenerPlan, client: Secrets, server: Secrets, transport = clientTls): Promise<{ client: TestProxy; server: TestProxy }> {
+  const upstream = await httpServer(t, app)
+  const behind = await startProxy(t, { listener, clusters: [['app', [upstream.port]]], secrets: server })
+  const before = await startProxy(t, { routes: [routePlan('/', forward('order'))], clusters: [['order', [behind.port], { transports: [{ name: 'mtls', match: {}, tls: transport }] }]], secrets: client })
+  return { client: before, server: behind }
+}
+
+test('two sidecars speak mutual TLS, and the application learns who called', async (t) => {
+  const authority = createAuthority()
+  const { client, server } = await pair(t, strict(), secretsOf(authority, 'checkout'), secretsOf(authority, 'order'))
+  for (let i = 0; i < 3; i++) {
+    const reply = await ask(client.port, '/', { method: 'POST', body: 'x'.repeat(100_000) })
+    assert.equal(reply.status, 200, reply.body)
+    const seen = JSON.parse(reply.body) as { headers: Record<string, string>; body: string }
+    assert.match(seen.headers['x-forwarded-client-cert'] ?? '', new RegExp(`^By=${uriOf('order')};Hash=[0-9a-f]{64};Subject="";URI=${uriOf('checkout')}$`))
+    assert.equal(seen.body.length, 100_000)
+    assert.equal(seen.headers['x-envoy-peer-metadata-id'], undefined)
+  }
+  assert.match(server.runtime.metricsText(), /istio_requests_total\{reporter="destination",source_workload="client-v1",.*source_principal="spiffe:\/\/cluster\.local\/ns\/prod\/sa\/checkout".*connection_security_policy="mutual_tls"\} 3/)
+  assert.equal(client.runtime.takeLoads()[0]?.secured, 3)
+})
+
+test('STRICT refuses plaintext and strangers; PERMISSIVE takes plaintext too', async (t) => {
+  const authority = createAuthority()
+  const stranger = createAuthority('stranger')
+  const refusing = await pair(t, strict(), secretsOf(stranger, 'checkout', authority), secretsOf(authority, 'order'))
+  await assert.rejects(ask(refusing.server.port, '/'))
+  const reply = await ask(refusing.client.port, '/')
+  assert.equal(reply.status, 503)
+  await assert.rejects(
+    new Promise((resolve, reject) => {
+      const socket = tls.connect({ port: refusing.server.port, host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.2' }, () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'))
+      socket.on('data', resolve)
+      socket.on('error', reject)
+      socket.on('close', () => reject(new Error('closed')))
+    }),
+  )
+  const open = await pair(t, permissive(), secretsOf(authority, 'checkout'), secretsOf(authority, 'order'))
+  assert.equal((await ask(open.server.port, '/')).status, 200)
+  assert.equal((await ask(open.client.port, '/')).status, 200)
+})
+
+test('a server with another name than the plan allows is not spoken to: 503 UF', async (t) => {
+  const authority = createAuthority()
+  const { client, server } = await pair(t, strict(), secretsOf(authority, 'checkout'), secretsOf(authority, 'impostor'))
+  const reply = await ask(client.port, '/')
+  assert.equal(reply.status, 503)
+  assert.match(reply.body, /CERTIFICATE_VERIFY_FAILED/)
+  const [line] = await client.log()
+  assert.equal(line?.['response_flags'], 'UF')
+  assert.deepEqual(await server.log(), [])
+})
+
+test('a server of another root is not spoken to', async (t) => {
+  const authority = createAuthority()
+  const { client } = await pair(t, strict(), secretsOf(authority, 'checkout', createAuthority('other')), secretsOf(authority, 'order'))
+  assert.match((await ask(client.port, '/')).body, /CERTIFICATE_VERIFY_FAILED/)
+})
+
+test('without a certificate nothing is sent in the clear', async (t) => {
+  const authority = createAuthority()
+  const { client } = await pair(t, permissive(), new Secrets(quiet), secretsOf(authority, 'order'))
+  const reply = await ask(client.port, '/')
+  assert.equal(reply.status, 503)
+  assert.match(reply.body, /Secret_is_not_supplied/)
+})
+
+test('a forged client certificate header does not pass', async (t) => {
+  const authority = createAuthority()
+  const { server } = await pair(t, permissive(), secretsOf(authority, 'checkout'), secretsOf(authority, 'order'))
+  const seen = JSON.parse((await ask(server.port, '/', { headers: { 'x-forwarded-client-cert': `URI=${uriOf('admin')}` } })).body) as { headers: Record<string, string> }
+  assert.equal(seen.headers['x-forwarded-client-cert'], undefined)
+})
+
+const toTcp = (cluster: string) => ({ kind: 'tcp', clusters: toClusters(cluster), idleTimeoutMs: 0, accessLog: [{ path: '/dev/stdout', json: true, fields: [] }] }) as const
+
+test('TCP passes both ways, half-closed too', async (t) => {
+  const upstream = await netServer(
+    t,
+    (socket) => {
+      let received = ''
+      socket.on('data', (bytes: Buffer) => (received += bytes.toString()))
+      socket.on('end', () => socket.end(received.toUpperCase()))
+    },
+    { allowHalfOpen: true },
+  )
+  const proxy = await startProxy(t, { listener: listenerPlan('tcp', [chainPlan(toTcp('db'))]), clusters: [['db', [upstream.port]]] })
+  const received = await new Promise<string>((resolve, reject) => {
+    const socket = net.connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.end('half closed'))
+    let text = ''
+    socket.on('data', (bytes: Buffer) => (text += bytes.toString()))
+    socket.on('end', () => resolve(text))
+    socket.on('error', reject)
+  })
+  assert.equal(received, 'HALF CLOSED')
+  await until(() => proxy.runtime.tunnels.size === 0)
+  const [line] = await proxy.log()
+  assert.deepEqual([line?.['bytes_received'], line?.['bytes_sent']], [11, 11])
+  assert.match(proxy.runtime.metricsText(), /istio_tcp_connections_closed_total\{reporter="source".*\} 1/)
+})
+
+test('a server that speaks first is heard through TLS between two sidecars', async (t) => {
+  const authority = createAuthority()
+  const upstream = await netServer(t, (socket) => {
+    socket.write('220 ready')
+    socket.on('data', (bytes: Buffer) => socket.write(bytes))
+  })
+  const behind = await startProxy(t, { listener: inbound([chainPlan(toTcp('app'), { match: match({ transportProtocol: 'tls' }), tls: serverTls })]), clusters: [['app', [upstream.port]]], secrets: secretsOf(authority, 'order') })
+  const before = await startProxy(t, { listener: listenerPlan('tcp', [chainPlan(toTcp('db'))]), clusters: [['db', [behind.port], { transports: [{ name: 'mtls', match: {}, tls: clientTls }] }]], secrets: secretsOf(authority, 'checkout') })
+  const received = await speak(before.port, 'ping', (text) => text.includes('ping'))
+  assert.equal(received, '220 readyping')
+})
+
+test('network RBAC closes the connection of a peer that is not allowed', async (t) => {
+  const upstream = await netServer(t, (socket) => socket.write('secret'))
+  const deny = { action: 'allow', policies: [], shadow: false } as const
+  const proxy = await startProxy(t, { listener: listenerPlan('tcp', [chainPlan(toTcp('db'), { rbac: [deny] })]), clusters: [['db', [upstream.port]]] })
+  const received = await speak(proxy.port, 'x').catch(() => '')
+  assert.equal(received, '')
+  assert.equal(upstream.accepted(), 0)
+})
+
+test('TCP to nobody is closed, and logged UF', async (t) => {
+  const proxy = await startProxy(t, { listener: listenerPlan('tcp', [chainPlan(toTcp('db'))]), clusters: [['db', [1]]] })
+  await speak(proxy.port, 'x').catch(() => '')
+  await until(() => proxy.runtime.clusterReports()[0]?.connectFailures === 1)
+  assert.equal((await proxy.log())[0]?.['response_flags'], 'UF')
+})
+
+test('SNI chooses the chain', async (t) => {
+  const authority = createAuthority()
+  const chain = (name: string, body: string): FilterChainPlan => chainPlan(httpPlan(tablePlan([routePlan('/', { kind: 'direct', status: 200, body })])), { match: match({ serverNames: [name] }), tls: { ...serverTls, trust: undefined, requireClientCertificate: false } })
+  const proxy = await startProxy(t, { listener: inbound([chain('a.example', 'A'), chain('*.b.example', 'B')]), clusters: [], secrets: secretsOf(authority, 'gateway') })
+  const get = (servername: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = tls.connect({ port: proxy.port, host: '127.0.0.1', servername, rejectUnauthorized: false }, () => socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'))
+      let text = ''
+      socket.on('data', (bytes: Buffer) => (text += bytes.toString()))
+      socket.on('end', () => resolve(text.slice(-1)))
+      socket.on('error', reject)
+      socket.on('close', () => reject(new Error('closed')))
+    })
+  assert.equal(await get('a.example'), 'A')
+  assert.equal(await get('x.b.example'), 'B')
+  assert.equal(await get('c.example').catch(() => ''), '')
+})
+
+test('a replaced listener keeps its port and its connections', async (t) => {
+  const direct = (body: string): ListenerPlan => listenerPlan('main', [chainPlan(httpPlan(tablePlan([routePlan('/', { kind: 'direct', status: 200, body })])))])
+  const proxy = await startProxy(t, { listener: direct('old'), clusters: [] })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  t.after(() => agent.destroy())
+  assert.equal((await ask(proxy.port, '/', { agent })).body, 'old')
+  proxy.plans.listeners.set('main', direct('new'))
+  assert.equal(await proxy.runtime.applyListener('main'), '')
+  assert.equal((await ask(proxy.port, '/', { agent })).body, 'old')
+  assert.equal((await ask(proxy.port, '/')).body, 'new')
+  proxy.runtime.removeListener('main')
+  await assert.rejects(ask(proxy.port, '/'))
+})
