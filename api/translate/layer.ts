@@ -48,7 +48,7 @@ export interface Engine {
   read(record: (key: string) => void): MeshReader
   /** Called with each name whose resource came, changed or went. */
   changed(layer: Layer, type: string, name: string): void
-  computed(): void
+  computed(unit: Unit): void
 }
 
 /** The resources of one scope, held as long as a view includes it. */
@@ -79,7 +79,7 @@ export class Layer {
 
   /** Runs a unit and puts its resources in the place of those before. What it throws concerns its subject alone: it becomes a fault, and the others flow. */
   compute(unit: Unit): void {
-    this.#engine.computed()
+    this.#engine.computed(unit)
     const reads = new Set<string>()
     let resources: readonly Resource[] = []
     try {

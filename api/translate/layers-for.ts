@@ -23,7 +23,9 @@ const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
 
 /** What a node's view is made of. A layer's key says all that its units may depend on beside the mesh, so nodes with equal keys share it. */
 export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
-  const tracing: TracingScope = { endpoint: node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp, serviceName: serviceName(node) }
+  const endpoint = node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp
+  // Without spans a proxy's own name is nothing that its listeners depend on.
+  const tracing: TracingScope = { endpoint, serviceName: endpoint === '' ? '' : serviceName(node) }
   const layers: LayerSpec[] = [clustersLayer(node.namespace), endpointsLayer(node.namespace, node.locality)]
   if (node.outbound !== undefined) {
     const labels = reader.readsSourceLabels() ? node.labels : {}

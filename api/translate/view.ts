@@ -23,6 +23,8 @@ export class MeshViews {
   readonly #layers = new Map<string, HeldLayer>()
   readonly #layersByIndex = new Map<string, Set<HeldLayer>>()
   readonly #engine: Engine
+  /** Units computed at the revision that is being applied: they have seen all of it. */
+  readonly #fresh = new Set<Unit>()
   /** Names that changed, by view; empty outside of `apply`. */
   readonly #pending = new Map<View, Map<string, Set<string>>>()
 
@@ -34,8 +36,9 @@ export class MeshViews {
       changed: (layer, type, name) => {
         for (const view of this.#layers.get(layer.spec.key)?.views ?? []) this.#note(view, type, name)
       },
-      computed: () => {
+      computed: (unit) => {
         this.computed++
+        this.#fresh.add(unit)
       },
     }
   }
@@ -50,7 +53,7 @@ export class MeshViews {
     const proven = identity === undefined ? node : { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount }
     const view = new View(proven, this)
     this.#arrange(view)
-    this.#pending.clear()
+    this.#settled()
     return view
   }
 
@@ -60,7 +63,7 @@ export class MeshViews {
     this.#settleMembers(touched)
     this.#recompute(touched)
     for (const [view, names] of this.#pending) view.tell(revision, names)
-    this.#pending.clear()
+    this.#settled()
     return touched
   }
 
@@ -78,6 +81,11 @@ export class MeshViews {
     this.#dependencies.settle(view, new Set())
     for (const layer of view.layers) this.#leave(view, layer.spec.key)
     view.layers = []
+  }
+
+  #settled(): void {
+    this.#pending.clear()
+    this.#fresh.clear()
   }
 
   #settleMembers(touched: Touched): void {
@@ -99,7 +107,7 @@ export class MeshViews {
         else units.add(dependent as Unit)
       }
     }
-    for (const unit of units) unit.layer.compute(unit)
+    for (const unit of units) if (!this.#fresh.has(unit)) unit.layer.compute(unit)
     for (const view of views) this.#arrange(view)
   }
 
