@@ -110,13 +110,13 @@ export const MAGLEV_TABLE_SIZE = 65537
 export function buildMaglev(buckets: readonly Bucket[], size: number = MAGLEV_TABLE_SIZE): Uint32Array {
   if (buckets.length === 0) return new Uint32Array(0)
   const order = [...buckets.entries()].sort(([, a], [, b]) => compare(a.key, b.key))
-  const weightMax = Math.max(...buckets.map((bucket) => bucket.weight), 1)
+  const weightMax = buckets.reduce((max, bucket) => Math.max(max, bucket.weight), 0)
   const turns = order.map(([owner, bucket]) => ({
     owner,
     offset: hashText(bucket.key) % size,
     skip: (hashText(`${bucket.key}#skip`) % (size - 1)) + 1,
     next: 0,
-    share: Math.max(bucket.weight, 1) / weightMax,
+    share: weightMax === 0 ? 1 : bucket.weight / weightMax,
     credit: 0,
   }))
   const free = 0xffffffff
