@@ -1,0 +1,119 @@
+import { stringify } from 'yaml'
+import { joinTokenCreated, joinTokenRequest, mesh as meshBody, meshRequest, meshSettings, page } from '#core/contract/tenancy.ts'
+import { topology } from '#core/contract/topology.ts'
+import type { Mesh } from '#db/store.ts'
+import { permit, sees } from '../access/check.ts'
+import type { Verb } from '../access/check.ts'
+import { makeCredential } from '../access/credential.ts'
+import { credentialOf, targetOf } from '../apply/target.ts'
+import type { Target } from '../apply/target.ts'
+import { meshesOf, organizationOf } from './organizations.ts'
+import type { RestRequest, Route } from './route.ts'
+
+const HOUR_S = 3600
+export const MESH = '/api/v1/organizations/{organization}/meshes/{mesh}'
+
+export const meshTarget = (request: RestRequest, verb: Verb): Promise<Target> =>
+  targetOf(request.doors.store, request.authorization, { organization: request.param('organization'), mesh: request.param('mesh') }, verb)
+
+const shown = (of: Mesh) => ({ name: of.name, trustDomain: of.trustDomain, revision: of.revision, settings: of.settings, createdAt: new Date(of.createdAtMs).toISOString() })
+
+export const meshRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/api/v1/organizations/{organization}/meshes',
+    summary: 'The meshes that the key sees.',
+    answers: { status: 200, schema: page(meshBody) },
+    async handle(request) {
+      const { actor, organization } = await organizationOf(request)
+      const meshes = await meshesOf(request.doors, organization.id)
+      return { json: { items: meshes.filter((one) => sees(actor, one)).map(shown), next: null } }
+    },
+  },
+  {
+    method: 'POST',
+    path: '/api/v1/organizations/{organization}/meshes',
+    summary: 'Makes a mesh with a root certificate of its own.',
+    body: meshRequest,
+    answers: { status: 201, schema: meshBody },
+    idempotent: true,
+    async handle(request) {
+      const { actor, organization } = await organizationOf(request)
+      permit(actor, 'admin')
+      const wanted = await request.body(meshRequest)
+      return { status: 201, json: shown(await request.doors.createMesh(organization.id, wanted.name, wanted.trustDomain ?? 'cluster.local')) }
+    },
+  },
+  { method: 'GET', path: MESH, summary: 'One mesh.', answers: { status: 200, schema: meshBody }, handle: async (request) => ({ json: shown((await meshTarget(request, 'read')).mesh) }) },
+  {
+    method: 'PATCH',
+    path: MESH,
+    summary: 'Changes settings of the mesh; those not named stay.',
+    body: meshSettings,
+    answers: { status: 200, schema: meshBody },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'admin')
+      const { strict, outboundTrafficPolicy, otlp } = await request.body(meshSettings)
+      const settings = { ...mesh.settings, ...(strict === undefined ? {} : { strict }), ...(outboundTrafficPolicy === undefined ? {} : { outboundTrafficPolicy }), ...(otlp === undefined ? {} : { otlp }) }
+      return { json: shown(await request.doors.store.setMeshSettings(mesh.organizationId, mesh.id, settings)) }
+    },
+  },
+  {
+    method: 'POST',
+    path: `${MESH}/join-tokens`,
+    summary: 'Makes a token with which a proxy asks for its first certificate. Its secret is in this answer and in no other.',
+    body: joinTokenRequest,
+    answers: { status: 201, schema: joinTokenCreated },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'admin')
+      const { namespace, serviceAccount, ttlSeconds } = await request.body(joinTokenRequest)
+      const { secret, hash } = makeCredential('join')
+      const expiresAtMs = request.doors.wallMs() + (ttlSeconds ?? HOUR_S) * 1000
+      await request.doors.store.createJoinToken(mesh.organizationId, { meshId: mesh.id, namespace, serviceAccount, expiresAtMs, hash })
+      return { status: 201, json: { secret, namespace, serviceAccount, expiresAt: new Date(expiresAtMs).toISOString() } }
+    },
+  },
+  {
+    method: 'GET',
+    path: `${MESH}/topology`,
+    summary: 'The mesh as it moves: services, versions, and the traffic between them over the last window.',
+    answers: { status: 200, schema: topology },
+    handle: async (request) => ({ json: await request.doors.topology((await meshTarget(request, 'read')).mesh.id) }),
+  },
+  {
+    method: 'GET',
+    path: `${MESH}/root.pem`,
+    summary: 'The root certificate of the mesh.',
+    answers: { status: 200, type: 'application/x-pem-file' },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'read')
+      return new Response(mesh.rootCertificate, { headers: { 'content-type': 'application/x-pem-file' } })
+    },
+  },
+  {
+    method: 'GET',
+    path: `${MESH}/kubeconfig`,
+    summary: 'A kubeconfig for the mesh, with the key that asked for it.',
+    answers: { status: 200, type: 'application/yaml' },
+    async handle(request) {
+      const { organization, mesh } = await meshTarget(request, 'read')
+      const text = kubeconfig(request.doors.publicUrl(), organization.name, mesh.name, credentialOf(request.authorization) ?? '')
+      return new Response(text, { headers: { 'content-type': 'application/yaml' } })
+    },
+  },
+]
+
+/** kubectl sends tokens over HTTPS alone; over plain HTTP (loopback) the key stands in the URL, as the password of basic authentication. */
+export function kubeconfig(publicUrl: string, organization: string, mesh: string, key: string): string {
+  const name = `weft-${organization}-${mesh}`
+  const secure = publicUrl.startsWith('https://')
+  const server = `${secure ? publicUrl : publicUrl.replace('//', `//weft:${encodeURIComponent(key)}@`)}/k8s/${organization}/${mesh}`
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster: { server } }],
+    users: [{ name, user: secure ? { token: key } : {} }],
+    contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
+    'current-context': name,
+  })
+}

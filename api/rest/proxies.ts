@@ -1,0 +1,101 @@
+import { z } from 'zod'
+import { waitResponse } from '#core/contract/apply.ts'
+import { fault, Faults } from '#core/fault/fault.ts'
+import { durationNs } from '#core/resource/duration.ts'
+import type { MeshEvent } from './doors.ts'
+import { MESH, meshTarget } from './meshes.ts'
+import type { RestRequest, Route } from './route.ts'
+
+const WAIT_MAX_MS = 10 * 60_000
+const waitQuery = z.object({ timeout: z.string().max(32).optional().describe('How long to wait, such as 30s (the default), 10m at most.') })
+/** Events that may wait for a slow reader; it is cut beyond, and comes back to a fresh picture. */
+const EVENTS_MAX = 64
+
+export const proxyRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: `${MESH}/proxies`,
+    summary: 'The proxies that are connected, and what each has acknowledged.',
+    answers: { status: 200, schema: z.object({ items: z.array(z.looseObject({})), next: z.null() }) },
+    handle: async (request) => ({ json: { items: request.doors.proxies((await meshTarget(request, 'read')).mesh.id), next: null } }),
+  },
+  {
+    method: 'GET',
+    path: `${MESH}/proxies/{proxy}/config`,
+    summary: 'Everything that one proxy, NAME.NAMESPACE, was sent; secrets hidden.',
+    answers: { status: 200, schema: z.looseObject({}) },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'read')
+      const config = await request.doors.proxyConfig(mesh.id, request.param('proxy'))
+      if (config === undefined) throw new Faults([fault('object.not-found', { path: '', value: request.param('proxy'), rule: 'a proxy that is connected, NAME.NAMESPACE' })])
+      return { json: config }
+    },
+  },
+  {
+    method: 'GET',
+    path: `${MESH}/revisions/{revision}/wait`,
+    summary: 'Answers when every concerned proxy has acknowledged the revision, or one refused it; 504 with the same body when the time is over.',
+    query: waitQuery,
+    answers: { status: 200, schema: waitResponse },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'read')
+      const { timedOut, ...body } = await request.doors.whenSynced(mesh.id, revisionOf(request), timeoutOf(request))
+      return { status: timedOut ? 504 : 200, json: body }
+    },
+  },
+  {
+    method: 'GET',
+    path: `${MESH}/events`,
+    summary: 'Live events of the mesh (text/event-stream): topology, proxies, revision.',
+    answers: { status: 200, type: 'text/event-stream' },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'read')
+      return eventStream((listener) => request.doors.follow(mesh.id, listener))
+    },
+  },
+]
+
+function revisionOf(request: RestRequest): number {
+  const text = request.param('revision')
+  if (!/^\d{1,15}$/.test(text)) throw new Faults([fault('request.invalid', { path: 'revision', value: text, rule: 'a revision, a whole number' })])
+  return Number(text)
+}
+
+function timeoutOf(request: RestRequest): number {
+  const { timeout = '30s' } = request.query(waitQuery)
+  const ns = durationNs(timeout)
+  if (ns === undefined || ns < 0 || ns > WAIT_MAX_MS * 1e6) throw new Faults([fault('request.invalid', { path: 'timeout', value: timeout, rule: 'a duration such as 30s, 10m at most' })])
+  return ns / 1e6
+}
+
+function eventStream(follow: (listener: (event: MeshEvent) => void) => () => void): Response {
+  const encoder = new TextEncoder()
+  let stop = (): void => {}
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        controller.enqueue(encoder.encode(': connected\n\n'))
+        let open = true
+        stop = () => {
+          open = false
+        }
+        const unfollow = follow((event) => {
+          if (!open) return
+          controller.enqueue(encoder.encode(`event: ${event.event}\ndata: ${JSON.stringify(event.data)}\n\n`))
+          if ((controller.desiredSize ?? 0) > 0) return
+          stop()
+          controller.close()
+        })
+        const close = stop
+        stop = () => {
+          close()
+          unfollow()
+        }
+        if (!open) unfollow()
+      },
+      cancel: () => stop(),
+    },
+    { highWaterMark: EVENTS_MAX },
+  )
+  return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
+}
