@@ -172,7 +172,8 @@ test('objects are found by name and shown as YAML with what has changed since', 
   await withPage(signedIn, async (page, replay) => {
     const [now] = shopObjects()
     const before = { ...now, spec: { hosts: ['order-service'], http: [] } }
-    replay.documents.set('history', { items: [{ revision: 41, operation: 'update', author: 'ada', message: 'one in ten to v2', atMs: nowMs, object: now }, { revision: 31, operation: 'create', author: 'weft up', message: 'the shop', atMs: nowMs, object: before }], next: null })
+    const entry = { group: 'networking.istio.io', kind: 'VirtualService', namespace: 'prod', name: 'order-service', at: new Date(nowMs).toISOString() }
+    replay.documents.set('history', { items: [{ ...entry, revision: 41, operation: 'update', author: 'ada', message: 'one in ten to v2', object: now }, { ...entry, revision: 31, operation: 'create', author: 'weft up', message: 'the shop', object: before }], next: null })
     await page.getByRole('link', { name: 'Objects' }).click()
     await page.getByLabel('Find an object').fill('virtual order')
     await page.getByRole('link', { name: 'order-service prod' }).click()

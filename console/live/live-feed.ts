@@ -96,6 +96,8 @@ export class LiveFeed {
         clearTimeout(silence)
         silence = setTimeout(give, this.#options.silenceMaxMs)
         onLive()
+        // What changed among the proxies while the link was down, the stream will not tell again.
+        if (this.#state.link === 'reconnecting') void this.#fetchProxies()
         if (this.#state.link !== 'live') this.#set({ link: 'live', problem: undefined })
         for (const event of parser.push(decoder.decode(value, { stream: true }))) this.#take(event.type, event.data)
         this.#lastEventId = parser.lastEventId()

@@ -5,7 +5,7 @@ import { age } from '../format/quantity.ts'
 import type { Refusal } from '../proxies/proxy-rows.ts'
 import { RestProblem, getItems, meshPath } from '../session/rest.ts'
 import { writeRoute } from '../shell/route.ts'
-import { type HistoryEntry, historyQuery, readHistory } from './history.ts'
+import { type HistoryEntry, historyQuery } from './history.ts'
 import { diffLines } from './line-diff.ts'
 import { yamlTokens } from './yaml-tokens.ts'
 
@@ -18,7 +18,7 @@ interface Props {
 }
 
 /** Status last, as kubectl prints it; nothing left out. */
-const yamlOf = (object: ResourceObject): string => stringify(object, { lineWidth: 0 })
+const yamlOf = (object: object): string => stringify(object, { lineWidth: 0 })
 
 export function ObjectView({ origin, apiKey, mesh, object, refusals }: Props) {
   const [past, setPast] = useState<HistoryEntry>()
@@ -51,7 +51,7 @@ export function ObjectView({ origin, apiKey, mesh, object, refusals }: Props) {
                 <li key={entry.revision}>
                   <button type="button" aria-pressed={past?.revision === entry.revision} disabled={entry.object === null} onClick={() => setPast(past?.revision === entry.revision ? undefined : entry)}>
                     <b>{entry.revision}</b> <span className={`operation ${entry.operation}`}>{operationWord[entry.operation]}</span> <span className="message">{entry.message}</span>
-                    <span className="muted">{entry.author}{Number.isFinite(entry.atMs) && <>, {age(Date.now() - entry.atMs)} ago</>}</span>
+                    <span className="muted">{entry.author}, <time dateTime={entry.at} title={entry.at}>{age(Date.now() - Date.parse(entry.at))} ago</time></span>
                   </button>
                 </li>
               ))}
@@ -100,8 +100,8 @@ function useHistory(origin: string, key: string, mesh: string, object: ResourceO
   const version = object.metadata.resourceVersion
   useEffect(() => {
     const end = new AbortController()
-    getItems<unknown>(origin, `${meshPath(mesh)}/history?${query}`, key, 50, end.signal).then(
-      ({ items }) => setEntries(readHistory(items)),
+    getItems<HistoryEntry>(origin, `${meshPath(mesh)}/history?${query}`, key, 50, end.signal).then(
+      ({ items }) => setEntries(items),
       (error: unknown) => {
         if (!end.signal.aborted && !(error instanceof RestProblem)) throw error
       },

@@ -84,7 +84,7 @@ function Link({ state, onRetry }: { state: MeshState; onRetry: () => void }) {
     <span className={`link ${state.link}`} role="status" title={state.problem === undefined ? undefined : `${state.problem.title}${state.problem.detail === undefined ? '' : `: ${state.problem.detail}`}`}>
       <i aria-hidden="true" />{words[state.link]}
       {state.revision > 0 && <span className="revision muted">revision {state.revision}</span>}
-      {state.link === 'reconnecting' && <button type="button" className="quiet" onClick={onRetry}>Now</button>}
+      {state.link === 'reconnecting' && <button type="button" className="quiet" onClick={onRetry}>Try now</button>}
     </span>
   )
 }

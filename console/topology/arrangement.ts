@@ -102,7 +102,7 @@ function placeLabels(curves: ReadonlyMap<string, Curve>, obstacles: readonly Box
 /** Where a label may stand, the best first: on the curve near its middle, then further along, then a little beside it. */
 function places(curve: Curve): Point[] {
   const shares = [0.5, 0.55, 0.45, 0.6, 0.4, 0.66, 0.34, 0.72, 0.28, 0.8, 0.2].map((share) => pointAt(curve, curve.length * share))
-  return [0, 9, -9, 17, -17].flatMap((beside) => shares.map((point) => ({ x: point.x, y: point.y + beside })))
+  return [0, 9, -9, 18, -18, 29, -29, 40, -40].flatMap((beside) => shares.map((point) => ({ x: point.x, y: point.y + beside })))
 }
 
 const labelBox = (middle: Point): Box => ({ x: middle.x - labelSize.width / 2, y: middle.y - labelSize.height / 2, ...labelSize })

@@ -16,7 +16,7 @@ export interface Emphasis {
 }
 
 /** Below this zoom text could not be read, and is left out. */
-const textZoomMin = 0.35
+const textZoomMin = 0.45
 
 export function drawCards(context: CanvasRenderingContext2D, scene: Scene, theme: Theme, zoom: number, emphasis: Emphasis): void {
   for (const card of scene.nodes) {
@@ -41,13 +41,25 @@ function drawCard(context: CanvasRenderingContext2D, card: SceneNode, theme: The
   context.stroke()
   if (emphasis.focused === node.id) ring(context, box, theme, zoom)
   if (zoom < textZoomMin) {
-    context.fillStyle = lineColour(theme, card.tone)
-    context.fillRect(box.x + 8, box.y + 8, Math.max(8, box.width - 16), Math.min(box.height - 16, 12))
+    drawFromAfar(context, card, theme, zoom)
     return
   }
   drawHeader(context, card, theme)
   for (const row of card.rows) drawRow(context, box, row, theme)
   if (card.refused) badge(context, { x: box.x + box.width, y: box.y }, theme)
+}
+
+/** A stripe of its tone, and its name in letters of a readable size on the screen while they fit. */
+function drawFromAfar(context: CanvasRenderingContext2D, { box, node, tone }: SceneNode, theme: Theme, zoom: number): void {
+  const stripe = Math.min(box.height / 4, 4 / zoom)
+  context.fillStyle = lineColour(theme, tone)
+  rounded(context, { x: box.x, y: box.y, width: box.width, height: stripe }, 4)
+  context.fill()
+  if (box.width * zoom < 46) return
+  const size = Math.min(10.5 / zoom, (box.height - stripe) * 0.8)
+  context.font = `600 ${size}px ${theme.family}`
+  context.fillStyle = theme.ink
+  context.fillText(shortened(context, node.name, box.width - 10 / zoom), box.x + 5 / zoom, box.y + stripe + (box.height - stripe) / 2 + size * 0.35)
 }
 
 function drawHeader(context: CanvasRenderingContext2D, { box, node, rate, aside, tone }: SceneNode, theme: Theme): void {
