@@ -18,5 +18,7 @@ export interface Bootstrap {
   /** How long requests in flight may take to end after SIGTERM. */
   readonly drainMs: number
   readonly certificateLifetimeMs: number
+  /** `weft`: this process carries the traffic. `envoy`: it is the agent beside a stock Envoy, started from this binary. */
+  readonly engine: { readonly kind: 'weft' } | { readonly kind: 'envoy'; readonly binary: string; readonly arguments: readonly string[] }
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'off'
 }

@@ -34,16 +34,18 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
     variables.refuse('WEFT_NAMESPACE, WEFT_SERVICE_ACCOUNT, WEFT_TRUST_DOMAIN', `${trustDomain}/ns/${namespace}/sa/${serviceAccount}`, 'the parts of a SPIFFE ID')
   const level = variables.text('WEFT_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(level)) variables.refuse('WEFT_LOG_LEVEL', level, 'debug, info, warn, error or off')
+  const engine = readEngine(variables)
   const bootstrap: Bootstrap = {
     controlPlane: readControlPlane(variables, doors),
     joinToken: readJoinToken(variables),
     identity,
-    node: readNode(variables, type, { namespace, serviceAccount }, doors),
+    node: readNode(variables, type, { namespace, serviceAccount }, { ...doors, engine: engine.kind }),
     admin: variables.socketAddress('WEFT_ADMIN', { address: '127.0.0.1', port: 15_000 }) ?? { address: '127.0.0.1', port: 15_000 },
     probes: readProbes(variables),
     stateDirectory: variables.text('WEFT_STATE_DIR'),
     drainMs: variables.seconds('WEFT_DRAIN_SECONDS', 30, DRAIN_SECONDS_MAX),
     certificateLifetimeMs: variables.seconds('WEFT_CERTIFICATE_SECONDS', CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MAX),
+    engine,
     logLevel: isLogLevel(level) ? level : 'info',
   }
   if (variables.faults.length > 0) throw new Faults(variables.faults)
@@ -76,7 +78,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS OTLP STATE_DIR DRAIN_SECONDS CERTIFICATE_SECONDS LOG_LEVEL'
+    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS OTLP STATE_DIR DRAIN_SECONDS CERTIFICATE_SECONDS LOG_LEVEL ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -103,6 +105,16 @@ function readPem(variables: Variables, file: string, doors: BootstrapDoors): str
   }
 }
 
+function readEngine(variables: Variables): Bootstrap['engine'] {
+  const kind = variables.text('WEFT_ENGINE') ?? 'weft'
+  if (kind === 'envoy') {
+    const list = variables.text('WEFT_ENVOY_ARGUMENTS')?.split(' ') ?? []
+    return { kind, binary: variables.text('WEFT_ENVOY') ?? 'envoy', arguments: list.filter((one) => one !== '') }
+  }
+  if (kind !== 'weft') variables.refuse('WEFT_ENGINE', kind, 'weft or envoy')
+  return { kind: 'weft' }
+}
+
 function readJoinToken(variables: Variables): Bootstrap['joinToken'] {
   const text = variables.text('WEFT_JOIN_TOKEN')
   const file = variables.text('WEFT_JOIN_TOKEN_FILE')
@@ -110,7 +122,7 @@ function readJoinToken(variables: Variables): Bootstrap['joinToken'] {
   return file === undefined ? undefined : { file }
 }
 
-function readNode(variables: Variables, type: 'sidecar' | 'router', who: { namespace: string; serviceAccount: string }, doors: BootstrapDoors): ProxyNode {
+function readNode(variables: Variables, type: 'sidecar' | 'router', who: { namespace: string; serviceAccount: string }, doors: BootstrapDoors & { engine: string }): ProxyNode {
   const name = variables.text('WEFT_NAME') ?? doors.hostName()
   const address = variables.text('WEFT_ADDRESS') ?? doors.ownAddress()
   if (parseSocketAddress(address.includes(':') ? `[${address}]:1` : `${address}:1`) === undefined) variables.refuse('WEFT_ADDRESS', address, 'an IP address')
@@ -124,7 +136,7 @@ function readNode(variables: Variables, type: 'sidecar' | 'router', who: { names
     cluster: variables.text('WEFT_CLUSTER') ?? 'Kubernetes',
     network: variables.text('WEFT_NETWORK') ?? '',
     locality: variables.text('WEFT_LOCALITY') ?? '',
-    engine: 'weft',
+    engine: doors.engine,
     version: doors.version,
     outbound: variables.socketAddress('WEFT_OUTBOUND', undefined),
     ports: readPorts(variables),

@@ -79,12 +79,15 @@ export class WorkloadIdentity {
 
   async #renew(): Promise<void> {
     const key = generateKey()
-    const credential = this.#credential()
+    let by = 'none'
     let issued: WorkloadCertificate
     try {
+      // Reading the token can fail too: its file may not be mounted yet.
+      const credential = this.#credential()
+      by = credential?.kind ?? by
       issued = await this.#ask(key, credential)
     } catch (error) {
-      this.#retry(error, credential?.kind ?? 'none')
+      this.#retry(error, by)
       return
     }
     if (!this.#stopped) this.#take(issued)

@@ -1,0 +1,112 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
+import type { Doors, Timer } from '#core/time/clock.ts'
+import { describeError, type Log } from '../admin/log.ts'
+import { parseSocketAddress } from '../bootstrap/variables.ts'
+import { backOffMs } from '../identity/back-off.ts'
+
+const RESTART_BASE_MS = 200
+const RESTART_MAX_MS = 10_000
+/** An Envoy that ran as long as this had a good start: its next crash is a first one. */
+const GOOD_RUN_MS = 60_000
+const KILL_AFTER_MS = 2000
+const LOOK_EVERY_MS = 100
+
+/** One Envoy, kept running: a crash is followed by a new start, after a pause that grows. */
+export class EnvoyProcess {
+  readonly #doors: Doors
+  readonly #log: Log
+  readonly #command: { readonly binary: string; readonly arguments: readonly string[]; readonly adminAddressFile: string }
+  #child: ChildProcess | undefined
+  #restart: Timer | undefined
+  #attempt = 0
+  #stopping = false
+
+  constructor(doors: Doors, command: { binary: string; arguments: readonly string[]; adminAddressFile: string }, log: Log) {
+    this.#doors = doors
+    this.#command = command
+    this.#log = log
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  start(): void {
+    const startedMs = this.#doors.clock.monotonicMs()
+    const child = spawn(this.#command.binary, this.#command.arguments, { stdio: ['ignore', 'inherit', 'inherit'] })
+    this.#child = child
+    let over = false
+    const ended = (how: object): void => {
+      if (over) return
+      over = true
+      if (this.#child === child) this.#child = undefined
+      if (this.#stopping) return
+      if (this.#doors.clock.monotonicMs() - startedMs >= GOOD_RUN_MS) this.#attempt = 0
+      const delayMs = backOffMs(this.#attempt++, this.#doors.random.draw(), RESTART_BASE_MS, RESTART_MAX_MS)
+      this.#log.error('envoy.ended', { ...how, restartInMs: Math.round(delayMs) })
+      this.#restart = this.#doors.clock.after(delayMs, () => this.start())
+    }
+    child.once('error', (error) => ended({ error: describeError(error), binary: this.#command.binary }))
+    child.once('exit', (code, signal) => ended({ code, signal }))
+  }
+
+  /** Stops new requests, waits for those under way at most `graceMs`, and ends the process. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true
+    this.#restart?.cancel()
+    const child = this.#child
+    if (!child) return
+    const exited = once(child, 'exit')
+    if (await this.#drain()) await Promise.race([exited, this.#idle(graceMs)])
+    child.kill('SIGTERM')
+    const kill = this.#doors.clock.after(KILL_AFTER_MS, () => child.kill('SIGKILL'))
+    await exited
+    kill.cancel()
+  }
+
+  /** Fails its health check and closes its listeners, in-flight requests kept. False when it does not answer. */
+  async #drain(): Promise<boolean> {
+    try {
+      await this.#admin('POST', '/healthcheck/fail')
+      await this.#admin('POST', '/drain_listeners?graceful')
+      return true
+    } catch (error) {
+      this.#log.warn('envoy.drain-failed', { error: describeError(error) })
+      return false
+    }
+  }
+
+  /** Resolves when no request is active, or after `graceMs`. */
+  #idle(graceMs: number): Promise<void> {
+    const { clock } = this.#doors
+    const deadlineMs = clock.monotonicMs() + graceMs
+    return new Promise((resolve) => {
+      const look = async (): Promise<void> => {
+        const stats = await this.#admin('GET', '/stats?filter=http\\..*downstream_rq_active$').catch(() => '')
+        const active = stats.split('\n').some((line) => !line.startsWith('http.admin.') && Number(line.split(': ')[1] ?? 0) > 0)
+        if (!active || clock.monotonicMs() >= deadlineMs) resolve()
+        else clock.after(LOOK_EVERY_MS, () => void look())
+      }
+      void look()
+    })
+  }
+
+  #admin(method: string, path: string): Promise<string> {
+    const at = parseSocketAddress(readFileSync(this.#command.adminAddressFile, 'utf8').trim())
+    if (!at) return Promise.reject(new Error(`${this.#command.adminAddressFile} holds no address`))
+    return new Promise((resolve, reject) => {
+      const call = request({ host: at.address, port: at.port, method, path, agent: false, timeout: 1000 }, (response) => {
+        const parts: Buffer[] = []
+        response.on('data', (part: Buffer) => parts.push(part))
+        response.on('end', () => resolve(Buffer.concat(parts).toString()))
+        response.on('error', reject)
+      })
+      call.on('error', reject)
+      call.on('timeout', () => call.destroy(new Error('no answer within a second')))
+      call.end()
+    })
+  }
+}

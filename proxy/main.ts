@@ -1,0 +1,3 @@
+import { runProxy } from './run.ts'
+
+await runProxy('sidecar', process.env, process.argv.slice(2))

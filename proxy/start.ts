@@ -1,0 +1,162 @@
+import { formatSpiffeId } from '#core/identity/spiffe.ts'
+import type { Doors } from '#core/time/clock.ts'
+import type { Log } from './admin/log.ts'
+import { adminPages, probePages, type ProxyState, type Shown } from './admin/pages.ts'
+import { servePages } from './admin/server.ts'
+import { LastGood } from './ads/last-good.ts'
+import { PlanCell, type PlanFollower } from './ads/plan-cell.ts'
+import { Ads } from './ads/stream.ts'
+import type { Bootstrap } from './bootstrap/bootstrap.ts'
+import { certificateService } from './identity/certificate-service.ts'
+import { readJoinToken } from './identity/join-token.ts'
+import { Secrets } from './identity/secrets.ts'
+import { WorkloadIdentity } from './identity/workload-identity.ts'
+import { Runtime } from './runtime.ts'
+import { LoadReports } from './telemetry/load-report-stream.ts'
+import { Spans } from './telemetry/spans.ts'
+
+/** How long a start waits for the control plane before it serves what it last had. */
+const RESTORE_AFTER_MS = 2000
+
+/** What a proxy asks of its process. */
+export interface ProcessDoors {
+  readonly log: Log
+  readonly readFile: (path: string) => string
+  readonly memory: Shown['memory']
+  /** Ends the process, after a drain that the admin port asked for. */
+  readonly quit: () => void
+}
+
+/** A proxy at work. */
+export interface Proxy {
+  readonly runtime: Runtime
+  readonly cell: PlanCell
+  readonly identity: WorkloadIdentity
+  readonly adminPort: number
+  /** Resolves when the first full configuration is in force, its listeners are bound, and the identity is there. */
+  readonly ready: Promise<void>
+  state(): ProxyState
+  /** Leaves the mesh, lets what is in flight end, closes all. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a proxy: admin port → identity → configuration → listeners → ready. What fails on the way is tried again for ever; only a taken admin port ends the start.
+ * @throws Error when the admin port cannot be bound
+ */
+export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: ProcessDoors): Promise<Proxy> {
+  const { clock } = doors
+  const { log } = around
+  const { node, controlPlane } = bootstrap
+  const startedMs = clock.monotonicMs()
+  const secrets = new Secrets(log)
+  const identity = new WorkloadIdentity(
+    doors,
+    { uri: formatSpiffeId(bootstrap.identity), lifetimeMs: bootstrap.certificateLifetimeMs, joinToken: () => readJoinToken(bootstrap.joinToken, around.readFile) },
+    certificateService(controlPlane, () => clock.wallMs()),
+    log,
+  )
+  const cell = new PlanCell(clock, secrets, log)
+  const spans = node.otlp === '' ? undefined : new Spans(node.otlp, node, log)
+  const runtime = new Runtime(doors, cell, secrets, { node, ...(spans && { onSpan: spans.onSpan }) })
+  const stream = { controlPlane, node, certificate: () => identity.now }
+  const ads = new Ads(doors, stream, cell, log)
+  const loads = new LoadReports(doors, stream, () => runtime.takeLoads(), log)
+  const lastGood = bootstrap.stateDirectory === undefined ? undefined : new LastGood(clock, bootstrap.stateDirectory, node.id, cell, log)
+
+  let binding = 0
+  let readyAtMs = 0
+  let stopping: Promise<void> | undefined
+  let announceReady = (): void => {}
+  const ready = new Promise<void>((resolve) => (announceReady = resolve))
+  const state = (): ProxyState => (stopping ? 'DRAINING' : readyAtMs > 0 ? 'LIVE' : 'INITIALIZING')
+  const look = (): void => {
+    if (readyAtMs > 0 || stopping || !cell.isWarm || binding > 0 || !identity.now) return
+    readyAtMs = clock.monotonicMs()
+    log.info('proxy.ready', { afterMs: Math.round(readyAtMs - startedMs), revision: cell.revision, listeners: cell.listeners.size, clusters: cell.clusters.size })
+    announceReady()
+  }
+
+  const follower: PlanFollower = {
+    applyListener(name) {
+      binding += 1
+      void runtime.applyListener(name).then((failure) => {
+        binding -= 1
+        if (failure !== '') log.error('listener.not-bound', { listener: name, error: failure })
+        look()
+      })
+    },
+    removeListener: (name) => runtime.removeListener(name),
+    applyCluster: (name) => runtime.applyCluster(name),
+    removeCluster: (name) => runtime.removeCluster(name),
+    applyEndpoints: (name) => runtime.applyEndpoints(name),
+  }
+
+  const stop = (): Promise<void> => (stopping ??= leave())
+  async function leave(): Promise<void> {
+    log.info('proxy.draining', { graceMs: bootstrap.drainMs })
+    identity.stop()
+    lastGood?.stop()
+    loads.stop()
+    // The registry takes the workload out before its listeners close, so that peers stop calling first.
+    await ads.stop()
+    await runtime.drain(bootstrap.drainMs)
+    cell.stop()
+    loads.close()
+    await spans?.stop()
+    log.info('proxy.drained', {})
+  }
+
+  const shown: Shown = {
+    clock,
+    node,
+    startedWallMs: clock.wallMs(),
+    cell,
+    secrets,
+    identity,
+    ads,
+    runtime,
+    log,
+    state,
+    memory: around.memory,
+    drain: () => void stop(),
+    quit: () => void stop().then(around.quit),
+  }
+  const admin = await servePages(bootstrap.admin, adminPages(shown), log)
+  const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log)))
+  log.info('proxy.starting', { node: node.id, admin: admin.port, probes: probes.map(({ port }) => port), controlPlane: controlPlane.target })
+
+  cell.follow(follower)
+  cell.whenWarm(look)
+  lastGood?.keep()
+  let joined = false
+  identity.subscribe((certificate) => {
+    secrets.useIdentity(certificate)
+    if (stopping) return
+    if (joined) ads.renew()
+    else ads.start()
+    joined = true
+    loads.start()
+    look()
+  })
+  identity.start()
+  clock.after(RESTORE_AFTER_MS, () => {
+    if (!ads.isConnected && !cell.isWarm && !stopping) lastGood?.restore()
+  })
+
+  return {
+    runtime,
+    cell,
+    identity,
+    adminPort: admin.port,
+    ready,
+    state,
+    async stop() {
+      await stop()
+      for (const { server } of [admin, ...probes]) {
+        server.close()
+        server.closeAllConnections()
+      }
+    },
+  }
+}
