@@ -13,10 +13,12 @@ const zoomMax = 2.5
 /** Text stays readable down to here; a first view does not start below it. */
 export const readableZoom = 0.72
 const margin = 24
+/** The tools above and the legend below lie on the canvas: a view starts out clear of them. */
+const band = 62
 
 /** The whole world in the middle of the screen, never larger than life and a bit. */
 export function fitAll(world: { width: number; height: number }, screen: { width: number; height: number }): Viewport {
-  const zoom = clamp(Math.min((screen.width - 2 * margin) / Math.max(1, world.width), (screen.height - 2 * margin) / Math.max(1, world.height)), zoomMin, 1.15)
+  const zoom = clamp(Math.min((screen.width - 2 * margin) / Math.max(1, world.width), (screen.height - 2 * band) / Math.max(1, world.height)), zoomMin, 1.15)
   return { zoom, x: (screen.width - world.width * zoom) / 2, y: (screen.height - world.height * zoom) / 2 }
 }
 
@@ -25,8 +27,8 @@ export function firstView(world: { width: number; height: number }, screen: { wi
   const all = fitAll(world, screen)
   if (all.zoom >= readableZoom || world.width > 8000 || world.height > 8000) return all
   const zoom = readableZoom
-  const along = (worldSize: number, screenSize: number): number => (worldSize * zoom + 2 * margin <= screenSize ? (screenSize - worldSize * zoom) / 2 : margin)
-  return { zoom, x: along(world.width, screen.width), y: along(world.height, screen.height) }
+  const along = (worldSize: number, screenSize: number, free: number): number => (worldSize * zoom + 2 * free <= screenSize ? (screenSize - worldSize * zoom) / 2 : free)
+  return { zoom, x: along(world.width, screen.width, margin), y: along(world.height, screen.height, band) }
 }
 
 /** Zooms by `factor` with the world's point under `at` staying there. */
