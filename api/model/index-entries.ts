@@ -1,3 +1,4 @@
+import type { Destination } from '#core/resource/destination.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { StoredResource } from '#db/store.ts'
@@ -16,6 +17,8 @@ import type { GatewaySpec } from './spec.ts'
  * - `gateway-selector` LABEL=VALUE (or empty): Gateways by one pair of their selector
  * - `wildcard/GATEWAY` *: VirtualServices that name a wildcard host on a gateway; `wildcard/service`: services of one
  * - `passthrough/GATEWAY` *: VirtualServices with `tls` routes on a gateway
+ * - `bound-to` GATEWAY and `leads-to` HOST: VirtualServices by what they name, for whoever judges what a change leaves dangling
+ * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `in-namespace/KIND` NAMESPACE: policies
  */
@@ -40,18 +43,37 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...(tls.length > 0 ? [[`passthrough/${gateway}`, '*'] as const] : []),
       ])
       const byLabels = http.some((route) => route.match?.some((match) => match.sourceLabels !== undefined))
-      return byLabels ? [...byGateway, ['source-labels', '*']] : byGateway
+      const named = [
+        ...virtualServiceGateways(spec as VirtualServiceSpec, namespace).filter((gateway) => gateway !== 'mesh').map((gateway) => ['bound-to', gateway] as const),
+        ...[...new Set(destinations(spec as VirtualServiceSpec).map(({ destination }) => resolveHost(destination.host, namespace)))].map((host) => ['leads-to', host] as const),
+      ]
+      return [...byGateway, ...named, ...(byLabels ? [['source-labels', '*'] as const] : [])]
     }
     case 'DestinationRule':
       return [['destination-rule', resolveHost((spec as DestinationRuleSpec).host, namespace)]]
     case 'Gateway':
-      return stored.key.group === 'networking.istio.io' ? [['gateway-selector', filingPair((spec as GatewaySpec).selector)]] : []
+      if (stored.key.group !== 'networking.istio.io') return []
+      return [
+        ['gateway-selector', filingPair((spec as GatewaySpec).selector)],
+        ...((spec as GatewaySpec).servers ?? []).flatMap((server) => (server.tls?.credentialName ? [['credential', `${namespace}/${server.tls.credentialName}`] as const] : [])),
+      ]
     case 'PeerAuthentication':
     case 'AuthorizationPolicy':
       return [[`in-namespace/${kind}`, namespace]]
     default:
       return []
   }
+}
+
+/** Every destination that a VirtualService names, mirrors too, and where: `spec.http[0].route[1].destination`. */
+export function destinations(spec: VirtualServiceSpec): { readonly destination: Destination; readonly path: string }[] {
+  const routed = (kind: 'http' | 'tls' | 'tcp') =>
+    (spec[kind] ?? []).flatMap((one, index) => (one.route ?? []).map((route, at) => ({ destination: route.destination, path: `spec.${kind}[${index}].route[${at}].destination` })))
+  const mirrored = (spec.http ?? []).flatMap((one, index) => [
+    ...(one.mirror === undefined ? [] : [{ destination: one.mirror, path: `spec.http[${index}].mirror` }]),
+    ...(one.mirrors ?? []).map((mirror, at) => ({ destination: mirror.destination, path: `spec.http[${index}].mirrors[${at}].destination` })),
+  ])
+  return [...routed('http'), ...mirrored, ...routed('tls'), ...routed('tcp')]
 }
 
 /** The gateways that a VirtualService is bound to, `mesh` or NAMESPACE/NAME, each once. */

@@ -149,7 +149,7 @@ export class MeshModel {
     this.visits++
     const before = this.#objects.get(id)
     if (before === undefined && stored === undefined) return
-    if (before !== undefined && stored !== undefined && before.revision === stored.revision && before.object === stored.object) return
+    if (before !== undefined && stored !== undefined && before.revision === stored.revision && isSame(before.object, stored.object)) return
     touch.keys.add(`object/${id}`)
     const servicesBefore = this.declared(id)
     const services = stored === undefined ? [] : declaredServices(stored)
@@ -203,6 +203,7 @@ export class MeshModel {
   #putWorkload(key: string, workload: Workload | undefined, touch: TouchRecord): void {
     this.visits++
     const before = this.#workloads.get(key)
+    if (before !== undefined && workload !== undefined && isSame(before, workload)) return
     if (before !== undefined) {
       for (const pair of Object.entries(before.labels)) this.#workloadsByLabel.get(`${before.namespace}/${labelPair(...pair)}`)?.delete(key)
       this.#workloads.delete(key)
@@ -258,6 +259,9 @@ export class MeshModel {
     else for (const account of counts.keys()) if (!before?.has(account)) touch.keys.add(`accounts/${host}`)
   }
 }
+
+/** Rows that are read anew are other objects that say the same. */
+const isSame = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
 
 class TouchRecord {
   readonly keys = new Set<string>()

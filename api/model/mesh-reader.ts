@@ -122,6 +122,20 @@ export class MeshReader {
     return this.#list<VirtualServiceSpec>(`passthrough/${gateway}`, '*').filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
   }
 
+  /** VirtualServices that lead to a host, or are bound to a gateway, as they name it. */
+  virtualServicesBy(index: 'leads-to' | 'bound-to', name: string): Typed<VirtualServiceSpec>[] {
+    return this.#list(index, name)
+  }
+
+  /** Gateways that name a Secret of their namespace. */
+  gatewaysNaming(namespace: string, secret: string): Typed<GatewaySpec>[] {
+    return this.#list('credential', `${namespace}/${secret}`)
+  }
+
+  destinationRule(namespace: string, name: string): Typed<DestinationRuleSpec> | undefined {
+    return this.#object<DestinationRuleSpec>(`DestinationRule/${namespace}/${name}`)
+  }
+
   virtualService(namespace: string, name: string): Typed<VirtualServiceSpec> | undefined {
     return this.#object<VirtualServiceSpec>(`VirtualService/${namespace}/${name}`)
   }
