@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [options]`: each bench is a module with `run(args)`, which prints figures and resolves when it is done. */
 const benches: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   xds: () => import('./xds.ts'),
+  sidecar: () => import('./sidecar.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

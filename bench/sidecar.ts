@@ -1,0 +1,144 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { installEnvoy } from '#test/parts/envoy.ts'
+import { calledResources, callerResources, plainResources } from './sidecar/config.ts'
+import type { BenchFiles } from './sidecar/config.ts'
+import { LOAD_CPU, PROXY_CPU, cpuNs, median, ready, startOn, stop, wrk } from './sidecar/measure.ts'
+
+/**
+ * What a request costs in CPU: a Weft sidecar beside Envoy in one run, alone and as a pair with mutual TLS (HTTP/1.1 between the two).
+ * Rounds are interleaved; a ratio is Envoy's cost by Weft's in the same round. Options: --only plain|pair, --sizes 128,16384, --rounds 5, --seconds 3, --connections 64, --weft-only, --profile DIR.
+ */
+
+const NEEDED = ['taskset', 'wrk', 'openssl']
+const BACKEND = 21180
+
+interface Subject {
+  readonly name: 'envoy' | 'weft'
+  readonly port: number
+  readonly commands: readonly (readonly string[])[]
+}
+
+export async function run(args: readonly string[]): Promise<void> {
+  for (const tool of NEEDED) {
+    try {
+      execFileSync('which', [tool], { stdio: 'ignore' })
+    } catch {
+      throw new Error(`${tool} is needed and not installed`)
+    }
+  }
+  const option = (name: string, otherwise: string): string => {
+    const at = args.indexOf(`--${name}`)
+    return at < 0 ? otherwise : (args[at + 1] ?? otherwise)
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'))
+  const backend = startOn(LOAD_CPU, [process.execPath, join(import.meta.dirname, 'sidecar/backend.ts'), String(BACKEND)])
+  try {
+    await ready(BACKEND, '/b/128')
+    const envoy = args.includes('--weft-only') ? undefined : await installEnvoy()
+    const profile = option('profile', '')
+    const node = [process.execPath, ...(profile === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])]
+    const only = option('only', '')
+    const connections = Number(option('connections', '64'))
+    const how = { rounds: Number(option('rounds', '5')), seconds: Number(option('seconds', '3')), connections }
+    for (const size of option('sizes', '128,16384').split(',')) {
+      for (const work of ['plain', 'pair'] as const) {
+        if (only !== '' && only !== work) continue
+        const subjects = work === 'plain' ? plainSubjects(folder, envoy, node) : pairSubjects(folder, envoy, node)
+        await compare(`${work} ${size} B`, subjects, `/b/${size}`, how)
+      }
+    }
+  } finally {
+    await stop(backend)
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function write(folder: string, name: string, value: unknown): string {
+  const path = join(folder, name)
+  writeFileSync(path, JSON.stringify(value))
+  return path
+}
+
+const envoyCommand = (binary: string, config: string, id: number): string[] => [binary, '-c', config, '--concurrency', '1', '-l', 'error', '--disable-hot-restart', '--base-id', String(id)]
+const bootstrap = (id: string, resources: unknown): unknown => ({ node: { id, cluster: 'bench' }, static_resources: resources })
+const WEFT = join(import.meta.dirname, 'sidecar/weft.ts')
+
+function plainSubjects(folder: string, envoy: string | undefined, node: readonly string[]): Subject[] {
+  const subjects: Subject[] = [{ name: 'weft', port: 21102, commands: [[...node, WEFT, write(folder, 'weft-plain.json', plainResources(21102, BACKEND, join(folder, 'weft.log')))]] }]
+  if (envoy !== undefined) subjects.unshift({ name: 'envoy', port: 21101, commands: [envoyCommand(envoy, write(folder, 'envoy-plain.json', bootstrap('plain', plainResources(21101, BACKEND, join(folder, 'envoy.log')))), 1)] })
+  return subjects
+}
+
+function pairSubjects(folder: string, envoy: string | undefined, node: readonly string[]): Subject[] {
+  const { client, server } = makeCertificates(folder)
+  const weft = (name: string, resources: unknown, files: BenchFiles): string[] => [...node, WEFT, write(folder, `weft-${name}.json`, resources), files.certificate, files.key, files.roots]
+  const subjects: Subject[] = [
+    {
+      name: 'weft',
+      port: 21114,
+      commands: [weft('called', calledResources(21113, BACKEND, join(folder, 'weft-called.log'), undefined), server), weft('caller', callerResources(21114, 21113, join(folder, 'weft-caller.log'), undefined), client)],
+    },
+  ]
+  if (envoy !== undefined) {
+    subjects.unshift({
+      name: 'envoy',
+      port: 21112,
+      commands: [
+        envoyCommand(envoy, write(folder, 'envoy-called.json', bootstrap('called', calledResources(21111, BACKEND, join(folder, 'envoy-called.log'), server))), 2),
+        envoyCommand(envoy, write(folder, 'envoy-caller.json', bootstrap('caller', callerResources(21112, 21111, join(folder, 'envoy-caller.log'), client))), 3),
+      ],
+    })
+  }
+  return subjects
+}
+
+/** A root and two workload certificates, P-256 with SPIFFE names, by openssl. */
+function makeCertificates(folder: string): { client: BenchFiles; server: BenchFiles } {
+  const openssl = (...parameters: string[]): void => void execFileSync('openssl', parameters, { cwd: folder, stdio: 'ignore' })
+  openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', 'root.key')
+  openssl('req', '-x509', '-new', '-key', 'root.key', '-sha256', '-days', '2', '-subj', '/O=cluster.local', '-out', 'root.pem')
+  const leaf = (account: string): BenchFiles => {
+    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', `${account}.key`)
+    openssl('req', '-new', '-key', `${account}.key`, '-subj', '/', '-out', `${account}.csr`)
+    writeFileSync(join(folder, `${account}.ext`), `subjectAltName=critical,URI:spiffe://cluster.local/ns/default/sa/${account}\nextendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n`)
+    openssl('x509', '-req', '-in', `${account}.csr`, '-CA', 'root.pem', '-CAkey', 'root.key', '-CAcreateserial', '-days', '2', '-sha256', '-extfile', `${account}.ext`, '-out', `${account}.pem`)
+    return { certificate: join(folder, `${account}.pem`), key: join(folder, `${account}.key`), roots: join(folder, 'root.pem') }
+  }
+  return { client: leaf('client'), server: leaf('server') }
+}
+
+async function compare(title: string, subjects: readonly Subject[], path: string, how: { rounds: number; seconds: number; connections: number }): Promise<void> {
+  const costs = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]))
+  const rates = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]))
+  let failures = 0
+  for (let round = 0; round < how.rounds; round++) {
+    for (const subject of subjects) {
+      const children = subject.commands.map((command) => startOn(PROXY_CPU, command))
+      try {
+        await ready(subject.port, path)
+        // taskset becomes the command itself, so the child's pid is the proxy's.
+        const pids = children.flatMap((child) => child.pid ?? [])
+        await wrk(subject.port, path, Math.min(2, how.seconds), how.connections)
+        const before = cpuNs(pids)
+        const load = await wrk(subject.port, path, how.seconds, how.connections)
+        costs.get(subject.name)?.push((cpuNs(pids) - before) / 1000 / load.requests)
+        rates.get(subject.name)?.push(load.requests / how.seconds)
+        failures += load.failures
+      } finally {
+        for (const child of children) await stop(child)
+      }
+    }
+  }
+  console.log(`\n${title}, ${how.connections} connections, median of ${how.rounds} rounds of ${how.seconds} s`)
+  const base = costs.get('envoy')
+  for (const { name } of subjects) {
+    const own = costs.get(name) ?? []
+    const ratios = base === undefined ? [] : own.map((cost, round) => (base[round] ?? Number.NaN) / cost)
+    const ratio = ratios.length === 0 ? '' : `  ${median(ratios).toFixed(2)}× (${Math.min(...ratios).toFixed(2)}..${Math.max(...ratios).toFixed(2)})`
+    console.log(`  ${name.padEnd(6)} ${median(own).toFixed(1).padStart(6)} µs CPU a request  ${Math.round(median(rates.get(name) ?? [])).toString().padStart(6)}/s${ratio}`)
+  }
+  if (failures > 0) console.log(`  ${failures} requests failed`)
+}

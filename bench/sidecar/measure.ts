@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import http from 'node:http'
+
+/** Processes on chosen cores, what they cost, and load on them. */
+
+export const LOAD_CPU = '0'
+export const PROXY_CPU = '1'
+
+export function startOn(cpu: string, command: readonly string[]): ChildProcess {
+  const child = spawn('taskset', ['-c', cpu, ...command], { stdio: ['ignore', 'ignore', 'inherit'] })
+  child.on('error', (error) => {
+    throw error
+  })
+  return child
+}
+
+export async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = new Promise((ended) => child.once('exit', ended))
+  child.kill('SIGTERM')
+  const hard = setTimeout(() => child.kill('SIGKILL'), 3000)
+  await gone
+  clearTimeout(hard)
+}
+
+/** Waits until the port answers 200. @throws Error after 15 s */
+export async function ready(port: number, path: string): Promise<void> {
+  const deadline = performance.now() + 15_000
+  for (;;) {
+    const status = await new Promise<number>((resolve) => {
+      const request = http.get({ host: '127.0.0.1', port, path, agent: false, timeout: 1000 }, (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      })
+      request.on('error', () => resolve(0))
+      request.on('timeout', () => request.destroy())
+    })
+    if (status === 200) return
+    if (performance.now() > deadline) throw new Error(`port ${port} is not ready: last status ${status}`)
+    await new Promise((tick) => setTimeout(tick, 20))
+  }
+}
+
+/** On-CPU nanoseconds of all threads of processes (Linux: schedstat). */
+export function cpuNs(pids: readonly number[]): number {
+  let ns = 0
+  for (const pid of pids) {
+    for (const task of readdirSync(`/proc/${pid}/task`)) {
+      try {
+        ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0])
+      } catch {
+        // The thread ended while we looked.
+      }
+    }
+  }
+  return ns
+}
+
+export interface Load {
+  readonly requests: number
+  readonly failures: number
+}
+
+/** Eleven headers, as an application behind a gateway sends. */
+const HEADERS = [
+  'user-agent: checkout/2.14.0 (linux; x86_64) http-client/5.1',
+  'accept: application/json, text/plain;q=0.9, */*;q=0.8',
+  'accept-encoding: gzip, deflate, br',
+  'accept-language: en-GB,en;q=0.7',
+  'content-type: application/json',
+  `authorization: Bearer ${'eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ'.repeat(6)}`,
+  'x-request-id: 6f1c1c5e-6c9e-4b3a-8f7e-0d9a4c1b2e3f',
+  'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  'x-forwarded-for: 203.0.113.7',
+  'cache-control: no-cache',
+]
+
+export async function wrk(port: number, path: string, seconds: number, connections: number): Promise<Load> {
+  const child = spawn('taskset', ['-c', LOAD_CPU, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...HEADERS.flatMap((header) => ['-H', header]), `http://127.0.0.1:${port}${path}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()))
+  await new Promise<void>((ended, failed) => {
+    child.once('error', failed)
+    child.once('exit', () => ended())
+  })
+  const requests = Number(/(\d+) requests in/.exec(out)?.[1] ?? 0)
+  if (requests === 0) throw new Error(`wrk: ${out}`)
+  return { requests, failures: Number(/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0) + (out.includes('Socket errors') ? 1 : 0) }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return ((sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)) / 2
+}
