@@ -6,6 +6,7 @@ import type { ControlPlane } from '#api/control-plane.ts'
 import { jsonLog } from '#api/log.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Mesh, Organization } from '#db/store.ts'
+import { installEnvoy } from '#infra/parts/envoy.ts'
 import { buildConsole } from '#infra/build/console.ts'
 import { storeContext, type Context } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
@@ -62,7 +63,7 @@ export async function run(args: string[]): Promise<ExitCode> {
   say('preparing proxies and console')
   const bundles = proxyBundles(root)
   const consoleDir = path.join(root, 'dist/console')
-  const consoleBuilt = buildConsole({ outDir: consoleDir })
+  const consoleBuilt = buildConsole(consoleDir)
   say('starting the control plane')
   const logFile = createWriteStream(path.join(dir, 'logs', 'control-plane.log'), { flags: 'a', mode: 0o600 })
   const plane = await startControlPlane({
@@ -91,7 +92,7 @@ export async function run(args: string[]): Promise<ExitCode> {
     await consoleBuilt
 
     const workloads = values['no-shop'] ? [] : shopWorkloads(ports)
-    const settings: ShopSettings = { root, dir, ports, engine, rootCertificate, bundles: await bundles }
+    const settings: ShopSettings = { root, dir, ports, envoy: engine === 'envoy' ? await installEnvoy() : undefined, rootCertificate, bundles: await bundles }
     const certificate = demoCertificate(dir, 'api.example.com')
     if (mesh.revision === 0 && workloads.length > 0) {
       say("applying the shop's configuration")

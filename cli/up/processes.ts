@@ -8,7 +8,8 @@ export interface ShopSettings {
   readonly root: string
   readonly dir: string
   readonly ports: Ports
-  readonly engine: 'weft' | 'envoy'
+  /** Path of a stock Envoy's binary; undefined: the bundled engine. */
+  readonly envoy: string | undefined
   readonly rootCertificate: string
   readonly bundles: ProxyBundles
 }
@@ -42,7 +43,7 @@ function proxyEnv(settings: ShopSettings, of: { name: string; namespace: string;
     WEFT_CLUSTER: 'local',
     WEFT_STATE_DIR: path.join(settings.dir, 'proxies', of.name),
     WEFT_DRAIN_SECONDS: '2',
-    ...(settings.engine === 'envoy' ? { WEFT_ENGINE: 'envoy' } : {}),
+    ...(settings.envoy === undefined ? {} : { WEFT_ENGINE: 'envoy', WEFT_ENVOY: settings.envoy }),
   }
 }
 

@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { installChromium } from './chromium.ts'
-import { installEnvoy, newestEnvoy } from './envoy.ts'
+import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
 
 /** What the tests drive, installed once on a machine; a part that cannot be had fails here, with its reason, and not in the middle of a suite. */
 export async function installParts(progress: (line: string) => void): Promise<void> {
   installPackages(['curl', 'openssl'], progress)
-  progress(`Envoy ${newestEnvoy}`)
-  await installEnvoy(newestEnvoy)
+  for (const version of ENVOY_VERSIONS) {
+    progress(`Envoy ${version}`)
+    await installEnvoy(version)
+  }
   progress('Chromium')
   await installChromium(progress)
 }

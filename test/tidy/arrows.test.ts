@@ -21,11 +21,11 @@ const lowerFloor = ['time', 'fault', 'identity', 'match', 'route', 'authz', 'bal
 const lowerFloorPackages = ['@bufbuild/protobuf', 're2js']
 /** Of the control plane, only what is as pure as core may be used by commands that work offline. */
 const offlineRooms = ['model', 'analyze', 'translate']
-/** Commands that run a whole part of the system, and so join rooms as `main.ts` files do. */
-const joiningCommands = ['cli/commands/server.ts', 'cli/commands/proxy.ts', 'cli/commands/gateway.ts']
+/** Commands that run whole parts of the system, and so join rooms as `main.ts` files do. */
+const joiningCommands = /^cli\/(commands\/(up|server|proxy|gateway|bootstrap)|up\/[^/]+)\.ts$/
 
 const isTest = (file: string) => file.includes('.test.') || file.startsWith('test/') || file.startsWith('bench/') || file.includes('/testing/')
-const joins = (file: string) => /(^|\/)main\.tsx?$/.test(file) || joiningCommands.includes(file)
+const joins = (file: string) => /(^|\/)main\.tsx?$/.test(file) || joiningCommands.test(file)
 
 test('every import follows an arrow of the house', () => {
   const wrong: string[] = []

@@ -1,0 +1,15 @@
+import { runProxy } from '#proxy/run.ts'
+import type { ExitCode } from '../exit-codes.ts'
+
+export const usage = `weft proxy [--xds HOST:PORT] [--xds-root FILE] [--join-token-file FILE] [--name NAME] [--namespace NS] [--service-account SA] [--labels k=v,…]
+           [--address IP] [--ports JSON] [--outbound IP:PORT] [--admin IP:PORT] [--engine weft|envoy] …
+
+Runs a sidecar beside an application. Each flag is also a variable: --xds-root is WEFT_XDS_ROOT. Ends on SIGTERM when what was in flight has ended.`
+
+export const run = (args: string[]): Promise<ExitCode> => runUntilSignal('sidecar', args)
+
+/** The proxy ends the process itself, by its own exit codes. */
+export async function runUntilSignal(type: 'sidecar' | 'router', args: string[]): Promise<ExitCode> {
+  await runProxy(type, process.env, args)
+  return new Promise<ExitCode>(() => {})
+}
