@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { HashPlan } from '../plan/plan.ts'
 import { requestFrom } from '../route/request.ts'
 import { buildMaglev, buildRing, cookieValue, hashText, pickFromRing, requestHash } from './hash.ts'

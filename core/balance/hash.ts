@@ -104,7 +104,7 @@ export function pickFromRing(ring: Ring, hash: number): number {
 }
 
 /** Envoy's default size of a Maglev table; a prime. */
-export const MAGLEV_TABLE_SIZE = 65537
+const MAGLEV_TABLE_SIZE = 65537
 
 /** Maglev's table (Eisenbud et al., NSDI 2016, §3.4): each bucket claims slots in an order of its own, turns shared out by weight. `size` is a prime. */
 export function buildMaglev(buckets: readonly Bucket[], size: number = MAGLEV_TABLE_SIZE): Uint32Array {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { ClusterPlan, EndpointPlan, EndpointsPlan } from '../plan/plan.ts'
 import { seededRandom } from '../time/seeded.ts'
 import { buildGroup } from './locality.ts'

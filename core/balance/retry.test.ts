@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { RetryPlan } from '../plan/plan.ts'
 import { parseRetryOn, retryDelayMs, shouldRetry, type TryOutcome } from './retry.ts'
 

@@ -30,7 +30,7 @@ export function isAddress(text: string): boolean {
 }
 
 /** Eight groups of an IPv4 or IPv6 address into `into`; false when it is neither. A zone (`%eth0`) is no part of an address. */
-export function parseAddress(text: string, into: Uint16Array): boolean {
+function parseAddress(text: string, into: Uint16Array): boolean {
   if (!text.includes(':')) {
     into.fill(0)
     into[5] = 0xffff

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { compileCidr, isAddress } from './cidr.ts'
 import { compilePath } from './path.ts'
 import { queryParameter } from './query.ts'

@@ -22,7 +22,9 @@ export interface BalancerPlan {
 
 const CLUSTER_PROVIDED = 'envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided'
 const CHOICE_COUNT = 2
-/** Beyond this a table costs more memory than a sidecar has for it. */
+/** Beyond this a ring costs more memory than a sidecar has for it. */
+const RING_SIZE_MAX = 1_048_576
+/** Envoy's own bound. */
 const TABLE_SIZE_MAX = 5_000_011
 
 const PLAIN = { choiceCount: CHOICE_COUNT, localityWeighted: false } as const
@@ -57,10 +59,10 @@ function readLbPolicy(reading: Reading, cluster: Cluster): BalancerPlan {
     case Policy.RING_HASH: {
       if (lbConfig.case !== 'ringHashLbConfig') return { ...PLAIN, balancer: 'ring-hash' }
       if (lbConfig.value.hashFunction !== Cluster_RingHashLbConfig_HashFunction.XX_HASH) reading.unsupported('ring_hash_lb_config.hash_function', 'is not supported')
-      return { ...PLAIN, balancer: 'ring-hash', ...tableSize(reading, 'ring_hash_lb_config.minimum_ring_size', lbConfig.value.minimumRingSize) }
+      return { ...PLAIN, balancer: 'ring-hash', ...hashTableSize(reading, 'ring_hash_lb_config.minimum_ring_size', lbConfig.value.minimumRingSize, 'ring') }
     }
     case Policy.MAGLEV:
-      return { ...PLAIN, balancer: 'maglev', ...(lbConfig.case === 'maglevLbConfig' ? tableSize(reading, 'maglev_lb_config.table_size', lbConfig.value.tableSize) : {}) }
+      return { ...PLAIN, balancer: 'maglev', ...(lbConfig.case === 'maglevLbConfig' ? hashTableSize(reading, 'maglev_lb_config.table_size', lbConfig.value.tableSize, 'table') : {}) }
     case Policy.CLUSTER_PROVIDED:
       return { ...PLAIN, balancer: 'cluster-provided' }
     default:
@@ -101,12 +103,12 @@ function readTyped(reading: Reading, path: string, any: Any): BalancerPlan | und
     case RingHashSchema.typeName: {
       const message = reading.unpack(path, any, RingHashSchema)
       if (message !== undefined) reading.only(path, RingHashSchema, message, ['minimum_ring_size', 'maximum_ring_size', 'locality_weighted_lb_config'])
-      return { ...PLAIN, balancer: 'ring-hash', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...tableSize(reading, at(path, 'minimum_ring_size'), message?.minimumRingSize) }
+      return { ...PLAIN, balancer: 'ring-hash', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...hashTableSize(reading, at(path, 'minimum_ring_size'), message?.minimumRingSize, 'ring') }
     }
     case MaglevSchema.typeName: {
       const message = reading.unpack(path, any, MaglevSchema)
       if (message !== undefined) reading.only(path, MaglevSchema, message, ['table_size', 'locality_weighted_lb_config'])
-      return { ...PLAIN, balancer: 'maglev', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...tableSize(reading, at(path, 'table_size'), message?.tableSize) }
+      return { ...PLAIN, balancer: 'maglev', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...hashTableSize(reading, at(path, 'table_size'), message?.tableSize, 'table') }
     }
     case WrrLocalitySchema.typeName: {
       const message = reading.unpack(path, any, WrrLocalitySchema)
@@ -132,8 +134,18 @@ function readChoiceCount(reading: Reading, path: string, count: number | undefin
   return count ?? CHOICE_COUNT
 }
 
-function tableSize(reading: Reading, path: string, size: bigint | undefined): { hashTableSize?: number } {
+/** A Maglev table needs a prime: only then does every host's order of slots reach them all. */
+function hashTableSize(reading: Reading, path: string, size: bigint | undefined, kind: 'ring' | 'table'): { hashTableSize?: number } {
   if (size === undefined) return {}
-  if (size < 1n || size > TABLE_SIZE_MAX) reading.invalid(path, `1..${TABLE_SIZE_MAX}`, Number(size))
-  return { hashTableSize: Number(size) }
+  const value = Number(size)
+  const max = kind === 'ring' ? RING_SIZE_MAX : TABLE_SIZE_MAX
+  if (value < 1 || value > max) reading.unsupported(path, `1..${max}`, value)
+  else if (kind === 'table' && !isPrime(value)) reading.invalid(path, 'is no prime number', value)
+  return { hashTableSize: value }
+}
+
+function isPrime(value: number): boolean {
+  if (value < 2) return false
+  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false
+  return true
 }

@@ -112,6 +112,10 @@ test('balancers are read in both forms', () => {
   assert.deepEqual(of(typed('wrr_locality.v3.WrrLocality', { endpoint_picking_policy: typed('round_robin.v3.RoundRobin')['load_balancing_policy'] ?? null })), ['round-robin', 2, undefined, true])
 })
 
+test('a Maglev table whose size is no prime is refused: its filling would not end', () => {
+  assert.deepEqual(faults(read({ name, ...eds, lb_policy: 'MAGLEV', maglev_lb_config: { table_size: '250' } })), ['xds.invalid maglev_lb_config.table_size'])
+})
+
 test('what a cluster cannot be is named', () => {
   assert.deepEqual(
     faults(read({ name, type: 'LOGICAL_DNS', lb_subset_config: { fallback_policy: 'ANY_ENDPOINT' }, health_checks: [{ timeout: '1s', interval: '1s' }], circuit_breakers: { thresholds: [{ retry_budget: {} }] } })).sort(),

@@ -6,7 +6,7 @@ import { readHeaderOperations } from './read-headers.ts'
 import { originOf } from './read-origin.ts'
 
 export function singleCluster(cluster: string, origin: Origin | undefined): WeightedClusters {
-  return weighted([{ cluster, weight: 1, origin, requestHeaders: undefined, responseHeaders: undefined }])
+  return weighted([{ cluster, weight: 1, origin, hostRewrite: undefined, requestHeaders: undefined, responseHeaders: undefined }])
 }
 
 /** A route's weighted clusters. `total_weight` is only a check in Envoy; Weft sums by itself. */
@@ -25,7 +25,7 @@ export function readWeightedClusters(reading: Reading, path: string, wire: WireC
       cluster: one.name,
       weight: one.weight ?? 0,
       origin: originOf(one.metadataMatch) ?? origin,
-      ...(host === '' ? {} : { hostRewrite: host }),
+      hostRewrite: host === '' ? undefined : host,
       requestHeaders: readHeaderOperations(reading, where, 'request', one.requestHeadersToAdd, one.requestHeadersToRemove),
       responseHeaders: readHeaderOperations(reading, where, 'response', one.responseHeadersToAdd, one.responseHeadersToRemove),
     }

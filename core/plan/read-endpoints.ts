@@ -52,6 +52,7 @@ function readEndpoint(reading: Reading, path: string, wire: LbEndpoint, hosts: '
   const socket = readSocketAddress(reading, at(path, 'endpoint.address'), endpoint.address)
   if (socket === undefined) return undefined
   if (hosts === 'address' && !isAddress(socket.address)) reading.invalid(at(path, 'endpoint.address.socket_address.address'), 'is no IP address', socket.address)
+  if (wire.loadBalancingWeight === 0) reading.invalid(at(path, 'load_balancing_weight'), '1 or more', 0)
   const metadata = wire.metadata?.filterMetadata
   return {
     key: socket.address.includes(':') ? `[${socket.address}]:${socket.port}` : `${socket.address}:${socket.port}`,

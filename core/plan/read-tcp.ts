@@ -27,7 +27,7 @@ function readClusters(reading: Reading, path: string, proxy: TcpProxy): Weighted
   const entries = by.value.clusters.map((one, index) => {
     reading.only(at(where, 'clusters', index), TcpProxy_WeightedCluster_ClusterWeightSchema, one, ['name', 'weight'])
     if (one.name === '') reading.invalid(at(at(where, 'clusters', index), 'name'), 'is missing')
-    return { cluster: one.name, weight: one.weight, origin: undefined, requestHeaders: undefined, responseHeaders: undefined }
+    return { cluster: one.name, weight: one.weight, origin: undefined, hostRewrite: undefined, requestHeaders: undefined, responseHeaders: undefined }
   })
   return checkedWeights(reading, where, entries)
 }

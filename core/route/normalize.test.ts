@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { normalizePath, type PathRules } from './normalize.ts'
 
 const base: PathRules = { normalize: true, mergeSlashes: false, escapedSlashes: 'keep' }
