@@ -1,11 +1,11 @@
 import type { Destination } from '#core/resource/destination.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
+import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { StoredResource } from '#db/store.ts'
 import { resolveHost } from './host.ts'
 import { filingPair } from './labels.ts'
 import type { MeshService } from './mesh-service.ts'
-import type { GatewaySpec } from './spec.ts'
 
 /**
  * Where an object is filed: pairs of index and entry. The indices:

@@ -1,4 +1,8 @@
+import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
+import type { GatewaySpec } from '#core/resource/gateway.ts'
+import type { PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
+import type { SecretFields } from '#core/resource/secret.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
@@ -7,7 +11,6 @@ import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
 import type { MeshModel } from './mesh-model.ts'
 import type { MeshService } from './mesh-service.ts'
-import type { AuthorizationPolicySpec, GatewaySpec, PeerAuthenticationSpec, SecretFields } from './spec.ts'
 import { exportedTo } from './visibility.ts'
 
 /** An object as a translator sees it: typed, with its name in words. Objects met their schema when they were written. */

@@ -1,7 +1,10 @@
+import type { ServiceEntrySpec } from '#core/resource/service-entry.ts'
+import type { ServiceSpec } from '#core/resource/service.ts'
 import type { StoredResource } from '#db/store.ts'
 import { serviceHost } from './host.ts'
 import type { Labels } from './labels.ts'
-import type { EntryEndpoint, ServiceEntrySpec, ServiceSpec } from './spec.ts'
+
+export type EntryEndpoint = NonNullable<ServiceEntrySpec['endpoints']>[number]
 
 export type Protocol = 'http' | 'http2' | 'grpc' | 'https' | 'tls' | 'tcp' | 'udp' | 'auto'
 
@@ -89,7 +92,7 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
     kind: 'Service',
     source: `Service/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
-    ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort ?? one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol) })),
+    ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort || one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol) })),
     addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])])].filter((one) => one !== 'None' && one !== ''),
     exportTo: annotation?.split(',').map((one) => one.trim()) ?? [],
     resolution: spec.type === 'ExternalName' ? 'dns' : 'eds',
@@ -110,7 +113,7 @@ function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[
     kind: 'ServiceEntry',
     source: `ServiceEntry/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
-    ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort ?? one.number, protocol: portProtocol(one.protocol ?? one.name, undefined, undefined) })),
+    ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol ?? one.name, undefined, undefined) })),
     addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32')).map((one) => one.replace(/\/32$/, '')),
     exportTo: spec.exportTo ?? [],
     resolution: resolution === 'STATIC' ? 'eds' : resolution === 'NONE' ? 'none' : 'dns',

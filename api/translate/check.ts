@@ -3,7 +3,7 @@ import { destinations, virtualServiceGateways } from '#api/model/index-entries.t
 import { objectId } from '#api/model/mesh-model.ts'
 import type { MeshModel } from '#api/model/mesh-model.ts'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
-import type { GatewaySpec } from '#api/model/spec.ts'
+import type { GatewaySpec } from '#core/resource/gateway.ts'
 import { fault } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'

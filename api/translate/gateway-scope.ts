@@ -1,6 +1,6 @@
 import { hostCovers } from '#api/model/host.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import type { GatewayServer } from '#api/model/spec.ts'
+import type { GatewayServer } from '#core/resource/gateway.ts'
 import type { Labels } from '#api/model/labels.ts'
 
 /** A host that a server takes, and from whose VirtualServices: `*` any namespace. */

@@ -1,7 +1,7 @@
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { selects } from '#api/model/labels.ts'
 import type { Labels } from '#api/model/labels.ts'
-import type { MutualTlsMode, PeerAuthenticationSpec } from '#api/model/spec.ts'
+import type { MutualTls as MutualTlsSpec, PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
 
 export interface MutualTls {
   readonly mode: 'DISABLE' | 'PERMISSIVE' | 'STRICT'
@@ -9,7 +9,7 @@ export interface MutualTls {
   readonly by: string | undefined
 }
 
-const settled = (mode: MutualTlsMode | undefined): mode is 'DISABLE' | 'PERMISSIVE' | 'STRICT' => mode !== undefined && mode !== 'UNSET'
+const settled = (mode: MutualTlsSpec['mode']): mode is 'DISABLE' | 'PERMISSIVE' | 'STRICT' => mode !== undefined && mode !== 'UNSET'
 
 /**
  * Whether a workload's port takes mTLS: by the workload's own policy (its port first), else its namespace's, else the mesh's, else PERMISSIVE. The oldest of equals counts.

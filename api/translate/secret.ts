@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import type { SecretFields } from '#api/model/spec.ts'
+import type { SecretFields } from '#core/resource/secret.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { SecretSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { resourceOf } from './resource.ts'
