@@ -8,7 +8,7 @@ import type { Target } from '../apply/target.ts'
 import type { Verb } from '../access/check.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { aggregated, aggregatedType, aggregatedVersion, coreVersions, groupList, oneGroup, resourceList, serverVersion } from './discovery.ts'
-import { openapiIndex, openapiV2, openapiV3 } from './openapi.ts'
+import { OpenapiDocuments } from './openapi.ts'
 import { readPath } from './path.ts'
 import type { KubePath } from './path.ts'
 import { findStored, listBody, listMeta, listObjects } from './read.ts'
@@ -29,19 +29,20 @@ const PREFIX = /^\/k8s\/([^/]+)\/([^/]+)/
 /** The mesh's configuration through Kubernetes' verbs, below `/k8s/ORGANIZATION/MESH`: what kubectl and its like need of an API server. */
 export function kubeApi(doors: ApiDoors): Hono {
   const app = new Hono()
-  app.all('/k8s/:organization/:mesh/*', (context) => answer(doors, context))
-  app.all('/k8s/:organization/:mesh', (context) => answer(doors, context))
+  const openapi = new OpenapiDocuments()
+  app.all('/k8s/:organization/:mesh/*', (context) => answer(doors, openapi, context))
+  app.all('/k8s/:organization/:mesh', (context) => answer(doors, openapi, context))
   return app
 }
 
-async function answer(doors: ApiDoors, context: Context): Promise<Response> {
+async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Context): Promise<Response> {
   const pathname = new URL(context.req.url).pathname
   const path = readPath(pathname.replace(PREFIX, ''))
   const about = path.of === 'objects' ? { kind: path.kind, name: path.name ?? '' } : {}
   try {
     const names = { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' }
     const target = await targetOf(doors.store, context.req.header('authorization'), names, verbOf(context.req.method))
-    return path.of === 'objects' ? await objectsAnswer(doors, context, target, path) : described(context, path)
+    return path.of === 'objects' ? await objectsAnswer(doors, context, target, path) : described(context, openapi, path)
   } catch (error) {
     return status(context, statusOf(doors, error, about))
   }
@@ -60,11 +61,14 @@ function statusOf(doors: ApiDoors, error: unknown, about: { kind?: ObjectsPath['
 const status = (context: Context, body: Status): Response => json(context, body, body.code)
 
 function json(context: Context, body: unknown, code = 200, headers: Readonly<Record<string, string>> = {}): Response {
-  const response = new Response(context.req.method === 'HEAD' ? null : `${JSON.stringify(body)}\n`, { status: code, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers } })
-  return response
+  return jsonText(context, `${JSON.stringify(body)}\n`, code, headers)
 }
 
-function described(context: Context, path: Exclude<KubePath, ObjectsPath>): Response {
+function jsonText(context: Context, text: string, code = 200, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(context.req.method === 'HEAD' ? null : text, { status: code, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...headers } })
+}
+
+function described(context: Context, openapi: OpenapiDocuments, path: Exclude<KubePath, ObjectsPath>): Response {
   if (context.req.method !== 'GET' && context.req.method !== 'HEAD') return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'))
   const discovery = aggregatedVersion(context.req.header('accept'))
   switch (path.of) {
@@ -83,11 +87,11 @@ function described(context: Context, path: Exclude<KubePath, ObjectsPath>): Resp
     case 'resources':
       return json(context, resourceList(path.group, path.version))
     case 'openapi-v2':
-      return json(context, openapiV2())
+      return jsonText(context, openapi.v2())
     case 'openapi-index':
-      return json(context, openapiIndex())
+      return jsonText(context, openapi.index())
     case 'openapi':
-      return json(context, openapiV3(path.group, path.version))
+      return jsonText(context, openapi.v3(path.group, path.version))
     case 'nothing':
       return status(context, failure(404, 'NotFound', 'the server could not find the requested resource'))
   }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { kubeconfigText } from '#core/contract/kubeconfig.ts'
 import { openApi, serveApp } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
 import { kubeApi } from './app.ts'
@@ -17,13 +18,7 @@ const skip = present ? false : 'kubectl is not in PATH'
 let api: ApiUnderTest
 let served: { url: string; close(): Promise<void> }
 let folder = ''
-const kubeconfigFor = (key: string, path = '/k8s/demo/shop') =>
-  JSON.stringify({
-    apiVersion: 'v1', kind: 'Config', 'current-context': 'c',
-    clusters: [{ name: 'c', cluster: { server: `${served.url.replace('//', `//weft:${key}@`)}${path}` } }],
-    users: [{ name: 'c', user: {} }],
-    contexts: [{ name: 'c', context: { cluster: 'c', user: 'c' } }],
-  })
+const kubeconfigFor = (key: string): string => kubeconfigText(served.url, 'demo', 'shop', key)
 
 interface Answer {
   readonly code: number

@@ -9,7 +9,7 @@ type Json = Readonly<Record<string, unknown>>
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 
 /** `io.istio.networking.v1.VirtualService`: a group's name turned round, as Kubernetes names schemas. */
-export const schemaName = (kind: ResourceKind, version: string): string => `${kind.group === '' ? 'io.k8s.api.core' : kind.group.split('.').reverse().join('.')}.${version}.${kind.kind}`
+const schemaName = (kind: ResourceKind, version: string): string => `${kind.group === '' ? 'io.k8s.api.core' : kind.group.split('.').reverse().join('.')}.${version}.${kind.kind}`
 
 /** One kind's schema, inlined: what `kubectl explain` reads and `kubectl apply` checks against. */
 function schemaOf(kind: ResourceKind, version: string, reference: (name: string) => Json): Json {
@@ -93,8 +93,7 @@ function pathsOf(kind: ResourceKind, version: string): Record<string, Json> {
   }
 }
 
-/** OpenAPI 3.0 of one group and version. */
-export function openapiV3(group: string, version: string): Json {
+function openapiV3(group: string, version: string): Json {
   const own = kinds.filter((kind) => kind.group === group && kind.versions.includes(version))
   const reference = (name: string): Json => ({ $ref: `#/components/schemas/${name}` })
   return {
@@ -110,18 +109,42 @@ const versionsServed = (): { group: string; version: string }[] => {
   return [...seen.values()]
 }
 
-/** Where the documents are, with a hash of each by which clients keep them. */
-export function openapiIndex(): Json {
-  const entries = versionsServed().map(({ group, version }) => {
-    const path = group === '' ? `api/${version}` : `apis/${group}/${version}`
-    const hash = createHash('sha256').update(JSON.stringify(openapiV3(group, version))).digest('hex').toUpperCase()
-    return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }] as const
-  })
-  return { paths: Object.fromEntries(entries) }
+/** The documents as text, each made when it is first asked for: the kinds do not change while a process lives. */
+export class OpenapiDocuments {
+  readonly #texts = new Map<string, string>()
+
+  /** OpenAPI 3.0 of one group and version. */
+  v3(group: string, version: string): string {
+    return this.#once(`${group}/${version}`, () => openapiV3(group, version))
+  }
+
+  /** Where the documents are, with a hash of each by which clients keep them. */
+  index(): string {
+    return this.#once('index', () => {
+      const entries = versionsServed().map(({ group, version }) => {
+        const path = group === '' ? `api/${version}` : `apis/${group}/${version}`
+        const hash = createHash('sha256').update(this.v3(group, version)).digest('hex').toUpperCase()
+        return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }] as const
+      })
+      return { paths: Object.fromEntries(entries) }
+    })
+  }
+
+  /** OpenAPI 2.0 of everything, for older clients. */
+  v2(): string {
+    return this.#once('v2', openapiV2)
+  }
+
+  #once(name: string, make: () => Json): string {
+    const known = this.#texts.get(name)
+    if (known !== undefined) return known
+    const text = JSON.stringify(make())
+    this.#texts.set(name, text)
+    return text
+  }
 }
 
-/** OpenAPI 2.0 of everything, for older clients. */
-export function openapiV2(): Json {
+function openapiV2(): Json {
   const reference = (name: string): Json => ({ $ref: `#/definitions/${name}` })
   const definitions = kinds.flatMap((kind) => kind.versions.map((version) => [schemaName(kind, version), schemaOf(kind, version, reference)] as const))
   return { swagger: '2.0', info: { title: 'Weft', version: 'v1.32.0' }, paths: {}, definitions: { [META]: metaSchema(), ...Object.fromEntries(definitions) } }

@@ -48,6 +48,7 @@ export async function listObjects(request: ObjectsRequest): Promise<ObjectList> 
   let revision: number | undefined
   const began = cursor === undefined
   const names = new Set<string>()
+  const full = (): boolean => limit !== 0 && items.length >= limit
   do {
     const wanted = limit === 0 ? PAGE_MAX : Math.min(PAGE_MAX, limit - items.length)
     const page = await doors.store.listResources(mesh.organizationId, mesh.id, filter, { limit: wanted, ...(cursor === undefined ? {} : { cursor }) })
@@ -58,7 +59,7 @@ export async function listObjects(request: ObjectsRequest): Promise<ObjectList> 
       if (selection.matches(object)) items.push(object)
     }
     cursor = page.next
-  } while (cursor !== undefined && (limit === 0 || items.length < limit))
+  } while (cursor !== undefined && !full())
   if (began && kind.group === '' && kind.kind === 'Namespace') items.push(...(await builtIns(request, selection, names)))
   return { items, revision: revision ?? mesh.revision, continue: cursor }
 }

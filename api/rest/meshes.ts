@@ -1,4 +1,4 @@
-import { stringify } from 'yaml'
+import { kubeconfigText } from '#core/contract/kubeconfig.ts'
 import { joinTokenCreated, joinTokenRequest, mesh as meshBody, meshRequest, meshSettings, page } from '#core/contract/tenancy.ts'
 import { topology } from '#core/contract/topology.ts'
 import type { Mesh } from '#db/store.ts'
@@ -97,23 +97,8 @@ export const meshRoutes: readonly Route[] = [
     answers: { status: 200, type: 'application/yaml' },
     async handle(request) {
       const { organization, mesh } = await meshTarget(request, 'read')
-      const text = kubeconfig(request.doors.publicUrl(), organization.name, mesh.name, credentialOf(request.authorization) ?? '')
+      const text = kubeconfigText(request.doors.publicUrl(), organization.name, mesh.name, credentialOf(request.authorization) ?? '')
       return new Response(text, { headers: { 'content-type': 'application/yaml' } })
     },
   },
 ]
-
-/** kubectl sends tokens over HTTPS alone; over plain HTTP (loopback) the key stands in the URL, as the password of basic authentication. */
-export function kubeconfig(publicUrl: string, organization: string, mesh: string, key: string): string {
-  const name = `weft-${organization}-${mesh}`
-  const secure = publicUrl.startsWith('https://')
-  const server = `${secure ? publicUrl : publicUrl.replace('//', `//weft:${encodeURIComponent(key)}@`)}/k8s/${organization}/${mesh}`
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name, cluster: { server } }],
-    users: [{ name, user: secure ? { token: key } : {} }],
-    contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
-    'current-context': name,
-  })
-}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { parseObject } from './parse.ts'
 import { kinds } from './registry.ts'
 import { HIDDEN, redact, restoreHidden } from './redact.ts'

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { readDocuments } from './documents.ts'
 import { parseObject } from './parse.ts'
 import { kinds } from './registry.ts'
 import { describeFault } from '../fault/fault.ts'
@@ -46,3 +47,24 @@ for (const file of ['validation.jsonl', 'crd-validation.jsonl']) {
     )
   })
 }
+
+test("Istio's own samples get the verdicts that Istio gave them", { skip: existsSync(`${folder}samples/samples.jsonl`) ? false : 'the samples are not here' }, (context) => {
+  const verdicts = JSON.parse(readFileSync(`${folder}samples/verdicts.json`, 'utf8')) as { file: string; object: string; verdict: string }[]
+  const covered = new Set(kinds.map((one) => one.kind))
+  const texts = new Map(readFileSync(`${folder}samples/samples.jsonl`, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { path: string; yaml: string }).map(({ path, yaml }) => [path, yaml]))
+  const judged = new Map<string, string>()
+  for (const [path, yaml] of texts) {
+    for (const { value } of readDocuments(yaml, path).documents) {
+      const parsed = parseObject(value, { defaultNamespace: 'default' })
+      const { kind, metadata } = value as { kind?: string; metadata?: { name?: string; namespace?: string } }
+      const verdict = parsed.object === undefined ? `reject: ${parsed.faults.map(describeFault).join(' | ')}` : parsed.faults.length > 0 ? 'warn' : 'accept'
+      judged.set(`${path} ${kind} ${metadata?.namespace ? `${metadata.namespace}/` : ''}${metadata?.name}`, verdict)
+    }
+  }
+  const expected = verdicts.filter((one) => covered.has(one.object.split(' ')[0] ?? ''))
+  const differing = expected.map((one) => ({ ...one, ours: judged.get(`${one.file} ${one.object}`) })).filter((one) => one.ours !== undefined && one.ours !== one.verdict)
+  const found = expected.filter((one) => judged.has(`${one.file} ${one.object}`)).length
+  context.diagnostic(`${found - differing.length} of ${found} verdicts agree`)
+  assert.ok(found > 0)
+  assert.deepEqual(differing, [])
+})

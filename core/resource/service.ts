@@ -10,7 +10,7 @@ export const servicePort = z
   .strictObject({
     name: text().optional().describe('A name whose beginning says the protocol: http, grpc-web, tcp-db. Needed when there are several ports.'),
     port: portNumber().describe('The port of the service.'),
-    targetPort: z.union([z.int().min(1).max(65535), z.string().min(1)]).optional().describe('The port of its workloads, by number or name; the same by default.'),
+    targetPort: z.union([z.int().min(0).max(65535), z.string()]).optional().describe('The port of its workloads, by number or name; the same by default.'),
     protocol: z.enum(['TCP', 'UDP', 'SCTP']).optional().describe('TCP by default.'),
     appProtocol: text().optional().describe('The protocol of the application, before what the name says.'),
     nodePort: z.int().min(0).max(65535).optional().describe('Kept for clients; nothing acts on it.'),
@@ -18,7 +18,8 @@ export const servicePort = z
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
       if (value.name && !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value.name)) yield { at: ['name'], value: value.name, rule: 'small letters, digits and dashes' }
-      if (typeof value.targetPort === 'string' && !/^(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/.test(value.targetPort)) yield { at: ['targetPort'], value: value.targetPort, rule: 'a port, or the name of one (at most 15 small letters, digits and dashes)' }
+      // 0 and "" are Go's zero values, and mean the default.
+      if (typeof value.targetPort === 'string' && value.targetPort !== '' && !/^(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/.test(value.targetPort)) yield { at: ['targetPort'], value: value.targetPort, rule: 'a port, or the name of one (at most 15 small letters, digits and dashes)' }
     }),
   )
 export type ServicePort = z.infer<typeof servicePort>
