@@ -78,6 +78,8 @@ async function judgeAll(doors: ApplyDoors, mesh: Mesh, change: Change): Promise<
       const key = keyOf(parsed.kind, parsed.object)
       const object = await completed(doors, mesh, key, parsed.kind, parsed.object)
       faults.push(...secretFaults(object))
+      // Only a single creation makes up a name; here it would be another one at each repetition.
+      if (key.name === '') faults.push(fault('object.name', { path: 'metadata.name', rule: 'needed: the name of the object', hint: 'generateName is for kubectl create' }))
       const name = objectName(object)
       if (seen.has(name)) faults.push(warning('object.conflict', { path: '', rule: 'written twice at once; the later one counts', resource: name }))
       seen.add(name)

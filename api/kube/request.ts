@@ -68,7 +68,7 @@ export function readBody(body: Buffer, contentType: string): unknown {
     }
   }
   try {
-    const document = parseDocument(text, { version: '1.2', prettyErrors: false })
+    const document = parseDocument(text, { version: '1.2', prettyErrors: false, logLevel: 'error' })
     if (document.errors.length > 0) throw unreadable(`YAML that can be read: ${document.errors[0]?.message ?? ''}`)
     if (!isMap(document.contents)) throw unreadable('an object')
     return document.toJS({ maxAliasCount: DOCUMENT_BOUNDS.aliasesMax })

@@ -118,6 +118,12 @@ test('prune deletes what bears the labels and is not among the objects', async (
   assert.equal((await apply(route(90), editor, { prune: { labels: {} } })).status, 400)
 })
 
+test('an object without a name is refused, even with generateName', async () => {
+  const answer = await apply('apiVersion: v1\nkind: ConfigMap\nmetadata: { generateName: run-, namespace: prod }\n', editor)
+  assert.equal(answer.status, 422)
+  assert.equal(answer.body.errors?.[0]?.path, 'metadata.name')
+})
+
 test('kinds of a cluster are passed over with a warning', async () => {
   const answer = await apply('apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: shop }\nspec: {}\n', editor)
   assert.equal(answer.status, 200)

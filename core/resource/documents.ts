@@ -25,7 +25,7 @@ export function readDocuments(text: string, file: string): { documents: ReadDocu
   const lines = new LineCounter()
   let parsed: Document.Parsed<ParsedNode>[]
   try {
-    const answer = parseAllDocuments(text, { lineCounter: lines, version: '1.2', prettyErrors: false, uniqueKeys: true, strict: true })
+    const answer = parseAllDocuments(text, { lineCounter: lines, version: '1.2', prettyErrors: false, uniqueKeys: true, strict: true, logLevel: 'error' })
     parsed = Array.isArray(answer) ? answer : []
   } catch (error) {
     // The parser gives up by throwing where it cannot recover, such as on very deep nesting.

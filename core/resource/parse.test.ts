@@ -91,6 +91,19 @@ test('an alias bomb is refused by its file and line, and costs nothing', () => {
   assert.equal(faults[0]?.source?.file, 'bomb.yaml')
 })
 
+test('any text is read as documents or refused with faults', () => {
+  const piece = fc.constantFrom('a: ', '- ', '{', '}', '[', ']', '&a ', '*a', '<<: ', '!!binary ', '? ', '|\n', '"', "'", '\n', '---\n', '#', '%YAML 1.1\n', '\t', 'kind: List\nitems:\n')
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(''))), (text) => {
+      for (const { value, lineOf } of readDocuments(text, 'any.yaml').documents) {
+        assert.ok(lineOf('spec.http[0]') >= 1)
+        parseObject(value)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})
+
 test('deep nesting and great length are refused', () => {
   for (const text of ['['.repeat(100_000), `${'- '.repeat(50_000)}a`, 'x'.repeat(6_000_000)]) {
     const { documents, faults } = readDocuments(text, 'deep.yaml')
