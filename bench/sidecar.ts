@@ -9,7 +9,7 @@ import { LOAD_CPU, PROXY_CPU, cpuNs, median, ready, startOn, stop, wrk } from '.
 
 /**
  * What a request costs in CPU: a Weft sidecar beside Envoy in one run, alone and as a pair with mutual TLS (HTTP/1.1 between the two).
- * Rounds are interleaved; a ratio is Envoy's cost by Weft's in the same round. Options: --only plain|pair, --sizes 128,16384, --rounds 5, --seconds 3, --connections 64, --weft-only, --profile DIR.
+ * Rounds are interleaved; a ratio is Envoy's cost by Weft's in the same round. Options: --only plain|pair, --sizes 128,16384, --rounds 5, --seconds 3, --warmup 3, --connections 64, --weft-only, --profile DIR.
  */
 
 const NEEDED = ['taskset', 'wrk', 'openssl']
@@ -42,7 +42,7 @@ export async function run(args: readonly string[]): Promise<void> {
     const node = [process.execPath, ...(profile === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])]
     const only = option('only', '')
     const connections = Number(option('connections', '64'))
-    const how = { rounds: Number(option('rounds', '5')), seconds: Number(option('seconds', '3')), connections }
+    const how = { rounds: Number(option('rounds', '5')), seconds: Number(option('seconds', '3')), warmup: Number(option('warmup', '3')), connections }
     for (const size of option('sizes', '128,16384').split(',')) {
       for (const work of ['plain', 'pair'] as const) {
         if (only !== '' && only !== work) continue
@@ -110,7 +110,7 @@ function makeCertificates(folder: string): { client: BenchFiles; server: BenchFi
   return { client: leaf('client'), server: leaf('server') }
 }
 
-async function compare(title: string, subjects: readonly Subject[], path: string, how: { rounds: number; seconds: number; connections: number }): Promise<void> {
+async function compare(title: string, subjects: readonly Subject[], path: string, how: { rounds: number; seconds: number; warmup: number; connections: number }): Promise<void> {
   const costs = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]))
   const rates = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]))
   let failures = 0
@@ -121,7 +121,7 @@ async function compare(title: string, subjects: readonly Subject[], path: string
         await ready(subject.port, path)
         // taskset becomes the command itself, so the child's pid is the proxy's.
         const pids = children.flatMap((child) => child.pid ?? [])
-        await wrk(subject.port, path, Math.min(2, how.seconds), how.connections)
+        await wrk(subject.port, path, how.warmup, how.connections)
         const before = cpuNs(pids)
         const load = await wrk(subject.port, path, how.seconds, how.connections)
         costs.get(subject.name)?.push((cpuNs(pids) - before) / 1000 / load.requests)

@@ -467,7 +467,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   onUpstreamReadDone(): void {
-    this.connection.wire.flush()
+    if (this.#upstream?.wire.readsRecords === true) this.connection.wire.flushLate()
+    else this.connection.wire.flush()
   }
 
   onUpstreamReset(why: 'reset' | 'protocol'): void {

@@ -2,7 +2,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 
 /**
- * All socket I/O of the data path, by Node's documented API: `onread` into one shared buffer on dialled plain sockets, 'data' on accepted and on TLS ones.
+ * All socket I/O of the data path, by Node's documented API: `onread` into one shared buffer on dialled sockets, 'data' on accepted ones.
  * One write a message: text and bytes are gathered until `flush`.
  */
 
@@ -24,7 +24,7 @@ const JOINED_BYTES = 4096
 const POOLED_BYTES = 68 * 1024
 const POOLED_MAX = 64
 
-/** Buffers for writes, given back when the write is done. */
+/** A buffer for writes, given back when the write is done. */
 class PooledBuffer {
   readonly bytes = Buffer.allocUnsafeSlow(POOLED_BYTES)
   readonly release: () => void
@@ -37,7 +37,20 @@ class PooledBuffer {
 }
 const freeBuffers: PooledBuffer[] = []
 
-/** Every dialled plain socket reads into this; what is kept is copied. */
+/** Wires with something to send at the end of this turn of the event loop. */
+class LateFlush {
+  readonly #wires: Wire[] = []
+  readonly #run = (): void => {
+    for (const wire of this.#wires.splice(0)) wire.flush()
+  }
+
+  add(wire: Wire): void {
+    if (this.#wires.push(wire) === 1) setImmediate(this.#run)
+  }
+}
+const late = new LateFlush()
+
+/** Every dialled socket reads into this; what is kept is copied. */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
 
 export class Wire {
@@ -45,8 +58,12 @@ export class Wire {
   readonly socket: net.Socket
   closed = false
   bytesRead = 0
+  /** TLS: one message may come in several reads of one turn. */
+  readsRecords = false
   bytesWritten = 0
   #text = ''
+  #pooled: PooledBuffer | undefined = undefined
+  #used = 0
   #error = ''
 
   constructor(socket: net.Socket, handler: WireHandler, readsByEvent: boolean) {
@@ -74,38 +91,67 @@ export class Wire {
     this.#text += text
   }
 
-  /** Bytes, to leave now or with the next flush; they are copied before this returns. */
+  /** Bytes, to leave with the next flush or before; they are copied before this returns. */
   putBytes(bytes: Buffer, start: number, end: number): void {
-    const length = end - start
-    if (length <= JOINED_BYTES && this.#text.length <= 4 * JOINED_BYTES) {
+    if (end - start <= JOINED_BYTES && this.#pooled === undefined && this.#text.length <= 4 * JOINED_BYTES) {
       this.#text += bytes.toString('latin1', start, end)
       return
     }
-    const text = this.#text
-    this.#text = ''
-    const total = text.length + length
-    if (total <= POOLED_BYTES) {
-      const pooled = freeBuffers.pop() ?? new PooledBuffer(freeBuffers)
-      const out = pooled.bytes
-      if (text.length > 0) out.write(text, 0, 'latin1')
-      bytes.copy(out, text.length, start, end)
-      this.bytesWritten += total
-      this.socket.write(total === POOLED_BYTES ? out : out.subarray(0, total), pooled.release)
-      return
+    this.#textToBuffer()
+    let from = start
+    while (from < end) {
+      const pooled = this.#room()
+      const length = Math.min(end - from, POOLED_BYTES - this.#used)
+      bytes.copy(pooled.bytes, this.#used, from, from + length)
+      this.#used += length
+      from += length
     }
-    const out = Buffer.allocUnsafe(total)
-    out.write(text, 0, 'latin1')
-    bytes.copy(out, text.length, start, end)
-    this.bytesWritten += total
-    this.socket.write(out)
+  }
+
+  /** The buffer being filled, with room in it: a full one leaves. */
+  #room(): PooledBuffer {
+    if (this.#pooled !== undefined && this.#used < POOLED_BYTES) return this.#pooled
+    this.#writePooled()
+    this.#used = 0
+    return (this.#pooled = freeBuffers.pop() ?? new PooledBuffer(freeBuffers))
+  }
+
+  #textToBuffer(): void {
+    let text = this.#text
+    this.#text = ''
+    while (text.length > 0) {
+      const pooled = this.#room()
+      const length = Math.min(text.length, POOLED_BYTES - this.#used)
+      pooled.bytes.write(length === text.length ? text : text.slice(0, length), this.#used, 'latin1')
+      this.#used += length
+      text = length === text.length ? '' : text.slice(length)
+    }
+  }
+
+  #writePooled(): void {
+    const pooled = this.#pooled
+    if (pooled === undefined) return
+    this.#pooled = undefined
+    this.bytesWritten += this.#used
+    this.socket.write(pooled.bytes.subarray(0, this.#used), pooled.release)
   }
 
   flush(): void {
+    if (this.#pooled !== undefined) {
+      this.#textToBuffer()
+      this.#writePooled()
+      return
+    }
     const text = this.#text
     if (text.length === 0) return
     this.#text = ''
     this.bytesWritten += text.length
     this.socket.write(text, 'latin1')
+  }
+
+  /** Flushes at the end of this turn of the event loop: for messages that arrive in several reads at once, as TLS records do. */
+  flushLate(): void {
+    if (this.#text.length > 0 || this.#pooled !== undefined) late.add(this)
   }
 
   get congested(): boolean {
@@ -133,6 +179,8 @@ export class Wire {
 
   destroy(): void {
     this.#text = ''
+    this.#pooled?.release()
+    this.#pooled = undefined
     this.socket.destroy()
   }
 }
@@ -179,9 +227,17 @@ export function dialTls(address: string, port: number, how: DialTls, handler: Wi
     // SPIFFE names are no host names; the caller compares them with the plan.
     checkServerIdentity: () => undefined,
     allowHalfOpen: true,
+    onread: {
+      buffer: sharedReadBuffer,
+      callback(length: number, bytes: Uint8Array): boolean {
+        wire.received(bytes as Buffer, length)
+        return true
+      },
+    },
   } as tls.ConnectionOptions)
   socket.setNoDelay(true)
-  const wire = new Wire(socket, handler, true)
+  const wire = new Wire(socket, handler, false)
+  wire.readsRecords = true
   socket.once('secureConnect', () => connected(socket))
   return wire
 }

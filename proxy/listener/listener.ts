@@ -136,6 +136,7 @@ export class Listener {
     const { engine } = this.#doors
     const stack = this.#doors.stackOf(chain, this.plan.direction)
     const wire = acceptWire(socket, noHandler)
+    wire.readsRecords = peer.tls
     if (stack instanceof TcpStack) {
       stack.serve(wire, peer, early)
       return
