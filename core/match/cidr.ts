@@ -1,6 +1,8 @@
 /** A range of addresses; IPv4 is a part of IPv6 (::ffff:0:0/96, RFC 4291 §2.5.5.2), so one form serves both. */
 export interface Cidr {
   readonly words: string
+  /** Bits that count, of 128: the more, the more specific. */
+  readonly bits: number
   matches(address: string): boolean
 }
 
@@ -13,7 +15,7 @@ export function compileCidr(prefix: string, length: number): Cidr | undefined {
   const bits = isV4 ? length + 96 : length
   // One parse buffer per range: matching is synchronous and allocates nothing.
   const parsed = new Uint16Array(8)
-  return { words: `${prefix}/${length}`, matches: (address) => parseAddress(address, parsed) && sameBits(wanted, parsed, bits) }
+  return { words: `${prefix}/${length}`, bits, matches: (address) => parseAddress(address, parsed) && sameBits(wanted, parsed, bits) }
 }
 
 function sameBits(a: Uint16Array, b: Uint16Array, bits: number): boolean {

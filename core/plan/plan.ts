@@ -1,4 +1,5 @@
 import type { SocketAddress } from '../workload/workload.ts'
+import type { Cidr } from '../match/cidr.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 
 /**
@@ -24,6 +25,8 @@ export interface ListenerPlan {
   readonly bind: SocketAddress | undefined
   /** A tls_inspector is there: peek for a ClientHello before choosing a chain. */
   readonly inspectsTls: boolean
+  /** An http_inspector is there: peek for a plaintext HTTP request line; what is found counts as the application protocol. */
+  readonly inspectsHttp?: boolean
   /** The connection's destination before it was captured chooses the listener and the chain (`use_original_dst`, original_dst filter). */
   readonly usesOriginalDestination?: boolean
   readonly chains: readonly FilterChainPlan[]
@@ -42,6 +45,8 @@ export interface FilterChainPlan {
 /** Envoy's FilterChainMatch, the criteria that Weft uses; empty and undefined match everything. */
 export interface ChainMatch {
   readonly destinationPort: number | undefined
+  /** Ranges that the connection's destination must be in; absent: any. */
+  readonly destinations?: readonly Cidr[]
   /** Exact names and `*.suffix`. */
   readonly serverNames: readonly string[]
   readonly transportProtocol: '' | 'tls' | 'raw_buffer'

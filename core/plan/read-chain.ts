@@ -5,6 +5,7 @@ import { TcpProxySchema } from '../wire/gen/envoy/extensions/filters/network/tcp
 import type { ChainMatch, FilterChainPlan, RbacPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { readHttp } from './read-http.ts'
+import { readCidr } from './read-match.ts'
 import { readRbac } from './read-rbac.ts'
 import { readTcp } from './read-tcp.ts'
 import { readServerTls } from './read-tls.ts'
@@ -65,15 +66,17 @@ const EVERYTHING: ChainMatch = { destinationPort: undefined, serverNames: [], tr
 
 function readMatch(reading: Reading, path: string, match: FilterChainMatch | undefined): ChainMatch {
   if (match === undefined) return EVERYTHING
-  reading.only(path, FilterChainMatchSchema, match, ['destination_port', 'server_names', 'transport_protocol', 'application_protocols'])
+  reading.only(path, FilterChainMatchSchema, match, ['destination_port', 'prefix_ranges', 'server_names', 'transport_protocol', 'application_protocols'])
   const { transportProtocol } = match
   const known = transportProtocol === '' || transportProtocol === 'tls' || transportProtocol === 'raw_buffer' ? transportProtocol : undefined
   if (known === undefined) reading.unsupported(at(path, 'transport_protocol'), 'only tls and raw_buffer are supported', transportProtocol)
   for (const [index, name] of match.serverNames.entries()) {
     if (name.includes('*') && !/^\*\.[^*]+$/.test(name)) reading.invalid(at(path, 'server_names', index), 'a wildcard stands for whole labels at the beginning', name)
   }
+  const destinations = match.prefixRanges.map((range, index) => readCidr(reading, at(path, 'prefix_ranges', index), range))
   return {
     destinationPort: match.destinationPort === 0 ? undefined : match.destinationPort,
+    ...(destinations.length === 0 ? {} : { destinations }),
     serverNames: match.serverNames.map((name) => name.toLowerCase()),
     transportProtocol: known ?? '',
     applicationProtocols: match.applicationProtocols,

@@ -1,6 +1,7 @@
 import { TrafficDirection } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import { type Listener, ListenerSchema } from '../wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { ListenerFilterSchema } from '../wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { HttpInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { OriginalDstSchema } from '../wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
 import { TlsInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import type { FilterChainPlan, ListenerPlan } from './plan.ts'
@@ -35,6 +36,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     direction: directionOf(message.trafficDirection),
     bind: bound ? address : undefined,
     inspectsTls: inspectors.tls,
+    inspectsHttp: inspectors.http,
     usesOriginalDestination: inspectors.originalDestination || (message.useOriginalDst ?? false),
     chains,
     defaultChain: message.defaultFilterChain && readChain(reading, 'default_filter_chain', message.defaultFilterChain, version),
@@ -46,18 +48,20 @@ function directionOf(direction: TrafficDirection): ListenerPlan['direction'] {
   return direction === TrafficDirection.OUTBOUND ? 'outbound' : 'gateway'
 }
 
-function readListenerFilters(reading: Reading, message: Listener): { tls: boolean; originalDestination: boolean } {
+function readListenerFilters(reading: Reading, message: Listener): { tls: boolean; http: boolean; originalDestination: boolean } {
   let tls = false
+  let http = false
   let originalDestination = false
   for (const [index, filter] of message.listenerFilters.entries()) {
     const where = at('', 'listener_filters', index)
     reading.only(where, ListenerFilterSchema, filter, ['name', 'typed_config'])
     const typeName = filter.configType.case === 'typedConfig' ? typeNameOf(filter.configType.value) : ''
     if (typeName === TlsInspectorSchema.typeName || filter.name === 'envoy.filters.listener.tls_inspector') tls = true
+    else if (typeName === HttpInspectorSchema.typeName || filter.name === 'envoy.filters.listener.http_inspector') http = true
     else if (typeName === OriginalDstSchema.typeName || filter.name === 'envoy.filters.listener.original_dst') originalDestination = true
     else reading.unsupported(where, `filter ${filter.name} is not supported`, typeName)
   }
-  return { tls, originalDestination }
+  return { tls, http, originalDestination }
 }
 
 /** Envoy refuses two chains with one match, which would leave the choice to chance. */
@@ -67,7 +71,7 @@ function checkDistinct(reading: Reading, chains: readonly FilterChainPlan[]): vo
     const { match } = chain
     for (const name of match.serverNames.length === 0 ? [''] : match.serverNames) {
       for (const protocol of match.applicationProtocols.length === 0 ? [''] : match.applicationProtocols) {
-        const key = JSON.stringify([match.destinationPort ?? 0, name, match.transportProtocol, protocol])
+        const key = JSON.stringify([match.destinationPort ?? 0, (match.destinations ?? []).map((one) => one.words), name, match.transportProtocol, protocol])
         if (seen.has(key)) reading.invalid(at(at('', 'filter_chains', index), 'filter_chain_match'), 'is that of another chain', chain.name)
         seen.add(key)
       }

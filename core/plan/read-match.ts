@@ -52,7 +52,7 @@ export function readCidr(reading: Reading, path: string, range: CidrRange): Cidr
   const cidr = compileCidr(range.addressPrefix, range.prefixLen ?? 0)
   if (cidr !== undefined) return cidr
   reading.invalid(path, 'is no address range', `${range.addressPrefix}/${range.prefixLen ?? 0}`)
-  return NOTHING
+  return { ...NOTHING, bits: 0 }
 }
 
 /** What a route matches by its path: the text that `prefix_rewrite` replaces, or 'whole' for a pattern. */

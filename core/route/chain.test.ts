@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { compileCidr } from '../match/cidr.ts'
 import type { ChainMatch, FilterChainPlan, ListenerPlan } from '../plan/plan.ts'
 import { type Arrival, selectChain } from './chain.ts'
 import { weighted } from './split.ts'
@@ -51,4 +52,19 @@ test('the default chain takes what no other does', () => {
   const rest = chain('rest', {})
   assert.equal(selectChain(listener([chain('a', { serverNames: ['a.com'] })], rest), { ...arrival, serverName: 'b.com' })?.name, 'rest')
   assert.equal(selectChain(listener([chain('plain', { transportProtocol: 'raw_buffer' })], rest), arrival)?.name, 'rest')
+})
+
+test('the longest range around the destination is settled after the port and before the server name', () => {
+  const range = (prefix: string, length: number) => {
+    const cidr = compileCidr(prefix, length)
+    assert.ok(cidr)
+    return [cidr]
+  }
+  const plan = listener([chain('any', {}), chain('wide', { destinations: range('10.0.0.0', 8) }), chain('near', { destinations: range('10.1.0.0', 16), serverNames: ['a.com'] })])
+  const found = (destinationAddress: string, serverName = '') => selectChain(plan, { ...arrival, destinationAddress, serverName })?.name
+  assert.equal(found('10.2.0.1'), 'wide')
+  assert.equal(found('10.1.0.1', 'a.com'), 'near')
+  assert.equal(found('10.1.0.1', 'b.com'), undefined)
+  assert.equal(found('192.168.0.1'), 'any')
+  assert.equal(selectChain(plan, arrival)?.name, 'any')
 })
