@@ -181,9 +181,9 @@ test('TCP is shared out by weight, behind RBAC of its own', () => {
 })
 
 test('criteria of a chain that Weft does not weigh are refused, and so are two chains with one match', () => {
-  assert.deepEqual(faults(listener({ filter_chain_match: { source_ports: [1], prefix_ranges: [{ address_prefix: '10.0.0.1', prefix_len: 32 }] }, filters: [named()] })), [
-    'xds.unsupported filter_chains[0].filter_chain_match.prefix_ranges',
+  assert.deepEqual(faults(listener({ filter_chain_match: { source_ports: [1], prefix_ranges: [{ address_prefix: '10.0.0.1', prefix_len: 33 }] }, filters: [named()] })), [
     'xds.unsupported filter_chains[0].filter_chain_match.source_ports',
+    'xds.invalid filter_chains[0].filter_chain_match.prefix_ranges[0]',
   ])
   const match = { filter_chain_match: { server_names: ['a.com'] }, filters: [named()] }
   assert.deepEqual(faults({ name: 'l', address: address(1), filter_chains: [{ name: 'a', ...match }, { name: 'b', ...match }] }), ['xds.invalid filter_chains[1].filter_chain_match'])
