@@ -5,12 +5,14 @@ import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { StoredResource } from '#db/store.ts'
 import { resolveHost } from './host.ts'
 import { filingPair } from './labels.ts'
-import type { MeshService } from './mesh-service.ts'
+import { carriesHttp } from './mesh-service.ts'
+import type { MeshService, ServicePort } from './mesh-service.ts'
 
 /**
  * Where an object is filed: pairs of index and entry. The indices:
  * - `service-host` HOST: what declares a service of that host
  * - `service-address` IP: what declares a service at that address
+ * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address whose port is not HTTP
  * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
  * - `virtual-service/GATEWAY` HOST: VirtualServices by gateway (`mesh`, or `istio-ingress/api-gateway`) and host
  * - `destination-rule` HOST
@@ -31,6 +33,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
       return services.flatMap((service) => [
         ['service-host', service.host] as const,
         ...service.addresses.map((address) => ['service-address', address] as const),
+        ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
         ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),
         ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
       ])
@@ -63,6 +66,11 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     default:
       return []
   }
+}
+
+function portEntry(service: MeshService, { port, protocol }: ServicePort): [readonly [string, string]] | undefined {
+  if (carriesHttp(protocol)) return [['http-port', String(port)]]
+  return protocol === 'udp' || service.addresses.length > 0 ? undefined : [['plain-port', String(port)]]
 }
 
 /** Every destination that a VirtualService names, mirrors too, and where: `spec.http[0].route[1].destination`. */

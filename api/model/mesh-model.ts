@@ -268,6 +268,7 @@ class TouchRecord {
   readonly members = new Map<string, Set<string>>()
 
   member(index: string, entry: string): void {
+    this.keys.add(`member/${index}/${entry}`)
     const entries = this.members.get(index)
     if (entries === undefined) this.members.set(index, new Set([entry]))
     else entries.add(entry)

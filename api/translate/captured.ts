@@ -1,0 +1,230 @@
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { resolveGateway } from '#api/model/index-entries.ts'
+import { selects } from '#api/model/labels.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { carriesHttp } from '#api/model/mesh-service.ts'
+import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import type { MeshSettings } from '#db/store.ts'
+import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { HttpInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
+import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { httpManager, scopedRoutes } from './http-connection.ts'
+import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import type { Origin } from './message.ts'
+import { hostNames, outboundCluster, outboundRoutes } from './naming.ts'
+import { scopeResource } from './outbound.ts'
+import { resourceOf } from './resource.ts'
+import { routeConfiguration, virtualHost } from './route.ts'
+import { resolveDestination, routeScopes } from './route-scope.ts'
+import type { RouteClient, ScopedDestination } from './route-scope.ts'
+import type { TracingScope } from './telemetry.ts'
+import { tcpProxy } from './tls-route.ts'
+
+/** Istio's ports of a sidecar whose pod's traffic is captured. */
+export const OUTBOUND_PORT = 15001
+export const INBOUND_PORT = 15006
+
+/** Where connections go that no service claims: on to where they were going, or nowhere. */
+const PASSTHROUGH = 'PassthroughCluster'
+const BLACK_HOLE = 'BlackHoleCluster'
+const unclaimed = (settings: MeshSettings): string => (settings.outboundTrafficPolicy === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH)
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>
+
+const listenerFilter = (name: string, typedConfig: ReturnType<typeof anyOf>) => ({ name, configType: { case: 'typedConfig' as const, value: typedConfig } })
+export const tlsInspector = () => listenerFilter('envoy.filters.listener.tls_inspector', anyOf(TlsInspectorSchema, {}))
+const httpInspector = () => listenerFilter('envoy.filters.listener.http_inspector', anyOf(HttpInspectorSchema, {}))
+
+const to = (cluster: string): ScopedDestination => ({ cluster, host: '', port: 0, hash: undefined })
+
+/** The listener that takes all captured outbound connections and hands each to the listener of its original destination, and the clusters of the unclaimed. */
+export function virtualOutbound(reader: MeshReader): Resource[] {
+  const cluster = unclaimed(reader.settings())
+  const name = 'virtualOutbound'
+  const message = create(ListenerSchema, {
+    name,
+    address: socketAddress('0.0.0.0', OUTBOUND_PORT),
+    useOriginalDst: true,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [], [to(cluster)])] }],
+  })
+  const passthrough = create(ClusterSchema, {
+    name: PASSTHROUGH,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    connectTimeout: duration(10_000),
+  })
+  const nowhere = create(ClusterSchema, { name: BLACK_HOLE, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC }, connectTimeout: duration(10_000) })
+  return [resourceOf(ListenerSchema, name, message, []), resourceOf(ClusterSchema, PASSTHROUGH, passthrough, []), resourceOf(ClusterSchema, BLACK_HOLE, nowhere, [])]
+}
+
+/** The listener of a port at any address: HTTP by scopes; what is not HTTP by server name, then to the service that has the port and no address, then as if unclaimed. */
+export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope): Resource[] {
+  const name = `0.0.0.0_${port}`
+  const chains: ChainInit[] = []
+  const http = reader.hasPort('http-port', port)
+  if (http) {
+    chains.push({
+      name: `${name}_http`,
+      filterChainMatch: { applicationProtocols: ['http/1.0', 'http/1.1', 'h2c'] },
+      filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [], routes: scopedRoutes('at-colon'), scopePort: String(port) })],
+    })
+  }
+  const claimed = reader.servicesAtPort(port, client.namespace).flatMap((service) => service.ports.filter((one) => one.port === port && !carriesHttp(one.protocol)).map((one) => ({ service, port: one })))
+  const names = new Set<string>()
+  for (const { service, port: servicePort } of claimed) {
+    if (isTcp(servicePort)) continue
+    for (const chain of serverNameChains(reader, client, service, servicePort)) {
+      const [first] = chain.filterChainMatch?.serverNames ?? []
+      if (first === undefined || names.has(first)) continue
+      names.add(first)
+      chains.push(chain)
+    }
+  }
+  const tcp = claimed.find((one) => isTcp(one.port))
+  const settings = reader.settings()
+  const rest = tcp === undefined ? tcpProxy(unclaimed(settings), [], [to(unclaimed(settings))]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
+  const message = create(ListenerSchema, {
+    name,
+    address: socketAddress('0.0.0.0', port),
+    bindToPort: false,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: chains,
+    defaultFilterChain: { name: `${name}_tcp`, filters: [rest] },
+    listenerFilters: [...(names.size > 0 || http ? [tlsInspector()] : []), ...(http ? [httpInspector()] : [])],
+    listenerFiltersTimeout: duration(0),
+    continueOnListenerFiltersTimeout: true,
+  })
+  return [resourceOf(ListenerSchema, name, message, claimed.map((one) => one.service.source))]
+}
+
+const isTcp = (port: ServicePort): boolean => port.protocol !== 'tls' && port.protocol !== 'https'
+
+/** A service's listeners at its own addresses, one for each port that is not HTTP. */
+export function addressListeners(reader: MeshReader, client: RouteClient, host: string): Resource[] {
+  const service = reader.service(host, client.namespace)
+  if (service === undefined) return []
+  const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client.namespace) === host)
+  return service.ports
+    .filter((port) => !carriesHttp(port.protocol) && port.protocol !== 'udp')
+    .flatMap((port) =>
+      addresses.map((address) => {
+        const name = `${address}_${port.port}`
+        const { filter, origin } = connectionProxy(reader, client, service, port)
+        const message = create(ListenerSchema, {
+          name,
+          address: socketAddress(address, port.port),
+          bindToPort: false,
+          trafficDirection: TrafficDirection.OUTBOUND,
+          filterChains: [...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), { name, filters: [filter], metadata: metadataOf(origin) }],
+          listenerFilters: isTcp(port) ? [] : [tlsInspector()],
+          listenerFiltersTimeout: duration(0),
+          continueOnListenerFiltersTimeout: true,
+        })
+        return resourceOf(ListenerSchema, name, message, [service.source, origin.resource])
+      }),
+    )
+}
+
+/** Connections to a service's port: by the first of its VirtualService's `tcp` routes that holds, else to the service. */
+function connectionProxy(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort): { filter: ReturnType<typeof tcpProxy>; origin: Origin } {
+  const statPrefix = outboundCluster(port.port, '', service.host)
+  const [virtualService] = reader.virtualServices('mesh', service.host, client.namespace)
+  for (const [index, route] of (virtualService?.spec.tcp ?? []).entries()) {
+    if (virtualService === undefined) break
+    if (route.match !== undefined && route.match.length > 0 && !route.match.some((one) => holds(one, client, virtualService.namespace, port.port))) continue
+    const routes = route.route ?? []
+    const destinations = routes.map((one) => resolveDestination(reader, client.namespace, one.destination, virtualService.namespace, port.port))
+    return { filter: tcpProxy(statPrefix, routes, destinations), origin: { resource: virtualService.id, field: `tcp[${index}]` } }
+  }
+  return { filter: tcpProxy(statPrefix, [], [to(statPrefix)]), origin: { resource: service.source, field: '' } }
+}
+
+/** TLS connections by server name: as `tls` routes say, and to the service itself under its own host. */
+function serverNameChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort): ChainInit[] {
+  const [virtualService] = reader.virtualServices('mesh', service.host, client.namespace)
+  const chains: ChainInit[] = []
+  const statPrefix = outboundCluster(port.port, '', service.host)
+  const taken = new Set<string>()
+  for (const [index, route] of (virtualService?.spec.tls ?? []).entries()) {
+    if (virtualService === undefined) break
+    for (const match of route.match) {
+      if (!holds(match, client, virtualService.namespace, port.port)) continue
+      const serverNames = match.sniHosts.map((one) => one.toLowerCase()).filter((one) => !taken.has(one) && one !== '*')
+      if (serverNames.length === 0) continue
+      for (const one of serverNames) taken.add(one)
+      const destinations = (route.route ?? []).map((one) => resolveDestination(reader, client.namespace, one.destination, virtualService.namespace, port.port))
+      chains.push({
+        name: `${service.host}_${port.port}_tls[${index}]`,
+        filterChainMatch: { serverNames },
+        filters: [tcpProxy(statPrefix, route.route ?? [], destinations)],
+        metadata: metadataOf({ resource: virtualService.id, field: `tls[${index}]` }),
+      })
+    }
+  }
+  if (!taken.has(service.host) && service.host !== '*') {
+    chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: [tcpProxy(statPrefix, [], [to(statPrefix)])] })
+  }
+  return chains
+}
+
+interface ConnectionMatch {
+  readonly port?: number | undefined
+  readonly gateways?: readonly string[] | undefined
+  readonly sourceLabels?: Readonly<Record<string, string>> | undefined
+  readonly sourceNamespace?: string | undefined
+}
+
+function holds(match: ConnectionMatch, client: RouteClient, owner: string, port: number): boolean {
+  if (match.port !== undefined && match.port !== port) return false
+  if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.some((one) => resolveGateway(one, owner) === 'mesh')) return false
+  return (!match.sourceNamespace || match.sourceNamespace === client.namespace) && selects(match.sourceLabels, client.labels)
+}
+
+/** Scopes of a host where traffic is captured: by the port that was called, and every name and address without it. */
+export function capturedScopes(reader: MeshReader, client: string, host: string): Resource[] {
+  if (host.includes('*')) return []
+  const service = reader.service(host, client)
+  const [virtualService] = reader.virtualServices('mesh', host, client)
+  if (service === undefined) return virtualService === undefined ? [] : [scopeResource('80', host, outboundRoutes(80, host), [virtualService.id])]
+  const names = hostNames(service, client).filter((name) => name === host || reader.service(name, client) === undefined)
+  // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
+  const addresses = service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, client) === host)
+  return service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addresses].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
+}
+
+/** Requests on a port for hosts that nobody claims: wildcard hosts, then on to where they were going, or 502. */
+export function capturedFallback(reader: MeshReader, client: RouteClient, port: number): Resource[] {
+  if (!reader.hasPort('http-port', port)) return []
+  const origins: string[] = []
+  const virtualHosts: VirtualHost[] = []
+  for (const host of reader.wildcardHosts('mesh')) {
+    if (host === '*') continue
+    for (const scope of routeScopes(reader, client, host)) {
+      if (scope.port !== port) continue
+      virtualHosts.push(virtualHost(`${host}:${port}`, [host], scope))
+      origins.push(...scope.origins)
+    }
+  }
+  const match = { pathSpecifier: { case: 'prefix' as const, value: '/' } }
+  const open = reader.settings().outboundTrafficPolicy !== 'REGISTRY_ONLY'
+  virtualHosts.push(
+    create(VirtualHostSchema, {
+      name: open ? 'allow_any' : 'block_all',
+      domains: ['*'],
+      routes: [open ? { name: 'allow_any', match, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH }, timeout: duration(0) } } } : { name: 'block_all', match, action: { case: 'directResponse', value: { status: 502 } } }],
+    }),
+  )
+  const name = `fallback|${port}`
+  const message = routeConfiguration(name, virtualHosts)
+  message.ignorePortInHostMatching = true
+  return [scopeResource(String(port), '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins)]
+}
