@@ -57,11 +57,14 @@ export class TestControlPlane {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const certificate = Buffer.from(this.authority.issue(publicKey, { address: '127.0.0.1' }, Date.now() - 60_000, Date.now() + 3_600_000))
     const key = Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' }))
-    const credentials = grpc.experimental.createCertificateProviderServerCredentials(
-      { addCaCertificateListener: (listener) => listener({ caCertificate: Buffer.from(this.authority.rootPem) }), removeCaCertificateListener() {}, addIdentityCertificateListener() {}, removeIdentityCertificateListener() {} },
-      { addCaCertificateListener() {}, removeCaCertificateListener() {}, addIdentityCertificateListener: (listener) => listener({ certificate, privateKey: key }), removeIdentityCertificateListener() {} },
-      false,
-    )
+    // grpc-js loses what it is told while it is still subscribing.
+    const provider: grpc.experimental.CertificateProvider = {
+      addCaCertificateListener: (listener) => queueMicrotask(() => listener({ caCertificate: Buffer.from(this.authority.rootPem) })),
+      removeCaCertificateListener() {},
+      addIdentityCertificateListener: (listener) => queueMicrotask(() => listener({ certificate, privateKey: key })),
+      removeIdentityCertificateListener() {},
+    }
+    const credentials = grpc.experimental.createCertificateProviderServerCredentials(provider, provider, false)
     this.port = await new Promise((resolve, reject) => {
       server.bindAsync(`127.0.0.1:${this.port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
     })
@@ -138,10 +141,13 @@ export class TestControlPlane {
       this.#tell()
     })
     stream.on('end', () => {
-      if (!stream.cancelled) this.goodbyes += 1
       this.sessions.delete(session)
-      stream.end()
-      this.#tell()
+      // A cancelled stream ends too, and says so a moment later.
+      setImmediate(() => {
+        if (!stream.cancelled) this.goodbyes += 1
+        stream.end()
+        this.#tell()
+      })
     })
     stream.on('cancelled', () => {
       this.sessions.delete(session)
@@ -189,7 +195,7 @@ const uriOf = (certificate: { subjectaltname?: string | undefined } | undefined)
 
 /** The SPIFFE ID in a request that a proxy of ours made. */
 function uriInRequest(csrPem: string): string {
-  const text = Buffer.from(csrPem.replace(/-----[^-]+-----/g, ''), 'base64').toString('latin1')
-  return /spiffe:\/\/[\w./-]+\/sa\/[\w.-]+/.exec(text)?.[0] ?? ''
+  const der = Buffer.from(csrPem.replace(/-----[^-]+-----/g, ''), 'base64')
+  const start = der.indexOf('spiffe://')
+  return der.toString('latin1', start, start + (der[start - 1] ?? 0))
 }
-
