@@ -13,51 +13,62 @@ import type { PlanSet, Step, Target, Trail } from './trail.ts'
 export interface Caller {
   readonly peer: PeerInfo
   readonly alpn: readonly string[]
+  /** Where a captured connection goes; absent: the proxy is spoken to by itself. */
+  readonly destination?: string
 }
 
 /** Where the caller's proxy sends the request, or how it answers itself. */
 export interface Departure extends Trail {
   /** What leaves towards each target; undefined when nothing does. */
   readonly request: RequestHead | undefined
+  /** What was passed on the way, as far as it went. */
+  readonly passed: { readonly listener?: ListenerPlan; readonly chain?: FilterChainPlan; readonly host?: VirtualHost; readonly route?: Route }
 }
 
 type Ending = Pick<Trail, 'outcome' | 'why'> & Partial<Departure>
 
-/** The caller's side: listener → chain → policies → scope → virtual host → every route tried → clusters → endpoints. */
-export function explainDeparture(plans: PlanSet, port: number, request: RequestHead, caller: Caller, named?: string): Departure {
+/** The caller's side: listener → chain → policies → scope → virtual host → every route tried → clusters → endpoints. Without a request: bytes that are no HTTP. */
+export function explainDeparture(plans: PlanSet, port: number, request: RequestHead | undefined, caller: Caller, named?: string): Departure {
   const steps: Step[] = []
+  const passed: { listener?: ListenerPlan; chain?: FilterChainPlan; host?: VirtualHost; route?: Route } = {}
   const end = (ending: Ending): Departure => ({
-    status: undefined, by: undefined, steps, to: [], location: undefined, rewrite: undefined, mirrors: [], timeoutMs: undefined, retries: undefined, request: undefined, ...ending,
+    status: undefined, by: undefined, steps, to: [], location: undefined, rewrite: undefined, mirrors: [], timeoutMs: undefined, retries: undefined, request: undefined, passed, ...ending,
   })
   const step = (kind: Step['kind'], words: string, matched: boolean, origin?: Origin) => steps.push({ side: 'client', kind, words, matched, ...(origin === undefined ? {} : { origin }) })
 
-  const listener = findListener(plans, port, named)
+  const listener = findListener(plans, port, caller.destination, named)
   if (listener === undefined) {
     step('listener', `nothing listens for port ${port}`, false)
     return end({ outcome: 'refused', why: `no listener for port ${port}` })
   }
+  passed.listener = listener
   step('listener', `listener ${listener.name}`, true)
-  const chain = chainOf(listener, port, caller)
+  const chain = chainOf(listener, port, caller, request)
   if (chain === undefined) {
     step('chain', `no filter chain of ${listener.name} takes this connection`, false)
     return end({ outcome: 'refused', why: 'no filter chain matches' })
   }
-  if ((chain.tls !== undefined) !== caller.peer.tls) {
-    step('chain', `chain ${chain.name} speaks ${chain.tls === undefined ? 'plaintext' : 'TLS'} and the caller ${caller.peer.tls ? 'TLS' : 'plaintext'}`, false)
-    return end({ outcome: 'refused', why: chain.tls === undefined ? 'the listener speaks plaintext' : 'the listener expects TLS' })
+  passed.chain = chain
+  const misfit = misfitOf(chain, caller.peer, request)
+  if (misfit !== undefined) {
+    step('chain', `chain ${chain.name}: ${misfit}`, false)
+    return end({ outcome: 'refused', why: misfit })
   }
   step('chain', `chain ${chain.name}`, true)
+  const ofConnection = explainPolicies(chain.rbac, undefined, caller.peer, 'client', steps)
+  if (ofConnection !== undefined) return end(ofConnection)
   if (chain.serve.kind === 'tcp') {
     const to = targetsOf(plans, chain.serve.clusters, step)
     return end({ outcome: isNowhere(to) ? 'blocked' : 'routed', why: `TCP to ${describe(to)}`, to })
   }
 
   const http = chain.serve
+  if (request === undefined) throw new Error('bytes that are no HTTP have passed as HTTP')
   const path = normalizePath(request.path, { normalize: http.normalizePath, mergeSlashes: http.mergeSlashes, escapedSlashes: http.escapedSlashes })
   if (path === undefined) return end({ outcome: 'refused', status: 400, why: 'the path is malformed' })
   if (typeof path !== 'string') return end({ outcome: 'redirect', status: 307, location: path.redirect, why: 'the path has escaped slashes' })
   const head = path === request.path ? request : withHead(request, { path })
-  const denied = explainPolicies([...chain.rbac, ...httpPolicies(http)], head, caller.peer, 'client', steps)
+  const denied = explainPolicies(httpPolicies(http), head, caller.peer, 'client', steps)
   if (denied !== undefined) return end(denied)
 
   const table = findTable(plans, http, head, step)
@@ -67,11 +78,13 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
     step('virtual-host', `no virtual host of ${table.name} has ${head.authority}`, false)
     return end({ outcome: 'not-found', status: 404, why: `no virtual host for ${head.authority}` })
   }
+  passed.host = host
   step('virtual-host', `virtual host ${host.name} of ${table.name}`, true)
   if (host.requireTls && head.scheme === 'http') {
     return end({ outcome: 'https-redirect', status: 301, location: `https://${head.authority}${head.path}`, why: `virtual host ${host.name} requires TLS` })
   }
   const route = selectRoute(host, head, (tried, matched) => step('route', `${tried.name === '' ? 'route' : tried.name}: ${tried.words}`, matched, tried.origin))
+  passed.route = route
   if (route === undefined) return end({ outcome: 'not-found', status: 404, why: `no route of ${host.name} matches` })
   return end(explainRoute(plans, host, route, head, step))
 }
@@ -84,9 +97,9 @@ function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: 
       return { outcome: 'redirect', status: action.status, by, location, why: `redirected to ${location}` }
     }
     case 'direct': {
-      // Both names are what unknown hosts are sent to when the mesh lets nothing out.
+      // Istio's name of what unknown hosts are answered by when the mesh lets nothing out.
       const blocked = route.name === 'block_all' || host.name === 'block_all'
-      return { outcome: blocked ? 'blocked' : 'direct-response', status: action.status, by, why: blocked ? 'unknown hosts are not let out' : `answered with ${action.status}` }
+      return { outcome: 'direct-response', status: action.status, by, why: blocked ? `answered with ${action.status}: unknown hosts are not let out` : `answered with ${action.status}` }
     }
     case 'forward': {
       const to = targetsOf(plans, action.clusters, step)
@@ -108,10 +121,17 @@ function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: 
   }
 }
 
-/** By name; else the one bound to the port, the one whose scopes are the port's, the one for explicit proxying; else one that is not bound at all. */
-function findListener(plans: PlanSet, port: number, named: string | undefined): ListenerPlan | undefined {
+/**
+ * By name; a captured connection: the one for its very destination, else for its port at any address, else the one that takes all. Of a proxy that is spoken to: the one bound
+ * to the port, the one whose scopes are the port's, the one for explicit proxying; else one that is not bound at all.
+ */
+function findListener(plans: PlanSet, port: number, destination: string | undefined, named: string | undefined): ListenerPlan | undefined {
   if (named !== undefined) return plans.listeners.get(named)
   const out = [...plans.listeners.values()].filter((one) => one.direction !== 'inbound')
+  if (destination !== undefined) {
+    const ofPort = out.filter((one) => one.address?.port === port)
+    return ofPort.find((one) => one.address?.address === destination) ?? ofPort.find((one) => isAnywhere(one.address?.address)) ?? out.find((one) => one.usesOriginalDestination === true)
+  }
   const scopePort = (one: ListenerPlan): string | undefined => {
     const serve = (one.chains[0] ?? one.defaultChain)?.serve
     return serve?.kind === 'http' && serve.routes.kind === 'scoped' ? serve.routes.port : undefined
@@ -121,8 +141,34 @@ function findListener(plans: PlanSet, port: number, named: string | undefined): 
   )
 }
 
-function chainOf(listener: ListenerPlan, port: number, caller: Caller): FilterChainPlan | undefined {
-  return selectChain(listener, { destinationPort: port, serverName: caller.peer.sni, transportProtocol: caller.peer.tls ? 'tls' : 'raw_buffer', applicationProtocols: caller.alpn })
+const isAnywhere = (address: string | undefined): boolean => address === '0.0.0.0' || address === '::'
+
+function chainOf(listener: ListenerPlan, port: number, caller: Caller, request: RequestHead | undefined): FilterChainPlan | undefined {
+  const { peer, alpn, destination } = caller
+  return selectChain(listener, {
+    destinationPort: port,
+    ...(destination === undefined ? {} : { destinationAddress: destination }),
+    serverName: peer.sni,
+    transportProtocol: peer.tls ? 'tls' : 'raw_buffer',
+    applicationProtocols: spoken(listener, peer, alpn, request),
+  })
+}
+
+/** The application protocols that inspectors find: what TLS offers, or what plain bytes turn out to be. */
+export function spoken(listener: ListenerPlan, peer: PeerInfo, alpn: readonly string[], request: RequestHead | undefined): readonly string[] {
+  if (peer.tls || alpn.length > 0) return alpn
+  return listener.inspectsHttp === true && request !== undefined ? ['http/1.1'] : []
+}
+
+/** Why a chain cannot serve a connection that it took; undefined: it can. */
+export function misfitOf(chain: FilterChainPlan, peer: PeerInfo, request: RequestHead | undefined): string | undefined {
+  const http = chain.serve.kind === 'http'
+  if (chain.tls !== undefined && !peer.tls) return 'TLS is expected, and plaintext came'
+  if (chain.tls === undefined && peer.tls && http) return 'plaintext is expected, and TLS came'
+  if (chain.tls?.requireClientCertificate === true && peer.uriSans.length + peer.dnsSans.length === 0) return 'a client certificate is required'
+  const { allowedSans = [] } = chain.tls ?? {}
+  if (allowedSans.length > 0 && ![...peer.uriSans, ...peer.dnsSans].some((san) => allowedSans.some((allowed) => allowed.matches(san)))) return `the certificate bears none of ${allowedSans.map((one) => one.words).join(', ')}`
+  return http && request === undefined ? 'HTTP is expected, and something else came' : undefined
 }
 
 function findTable(plans: PlanSet, http: HttpPlan, request: RequestHead, step: (kind: Step['kind'], words: string, matched: boolean) => void): RouteTable | undefined {
@@ -143,9 +189,15 @@ function targetsOf(plans: PlanSet, clusters: WeightedClusters, step: (kind: Step
     step('cluster', `${name}, ${Number(share.toFixed(2))} %${cluster === undefined ? ', which is not known' : ''}`, cluster !== undefined, origin ?? cluster?.origin)
     const endpoints = cluster === undefined ? [] : healthyEndpoints(plans, cluster).map((endpoint) => endpoint.key)
     if (cluster !== undefined && cluster.discovery !== 'original-destination') step('endpoint', endpoints.length === 0 ? `${name} has no healthy endpoint` : endpoints.join(', '), endpoints.length > 0)
-    const { host = '', subset = '', port = 0 } = cluster?.destination ?? {}
+    const { host, subset, port } = cluster?.destination ?? destinationIn(name)
     return { cluster: name, host, subset, port, weight: share, ...(origin === undefined ? {} : { origin }), endpoints }
   })
+}
+
+/** What a cluster that is not there would have been: `outbound|8080|v1|order-service.prod.svc.cluster.local`. */
+function destinationIn(name: string): { host: string; subset: string; port: number } {
+  const [, port = '0', subset = '', host = ''] = name.split('|')
+  return { host, subset, port: Number(port) }
 }
 
 export function healthyEndpoints(plans: PlanSet, cluster: ClusterPlan): EndpointPlan[] {

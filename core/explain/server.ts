@@ -2,7 +2,7 @@ import type { ListenerPlan } from '../plan/plan.ts'
 import { selectChain } from '../route/chain.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { normalizePath } from '../route/normalize.ts'
-import { explainPolicies, httpPolicies, withHead } from './client.ts'
+import { explainPolicies, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
 import type { Origin } from '../plan/plan.ts'
 import type { Outcome, PlanSet, Step } from './trail.ts'
 
@@ -21,7 +21,7 @@ export interface Reception {
 }
 
 /** The callee's side: listener → chain → is the transport right → every policy → application. */
-export function explainReception(plans: PlanSet, request: RequestHead, arriving: Arriving): Reception {
+export function explainReception(plans: PlanSet, request: RequestHead | undefined, arriving: Arriving): Reception {
   const steps: Step[] = []
   const step = (kind: Step['kind'], words: string, matched: boolean) => steps.push({ side: 'server', kind, words, matched })
   const refuse = (why: string): Reception => ({ refused: { outcome: 'refused', status: undefined, by: undefined, why }, steps })
@@ -33,35 +33,23 @@ export function explainReception(plans: PlanSet, request: RequestHead, arriving:
   }
   step('listener', `listener ${listener.name}`, true)
   const { peer } = arriving
-  const chain = selectChain(listener, { destinationPort: arriving.port, serverName: peer.sni, transportProtocol: peer.tls ? 'tls' : 'raw_buffer', applicationProtocols: arriving.alpn })
+  const chain = selectChain(listener, { destinationPort: arriving.port, serverName: peer.sni, transportProtocol: peer.tls ? 'tls' : 'raw_buffer', applicationProtocols: spoken(listener, peer, arriving.alpn, request) })
   if (chain === undefined) {
     step('chain', `no filter chain takes a ${peer.tls ? 'TLS' : 'plaintext'} connection`, false)
     return refuse(peer.tls ? 'no filter chain takes TLS' : 'the callee takes mTLS only')
   }
   step('chain', `chain ${chain.name}`, true)
-  if (chain.tls !== undefined && !peer.tls) {
-    step('transport', 'the chain expects TLS, the caller speaks plaintext', false)
-    return refuse('the callee takes mTLS only')
-  }
-  if (chain.tls === undefined && peer.tls) {
-    step('transport', 'the chain speaks plaintext, the caller TLS', false)
-    return refuse('the callee speaks plaintext')
-  }
-  if (chain.tls?.requireClientCertificate === true && peer.uriSans.length + peer.dnsSans.length === 0) {
-    step('transport', 'a client certificate is required', false)
-    return refuse('the callee requires a client certificate')
-  }
-  const { allowedSans = [] } = chain.tls ?? {}
-  if (allowedSans.length > 0 && ![...peer.uriSans, ...peer.dnsSans].some((san) => allowedSans.some((allowed) => allowed.matches(san)))) {
-    step('transport', `the certificate bears none of ${allowedSans.map((one) => one.words).join(', ')}`, false)
-    return refuse('the certificate of the caller is not of those allowed')
+  const misfit = misfitOf(chain, peer, request)
+  if (misfit !== undefined) {
+    step('transport', misfit, false)
+    return refuse(chain.tls !== undefined && !peer.tls ? 'the callee takes mTLS only' : misfit)
   }
   step('transport', peer.tls ? `mTLS as ${peer.uriSans[0] ?? 'nobody'}` : 'plaintext', true)
 
   const { serve } = chain
   const ofConnection = explainPolicies(chain.rbac, undefined, peer, 'server', steps)
-  const path = serve.kind === 'http' ? normalizePath(request.path, { normalize: serve.normalizePath, mergeSlashes: serve.mergeSlashes, escapedSlashes: serve.escapedSlashes }) : undefined
-  const head = typeof path === 'string' && path !== request.path ? withHead(request, { path }) : request
+  const path = serve.kind === 'http' && request !== undefined ? normalizePath(request.path, { normalize: serve.normalizePath, mergeSlashes: serve.mergeSlashes, escapedSlashes: serve.escapedSlashes }) : undefined
+  const head = request !== undefined && typeof path === 'string' && path !== request.path ? withHead(request, { path }) : request
   const denied = ofConnection ?? (serve.kind === 'http' ? explainPolicies(httpPolicies(serve), head, peer, 'server', steps) : undefined)
   if (denied !== undefined) return { refused: { outcome: denied.outcome, status: denied.status, by: denied.by, why: denied.why }, steps }
   step('application', 'the application answers', true)

@@ -168,7 +168,7 @@ test('redirects, unknown paths and unknown hosts have outcomes of their own', ()
   const missing = ask({ authority: 'order-service:8080', path: '/nowhere' })
   assert.deepEqual([missing.outcome, missing.status], ['not-found', 404])
   const unknown = ask({ authority: 'elsewhere.com' })
-  assert.deepEqual([unknown.outcome, unknown.status], ['blocked', 502])
+  assert.deepEqual([unknown.outcome, unknown.status], ['direct-response', 502])
   assert.ok(unknown.steps.some((step) => step.words === 'no scope proxy|elsewhere.com, so proxy|*'))
 })
 

@@ -10,7 +10,8 @@ export interface Question {
   readonly client: PlanSet | undefined
   /** The callee's proxy; undefined: it has none, or only the caller's side is asked about. */
   readonly server: PlanSet | undefined
-  readonly request: RequestHead
+  /** Undefined: bytes that are no HTTP. */
+  readonly request: RequestHead | undefined
   /** The port that the caller dials. */
   readonly port: number
   /** The caller's listener by name, where the port does not say which. */
@@ -19,6 +20,8 @@ export interface Question {
   readonly identity?: string
   /** The caller's address. */
   readonly address?: string
+  /** Where a captured connection goes: the address that the application dials. Absent: it speaks to its proxy itself. */
+  readonly destination?: string
   /** The connection to the first proxy: a gateway, or the callee when `client` is undefined. Absent: plaintext. */
   readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly withIdentity: boolean }
   /** Where the callee's proxy is reached, when no endpoint of the caller's plan says it. */
@@ -33,13 +36,13 @@ export function explain(question: Question): Trail {
   const { client, server, request, port } = question
   const identity = question.tls?.withIdentity === true && question.identity !== undefined ? [question.identity] : []
   const at = question.at ?? { address: '', port }
-  const near: Caller = { peer: peerOf(question, at, question.tls !== undefined, identity, question.tls?.sni ?? ''), alpn: question.tls?.alpn ?? [] }
+  const near: Caller = { peer: peerOf(question, at, question.tls !== undefined, identity, question.tls?.sni ?? ''), alpn: question.tls?.alpn ?? [], ...(question.destination === undefined ? {} : { destination: question.destination }) }
   if (client === undefined) {
     const direct: Trail = { outcome: 'routed', status: undefined, by: undefined, why: 'the caller has no proxy', steps: [], to: [], location: undefined, rewrite: undefined, mirrors: [], timeoutMs: undefined, retries: undefined }
     if (server === undefined) return direct
     return received(direct, server, request, { ...at, ...near })
   }
-  const { request: sent, ...departure } = explainDeparture(client, port, request, near, question.listener)
+  const { request: sent, passed: _, ...departure } = explainDeparture(client, port, request, near, question.listener)
   if (server === undefined || departure.outcome !== 'routed') return departure
   const hop = findHop(client, server, departure)
   if (hop === undefined) return departure
@@ -52,7 +55,7 @@ export function explain(question: Question): Trail {
   return received({ ...departure, steps }, server, sent ?? request, { address: hop.endpoint.address, port: hop.endpoint.port, peer, alpn: tls?.alpn ?? [] })
 }
 
-function received(trail: Trail, server: PlanSet, request: RequestHead, arriving: Parameters<typeof explainReception>[2]): Trail {
+function received(trail: Trail, server: PlanSet, request: RequestHead | undefined, arriving: Parameters<typeof explainReception>[2]): Trail {
   const reception = explainReception(server, request, arriving)
   return { ...trail, ...reception.refused, steps: [...trail.steps, ...reception.steps] }
 }

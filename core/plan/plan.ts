@@ -23,6 +23,8 @@ export interface ListenerPlan {
   readonly direction: 'inbound' | 'outbound' | 'gateway'
   /** Undefined: not bound (reached only through capture). */
   readonly bind: SocketAddress | undefined
+  /** The address that it is for: the same where it is bound, and where it is not the one that captured connections went to. */
+  readonly address?: SocketAddress
   /** A tls_inspector is there: peek for a ClientHello before choosing a chain. */
   readonly inspectsTls: boolean
   /** An http_inspector is there: peek for a plaintext HTTP request line; what is found counts as the application protocol. */

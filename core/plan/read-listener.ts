@@ -35,6 +35,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     version,
     direction: directionOf(message.trafficDirection),
     bind: bound ? address : undefined,
+    ...(address === undefined ? {} : { address }),
     inspectsTls: inspectors.tls,
     inspectsHttp: inspectors.http,
     usesOriginalDestination: inspectors.originalDestination || (message.useOriginalDst ?? false),
