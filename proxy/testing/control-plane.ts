@@ -163,7 +163,10 @@ export class TestControlPlane {
     session.subscribed.set(type, names)
     for (const name of request.resourceNamesSubscribe) names.add(name)
     for (const name of request.resourceNamesUnsubscribe) names.delete(name)
-    const asked = request.resourceNamesSubscribe
+    // Envoy asks for everything by asking for nothing at first.
+    const legacy = first && names.size === 0 && request.resourceNamesSubscribe.length === 0
+    if (legacy) names.add('*')
+    const asked = legacy ? ['*'] : request.resourceNamesSubscribe
     if (asked.length === 0) return
     const held = new Map(Object.entries(request.initialResourceVersions))
     const all = this.#resources.get(type) ?? new Map<string, RawResource>()
