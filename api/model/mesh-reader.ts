@@ -26,6 +26,8 @@ export interface Typed<Spec> {
 
 /** The only way by which translators look at a mesh. Whatever is read, found or not, is recorded by its key. */
 export class MeshReader {
+  /** Namespaces that the objects read so far name: their own, those that they are exported to, and sources that they ask for. An answer differs between clients of two other namespaces in nothing. */
+  readonly named = new Set<string>()
   readonly #model: MeshModel
   readonly #record: (key: string) => void
 
@@ -52,8 +54,7 @@ export class MeshReader {
     this.#record(`service-host/${host}`)
     let best: MeshService | undefined
     for (const id of this.#model.filed('service-host', host)) {
-      this.#record(`object/${id}`)
-      for (const one of this.#model.declared(id)) {
+      for (const one of this.#declared(id)) {
         if (one.host === host && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || precedes(one, best, client))) best = one
       }
     }
@@ -76,12 +77,27 @@ export class MeshReader {
     this.#record(`service-address/${address}`)
     let best: MeshService | undefined
     for (const id of this.#model.filed('service-address', address)) {
-      this.#record(`object/${id}`)
-      for (const one of this.#model.declared(id)) {
+      for (const one of this.#declared(id)) {
         if (one.addresses.includes(address) && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host))) best = one
       }
     }
     return best?.host
+  }
+
+  /** Whether any service has such a port. Only the answer is read, not the services: one more of many changes nothing. */
+  hasPort(index: 'http-port' | 'plain-port', port: number): boolean {
+    this.#record(`member/${index}/${port}`)
+    return this.#model.hasMember(index, String(port))
+  }
+
+  /** Services without an address that have a port which is not HTTP, oldest first. */
+  servicesAtPort(port: number, client: string): MeshService[] {
+    this.#record(`plain-port/${port}`)
+    const found: MeshService[] = []
+    for (const id of this.#model.filed('plain-port', String(port))) {
+      found.push(...this.#declared(id).filter((one) => one.addresses.length === 0 && exportedTo(one.exportTo, one.namespace, client)))
+    }
+    return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
   }
 
   /** Services of a namespace whose selector meets a workload's labels. */
@@ -165,8 +181,7 @@ export class MeshReader {
     if (gateway === 'mesh') {
       this.#record('wildcard/service/*')
       for (const id of this.#model.filed('wildcard/service', '*')) {
-        this.#record(`object/${id}`)
-        for (const one of this.#model.declared(id)) if (one.host.startsWith('*')) hosts.add(one.host)
+        for (const one of this.#declared(id)) if (one.host.startsWith('*')) hosts.add(one.host)
       }
     }
     return [...hosts].sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
@@ -206,7 +221,23 @@ export class MeshReader {
   #object<Spec>(id: string): Typed<Spec> | undefined {
     this.#record(`object/${id}`)
     const stored = this.#model.object(id)
-    return stored === undefined ? undefined : typed<Spec>(id, stored)
+    if (stored === undefined) return undefined
+    const { exportTo, http } = (stored.object.spec ?? {}) as { exportTo?: readonly string[]; http?: VirtualServiceSpec['http'] }
+    this.#name(stored.key.namespace, exportTo)
+    if (stored.key.kind === 'VirtualService') for (const route of http ?? []) for (const { sourceNamespace } of route.match ?? []) if (sourceNamespace) this.named.add(sourceNamespace)
+    return typed<Spec>(id, stored)
+  }
+
+  #declared(id: string): readonly MeshService[] {
+    this.#record(`object/${id}`)
+    const services = this.#model.declared(id)
+    for (const one of services) this.#name(one.namespace, one.exportTo)
+    return services
+  }
+
+  #name(namespace: string, exportTo: readonly string[] | undefined): void {
+    this.named.add(namespace)
+    for (const to of exportTo ?? []) this.named.add(to)
   }
 
   #list<Spec>(index: string, entry: string): Typed<Spec>[] {

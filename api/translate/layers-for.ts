@@ -1,13 +1,15 @@
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import { addressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
 import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
 import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
 import { gatewayServers, servesHttp } from './gateway-scope.ts'
-import { inboundResources, inboundScopes } from './inbound.ts'
+import { capturedInbound, inboundResources, inboundScopes } from './inbound.ts'
+import type { InboundWorkload } from './inbound.ts'
 import { explicitFallback, explicitListener, explicitScopes } from './outbound.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
@@ -16,7 +18,7 @@ import { credentialResources } from './secret.ts'
 import { otlpCluster } from './telemetry.ts'
 import type { TracingScope } from './telemetry.ts'
 import { built } from './unit.ts'
-import type { LayerSpec } from './unit.ts'
+import type { LayerSpec, MemberLayerSpec } from './unit.ts'
 
 /** Hosts that services have, and those that only VirtualServices of the sidecars name. */
 const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
@@ -27,24 +29,40 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   // Without spans a proxy's own name is nothing that its listeners depend on.
   const tracing: TracingScope = { endpoint, serviceName: endpoint === '' ? '' : serviceName(node) }
   const layers: LayerSpec[] = [clustersLayer(node.namespace), endpointsLayer(node.namespace, node.locality)]
+  const captured = isCaptured(node)
+  const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
+  if (captured) layers.push(...capturedLayers(client, tracing))
   if (node.outbound !== undefined) {
-    const labels = reader.readsSourceLabels() ? node.labels : {}
-    const client: RouteClient = { namespace: node.namespace, labels, gateway: 'mesh' }
     const bind = node.outbound
     layers.push(
       routesLayer(client),
-      { key: keyOf('explicit-scopes', node.namespace), indices: MESH_HOSTS, unit: (host) => ({ key: keyOf('explicit-scopes', node.namespace, host), build: (at) => built(...explicitScopes(at, node.namespace, host)) }) },
+      seenFrom('explicit-scopes', node.namespace, MESH_HOSTS, (at, namespace, host) => explicitScopes(at, namespace, host)),
       single(keyOf('explicit-fallback', client), (at) => explicitFallback(at, client)),
       single(keyOf('explicit-outbound', { bind, tracing }), () => [explicitListener({ bind, tracing })]),
     )
   }
-  if (node.ports.length > 0) {
-    const workload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing }
-    layers.push(single(keyOf('inbound', workload), (at) => inboundScopes(at, workload).flatMap(inboundResources)))
+  if (node.ports.length > 0 || captured) {
+    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing, captured }
+    layers.push(single(keyOf('inbound', workload), (at) => (captured ? capturedInbound(at, workload) : inboundScopes(at, workload).flatMap(inboundResources))))
   }
   if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing))
   if (tracing.endpoint !== '') layers.push(single(keyOf('otlp', tracing.endpoint), () => [otlpCluster(tracing.endpoint)]))
   return layers
+}
+
+/** A sidecar that binds no outbound listener of its own, and whose ports are reached where the application has them. */
+const isCaptured = (node: ProxyNode): boolean => node.type === 'sidecar' && node.outbound === undefined && node.ports.every((one) => one.listen.port === one.port)
+
+function capturedLayers(client: RouteClient, tracing: TracingScope): LayerSpec[] {
+  const { namespace } = client
+  const ofPort = (port: string, at: MeshReader) => [...portListener(at, client, Number(port), tracing), ...capturedFallback(at, client, Number(port))]
+  return [
+    routesLayer(client),
+    { key: keyOf('captured-scopes', namespace), indices: MESH_HOSTS, unit: (host) => ({ key: keyOf('captured-scopes', namespace, host), build: (at) => built(...capturedScopes(at, namespace, host)) }) },
+    { key: keyOf('captured-addresses', client), indices: ['service-host'], unit: (host) => ({ key: keyOf('captured-addresses', client, host), build: (at) => built(...addressListeners(at, client, host)) }) },
+    { key: keyOf('captured-ports', client, tracing), indices: ['http-port', 'plain-port'], unit: (port) => ({ key: keyOf('captured-ports', client, tracing, port), build: (at) => built(...ofPort(port, at)) }) },
+    single('captured-outbound', virtualOutbound),
+  ]
 }
 
 function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope): LayerSpec[] {
@@ -65,17 +83,28 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   return [{ key, units: [{ key, build: (at) => gatewayListeners(at, workload) }] }, ...routes, ...secrets]
 }
 
-function clustersLayer(namespace: string): LayerSpec {
-  return { key: keyOf('clusters', namespace), indices: ['service-host'], unit: (host) => ({ key: keyOf('clusters', namespace, host), build: (reader) => built(...clusterScopes(reader, namespace, host).map(clusterResource)) }) }
-}
+const clustersLayer = (from: string): LayerSpec => seenFrom('clusters', from, ['service-host'], (reader, namespace, host) => clusterScopes(reader, namespace, host).map(clusterResource))
 
-function endpointsLayer(namespace: string, locality: string): LayerSpec {
-  const client = { namespace, locality }
-  return { key: keyOf('endpoints', client), indices: ['service-host'], unit: (host) => ({ key: keyOf('endpoints', client, host), build: (reader) => built(...endpointScopes(reader, client, host).map(endpointResource)) }) }
-}
+const endpointsLayer = (from: string, locality: string): LayerSpec =>
+  seenFrom(keyOf('endpoints', { locality }), from, ['service-host'], (reader, namespace, host) => endpointScopes(reader, { namespace, locality }, host).map(endpointResource))
 
-function routesLayer(client: RouteClient): LayerSpec {
-  return { key: keyOf('routes', client), indices: MESH_HOSTS, unit: (host) => ({ key: keyOf('routes', client, host), build: (reader) => built(...(host.includes('*') ? [] : routeScopes(reader, client, host).map(routeResource))) }) }
+const routesLayer = (client: RouteClient): LayerSpec =>
+  seenFrom(keyOf('routes', { ...client, namespace: '' }), client.namespace, MESH_HOSTS, (reader, namespace, host) => (host.includes('*') ? [] : routeScopes(reader, { ...client, namespace }, host).map(routeResource)))
+
+/** A client in no namespace that any object could name. */
+const ELSEWHERE = '*elsewhere'
+
+/**
+ * A layer of subjects as clients of a namespace see them. `make` may look at the namespace only to compare it with those that the objects it reads name
+ * (`MeshReader.named`): a client whose namespace is none of them sees what a client elsewhere sees.
+ */
+function seenFrom(kind: string, namespace: string, indices: readonly string[], make: (reader: MeshReader, namespace: string, host: string) => readonly Resource[]): LayerSpec {
+  const layer = (of: string): MemberLayerSpec => ({
+    key: keyOf(kind, of),
+    indices,
+    unit: (host) => ({ key: keyOf(kind, of, host), build: (reader) => built(...make(reader, of, host)) }),
+  })
+  return { ...layer(namespace), namespace, elsewhere: layer(ELSEWHERE) }
 }
 
 const single = (key: string, make: (reader: MeshReader) => readonly Resource[]): LayerSpec => ({ key, units: [{ key, build: (reader) => built(...make(reader)) }] })

@@ -18,8 +18,21 @@ export interface UnitSpec {
 }
 
 /** Units that equal scopes share: a fixed few, or one for each member of the model's indices named. */
-export type LayerSpec =
-  | { readonly key: string; readonly units: readonly UnitSpec[] }
-  | { readonly key: string; readonly indices: readonly string[]; unit(member: string): UnitSpec }
+export type LayerSpec = { readonly key: string; readonly units: readonly UnitSpec[] } | MemberLayerSpec | NamespaceLayerSpec
+
+export interface MemberLayerSpec {
+  readonly key: string
+  readonly indices: readonly string[]
+  unit(member: string): UnitSpec
+}
+
+/**
+ * Units for the clients of one namespace. Most subjects look the same from everywhere, so `elsewhere` makes them once, for a client whose namespace nothing names;
+ * this layer holds only those of which something that was read names its namespace.
+ */
+export interface NamespaceLayerSpec extends MemberLayerSpec {
+  readonly namespace: string
+  readonly elsewhere: MemberLayerSpec
+}
 
 export const built = (...resources: readonly Resource[]): Built => ({ resources, faults: [] })

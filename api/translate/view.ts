@@ -52,7 +52,7 @@ export class MeshViews {
   viewFor(node: ProxyNode, identity: SpiffeId | undefined): ResourceView {
     const proven = identity === undefined ? node : { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount }
     const view = new View(proven, this)
-    this.#arrange(view)
+    this.#arrange(view, true)
     this.#settled()
     return view
   }
@@ -69,7 +69,14 @@ export class MeshViews {
 
   /** What could not be translated, by unit. */
   faults(): { readonly unit: string; readonly faults: readonly Fault[] }[] {
-    return [...this.#layers.values()].flatMap(({ layer }) => [...layer.units.values()].filter((unit) => unit.faults.length > 0).map((unit) => ({ unit: unit.spec.key, faults: unit.faults })))
+    const found: { unit: string; faults: readonly Fault[] }[] = []
+    for (const { layer } of this.#layers.values()) {
+      for (const { spec, member, faults } of layer.units.values()) {
+        // What goes wrong for everyone is told once.
+        if (faults.length > 0 && (layer.base?.units.get(member)?.faults.length ?? 0) === 0) found.push({ unit: spec.key, faults })
+      }
+    }
+    return found
   }
 
   /** Layers and units held now: what the views in use pay for. */
@@ -112,12 +119,19 @@ export class MeshViews {
   }
 
   /** Gives a view the layers that its node has now, and notes what came and went with them. */
-  #arrange(view: View): void {
+  #arrange(view: View, isNew = false): void {
     const reads = new Set<string>()
     const specs = layersFor(view.node, this.#model.read((key) => reads.add(key)))
     this.#dependencies.settle(view, reads)
     const before = new Map(view.layers.map((layer) => [layer.spec.key, layer]))
-    view.layers = specs.map((spec) => before.get(spec.key) ?? this.#join(view, spec))
+    view.layers = specs.map((spec) => {
+      const kept = before.get(spec.key)
+      if (kept !== undefined) return kept
+      const joined = this.#join(view, spec)
+      // Whoever begins takes what there is; nothing of it is news.
+      if (!isNew) this.#noteAll(view, joined)
+      return joined
+    })
     const after = new Set(specs.map((spec) => spec.key))
     for (const [key, layer] of before) {
       if (after.has(key)) continue
@@ -127,15 +141,20 @@ export class MeshViews {
   }
 
   #join(view: View, spec: LayerSpec): Layer {
-    let held = this.#layers.get(spec.key)
-    if (held === undefined) {
-      held = { layer: new Layer(spec, this.#engine), views: new Set() }
-      this.#layers.set(spec.key, held)
-      this.#fill(held)
-    }
+    const held = this.#hold(spec)
     held.views.add(view)
-    this.#noteAll(view, held.layer)
     return held.layer
+  }
+
+  #hold(spec: LayerSpec): HeldLayer {
+    const known = this.#layers.get(spec.key)
+    if (known !== undefined) return known
+    const base = 'elsewhere' in spec ? this.#hold(spec.elsewhere).layer : undefined
+    const held: HeldLayer = { layer: new Layer(spec, this.#engine, base), views: new Set() }
+    this.#layers.set(spec.key, held)
+    if ('elsewhere' in spec) base?.showTo(spec.namespace, held.layer)
+    else this.#fill(held)
+    return held
   }
 
   #fill(held: HeldLayer): void {
@@ -156,14 +175,22 @@ export class MeshViews {
     const held = this.#layers.get(key)
     if (held === undefined) return
     held.views.delete(view)
-    if (held.views.size > 0) return
-    held.layer.close()
-    this.#layers.delete(key)
-    if (!('units' in held.layer.spec)) for (const index of held.layer.spec.indices) this.#layersByIndex.get(index)?.delete(held)
+    if (held.views.size === 0) this.#drop(held)
+  }
+
+  #drop(held: HeldLayer): void {
+    const { layer } = held
+    const { spec, base } = layer
+    layer.close()
+    this.#layers.delete(spec.key)
+    if ('indices' in spec) for (const index of spec.indices) this.#layersByIndex.get(index)?.delete(held)
+    if (base === undefined || !('elsewhere' in spec) || base.hideFrom(spec.namespace)) return
+    const below = this.#layers.get(base.spec.key)
+    if (below !== undefined) this.#drop(below)
   }
 
   #noteAll(view: View, layer: Layer): void {
-    for (const [type, names] of layer.resources) for (const name of names.keys()) this.#note(view, type, name)
+    for (const { type, name } of layer.all()) this.#note(view, type, name)
   }
 
   #note(view: View, type: string, name: string): void {
@@ -198,7 +225,7 @@ class View implements ResourceView, Dependent {
 
   get(type: string, name: string): Resource | undefined {
     for (const layer of this.layers) {
-      const found = layer.resources.get(type)?.get(name)
+      const found = layer.get(type, name)
       if (found !== undefined) return found
     }
     return undefined
@@ -206,13 +233,10 @@ class View implements ResourceView, Dependent {
 
   *list(type: string): Iterable<Resource> {
     if (type === SECRET) return
-    const seen = new Set<string>()
-    for (const layer of this.layers) {
-      for (const resource of layer.resources.get(type)?.values() ?? []) {
-        if (seen.has(resource.name)) continue
-        seen.add(resource.name)
-        yield resource
-      }
+    const [first, ...others] = this.layers.filter((layer) => layer.has(type))
+    if (first !== undefined) yield* first.list(type)
+    for (const [at, layer] of others.entries()) {
+      for (const resource of layer.list(type)) if (first?.get(type, resource.name) === undefined && !others.slice(0, at).some((before) => before.get(type, resource.name) !== undefined)) yield resource
     }
   }
 

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { MeshModel } from '#api/model/mesh-model.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { clusterResource, clusterScopes } from './cluster.ts'
+import { endpointResource, endpointScopes } from './endpoint.ts'
+import { explicitScopes } from './outbound.ts'
+import { routeResource } from './route.ts'
+import { routeScopes } from './route-scope.ts'
+import { deleteChange, nodeFrom, putChange, storedFrom } from './testing/mesh-case.ts'
+import { MeshViews } from './view.ts'
+
+const networking = 'networking.istio.io/v1'
+const namespaces = ['a', 'b', 'c'] as const
+const hosts = ['one.example', 'two.example'] as const
+
+const namespace = fc.constantFrom(...namespaces)
+const host = fc.constantFrom(...hosts)
+const exportTo = fc.option(fc.subarray(['.', '*', ...namespaces], { minLength: 1, maxLength: 2 }), { nil: undefined })
+
+const of = (kind: string, at: string, name: string, spec: object): ResourceObject => ({ apiVersion: networking, kind, metadata: { name, namespace: at }, spec })
+const entry = fc.tuple(namespace, host, exportTo, fc.constantFrom('10.0.0.1', '10.0.0.2')).map(([at, name, to, address]) =>
+  of('ServiceEntry', at, name, { hosts: [name], exportTo: to, location: 'MESH_INTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address }], addresses: ['240.0.0.1'] }),
+)
+const service = namespace.map((at): ResourceObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'plain', namespace: at }, spec: { ports: [{ name: 'http', port: 80 }] } }))
+const rule = fc.tuple(namespace, host, exportTo, fc.constantFrom('RANDOM', 'LEAST_REQUEST')).map(([at, name, to, simple]) => of('DestinationRule', at, 'rule', { host: name, exportTo: to, trafficPolicy: { loadBalancer: { simple } } }))
+const virtualService = fc.tuple(namespace, host, host, exportTo, fc.option(namespace, { nil: undefined })).map(([at, name, to, seen, source]) =>
+  of('VirtualService', at, 'routes', { hosts: [name], exportTo: seen, http: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }, { route: [{ destination: { host: name } }] }] }),
+)
+const step = fc.tuple(fc.oneof(entry, service, rule, virtualService), fc.boolean())
+
+/** Name and version of each, by type; the first of a name counts. */
+function summary(resources: Iterable<Resource>): Record<string, string> {
+  const found: Record<string, string> = {}
+  for (const one of resources) found[`${one.type} ${one.name}`] ??= one.version
+  return Object.fromEntries(Object.entries(found).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+test('clients of each namespace hold what would be made for that namespace alone, after any changes', () => {
+  const nodes = [...namespaces, 'named-by-nothing'].map((at) => nodeFrom({ name: 'client', namespace: at, outbound: '127.0.0.1:15001' }))
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
+      const model = new MeshModel({ trustDomain: 'cluster.local' })
+      const views = new MeshViews(model)
+      const held = nodes.map((node) => ({ node, view: views.viewFor(node, undefined), told: new Map<string, string>() }))
+      for (const { view, told } of held) {
+        view.subscribe(({ changed, removed }) => {
+          for (const one of changed) told.set(`${one.type} ${one.name}`, one.version)
+          for (const one of removed) told.delete(`${one.type} ${one.name}`)
+        })
+      }
+      for (const [index, [object, put]] of steps.entries()) {
+        const stored = storedFrom(object, index + 1)
+        views.apply([put ? putChange(stored) : deleteChange(stored, index + 1)], index + 1)
+      }
+      for (const { node, view, told } of held) {
+        const reader = model.read(() => {})
+        const client = { namespace: node.namespace, labels: {}, gateway: 'mesh' }
+        const alone = [...new Set([...model.members('service-host'), ...model.members('virtual-service/mesh')])].flatMap((name) => [
+          ...clusterScopes(reader, node.namespace, name).map(clusterResource),
+          ...endpointScopes(reader, { namespace: node.namespace, locality: '' }, name).map(endpointResource),
+          ...routeScopes(reader, client, name).map(routeResource),
+          ...explicitScopes(reader, node.namespace, name),
+        ])
+        const listed = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION].flatMap((type) => [...view.list(type)]).filter((one) => !/fallback|\*$/.test(one.name))
+        assert.deepEqual(summary(listed), summary(alone))
+        for (const one of alone) assert.equal(told.get(`${one.type} ${one.name}`), view.get(one.type, one.name)?.version)
+        for (const name of told.keys()) assert.ok(listed.some((one) => `${one.type} ${one.name}` === name) || /fallback|\*$/.test(name), `${name} is gone, and nobody said so`)
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('what no namespace has for itself is made once, however many namespaces have clients', () => {
+  const cost = (clients: number) => {
+    const views = new MeshViews(new MeshModel({ trustDomain: 'cluster.local' }))
+    const weight = (revision: number) =>
+      putChange(storedFrom(of('VirtualService', 'shop', 'routes', { hosts: ['one.example'], http: [{ route: [{ destination: { host: 'one.example' }, weight: 100 }], timeout: `${revision}s` }] }), revision))
+    const declared = storedFrom(of('ServiceEntry', 'shop', 'one', { hosts: ['one.example'], resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '10.0.0.1' }] }), 1)
+    views.apply([putChange(declared), weight(2)], 2)
+    for (let at = 0; at < clients; at += 1) views.viewFor(nodeFrom({ name: 'client', namespace: `clients-${at}`, outbound: '127.0.0.1:15001' }), undefined)
+    const before = views.computed
+    views.apply([weight(3)], 3)
+    return views.computed - before
+  }
+  assert.equal(cost(50), cost(1))
+})
