@@ -23,7 +23,7 @@ import { hostNames, outboundCluster, outboundRoutes } from './naming.ts'
 import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { resolveDestination, routeScopes } from './route-scope.ts'
+import { resolveDestination, routeScopes, servedPorts } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
 import { tcpProxy } from './tls-route.ts'
@@ -142,7 +142,7 @@ function connectionProxy(reader: MeshReader, client: RouteClient, service: MeshS
     if (virtualService === undefined) break
     if (route.match !== undefined && route.match.length > 0 && !route.match.some((one) => holds(one, client, virtualService.namespace, port.port))) continue
     const routes = route.route ?? []
-    const destinations = routes.map((one) => resolveDestination(reader, client.namespace, one.destination, virtualService.namespace, port.port))
+    const destinations = routes.map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, port.port))
     return { filter: tcpProxy(statPrefix, routes, destinations), origin: { resource: virtualService.id, field: `tcp[${index}]` } }
   }
   return { filter: tcpProxy(statPrefix, [], [to(statPrefix)]), origin: { resource: service.source, field: '' } }
@@ -161,7 +161,7 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
       const serverNames = match.sniHosts.map((one) => one.toLowerCase()).filter((one) => !taken.has(one) && one !== '*')
       if (serverNames.length === 0) continue
       for (const one of serverNames) taken.add(one)
-      const destinations = (route.route ?? []).map((one) => resolveDestination(reader, client.namespace, one.destination, virtualService.namespace, port.port))
+      const destinations = (route.route ?? []).map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, port.port))
       chains.push({
         name: `${service.host}_${port.port}_tls[${index}]`,
         filterChainMatch: { serverNames },
@@ -194,11 +194,13 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   if (host.includes('*')) return []
   const service = reader.service(host, client)
   const [virtualService] = reader.virtualServices('mesh', host, client)
-  if (service === undefined) return virtualService === undefined ? [] : [scopeResource('80', host, outboundRoutes(80, host), [virtualService.id])]
+  const atPort80 = virtualService !== undefined && servedPorts(service, virtualService).includes(80) && !service?.ports.some((one) => one.port === 80) ? [scopeResource('80', host, outboundRoutes(80, host), [virtualService.id])] : []
+  if (service === undefined) return atPort80
   const names = hostNames(service, client).filter((name) => name === host || reader.service(name, client) === undefined)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
   const addresses = service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, client) === host)
-  return service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addresses].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
+  const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addresses].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
+  return [...ofService, ...atPort80]
 }
 
 /** Requests on a port for hosts that nobody claims: wildcard hosts, then on to where they were going, or 502. */

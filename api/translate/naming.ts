@@ -18,11 +18,11 @@ export const scopeName = (port: string, host: string): string => `${port}|${host
 /** What an object is called in Istio's metadata: `/apis/networking.istio.io/v1/namespaces/prod/virtual-service/order-service`. */
 export const configPath = (group: string, kind: string, namespace: string, name: string): string => `/apis/${group}/v1/namespaces/${namespace}/${kind}/${name}`
 
-/** The names by which callers in a namespace may address a service, the full host first. */
+/** The names by which callers in a namespace may address a service, the full host first, and with the dot that ends an absolute name. */
 export function hostNames(service: MeshService, client: string): string[] {
   if (service.kind !== 'Service') return [service.host]
   const { name, namespace } = service
-  const names = [service.host, `${name}.${namespace}.svc`, `${name}.${namespace}`]
+  const names = [service.host, `${service.host}.`, `${name}.${namespace}.svc`, `${name}.${namespace}`]
   return namespace === client ? [...names, name] : names
 }
 

@@ -15,7 +15,7 @@ import { socketAddress } from './message.ts'
 import { hostNames, outboundRoutes, scopeName } from './naming.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { routeScopes } from './route-scope.ts'
+import { routeScopes, servedPorts } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
 
@@ -58,12 +58,14 @@ export function explicitScopes(reader: MeshReader, client: string, host: string)
   if (host.includes('*')) return []
   const service = reader.service(host, client)
   const [virtualService] = reader.virtualServices('mesh', host, client)
-  if (service === undefined) return virtualService === undefined ? [] : hostScopes(host, 80, outboundRoutes(80, host), [virtualService.id])
+  const atPort80 = virtualService !== undefined && servedPorts(service, virtualService).includes(80) && !service?.ports.some((one) => one.port === 80) ? hostScopes(host, 80, outboundRoutes(80, host), [virtualService.id]) : []
+  if (service === undefined) return atPort80
   const names = hostNames(service, client).filter((name) => name === host || reader.service(name, client) === undefined)
   const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))
-  return service.ports
+  const ofService = service.ports
     .filter((port) => carriesHttp(port.protocol))
     .flatMap((port) => [...names, ...addresses].flatMap((name) => hostScopes(name, port.port, outboundRoutes(port.port, host), [service.source])))
+  return [...ofService, ...atPort80]
 }
 
 const hostScopes = (name: string, port: number, routes: string, origins: readonly string[]): Resource[] =>

@@ -60,17 +60,23 @@ export interface RouteClient {
   readonly gateway: string
 }
 
-/** The routes that clients have towards a host, one scope for each HTTP port. A host that only a VirtualService names is served at port 80, as in Istio. */
+/** The routes that clients have towards a host, one scope for each HTTP port of `servedPorts`. */
 export function routeScopes(reader: MeshReader, client: RouteClient, host: string): RouteScope[] {
   const service = reader.service(host, client.namespace)
   const [virtualService] = reader.virtualServices(client.gateway, host, client.namespace)
   if (service === undefined && virtualService === undefined) return []
-  const ports = service === undefined ? [80] : service.ports.filter((one) => carriesHttp(one.protocol)).map((one) => one.port)
-  return ports.map((port) => {
+  return servedPorts(service, virtualService).map((port) => {
     const routes = virtualService === undefined || (virtualService.spec.http ?? []).length === 0 ? undefined : scopedRoutes(reader, client, virtualService, port)
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
     return { host, port, routes, service, serviceHash, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }
   })
+}
+
+/** The ports at which a host takes requests: the service's HTTP ports, and 80 for what a VirtualService routes, even where no service has that port, as in Istio. */
+export function servedPorts(service: MeshService | undefined, virtualService: Typed<VirtualServiceSpec> | undefined): number[] {
+  const ports = (service?.ports ?? []).filter((one) => carriesHttp(one.protocol)).map((one) => one.port)
+  const routed = virtualService !== undefined && (virtualService.spec.http ?? []).length > 0
+  return routed && !service?.ports.some((one) => one.port === 80) ? [...ports, 80] : ports
 }
 
 /** A VirtualService's HTTP routes that hold for a client at a port, in their order. */
@@ -79,7 +85,7 @@ export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualSer
   for (const { route, owner, field } of delegatedRoutes(reader, virtualService)) {
     const matches = route.match?.filter((one) => holdsFor(one, client, owner.namespace, port))
     if (matches !== undefined && matches.length === 0 && (route.match?.length ?? 0) > 0) continue
-    const resolve = (to: Destination): ScopedDestination => resolveDestination(reader, client.namespace, to, owner.namespace, port)
+    const resolve = (to: Destination): ScopedDestination => resolveDestination(reader, client, to, owner.namespace, port)
     found.push({
       route,
       matches: matches === undefined || matches.length === 0 ? undefined : matches,
@@ -110,13 +116,14 @@ function mirrorsOf(route: HttpRoute): { readonly destination: Destination; reado
   return mirrors.filter((one) => one.percent > 0)
 }
 
-/** The port is the one given, else the service's only one, else the one that was called. */
-export function resolveDestination(reader: MeshReader, client: string, to: Destination, owner: string, calledPort: number): ScopedDestination {
+/** The port is the one given, else the one that was called; from a gateway, whose ports are its own, the service's only one before that. As in Istio. */
+export function resolveDestination(reader: MeshReader, client: Pick<RouteClient, 'namespace' | 'gateway'>, to: Destination, owner: string, calledPort: number): ScopedDestination {
   const host = resolveHost(to.host, owner)
-  const service = reader.service(host, client)
-  const port = to.port?.number ?? (service?.ports.length === 1 ? (service.ports[0]?.port ?? calledPort) : calledPort)
+  const service = reader.service(host, client.namespace)
+  const only = client.gateway !== 'mesh' && service?.ports.length === 1 ? service.ports[0]?.port : undefined
+  const port = to.port?.number ?? only ?? calledPort
   const subset = to.subset ?? ''
-  const hash = service === undefined ? undefined : hashFor(reader, service, client, subset, port)
+  const hash = service === undefined ? undefined : hashFor(reader, service, client.namespace, subset, port)
   return { cluster: outboundCluster(port, subset, host), host, port, hash }
 }
 

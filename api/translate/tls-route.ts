@@ -27,7 +27,7 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
           const names = match.sniHosts.filter((sni) => (hostCovers(host.host, sni) || hostCovers(sni, host.host)) && servedDomains(server, sni, virtualService.namespace).length > 0 && !taken.has(sni))
           if (names.length === 0) continue
           for (const one of names) taken.add(one)
-          const destinations = (route.route ?? []).map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, server.port))
+          const destinations = (route.route ?? []).map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, virtualService.namespace, server.port))
           chains.push({
             name: `${server.id}|${names.join(',')}`,
             filterChainMatch: { transportProtocol: 'tls', ...(names.includes('*') ? {} : { serverNames: names.sort() }) },
