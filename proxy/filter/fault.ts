@@ -9,8 +9,9 @@ import type { HttpFilter } from './stack.ts'
 export function fault(plan: FaultPlan, doors: Doors): HttpFilter {
   const draws = (percent: number): boolean => percent > 0 && doors.random.draw() * 100 < percent
   const abort = (exchange: Exchange, what: FaultPlan): boolean => {
-    if (what.abortStatus === 0 || !draws(what.abortPercent)) return false
-    exchange.answerWith(answers.faultAbort(what.abortStatus))
+    const grpc = what.abortGrpcStatus
+    if ((what.abortStatus === 0 && grpc === undefined) || !draws(what.abortPercent)) return false
+    exchange.answerWith(grpc === undefined ? answers.faultAbort(what.abortStatus) : answers.faultGrpc(grpc))
     return true
   }
   return (exchange) => {

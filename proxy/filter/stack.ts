@@ -44,12 +44,15 @@ export class HttpStack {
   readonly logs: readonly AccessLog[]
   readonly pathRules: PathRules
   readonly rewritesPath: boolean
+  /** The `server` field of answers; empty: upstream's own passes. Names that mean Envoy are not ours to bear. */
+  readonly serverName: string
 
   constructor(plan: HttpPlan, direction: 'inbound' | 'outbound' | 'gateway', doors: Doors, sink: LogSink) {
     this.plan = plan
     this.direction = direction
     this.filters = plan.filters.map((filter) => compileFilter(filter, doors))
     this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
+    this.serverName = plan.serverName === 'envoy' || plan.serverName === 'istio-envoy' ? 'weft' : plan.serverName
     this.pathRules = { normalize: plan.normalizePath, mergeSlashes: plan.mergeSlashes, escapedSlashes: plan.escapedSlashes }
     this.rewritesPath = plan.normalizePath || plan.mergeSlashes || plan.escapedSlashes !== 'keep'
   }

@@ -27,6 +27,8 @@ export const answers = {
   streamIdle: answer(504, 'stream timeout', 'SI', 'stream_idle_timeout'),
   requestTimeout: answer(408, 'stream timeout', 'SI', 'stream_idle_timeout'),
   faultAbort: (status: number): Answer => answer(status, 'fault filter abort', 'FI', 'fault_filter_abort'),
+  /** A gRPC status in the head alone (gRPC over HTTP/2, Trailers-Only). */
+  faultGrpc: (code: number): Answer => answer(200, '', 'FI', 'fault_filter_abort', `content-type: application/grpc\r\ngrpc-status: ${code}\r\ngrpc-message: fault filter abort\r\n`),
   localRateLimited: answer(429, 'local_rate_limited', 'RL', 'local_rate_limited', 'x-envoy-ratelimited: true\r\n'),
   /** `policy` is its name, or `none` when no ALLOW policy matched. */
   denied: (policy: string): Answer => answer(403, 'RBAC: access denied', '', `rbac_access_denied_matched_policy[${policy}]`),

@@ -1,12 +1,11 @@
 import { durationBucket } from '#core/telemetry/load-metrics.ts'
 import type { ForwardAction, Origin, RetryPlan, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/plan.ts'
 import type { PeerInfo } from '#core/route/request.ts'
-import { requestHash } from '#core/balance/hash.ts'
 import { retryDelayMs, shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
 import { normalizePath } from '#core/route/normalize.ts'
 import { redirectLocation } from '#core/route/redirect.ts'
-import { findVirtualHost, selectRoute } from '#core/route/select.ts'
+import { findVirtualHost, selectRoute, withoutPort } from '#core/route/select.ts'
 import { pickCluster } from '#core/route/split.ts'
 import type { HttpStack } from '../filter/stack.ts'
 import { CONTINUE } from '../filter/stack.ts'
@@ -15,6 +14,7 @@ import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
 import type { PoolUser } from '../upstream/pool.ts'
+import { stickyHash } from '../upstream/sticky.ts'
 import { startMirrors } from '../upstream/mirror.ts'
 import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
@@ -92,6 +92,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #retriesDone = 0
   #retryCounted = false
   #resent = false
+  #hash: number | undefined = undefined
   #tried: UpstreamHost[] | undefined = undefined
   #attemptMs = 0
   #deadlineMs = 0
@@ -155,6 +156,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.requestComplete = request.framing === NO_BODY
     this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
     if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request)
+    if (stack.plan.stripPort) request.authority = withoutPort(request.authority)
     if (stack.rewritesPath) {
       const path = normalizePath(request.path, stack.pathRules)
       if (path === undefined) return this.answerWith(answers.badPath)
@@ -224,7 +226,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     // Envoy starts this clock when the whole request has arrived.
     if (timeoutMs > 0) this.#deadlineMs = (this.request.framing === NO_BODY ? this.startMs : this.engine.doors.clock.monotonicMs()) + timeoutMs
     if (this.#mirrors && this.#lines !== undefined && this.#action !== undefined) {
-      startMirrors(this.engine, this.#action.mirrors, this.request, this.#lines, this.#kept, this.requestBytes === this.#keptBytes, this.#trailers)
+      startMirrors(this.engine, this.#action.mirrors, this.request, this.#lines, this.#kept, this.requestBytes === this.#keptBytes)
     }
   }
 
@@ -347,9 +349,9 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       const port = Number(authority.slice(colon + 1))
       return colon > 0 && port > 0 ? cluster.hostAt(authority.slice(0, colon), port) : cluster.hostAt(authority, 80)
     }
-    const hash = action.hash.length > 0 ? requestHash(action.hash, request, this.peer.address) : undefined
+    if (action.hash.length > 0) this.#hash ??= stickyHash(this, action.hash)
     const retry = action.retry
-    return cluster.pick(hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0)
+    return cluster.pick(this.#hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0)
   }
 
   onConnection(connection: UpstreamConnection): void {

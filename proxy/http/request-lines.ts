@@ -21,7 +21,7 @@ export class RequestLines {
     const { request, stack, route, entry, engine } = exchange
     const { fields, dropped } = request
     const { plan, direction } = stack
-    let authority = action.hostRewrite ?? request.authority
+    let authority = entry?.hostRewrite ?? action.hostRewrite ?? request.authority
     let added = ''
     const apply = (operations: HeaderOperations | undefined): void => {
       if (operations === undefined) return
@@ -77,9 +77,9 @@ export class RequestLines {
   }
 
   /** The head of a mirrored copy: Envoy's `-shadow` behind the host name, before a port. */
-  shadow(bodyBytes: number): string {
+  shadow(marksHost: boolean, bodyBytes: number): string {
     const colon = this.authority.lastIndexOf(':')
-    const authority = colon > 0 && !this.authority.endsWith(']') ? `${this.authority.slice(0, colon)}-shadow${this.authority.slice(colon)}` : `${this.authority}-shadow`
+    const authority = !marksHost ? this.authority : colon > 0 && !this.authority.endsWith(']') ? `${this.authority.slice(0, colon)}-shadow${this.authority.slice(colon)}` : `${this.authority}-shadow`
     // A chunked body is whole by now, so the copy says its length.
     const end = this.#end.startsWith('transfer-encoding') ? `content-length: ${bodyBytes}\r\n\r\n` : '\r\n'
     return `${this.method} ${this.path} HTTP/1.1\r\nhost: ${authority}\r\n${this.#lines}${end}`

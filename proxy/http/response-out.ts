@@ -20,15 +20,15 @@ export function responseHeadText(exchange: Exchange, head: HttpResponseHead, chu
   }
   if (entry?.responseHeaders !== undefined) apply(entry.responseHeaders)
   if (route?.responseHeaders !== undefined) apply(route.responseHeaders)
-  if (exchange.responseFields !== '') dropByName(fields, dropped, 'access-control-allow-origin')
+  if (exchange.responseFields !== '' && route?.cors !== undefined) dropByName(fields, dropped, 'access-control-allow-origin')
   let dated = false
   const { kinds, count } = fields
   for (let i = 0; i < count; i++) {
     const kind = kinds[i]
     if (kind === DATE) dated = true
-    else if (kind === UPSTREAM_SERVICE_TIME || (kind === SERVER && stack.plan.serverName !== '')) dropped[i] = 1
+    else if (kind === UPSTREAM_SERVICE_TIME || (kind === SERVER && stack.serverName !== '')) dropped[i] = 1
   }
-  if (stack.plan.serverName !== '') added += `server: ${stack.plan.serverName}\r\n`
+  if (stack.serverName !== '') added += `server: ${stack.serverName}\r\n`
   if (stack.direction !== 'inbound') added += `x-envoy-upstream-service-time: ${exchange.upstreamServiceMs}\r\n`
   if (!dated) added += engine.dateLine
   if (chunked) added += 'transfer-encoding: chunked\r\n'
@@ -39,8 +39,8 @@ export function responseHeadText(exchange: Exchange, head: HttpResponseHead, chu
 /** A 101: the tunnel's head. */
 export function upgradeText(exchange: Exchange, head: HttpResponseHead): string {
   const { fields, dropped } = head
-  if (exchange.stack.plan.serverName !== '') dropByKind(fields, dropped, SERVER)
-  const server = exchange.stack.plan.serverName === '' ? '' : `server: ${exchange.stack.plan.serverName}\r\n`
+  if (exchange.stack.serverName !== '') dropByKind(fields, dropped, SERVER)
+  const server = exchange.stack.serverName === '' ? '' : `server: ${exchange.stack.serverName}\r\n`
   return `HTTP/1.1 101 Switching Protocols\r\n${keptLines(fields, dropped)}${server}connection: upgrade\r\nupgrade: ${head.upgrade === '' ? exchange.request.upgrade : head.upgrade}\r\n\r\n`
 }
 
@@ -52,7 +52,7 @@ export function answerText(exchange: Exchange, answer: Answer, closes: boolean):
   if (route?.responseHeaders !== undefined) lines += renderOperations(operationsOf(route.responseHeaders), exchange)
   if (!bodiless) lines += `content-length: ${answer.body.length}\r\n`
   if (answer.body.length > 0 && !/^content-type:/im.test(lines)) lines += 'content-type: text/plain\r\n'
-  lines += `${engine.dateLine}server: ${stack.plan.serverName === '' ? 'weft' : stack.plan.serverName}\r\n`
+  lines += `${engine.dateLine}server: ${stack.serverName === '' ? 'weft' : stack.serverName}\r\n`
   if (closes || exchange.connection.closesAfter(exchange)) lines += 'connection: close\r\n'
   return `HTTP/1.1 ${answer.status} ${reasonOf(answer.status)}\r\n${lines}\r\n${request.method === 'HEAD' || bodiless ? '' : answer.body}`
 }

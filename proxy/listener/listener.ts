@@ -110,7 +110,7 @@ export class Listener {
   }
 
   #serve(socket: Socket, sniffed: Sniffed, seen: Buffer | undefined): void {
-    const chain = selectChain(this.plan, { destinationPort: socket.localPort ?? 0, destinationAddress: socket.localAddress ?? '', ...sniffed })
+    const chain = selectChain(this.plan, { destinationPort: socket.localPort ?? 0, destinationAddress: plainAddress(socket.localAddress ?? ''), ...sniffed })
     if (chain === undefined || socket.destroyed) {
       socket.destroy()
       return

@@ -114,7 +114,7 @@ export class Cluster implements PoolOwner {
   }
 
   #rebuild(): void {
-    if (this.#endpoints !== undefined) this.#set = buildPickSet(this.#endpoints, this.hosts, this.plan.panicThresholdPercent)
+    if (this.#endpoints !== undefined) this.#set = buildPickSet(this.#endpoints, this.hosts, this.plan.panicThresholdPercent, this.plan.localityWeighted !== false)
     else this.#set = { levels: [], cumulative: [] }
   }
 

@@ -12,7 +12,7 @@ import type { PoolUser } from './pool.ts'
 const MIRROR_TIMEOUT_MS = 15_000
 
 /** Sends copies of a complete request where its route mirrors it. Answers are read and dropped; failures are nobody's business. A body that was too large to keep is not mirrored. */
-export function startMirrors(engine: Engine, mirrors: readonly MirrorPlan[], request: HttpRequestHead, lines: RequestLines, body: readonly Buffer[], bodyIsWhole: boolean, _trailers: string): void {
+export function startMirrors(engine: Engine, mirrors: readonly MirrorPlan[], request: HttpRequestHead, lines: RequestLines, body: readonly Buffer[], bodyIsWhole: boolean): void {
   if (!bodyIsWhole) return
   for (const mirror of mirrors) {
     if (mirror.percent < 100 && engine.doors.random.draw() * 100 >= mirror.percent) continue
@@ -21,7 +21,7 @@ export function startMirrors(engine: Engine, mirrors: readonly MirrorPlan[], req
     const host = cluster.pick(undefined, undefined, 0)
     if (host === undefined) continue
     const chunks = [...body]
-    new Mirror(engine, cluster, host, lines.method, lines.shadow(request.framing === CHUNKED ? chunks.reduce((sum, chunk) => sum + chunk.length, 0) : 0), chunks).start()
+    new Mirror(engine, cluster, host, lines.method, lines.shadow(mirror.marksHost !== false, request.framing === CHUNKED ? chunks.reduce((sum, chunk) => sum + chunk.length, 0) : 0), chunks).start()
   }
 }
 
