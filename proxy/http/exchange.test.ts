@@ -514,3 +514,10 @@ test('an unhealthy endpoint gets nothing', async (t) => {
   const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [good.port, endpointPlan(bad.port, { health: 'unhealthy' })]]] })
   for (let i = 0; i < 10; i++) assert.equal((await ask(proxy.port, '/')).body, 'good')
 })
+
+test('what cannot be read is not logged under the request before it', async (t) => {
+  const upstream = await httpServer(t, echo)
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port]]] })
+  await speak(proxy.port, 'GET /first HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n')
+  assert.deepEqual((await proxy.log()).map((line) => [line['path'], line['response_code']]), [['/first', 200], [null, 400]])
+})

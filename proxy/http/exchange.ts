@@ -284,7 +284,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   /** All that one read of the client brought has been told. */
   onDownstreamReadDone(): void {
-    this.#upstream?.wire.flush()
+    const wire = this.#upstream?.wire
+    if (wire === undefined) return
+    if (this.connection.wire.readsRecords && !this.requestComplete) wire.flushLate()
+    else wire.flush()
   }
 
   onDownstreamWritable(): void {
@@ -371,7 +374,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     wire.put(this.#lines!.text(this.attempts, this.host!.plan.hostname))
     for (const chunk of this.#kept) this.#putBody(upstream, chunk, 0, chunk.length)
     if (this.requestComplete) this.#putRequestEnd(upstream)
-    wire.flush()
+    if (!this.connection.reading) wire.flush()
     if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
     else if (!this.#keeps) this.#kept = NO_CHUNKS
     if (wire.congested) this.#pauseDownstream()

@@ -60,6 +60,18 @@ export class HttpRequestHead implements RequestHead {
   /** The target as received. */
   target = ''
 
+  /** Forgets the last request, so that nothing of it is told of one that cannot be read. */
+  clear(): void {
+    this.fields.reset()
+    this.method = ''
+    this.authority = ''
+    this.path = ''
+    this.target = ''
+    this.framing = NO_BODY
+    this.closes = false
+    this.upgrade = ''
+  }
+
   header(name: string): string | undefined {
     if (name === 'host' || name === ':authority') return this.authority
     if (name === ':method') return this.method

@@ -69,7 +69,7 @@ export class RequestReader {
   next(): void {
     if (this.#state !== HELD) return
     this.#state = HEAD
-    this.head.fields.reset()
+    this.head.clear()
     // Called from within `#run` (an answer that needs nobody): its loop goes on by itself.
     if (this.#reading) return
     const kept = this.kept

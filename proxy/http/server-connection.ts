@@ -35,6 +35,8 @@ export class ServerConnection implements WireHandler, RequestSink {
   readonly tlsVersion: string
   readonly clientCertificate: string
   wire!: Wire
+  /** More of what one read brought may follow at once: what goes upstream is flushed at its end. */
+  reading = false
   /** The listener goes away: close when idle. */
   draining = false
   readonly #reader: RequestReader
@@ -83,7 +85,9 @@ export class ServerConnection implements WireHandler, RequestSink {
 
   onRead(bytes: Buffer, length: number): void {
     if (this.#closing) return
+    this.reading = true
     this.#reader.push(bytes, 0, length)
+    this.reading = false
     this.#exchange?.onDownstreamReadDone()
     const { kept } = this.#reader
     if (kept !== undefined && kept.length > KEPT_BYTES_MAX && !this.#reader.awaitsHead && !this.#paused) {

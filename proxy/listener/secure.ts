@@ -2,8 +2,12 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { ServerTlsPlan } from '#core/plan/plan.ts'
+import type { Clock } from '#core/time/clock.ts'
 import type { SecretSource } from '../sources.ts'
 import { certificateHash, dnsSansOf, uriSansOf } from './peer-certificate.ts'
+
+/** A client that does not finish its handshake by then is dropped. */
+const HANDSHAKE_TIMEOUT_MS = 15_000
 
 /** A client, as its TLS handshake proved it. */
 export interface SecuredClient {
@@ -19,7 +23,7 @@ export interface SecuredClient {
  * Serves TLS on an accepted socket whose read bytes were put back. Calls `secured` when the handshake is done and the client is whom the plan demands;
  * else the connection is closed. The alert of RFC 7301 §3.2 is avoided as Envoy does: without a common protocol none is chosen.
  */
-export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly string[], secrets: SecretSource, secured: (client: SecuredClient) => void): void {
+export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly string[], secrets: SecretSource, clock: Clock, secured: (client: SecuredClient) => void): void {
   const context = secrets.serverContext(plan)
   if (context === undefined) {
     raw.destroy()
@@ -33,8 +37,11 @@ export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly str
     rejectUnauthorized: false,
     ...(common.length > 0 && { ALPNProtocols: common }),
   })
+  const timer = clock.after(HANDSHAKE_TIMEOUT_MS, () => socket.destroy())
   socket.on('error', () => socket.destroy())
+  socket.once('close', () => timer.cancel())
   socket.once('secure', () => {
+    timer.cancel()
     const judged = judgeClient(socket, plan)
     if (judged === undefined) socket.destroy()
     else secured(judged)
