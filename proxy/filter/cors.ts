@@ -1,7 +1,7 @@
 import type { CorsPlan } from '#core/plan/plan.ts'
 import { answers } from '../http/answer.ts'
-import { ANSWERED, CONTINUE } from './stack.ts'
-import type { HttpFilter } from './stack.ts'
+import { ANSWERED, CONTINUE } from './filter.ts'
+import type { HttpFilter } from './filter.ts'
 
 /** Answers preflights and adds CORS fields to answers, by the route's policy (Envoy's CORS filter; fetch.spec.whatwg.org#http-cors-protocol). */
 export const cors: HttpFilter = (exchange) => {

@@ -2,8 +2,8 @@ import type { FaultPlan } from '#core/plan/plan.ts'
 import type { Doors } from '#core/time/clock.ts'
 import { answers } from '../http/answer.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { ANSWERED, CONTINUE, WAITING } from './stack.ts'
-import type { HttpFilter } from './stack.ts'
+import { ANSWERED, CONTINUE, WAITING } from './filter.ts'
+import type { HttpFilter } from './filter.ts'
 
 /** Delays, then aborts, as the route's fault says, or else the filter's own (Envoy's fault filter). Response flags DI and FI. */
 export function fault(plan: FaultPlan, doors: Doors): HttpFilter {

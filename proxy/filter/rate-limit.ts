@@ -2,8 +2,8 @@ import type { HttpFilterPlan } from '#core/plan/plan.ts'
 import type { Clock } from '#core/time/clock.ts'
 import { TokenBucket } from '#core/limit/token-bucket.ts'
 import { answers } from '../http/answer.ts'
-import { ANSWERED, CONTINUE } from './stack.ts'
-import type { HttpFilter } from './stack.ts'
+import { ANSWERED, CONTINUE } from './filter.ts'
+import type { HttpFilter } from './filter.ts'
 
 /** 429 `local_rate_limited` when the bucket is empty (Envoy's local rate limit filter; flag RL). */
 export function rateLimit(plan: Extract<HttpFilterPlan, { kind: 'local-rate-limit' }>, clock: Clock): HttpFilter {

@@ -1,8 +1,8 @@
 import type { RbacPlan } from '#core/plan/plan.ts'
 import { NO_POLICY_MATCHED, authorize } from '#core/authz/authorize.ts'
 import { answers } from '../http/answer.ts'
-import { ANSWERED, CONTINUE } from './stack.ts'
-import type { HttpFilter } from './stack.ts'
+import { ANSWERED, CONTINUE } from './filter.ts'
+import type { HttpFilter } from './filter.ts'
 
 /** One RBAC filter: 403 `RBAC: access denied`, with the policy that decided in the log. */
 export function rbac(plan: RbacPlan): HttpFilter {

@@ -3,24 +3,14 @@ import type { RequestHead } from '#core/route/request.ts'
 import type { PathRules } from '#core/route/normalize.ts'
 import { findScope } from '#core/route/scope.ts'
 import type { Doors } from '#core/time/clock.ts'
-import type { Exchange } from '../http/exchange.ts'
 import type { PlanSource } from '../sources.ts'
 import { AccessLog } from '../telemetry/access-log.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
 import { cors } from './cors.ts'
 import { fault } from './fault.ts'
+import type { HttpFilter } from './filter.ts'
 import { rateLimit } from './rate-limit.ts'
 import { rbac } from './rbac.ts'
-
-/** Go on with the next filter. */
-export const CONTINUE = 0
-/** The filter answered; nothing more happens. */
-export const ANSWERED = 1
-/** The filter calls `exchange.resumeFilters()` later. */
-export const WAITING = 2
-
-/** Looks at a request before it is forwarded. Makes no closure and no promise where it lets pass. */
-export type HttpFilter = (exchange: Exchange) => typeof CONTINUE | typeof ANSWERED | typeof WAITING
 
 function compileFilter(plan: HttpFilterPlan, doors: Doors): HttpFilter {
   switch (plan.kind) {

@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 import { isToken } from './head-scan.ts'
 
 /** How a message's body is framed, RFC 9112 §6.3. */

@@ -8,7 +8,7 @@ import { redirectLocation } from '#core/route/redirect.ts'
 import { findVirtualHost, selectRoute, withoutPort } from '#core/route/select.ts'
 import { pickCluster } from '#core/route/split.ts'
 import type { HttpStack } from '../filter/stack.ts'
-import { CONTINUE } from '../filter/stack.ts'
+import { CONTINUE } from '../filter/filter.ts'
 import type { Facts } from '../telemetry/facts.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
@@ -364,14 +364,16 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   #send(upstream: UpstreamConnection): void {
+    const { request, host } = this
+    const lines = this.#lines
+    if (host === undefined || lines === undefined) return
     this.#upstream = upstream
-    const { request } = this
     upstream.begin(this, request.method)
     this.#attemptMs = this.attempts === 1 && this.requestComplete && upstream.requests > 1 ? this.startMs : this.engine.doors.clock.monotonicMs()
     const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0
     this.#tryDeadlineMs = perTryMs > 0 ? this.#attemptMs + perTryMs : 0
     const { wire } = upstream
-    wire.put(this.#lines!.text(this.attempts, this.host!.plan.hostname))
+    wire.put(lines.text(this.attempts, host.plan.hostname))
     for (const chunk of this.#kept) this.#putBody(upstream, chunk, 0, chunk.length)
     if (this.requestComplete) this.#putRequestEnd(upstream)
     if (!this.connection.reading) wire.flush()
@@ -684,7 +686,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const destination = inbound ? (cluster?.selfDestination ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
     engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : engine.metrics.self, destination, this.status, this.flags, this.durationMs, this.requestBytes, this.responseBytes)
     const { logs } = this.stack
-    for (let i = 0; i < logs.length; i++) logs[i]!.add(this)
+    for (const log of logs) log.add(this)
     if (this.trace !== undefined) this.trace.finish(this)
     this.#kept = NO_CHUNKS
     this.#resumeDownstream()

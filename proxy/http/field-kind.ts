@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 /** Field names that the data path itself acts upon, as small numbers: found once while the head is scanned, so that nobody compares names again. */
 export const OTHER = 0
 export const HOST = 1

@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 import { fieldKind } from './field-kind.ts'
 
 /**

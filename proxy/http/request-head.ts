@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 import type { RequestHead } from '#core/route/request.ts'
 import { CHUNKED, LENGTH, NO_BODY } from './body.ts'
 import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, KEEP_ALIVE, OTHER, PROXY_AUTHORIZATION, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, kindOfName } from './field-kind.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { HttpRequestHead } from './request-head.ts'
 import { RequestReader } from './request-reader.ts'
 

@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 import { BodyReader, CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE } from './body.ts'
 import type { BodySink } from './body.ts'
 import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, OTHER, PROXY_CONNECTION, TRAILER, TRANSFER_ENCODING, UPGRADE } from './field-kind.ts'

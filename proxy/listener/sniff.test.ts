@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import net from 'node:net'
 import tls from 'node:tls'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { sniff } from './sniff.ts'
 
 /** The bytes that a real client opens with. */

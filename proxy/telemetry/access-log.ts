@@ -92,7 +92,7 @@ function textLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (fact
 
 const fieldsOf = (plan: AccessLogPlan): AccessLogPlan['fields'] => (plan.fields.length > 0 ? plan.fields : plan.json ? defaultJsonFields : [{ name: '', format: defaultTextFormat }])
 
-const NEEDS_ESCAPE = /["\\\u0000-\u001f]/
+const NEEDS_ESCAPE = /["\\\p{Cc}]/u
 /** Numbers stay numbers, as Envoy's JSON format has them. */
 const NUMERIC = new Set(['%RESPONSE_CODE%', '%BYTES_RECEIVED%', '%BYTES_SENT%', '%DURATION%', '%UPSTREAM_REQUEST_ATTEMPT_COUNT%'])
 
@@ -110,19 +110,18 @@ function jsonValue(parts: readonly Part[]): (facts: Facts) => string {
 }
 
 function jsonLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (facts: Facts) => string {
-  const keys: string[] = []
-  const values: ((facts: Facts) => string)[] = []
+  const members: { key: string; value: (facts: Facts) => string }[] = []
   for (const [index, field] of fieldsOf(plan).entries()) {
-    keys.push(`${index === 0 ? '{' : ','}${JSON.stringify(field.name)}:`)
+    const key = `${index === 0 ? '{' : ','}${JSON.stringify(field.name)}:`
     const parts = compileFormat(field.format, clock)
     const [only] = parts
-    if (NUMERIC.has(field.format) && typeof only === 'function') values.push((facts) => only(facts) ?? 'null')
-    else values.push(jsonValue(parts))
+    if (NUMERIC.has(field.format) && typeof only === 'function') members.push({ key, value: (facts) => only(facts) ?? 'null' })
+    else members.push({ key, value: jsonValue(parts) })
   }
-  const open = keys.length === 0 ? '{' : ','
+  const open = members.length === 0 ? '{' : ','
   return (facts) => {
     let line = ''
-    for (let i = 0; i < keys.length; i++) line += keys[i]! + values[i]!(facts)
+    for (const { key, value } of members) line += key + value(facts)
     const { origin } = facts
     // Which object decided, and which revision of the mesh it came from: what a stock proxy cannot say.
     line += `${open}"weft_revision":${origin?.revision ?? facts.planRevision}`

@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 import { randomFillSync } from 'node:crypto'
 
 /** Request, trace and span ids from a pool of random bytes, so that a request costs no call into the kernel. */

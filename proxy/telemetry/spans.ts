@@ -1,5 +1,6 @@
 import type { HrTime } from '@opentelemetry/api'
 import type { BatchSpanProcessor, ReadableSpan } from '@opentelemetry/sdk-trace'
+import type { Clock } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { describeError, type Log } from '../admin/log.ts'
 import type { FinishedSpan } from './span.ts'
@@ -14,11 +15,14 @@ const WAITING_MAX = 1000
 const QUEUE_MAX = 4096
 const BATCH_MAX = 512
 const BATCH_DELAY_MS = 1000
+/** A receiver that is away must not hold up a proxy that ends. */
+const GOODBYE_MS = 1000
 
 /**
  * Exports spans over OTLP/HTTP, in batches. The exporter's packages are loaded at the first sampled span: a proxy that samples nothing never pays for them.
  */
 export class Spans {
+  readonly #clock: Clock
   readonly #endpoint: string
   readonly #node: ProxyNode
   readonly #log: Log
@@ -29,7 +33,8 @@ export class Spans {
   dropped = 0
 
   /** `endpoint`: `http://HOST:PORT/v1/traces`. */
-  constructor(endpoint: string, node: ProxyNode, log: Log) {
+  constructor(clock: Clock, endpoint: string, node: ProxyNode, log: Log) {
+    this.#clock = clock
     this.#endpoint = endpoint
     this.#node = node
     this.#log = log
@@ -46,8 +51,18 @@ export class Spans {
     this.#loading ??= this.#load()
   }
 
-  /** Sends what is left. */
+  /** Sends what is left, within a second. */
   async stop(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.after(GOODBYE_MS, resolve)
+      void this.#flush().finally(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  async #flush(): Promise<void> {
     await this.#loading
     try {
       await this.#exporter?.processor.shutdown()

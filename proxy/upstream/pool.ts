@@ -178,7 +178,7 @@ export class HostPool {
 
   sweepIdle(nowMs: number, idleTimeoutMs: number): void {
     if (idleTimeoutMs <= 0) return
-    for (const connection of [...this.#idle]) {
+    for (const connection of this.#idle) {
       if (nowMs - connection.idleSinceMs < idleTimeoutMs) break
       connection.spent = true
       connection.wire.destroy()
