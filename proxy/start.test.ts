@@ -266,3 +266,17 @@ test('the admin port shows configuration, clusters and certificates, and never a
   assert.equal((await ask(proxy.adminPort, '/drain')).status, 405)
   for (const page of ['/config_dump', '/certs', '/server_info']) assert.doesNotMatch((await ask(proxy.adminPort, page)).body, /PRIVATE KEY/)
 })
+
+test('what was sent where is reported once, by endpoint, with durations by bucket', async (t) => {
+  putAll()
+  const proxy = await start(t)
+  await proxy.ready
+  for (let count = 0; count < 5; count++) await through(proxy)
+  const endpoints = () => plane.loads.flatMap(({ clusterStats }) => clusterStats.flatMap(({ upstreamLocalityStats }) => upstreamLocalityStats.flatMap(({ upstreamEndpointStats }) => upstreamEndpointStats)))
+  const sum = (of: (one: ReturnType<typeof endpoints>[number]) => bigint): bigint => endpoints().reduce((total, one) => total + of(one), 0n)
+  await plane.until(() => sum(({ totalSuccessfulRequests }) => totalSuccessfulRequests) >= 5n)
+  assert.equal(sum(({ totalSuccessfulRequests }) => totalSuccessfulRequests), 5n)
+  assert.equal(sum(({ loadMetricStats }) => loadMetricStats.filter(({ metricName }) => metricName.startsWith('weft.duration_ms_le_')).reduce((total, one) => total + one.numRequestsFinishedWithMetric, 0n)), 5n)
+  assert.equal(plane.loads[0]?.node?.id, 'sidecar~127.0.0.1~order-v1.prod~prod.svc.cluster.local')
+  assert.ok(plane.loads.some(({ clusterStats }) => clusterStats[0]?.clusterName === 'v1'))
+})

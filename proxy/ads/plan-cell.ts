@@ -164,7 +164,8 @@ export class PlanCell implements PlanSource {
       const read = this.#read(update.type, resource, settled)
       if (read.ok) {
         subscription.versions.set(resource.name, resource.version)
-        this.raw.put(update.type, resource)
+        // A copy: the bytes are a window on the whole response, which would be kept as long as any one of its resources.
+        this.raw.put(update.type, { ...resource, bytes: resource.bytes.slice() })
       } else {
         open -= 1
         rejected.push({ name: resource.name, faults: read.faults })

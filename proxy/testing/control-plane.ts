@@ -1,10 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf'
+import { durationFromMs } from '@bufbuild/protobuf/wkt'
 import * as grpc from '@grpc/grpc-js'
 import { encodeCanonical, contentHash } from '#core/wire/encode.ts'
 import { type DeltaDiscoveryRequest, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from '#core/wire/gen/istio/v1/auth/ca_pb.ts'
-import { ads, defineTypedMethod, istioCa } from '#core/wire/grpc.ts'
+import { LoadReportingService, type LoadStatsRequest, type LoadStatsResponse, LoadStatsResponseSchema } from '#core/wire/gen/envoy/service/load_stats/v3/lrs_pb.ts'
+import { ads, defineTypedMethod, istioCa, methodsOf } from '#core/wire/grpc.ts'
 import { isTypeUrl, type TypeUrl, typeUrlOf } from '#core/wire/type-url.ts'
 import type { RawResource } from '../ads/raw-resources.ts'
 import { createAuthority, publicKeyOf } from './authority.ts'
@@ -12,6 +14,7 @@ import { createAuthority, publicKeyOf } from './authority.ts'
 const wrap = (bytes: Uint8Array<ArrayBuffer>): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 const deltaAds = defineTypedMethod(ads.deltaAggregatedResources, wrap)
 const createCertificate = defineTypedMethod(istioCa.createCertificate, wrap)
+const streamLoadStats = defineTypedMethod(methodsOf(LoadReportingService).streamLoadStats, wrap)
 
 type Stream = grpc.ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>
 
@@ -33,6 +36,8 @@ export class TestControlPlane {
   readonly requests: DeltaDiscoveryRequest[] = []
   readonly sessions = new Set<Session>()
   readonly credentials: string[] = []
+  /** Load reports, as they came; asked for each 100 ms. */
+  readonly loads: LoadStatsRequest[] = []
   lifetimeMs = 3_600_000
   revision = 1
   /** Streams that the proxy closed, saying goodbye. */
@@ -54,6 +59,7 @@ export class TestControlPlane {
       createCertificate: (call: grpc.ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>, reply: grpc.sendUnaryData<IstioCertificateResponse>) => this.#sign(call, reply),
     })
     server.addService({ deltaAds }, { deltaAds: (stream: Stream) => this.#serve(stream) })
+    server.addService({ streamLoadStats }, { streamLoadStats: (call: grpc.ServerDuplexStream<LoadStatsRequest, LoadStatsResponse>) => this.#hear(call) })
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const certificate = Buffer.from(this.authority.issue(publicKey, { address: '127.0.0.1' }, Date.now() - 60_000, Date.now() + 3_600_000))
     const key = Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' }))
@@ -153,6 +159,15 @@ export class TestControlPlane {
       this.sessions.delete(session)
       this.#tell()
     })
+  }
+
+  #hear(call: grpc.ServerDuplexStream<LoadStatsRequest, LoadStatsResponse>): void {
+    call.write(create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportingInterval: durationFromMs(100) }))
+    call.on('data', (report: LoadStatsRequest) => {
+      this.loads.push(report)
+      this.#tell()
+    })
+    call.on('end', () => call.end())
   }
 
   #answer(session: Session, request: DeltaDiscoveryRequest): void {
