@@ -6,6 +6,7 @@ import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
+import type { Answers } from './answers.ts'
 import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import { MalformedMessage } from './protobuf.ts'
@@ -24,6 +25,7 @@ export interface DiscoveryDoors {
   readonly publisher: Publisher
   readonly ledger: Ledger
   readonly watcher: StreamWatcher
+  readonly answers: Answers
   /** First views are costly: so many are made at once (xds-rules 26). */
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
@@ -129,7 +131,7 @@ export class DiscoverySession {
       view.release()
       return
     }
-    const stream = new XdsStream({ clock, watcher: this.#doors.watcher, channel: this.#call }, { peer, node, protocol: this.#protocol, view })
+    const stream = new XdsStream({ clock, watcher: this.#doors.watcher, channel: this.#call, answers: this.#doors.answers }, { peer, node, protocol: this.#protocol, view })
     this.#stream = stream
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)

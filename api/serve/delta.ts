@@ -13,7 +13,13 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
   subscription.asked = true
   // All that the mesh is at the first request is still to be acknowledged.
   const since = first ? 0 : view.revision
-  if (first) for (const [name, version] of request.held) subscription.remember(name, version)
+  if (first) {
+    for (const [name, version] of request.held) {
+      const now = view.get(subscription.type, name)
+      // Strings that the view has are not kept once more for each stream.
+      subscription.remember(now?.name ?? name, now?.version === version ? now.version : version)
+    }
+  }
   for (const name of request.names) {
     if (name === '*') {
       subscription.named = true
@@ -21,7 +27,7 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
     }
     // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always, for their cluster may be half-way
     // (xds-rules 13, 14).
-    else subscription.want(name, since, !first || subscription.type === CLUSTER_LOAD_ASSIGNMENT)
+    else subscription.want(view.get(subscription.type, name)?.name ?? name, since, !first || subscription.type === CLUSTER_LOAD_ASSIGNMENT)
   }
   for (const name of request.dropped) {
     if (name === '*') subscription.unwantAll()

@@ -41,8 +41,11 @@ function headOf(protocol: Protocol, resource: Resource): Uint8Array {
   return made
 }
 
-/** Bytes that a resource takes within a response. */
-export const sizeWithin = (protocol: Protocol, resource: Resource): number => headOf(protocol, resource).length + resource.bytes.length
+/** What tags, lengths and the type URL of an Any add to a resource, at most. */
+const frameBytes = 120
+
+/** About what a resource takes within a response, without making it: never less for names of plain ASCII, as all of ours are. */
+export const sizeWithin = (resource: Resource): number => frameBytes + resource.name.length + resource.version.length + resource.bytes.length
 
 /** A DiscoveryResponse or DeltaDiscoveryResponse (envoy.service.discovery.v3), laid around resources that were encoded before. */
 export function encodeAnswer(protocol: Protocol, answer: Answer): Buffer {

@@ -4,6 +4,7 @@ import type { Doors } from '#core/time/clock.ts'
 import { ads, bytesCodec, cds, defineMethod, eds, lds, rds, type RpcMethod, sds, srds } from '#core/wire/grpc.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
+import { Answers } from './answers.ts'
 import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
 import { Publisher } from './publisher.ts'
@@ -62,7 +63,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
     note: (event, fields) => options.note?.(event, fields),
   }
   const open = new Set<DiscoverySession>()
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, turnstile: new Turnstile(firstViewsAtOnce), schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), turnstile: new Turnstile(firstViewsAtOnce), schedule, open }
   const servers: Server[] = []
   const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
     const server = new Server({

@@ -2,13 +2,13 @@ import type { Clock, Timer } from '#core/time/clock.ts'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET } from '#core/wire/type-url.ts'
+import type { Answers } from './answers.ts'
 import { applyDelta } from './delta.ts'
 import type { ProxyStatus, Rejection, TypeStatus } from './ledger-entry.ts'
 import { fullSetTypes, passOrder, pointers } from './pass.ts'
 import type { Peer } from './peer.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
-import { encodeAnswer } from './response.ts'
 import { applySotw } from './sotw.ts'
 import { Subscription } from './subscription.ts'
 
@@ -59,9 +59,11 @@ export class XdsStream {
   readonly #watcher: StreamWatcher
   readonly #view: ResourceView
   readonly #channel: Channel
+  readonly #answers: Answers
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #unknownTypes = new Set<string>()
-  #nonces = 0
+  /** The newest of all types. */
+  #nonce = 0
   #writable = true
   #blockedSinceMs = 0
   #closed = false
@@ -71,12 +73,13 @@ export class XdsStream {
   readonly #unsubscribe: () => void
 
   constructor(
-    around: { clock: Clock; watcher: StreamWatcher; channel: Channel },
+    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers },
     of: { peer: Peer; node: ProxyNode; protocol: Protocol; view: ResourceView },
   ) {
     this.#clock = around.clock
     this.#watcher = around.watcher
     this.#channel = around.channel
+    this.#answers = around.answers
     this.peer = of.peer
     this.node = of.node
     this.protocol = of.protocol
@@ -240,11 +243,11 @@ export class XdsStream {
 
   #send(subscription: Subscription): void {
     const { type } = subscription
-    const nonce = String(this.#nonces + 1)
-    const taken = subscription.take(this.#view, nonce, this.#clock.wallMs(), responseBytesMax)
+    const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return
-    this.#nonces += 1
-    const message = encodeAnswer(this.protocol, { type, nonce, revision: this.#view.revision, resources: taken.resources, removed: taken.removed })
+    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed }, this.#nonce)
+    this.#nonce = nonce
+    subscription.carry(String(nonce))
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {
       this.#writable = false

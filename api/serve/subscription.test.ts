@@ -38,7 +38,8 @@ class Pair {
 
   send(bytesMax = 1000): Taken | undefined {
     if (this.subscription.inFlight) return undefined
-    const taken = this.subscription.take(this.view, String((this.#nonce += 1)), 0, bytesMax)
+    const taken = this.subscription.take(this.view, 0, bytesMax)
+    if (taken) this.subscription.carry(String((this.#nonce += 1)))
     if (taken && this.#full) this.held.clear()
     for (const { name, version } of taken?.resources ?? []) this.held.set(name, version)
     for (const name of taken?.removed ?? []) this.held.delete(name)

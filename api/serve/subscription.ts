@@ -49,10 +49,8 @@ export class Subscription {
   /** The oldest revision that the refused response carried. */
   rejectedSince = 0
   readonly #sent = new Map<string, string>()
-  /** Names to look at when the next response is made: bounded by what the view and the subscription hold, however many changes come. */
-  readonly #pending = new Set<string>()
-  /** Those of them that go out even when unchanged (xds-rules 13, 20). */
-  readonly #forced = new Set<string>()
+  /** Names to look at when the next response is made, and whether they go out even when unchanged (xds-rules 13, 20). Bounded by what the view and the subscription hold, however many changes come. */
+  readonly #pending = new Map<string, boolean>()
   /** Names that are gone from the view, whose removal waits (xds-rules 21). */
   readonly #leaving = new Set<string>()
   /** name → version that this client refused; never sent to it again (xds-rules 9). One a name. */
@@ -98,7 +96,7 @@ export class Subscription {
   /** Things that this client does not have yet are on their way or waiting: what points at them should wait too. */
   get isAdding(): boolean {
     if (this.#inFlight?.adds) return true
-    for (const name of this.#pending) if (!this.#has(name)) return true
+    for (const name of this.#pending.keys()) if (!this.#has(name)) return true
     return false
   }
 
@@ -140,14 +138,14 @@ export class Subscription {
   wantAll(view: ResourceView, since: number): void {
     this.wildcard = true
     this.owe(since)
-    for (const resource of view.list(this.type)) if (this.#sent.get(resource.name) !== resource.version) this.#pending.add(resource.name)
+    for (const resource of view.list(this.type)) if (this.#sent.get(resource.name) !== resource.version) this.#lookAt(resource.name, false)
     // Held from before, gone meanwhile.
-    for (const name of this.#sent.keys()) if (!view.get(this.type, name)) this.#pending.add(name)
+    for (const name of this.#sent.keys()) if (!view.get(this.type, name)) this.#lookAt(name, false)
   }
 
   unwantAll(): void {
     this.wildcard = false
-    for (const name of [...this.#sent.keys(), ...this.#pending]) if (!this.names.has(name)) this.#forget(name)
+    for (const name of [...this.#sent.keys(), ...this.#pending.keys()]) if (!this.names.has(name)) this.#forget(name)
   }
 
   /** An answer is due even if it says nothing. */
@@ -157,8 +155,7 @@ export class Subscription {
   }
 
   enqueue(name: string, since: number, force: boolean): void {
-    this.#pending.add(name)
-    if (force) this.#forced.add(name)
+    this.#lookAt(name, force)
     this.#mark(since)
   }
 
@@ -176,7 +173,6 @@ export class Subscription {
     if (!this.wants(name)) return false
     if (this.#has(name) && lastToGo.has(this.type)) {
       this.#pending.delete(name)
-      this.#forced.delete(name)
       this.#leaving.add(name)
       this.#mark(revision)
     } else this.enqueue(name, revision, false)
@@ -185,15 +181,15 @@ export class Subscription {
 
   /** Lets what has gone leave: its turn has come. */
   releaseLeaving(): void {
-    for (const name of this.#leaving) this.#pending.add(name)
+    for (const name of this.#leaving) this.#lookAt(name, false)
     this.#leaving.clear()
   }
 
   /**
-   * Makes the next response, notes it as in flight under `nonce`, and takes its names off the pending set; what is over `bytesMax` stays there.
+   * Makes the next response, notes it as in flight, and takes its names off the pending set; what is over `bytesMax` stays there. `carry` says under which nonce it goes.
    * Undefined when nothing needs to be said.
    */
-  take(view: ResourceView, nonce: string, nowMs: number, bytesMax: number): Taken | undefined {
+  take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
     const taken = this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)
     const settled = this.#pending.size === 0 && !this.isLeaving
@@ -203,10 +199,9 @@ export class Subscription {
       return undefined
     }
     this.#owed = false
-    this.nonce = nonce
     this.sentRevision = view.revision
     this.sinceMs = nowMs
-    this.#inFlight = { nonce, revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: nowMs }
+    this.#inFlight = { nonce: '', revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: nowMs }
     return taken
   }
 
@@ -235,6 +230,16 @@ export class Subscription {
     return true
   }
 
+  /** The nonce of the response that was taken: it is known once that is encoded. */
+  carry(nonce: string): void {
+    this.nonce = nonce
+    if (this.#inFlight) this.#inFlight = { ...this.#inFlight, nonce }
+  }
+
+  #lookAt(name: string, force: boolean): void {
+    if (force || !this.#pending.has(name)) this.#pending.set(name, force)
+  }
+
   #mark(since: number): void {
     if (this.#since === undefined || since < this.#since) this.#since = since
   }
@@ -242,7 +247,6 @@ export class Subscription {
   #forget(name: string): void {
     this.#sent.delete(name)
     this.#pending.delete(name)
-    this.#forced.delete(name)
     this.#leaving.delete(name)
     this.#held?.delete(name)
   }
@@ -259,15 +263,15 @@ export class Subscription {
   }
 
   /** Whether a resource must go out: changed or asked for again, and not refused before. */
-  #isDue(resource: Resource): boolean {
-    if (this.#refused.get(resource.name) === resource.version) return false
-    return this.#forced.has(resource.name) || this.#sent.get(resource.name) !== resource.version
+  #isDue(resource: Resource, forced: boolean): boolean {
+    if (this.#refused.size > 0 && this.#refused.get(resource.name) === resource.version) return false
+    return forced || this.#sent.get(resource.name) !== resource.version
   }
 
   /** Whether an absence must be told: the client has the resource, or asked. */
-  #isAbsenceDue(name: string): boolean {
+  #isAbsenceDue(name: string, forced: boolean): boolean {
     const sent = this.#sent.get(name)
-    return this.#forced.has(name) || (sent === undefined ? this.names.has(name) : sent !== ABSENT)
+    return forced || (sent === undefined ? this.names.has(name) : sent !== ABSENT)
   }
 
   #takeChanged(view: ResourceView, bytesMax: number): Taken | undefined {
@@ -275,19 +279,20 @@ export class Subscription {
     const removed: string[] = []
     let bytes = 0
     let adds = false
-    for (const name of this.#pending) {
+    for (const [name, forced] of this.#pending) {
       const resource = this.wants(name) ? this.#resolve(view, name) : undefined
-      if (resource && this.#isDue(resource)) {
-        const size = sizeWithin(this.protocol, resource)
+      if (resource && this.#isDue(resource, forced)) {
+        const size = sizeWithin(resource)
         if (bytes + size > bytesMax && bytes > 0) break
         bytes += size
         resources.push(resource)
         adds ||= !this.#has(name)
-        this.#sent.set(name, resource.version)
+        // The resource's own strings: they are there once for all streams.
+        this.#sent.set(resource.name, resource.version)
       } else if (!resource && this.wants(name)) {
         const size = name.length + 4
         if (bytes + size > bytesMax && bytes > 0) break
-        if (this.#isAbsenceDue(name)) {
+        if (this.#isAbsenceDue(name, forced)) {
           bytes += size
           removed.push(name)
         }
@@ -295,7 +300,6 @@ export class Subscription {
         else this.#sent.delete(name)
       }
       this.#pending.delete(name)
-      this.#forced.delete(name)
     }
     // SotW has no word for an absence outside the full sets: there it means nothing, and the client waits (xds-rules 16, 19).
     const silent = resources.length === 0 && (removed.length === 0 || this.protocol === 'sotw')
@@ -305,13 +309,12 @@ export class Subscription {
   /** SotW, full sets: one thing to say, and everything is said (xds-rules 16). What was refused before stays in the set, for its absence would delete the client's older one. */
   #takeSet(view: ResourceView): Taken | undefined {
     let due = this.#owed
-    for (const name of this.#pending) {
+    for (const [name, forced] of this.#pending) {
       if (due) break
       const resource = this.wants(name) ? this.#resolve(view, name) : undefined
-      due = resource ? this.#isDue(resource) : this.wants(name) && this.#isAbsenceDue(name)
+      due = resource ? this.#isDue(resource, forced) : this.wants(name) && this.#isAbsenceDue(name, forced)
     }
     this.#pending.clear()
-    this.#forced.clear()
     if (!due) return undefined
     const set = new Map<string, Resource>()
     if (this.wildcard) for (const resource of view.list(this.type)) set.set(resource.name, resource)

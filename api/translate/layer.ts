@@ -94,8 +94,14 @@ export class Layer {
 
   *list(type: string): Iterable<Resource> {
     const own = this.#resources.get(type)
-    for (const { resource } of own?.values() ?? []) yield resource
-    for (const { resource, unit } of this.base?.held(type)?.values() ?? []) if (!this.units.has(unit.member) && own?.has(resource.name) !== true) yield resource
+    const shown = this.base?.held(type)
+    // In the base's order, so that namespaces which see the same list it the same, and their answers are the same to the last byte.
+    for (const { resource, unit } of shown?.values() ?? []) {
+      const instead = own?.get(resource.name)?.resource
+      if (instead !== undefined) yield instead
+      else if (!this.units.has(unit.member)) yield resource
+    }
+    for (const { resource } of own?.values() ?? []) if (shown?.has(resource.name) !== true) yield resource
   }
 
   /** All that it shows. */

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SteppedClock } from '#core/time/seeded.ts'
+import { CLUSTER, SECRET } from '#core/wire/type-url.ts'
+import { Answers } from './answers.ts'
+import type { Resource } from './resource.ts'
+
+const resource = (type: string, name: string): Resource => ({ type, name, version: '1', bytes: new Uint8Array(100), origins: [] })
+const a = resource(CLUSTER, 'a')
+const b = resource(CLUSTER, 'b')
+const answer = (resources: readonly Resource[], revision = 1) => ({ type: resources[0]?.type ?? CLUSTER, revision, resources, removed: [] })
+
+test('streams that are due the same are given the same bytes', () => {
+  const answers = new Answers(new SteppedClock())
+  const first = answers.encode('delta', answer([a, b]), 0)
+  assert.equal(answers.encode('delta', answer([a, b]), 0), first)
+  for (const other of [answer([a]), answer([b, a]), answer([a, b], 2), { ...answer([a, b]), removed: ['c'] }]) assert.notEqual(answers.encode('delta', other, 0).message, first.message)
+  assert.notEqual(answers.encode('sotw', answer([a, b]), 0).message, first.message)
+})
+
+test('a stream is never given a nonce that it had, or a lower one', () => {
+  const answers = new Answers(new SteppedClock())
+  const old = answers.encode('delta', answer([a]), 0)
+  const newer = answers.encode('delta', answer([b]), 0)
+  const again = answers.encode('delta', answer([a]), newer.nonce)
+  assert.ok(again.nonce > newer.nonce)
+  assert.notEqual(again.message, old.message)
+})
+
+test('a secret is encoded for each stream, and nothing is kept for long', () => {
+  const clock = new SteppedClock()
+  const answers = new Answers(clock)
+  const secret = answer([resource(SECRET, 'key')])
+  assert.notEqual(answers.encode('delta', secret, 0).message, answers.encode('delta', secret, 0).message)
+  const kept = answers.encode('delta', answer([a]), 0)
+  clock.advance(10_000)
+  assert.notEqual(answers.encode('delta', answer([a]), 0), kept)
+})

@@ -1,0 +1,88 @@
+import type { Clock, Timer } from '#core/time/clock.ts'
+import { SECRET } from '#core/wire/type-url.ts'
+import type { Protocol } from './request.ts'
+import type { Resource } from './resource.ts'
+import { type Answer, encodeAnswer } from './response.ts'
+
+/** Bytes of answers that are kept for other streams, and for how long. */
+const keptBytesMax = 64 << 20
+const keptMs = 3000
+/** Answers beginning with the same resource that are looked through. */
+const alikeMax = 4
+
+interface Kept {
+  readonly protocol: Protocol
+  readonly nonce: number
+  readonly revision: number
+  readonly resources: readonly Resource[]
+  readonly removed: readonly string[]
+  readonly message: Buffer
+}
+
+export interface Encoded {
+  readonly nonce: number
+  /** Shared by streams: never written to. */
+  readonly message: Buffer
+}
+
+/**
+ * Encodes answers, once for all streams that are due the same at about the same time: a change that reaches a thousand proxies, or a herd of them that starts.
+ * Nonces come from one count, so that an answer can be the same to the last byte: they must be unique within a stream (xDS protocol, "ACK/NACK and resource type instance version"),
+ * and a stream is only ever given one that is higher than what it has.
+ */
+export class Answers {
+  readonly #clock: Clock
+  /** By the first resource; in each list the newest last. */
+  readonly #kept = new Map<Resource, Kept[]>()
+  #bytes = 0
+  #nonces = 0
+  #forgetting: Timer | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** @param above the highest nonce that the stream was given */
+  encode(protocol: Protocol, answer: Omit<Answer, 'nonce'>, above: number): Encoded {
+    const [first] = answer.resources
+    // Secrets go to their owner only, and are kept nowhere (xds-rules 28).
+    if (first === undefined || answer.type === SECRET) return this.#make(protocol, answer)
+    const alike = this.#kept.get(first)
+    const known = alike?.findLast((one) => one.nonce > above && one.protocol === protocol && one.revision === answer.revision && sameItems(one.resources, answer.resources) && sameItems(one.removed, answer.removed))
+    if (known) return known
+    const made = { ...this.#make(protocol, answer), protocol, revision: answer.revision, resources: answer.resources, removed: answer.removed }
+    this.#keep(first, made)
+    return made
+  }
+
+  #make(protocol: Protocol, answer: Omit<Answer, 'nonce'>): Encoded {
+    this.#nonces += 1
+    return { nonce: this.#nonces, message: encodeAnswer(protocol, { ...answer, nonce: String(this.#nonces) }) }
+  }
+
+  #keep(first: Resource, made: Kept): void {
+    if (this.#bytes + made.message.length > keptBytesMax) this.#forget()
+    this.#bytes += made.message.length
+    const alike = this.#kept.get(first)
+    if (alike === undefined) this.#kept.set(first, [made])
+    else {
+      alike.push(made)
+      if (alike.length > alikeMax) this.#bytes -= alike.shift()?.message.length ?? 0
+    }
+    this.#forgetting ??= this.#clock.after(keptMs, () => this.#forget())
+  }
+
+  #forget(): void {
+    this.#kept.clear()
+    this.#bytes = 0
+    this.#forgetting?.cancel()
+    this.#forgetting = undefined
+  }
+}
+
+/** The same things in the same order. */
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  if (a.length !== b.length) return false
+  for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false
+  return true
+}
