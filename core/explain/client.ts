@@ -22,7 +22,7 @@ export interface Departure extends Trail {
   /** What leaves towards each target; undefined when nothing does. */
   readonly request: RequestHead | undefined
   /** What was passed on the way, as far as it went. */
-  readonly passed: { readonly listener?: ListenerPlan; readonly chain?: FilterChainPlan; readonly host?: VirtualHost; readonly route?: Route }
+  readonly passed: { readonly listener?: ListenerPlan; readonly chain?: FilterChainPlan; readonly table?: RouteTable; readonly host?: VirtualHost; readonly route?: Route }
 }
 
 type Ending = Pick<Trail, 'outcome' | 'why'> & Partial<Departure>
@@ -30,7 +30,7 @@ type Ending = Pick<Trail, 'outcome' | 'why'> & Partial<Departure>
 /** The caller's side: listener → chain → policies → scope → virtual host → every route tried → clusters → endpoints. Without a request: bytes that are no HTTP. */
 export function explainDeparture(plans: PlanSet, port: number, request: RequestHead | undefined, caller: Caller, named?: string): Departure {
   const steps: Step[] = []
-  const passed: { listener?: ListenerPlan; chain?: FilterChainPlan; host?: VirtualHost; route?: Route } = {}
+  const passed: { listener?: ListenerPlan; chain?: FilterChainPlan; table?: RouteTable; host?: VirtualHost; route?: Route } = {}
   const end = (ending: Ending): Departure => ({
     status: undefined, by: undefined, steps, to: [], location: undefined, rewrite: undefined, mirrors: [], timeoutMs: undefined, retries: undefined, request: undefined, passed, ...ending,
   })
@@ -73,6 +73,7 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
 
   const table = findTable(plans, http, head, step)
   if (table === undefined) return end({ outcome: 'not-found', status: 404, why: 'no route table for this host' })
+  passed.table = table
   const host = findVirtualHost(table, head.authority)
   if (host === undefined) {
     step('virtual-host', `no virtual host of ${table.name} has ${head.authority}`, false)

@@ -20,7 +20,7 @@ const mayImport: Record<string, readonly string[]> = {
 const lowerFloor = ['time', 'fault', 'identity', 'match', 'route', 'authz', 'balance', 'limit', 'telemetry', 'wire', 'plan', 'workload']
 const lowerFloorPackages = ['@bufbuild/protobuf', 're2js']
 /** Of the control plane, only what is as pure as core may be used by commands that work offline. */
-const offlineRooms = ['model', 'analyze', 'translate']
+const offlineRooms = ['model', 'analyze', 'translate', 'simulate']
 /** Commands that run whole parts of the system, and so join rooms as `main.ts` files do. */
 const joiningCommands = /^cli\/(commands\/(up|server|proxy|gateway|bootstrap)|up\/[^/]+)\.ts$/
 

@@ -1,0 +1,24 @@
+/** Where a recorded call leads. */
+export interface Destination {
+  /** `service`, `workload-port` (the application itself), `original-destination` (let through), `host-by-dns`, or `other` with a `name`. */
+  readonly kind: 'service' | 'workload-port' | 'original-destination' | 'host-by-dns' | 'other'
+  readonly direction?: 'outbound' | 'inbound'
+  readonly host?: string
+  readonly port?: number
+  readonly subset?: string
+  readonly weight?: number
+  readonly headers?: unknown
+  readonly name?: string
+}
+
+/** A cluster by what it stands for; `weight` where the route names one. */
+export function destinationOf(cluster: string, weight: number | undefined): Destination {
+  const share = weight === undefined ? {} : { weight }
+  if (cluster === 'PassthroughCluster') return { kind: 'original-destination', direction: 'outbound', ...share }
+  if (cluster.startsWith('InboundPassthrough')) return { kind: 'original-destination', direction: 'inbound', ...share }
+  if (cluster.startsWith('DynamicDns')) return { kind: 'host-by-dns', direction: 'outbound', ...share }
+  const [direction, port, subset = '', host = ''] = cluster.split('|')
+  if (direction === 'inbound') return { kind: 'workload-port', direction, port: Number(port), ...share }
+  if (direction === 'outbound') return { kind: 'service', direction, port: Number(port), host, ...(subset === '' ? {} : { subset }), ...share }
+  return { kind: 'other', name: cluster }
+}
