@@ -6,7 +6,7 @@ import type { SecretFields } from '#core/resource/secret.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
-import { coveringWildcards } from './host.ts'
+import { clusterPlace, coveringWildcards } from './host.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
 import type { MeshModel } from './mesh-model.ts'
@@ -231,7 +231,12 @@ export class MeshReader {
   #declared(id: string): readonly MeshService[] {
     this.#record(`object/${id}`)
     const services = this.#model.declared(id)
-    for (const one of services) this.#name(one.namespace, one.exportTo)
+    for (const one of services) {
+      this.#name(one.namespace, one.exportTo)
+      // A ServiceEntry may bear a host of another namespace, whose clients have a short name for it.
+      const place = clusterPlace(one.host)
+      if (place !== undefined) this.named.add(place.namespace)
+    }
     return services
   }
 

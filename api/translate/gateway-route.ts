@@ -26,7 +26,7 @@ export interface ServerGroup {
 
 export function serverGroups(servers: readonly ScopedServer[], namespace: string): ServerGroup[] {
   const groups = new Map<string, { id: string; port: number; servers: ServerGroup['servers'][number][]; namespace: string }>()
-  for (const { id, port, gateway, hosts, tls } of servers) {
+  for (const { id, serverPort: port, gateway, hosts, tls } of servers) {
     const group = groups.get(id)
     if (group === undefined) groups.set(id, { id, port, servers: [{ gateway, hosts, tls }], namespace })
     else group.servers.push({ gateway, hosts, tls })

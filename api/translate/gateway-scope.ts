@@ -17,14 +17,18 @@ export interface ScopedServer {
   readonly gateway: string
   /** `servers[0]` */
   readonly field: string
+  /** The port that is listened on: what a Service in front of the workload makes of the server's. */
   readonly port: number
+  /** The port that the Gateway names. */
+  readonly serverPort: number
   readonly protocol: string
   readonly hosts: readonly ServerHost[]
   readonly tls: GatewayServer['tls']
 }
 
 /** The servers that Gateways give a workload, the oldest Gateway's first. A TLS host that an older server of the port has is that one's: two chains for one name are refused. */
-export function gatewayServers(reader: MeshReader, labels: Labels): ScopedServer[] {
+export function gatewayServers(reader: MeshReader, labels: Labels, own: string): ScopedServer[] {
+  const behind = portsBehind(reader, own, labels)
   const servers: ScopedServer[] = []
   const claimed = new Map<string, Set<string>>()
   for (const { namespace, name, spec } of reader.gatewaysSelecting(labels)) {
@@ -33,18 +37,28 @@ export function gatewayServers(reader: MeshReader, labels: Labels): ScopedServer
       if (port === undefined) continue
       const protocol = port.protocol.toUpperCase()
       const terminates = servesTls(protocol)
-      const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${port.number}`
+      const bound = behind.get(port.number) ?? port.number
+      const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${bound}`
       let hosts = (server.hosts ?? []).map((one) => serverHost(one, namespace))
       if (terminates) {
-        const taken = claimed.get(String(port.number)) ?? new Set()
+        const taken = claimed.get(String(bound)) ?? new Set()
         hosts = hosts.filter((one) => !taken.has(one.host))
         for (const one of hosts) taken.add(one.host)
-        claimed.set(String(port.number), taken)
+        claimed.set(String(bound), taken)
       }
-      if (hosts.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: port.number, protocol, hosts, tls: server.tls })
+      if (hosts.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: bound, serverPort: port.number, protocol, hosts, tls: server.tls })
     }
   }
   return servers
+}
+
+/** Service port → port of the workload, by the Services that select it (istio.io, Gateway: server ports are those of the Service). */
+function portsBehind(reader: MeshReader, namespace: string, labels: Labels): Map<number, number> {
+  const ports = new Map<number, number>()
+  for (const service of reader.servicesOf(namespace, labels)) {
+    for (const { port, targetPort } of service.ports) if (typeof targetPort === 'number' && !ports.has(port)) ports.set(port, targetPort)
+  }
+  return ports
 }
 
 export const servesTls = (protocol: string): boolean => protocol === 'HTTPS' || protocol === 'TLS'

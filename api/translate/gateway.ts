@@ -37,7 +37,7 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
 /** One listener for each port that Gateways ask for: TLS servers a chain each, by server name; plaintext servers one chain together. */
 export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload): Built {
-  const servers = gatewayServers(reader, workload.labels)
+  const servers = gatewayServers(reader, workload.labels, workload.namespace)
   const policies = policiesFor(reader, workload.namespace, workload.labels)
   const faults: Fault[] = []
   const resources: Resource[] = []
@@ -49,7 +49,7 @@ export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload):
     const tls = ofPort.some((one) => servesTls(one.protocol))
     const message = create(ListenerSchema, {
       name,
-      address: socketAddress(workload.address === '' ? '0.0.0.0' : workload.address, workload.ports[port] ?? port),
+      address: socketAddress(workload.address === '' ? '0.0.0.0' : workload.address, workload.ports[ofPort[0]?.serverPort ?? port] ?? port),
       trafficDirection: TrafficDirection.OUTBOUND,
       filterChains: chains,
       ...(tls ? { listenerFilters: [{ name: 'envoy.filters.listener.tls_inspector', configType: { case: 'typedConfig' as const, value: anyOf(TlsInspectorSchema, {}) } }], listenerFiltersTimeout: duration(10_000) } : {}),

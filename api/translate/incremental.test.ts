@@ -35,7 +35,7 @@ const objects: readonly (readonly ResourceObject[])[] = [
   [
     { hosts: ['a.prod'], ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], resolution: 'DNS' },
     { hosts: ['b.prod.svc.cluster.local', '*.wild.com'], ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], resolution: 'STATIC', addresses: ['10.0.0.1'], workloadSelector: { labels: { app: 'a' } } },
-  ].map((spec) => object(networking, 'ServiceEntry', 'prod', 'entry', { spec })),
+  ].map((spec) => object(networking, 'ServiceEntry', 'elsewhere', 'entry', { spec })),
   [{ mtls: { mode: 'STRICT' } }, { mtls: { mode: 'DISABLE' } }, { selector: { matchLabels: { app: 'a' } }, mtls: { mode: 'DISABLE' } }].map((spec) => object(security, 'PeerAuthentication', 'prod', 'default', { spec })),
   [{ mtls: { mode: 'STRICT' } }].map((spec) => object(security, 'PeerAuthentication', 'istio-system', 'default', { spec })),
   [{}, { action: 'DENY', rules: [{}] }, { selector: { matchLabels: { app: 'b' } }, rules: [{}] }].map((spec) => object(security, 'AuthorizationPolicy', 'prod', 'policy', { spec })),

@@ -67,7 +67,7 @@ function capturedLayers(client: RouteClient, tracing: TracingScope): LayerSpec[]
 
 function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope): LayerSpec[] {
   const { namespace } = node
-  const servers = gatewayServers(reader, node.labels)
+  const servers = gatewayServers(reader, node.labels, namespace)
   const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, ports: Object.fromEntries(node.gatewayPorts), tracing }
   const key = keyOf('gateway', workload)
   const routes = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace).flatMap((group): LayerSpec[] => [

@@ -1,4 +1,4 @@
-import { CLUSTER_DOMAIN } from '#api/model/host.ts'
+import { clusterPlace } from '#api/model/host.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 
 /** Istio's name of a cluster: `outbound|8080|v1|order-service.prod.svc.cluster.local`. */
@@ -18,13 +18,12 @@ export const scopeName = (port: string, host: string): string => `${port}|${host
 /** What an object is called in Istio's metadata: `/apis/networking.istio.io/v1/namespaces/prod/virtual-service/order-service`. */
 export const configPath = (group: string, kind: string, namespace: string, name: string): string => `/apis/${group}/v1/namespaces/${namespace}/${kind}/${name}`
 
-/** The names by which callers in a namespace may address a service, the full host first, and with the dot that ends an absolute name. */
+/** The names by which callers in a namespace may address a service: its host, the same with the dot that ends an absolute name, and short ones where the host is one of the cluster's. */
 export function hostNames(service: MeshService, client: string): string[] {
-  if (service.kind !== 'Service') return [service.host]
-  const { name, namespace } = service
-  const names = [service.host, `${service.host}.`, `${name}.${namespace}.svc`, `${name}.${namespace}`]
+  const absolute = [service.host, `${service.host}.`]
+  const place = clusterPlace(service.host)
+  if (place === undefined) return absolute
+  const { name, namespace } = place
+  const names = [...absolute, `${name}.${namespace}.svc`, `${name}.${namespace}`]
   return namespace === client ? [...names, name] : names
 }
-
-/** Whether a host name is an alias that a Kubernetes Service has beside its own. */
-export const isFullHost = (host: string): boolean => host.endsWith(`.${CLUSTER_DOMAIN}`)

@@ -22,12 +22,12 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
     for (const virtualService of reader.virtualServicesOn(server.gateway, client)) {
       for (const [index, route] of (virtualService.spec.tls ?? []).entries()) {
         for (const match of route.match) {
-          if (match.port !== undefined && match.port !== server.port) continue
+          if (match.port !== undefined && match.port !== server.serverPort) continue
           if (match.gateways?.length && !match.gateways.some((one) => resolveGateway(one, virtualService.namespace) === server.gateway)) continue
           const names = match.sniHosts.filter((sni) => (hostCovers(host.host, sni) || hostCovers(sni, host.host)) && servedDomains(server, sni, virtualService.namespace).length > 0 && !taken.has(sni))
           if (names.length === 0) continue
           for (const one of names) taken.add(one)
-          const destinations = (route.route ?? []).map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, virtualService.namespace, server.port))
+          const destinations = (route.route ?? []).map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, virtualService.namespace, server.serverPort))
           chains.push({
             name: `${server.id}|${names.join(',')}`,
             filterChainMatch: { transportProtocol: 'tls', ...(names.includes('*') ? {} : { serverNames: names.sort() }) },
