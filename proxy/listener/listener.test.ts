@@ -201,3 +201,28 @@ test('a replaced listener keeps its port and its connections', async (t) => {
   proxy.runtime.removeListener('main')
   await assert.rejects(ask(proxy.port, '/'))
 })
+
+test('clients that send nonsense, leave or reset at any point end nothing but themselves', async (t) => {
+  const authority = createAuthority()
+  const { client, server } = await pair(t, permissive(), secretsOf(authority, 'checkout'), secretsOf(authority, 'order'))
+  const hello = Buffer.concat([Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]), Buffer.alloc(505, 7)])
+  const openings = [Buffer.alloc(0), Buffer.from([0x16]), hello, hello.subarray(0, 100), Buffer.from('GET / HT'), Buffer.from('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc'), Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'), Buffer.from([0x16, 3, 1, 0xff, 0xff]), Buffer.from('\0\0\0')]
+  const rude = (port: number, bytes: Buffer, how: 'reset' | 'end' | 'destroy'): Promise<void> =>
+    new Promise((gone) => {
+      const socket = net.connect(port, '127.0.0.1', () => {
+        socket.write(bytes, () => {
+          if (how === 'reset') socket.resetAndDestroy()
+          else if (how === 'end') socket.end()
+          else socket.destroy()
+        })
+        if (bytes.length === 0 && how === 'end') socket.end()
+      })
+      socket.resume()
+      socket.on('error', () => undefined)
+      socket.on('close', () => gone())
+    })
+  for (const port of [client.port, server.port]) for (const bytes of openings) for (const how of ['reset', 'end', 'destroy'] as const) await rude(port, bytes, how)
+  assert.equal((await ask(client.port, '/')).status, 200)
+  await until(() => server.runtime.active.size === 0 && client.runtime.active.size === 0)
+  for (const report of [...client.runtime.clusterReports(), ...server.runtime.clusterReports()]) assert.deepEqual([report.requests, report.pending, report.hosts[0]?.active], [0, 0, 0])
+})

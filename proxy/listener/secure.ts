@@ -38,6 +38,7 @@ export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly str
     ...(common.length > 0 && { ALPNProtocols: common }),
   })
   const timer = clock.after(HANDSHAKE_TIMEOUT_MS, () => socket.destroy())
+  raw.on('error', () => raw.destroy())
   socket.on('error', () => socket.destroy())
   socket.once('close', () => timer.cancel())
   socket.once('secure', () => {
