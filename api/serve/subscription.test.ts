@@ -140,3 +140,15 @@ test('a refusal names resources by whole words, or blames all', () => {
   assert.deepEqual(namedIn("bad resource 'a'.", [a, ab, dotted]), [a])
   assert.deepEqual(namedIn('something is wrong', [a, ab]), [a, ab])
 })
+
+test('what waits is forgotten with the name that it is about, and leaves nothing unacknowledged', () => {
+  const pair = new Pair(CLUSTER_LOAD_ASSIGNMENT, 'delta')
+  pair.view.set(resource(CLUSTER_LOAD_ASSIGNMENT, 'a', '1'))
+  pair.ask({ names: ['a'] })
+  pair.drain()
+  pair.view.remove(CLUSTER_LOAD_ASSIGNMENT, 'a')
+  assert.notEqual(pair.subscription.unackedSince, undefined)
+  pair.ask({ dropped: ['a'] })
+  assert.equal(pair.subscription.hasWork, false)
+  assert.equal(pair.subscription.unackedSince, undefined)
+})

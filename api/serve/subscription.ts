@@ -249,6 +249,8 @@ export class Subscription {
     this.#pending.delete(name)
     this.#leaving.delete(name)
     this.#held?.delete(name)
+    // What waited was about names that are of no interest any more: nothing is owed, and nothing unacknowledged.
+    if (!this.hasWork && !this.isLeaving) this.#since = undefined
   }
 
   /** What is there under a name that the client wants, or what stands for its absence (xds-rules 19). */
