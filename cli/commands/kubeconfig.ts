@@ -1,5 +1,5 @@
-import { stringify } from 'yaml'
-import { contextOf, type Context } from '../context.ts'
+import { kubeconfigText } from '#core/contract/kubeconfig.ts'
+import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { readArgs, serverFlags } from '../usage.ts'
 
@@ -9,18 +9,7 @@ Prints a kubeconfig for the mesh's configuration API: weft kubeconfig > mesh.kub
 
 export async function run(args: string[]): Promise<ExitCode> {
   const { values } = readArgs(args, serverFlags, { min: 0, max: 0 })
-  process.stdout.write(kubeconfigOf(contextOf(values)))
+  const context = contextOf(values)
+  process.stdout.write(kubeconfigText(context.server, context.organization, context.mesh, context.apiKey))
   return exitCodes.done
-}
-
-export function kubeconfigOf(context: Context): string {
-  const name = `weft-${context.organization}-${context.mesh}`
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name, cluster: { server: `${context.server}/k8s/${context.organization}/${context.mesh}` } }],
-    users: [{ name, user: { token: context.apiKey } }],
-    contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
-    'current-context': name,
-  })
 }

@@ -4,6 +4,7 @@ import { styleText } from 'node:util'
 import { startControlPlane } from '#api/main.ts'
 import type { ControlPlane } from '#api/control-plane.ts'
 import { jsonLog } from '#api/log.ts'
+import { kubeconfigText } from '#core/contract/kubeconfig.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Mesh, Organization } from '#db/store.ts'
 import { installEnvoy } from '#infra/parts/envoy.ts'
@@ -21,7 +22,6 @@ import { firstRequest } from '../up/first-request.ts'
 import { gatewayWorkload, shopWorkloads, sidecarPorts, type ShopWorkload } from '../up/shop.ts'
 import { Supervisor } from '../up/supervisor.ts'
 import { LiveBlock, trafficTable } from '../up/traffic-table.ts'
-import { kubeconfigOf } from './kubeconfig.ts'
 
 export const usage = `weft up [--data DIR] [--engine weft|envoy] [--database URL] [--no-shop] [--ready-file FILE] [--port-base N]
 
@@ -87,7 +87,7 @@ export async function run(args: string[]): Promise<ExitCode> {
     const context = await contextFor(plane, organization, dir, ports)
     const rootCertificate = path.join(dir, 'root.pem')
     writeFileSync(rootCertificate, plane.xds.rootCertificate)
-    writeFileSync(path.join(dir, 'kubeconfig'), kubeconfigOf(context), { mode: 0o600 })
+    writeFileSync(path.join(dir, 'kubeconfig'), kubeconfigText(context.server, context.organization, context.mesh, context.apiKey), { mode: 0o600 })
     storeContext(context)
     await consoleBuilt
 

@@ -58,7 +58,7 @@ export function readHttp(reading: Reading, path: string, manager: HttpConnection
     filters,
     clientCertificateHeader: clientCertificateHeader ?? 'sanitize',
     // Empty: the server header of the response passes as it is.
-    serverName: manager.serverHeaderTransformation === ServerHeader.PASS_THROUGH ? '' : manager.serverName || 'envoy',
+    serverName: manager.serverHeaderTransformation === ServerHeader.PASS_THROUGH ? '' : manager.serverName || 'weft',
     useRemoteAddress: manager.useRemoteAddress ?? false,
     trustedHops: manager.xffNumTrustedHops,
     normalizePath: manager.normalizePath ?? false,
