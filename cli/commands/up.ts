@@ -23,10 +23,11 @@ import { gatewayWorkload, shopWorkloads, sidecarPorts, type ShopWorkload } from 
 import { Supervisor } from '../up/supervisor.ts'
 import { LiveBlock, trafficTable } from '../up/traffic-table.ts'
 
-export const usage = `weft up [--data DIR] [--engine weft|envoy] [--database URL] [--no-shop] [--ready-file FILE] [--port-base N]
+export const usage = `weft up [--data DIR] [--engine weft|envoy] [--database URL] [--no-shop] [--ready-file FILE] [--port-base N] [--rate N]
 
 Runs the whole system here: a control plane on an embedded database, a gateway, and the example shop, each workload behind a sidecar process of its own.
-A second start on the same folder goes on from what is stored. Ctrl-C ends everything.`
+A second start on the same folder goes on from what is stored. Ctrl-C ends everything.
+--rate: how many orders a second the shop's client makes, 20 unless told.`
 
 const root = path.resolve(import.meta.dirname, '../..')
 const organizationName = 'demo'
@@ -47,6 +48,7 @@ export async function run(args: string[]): Promise<ExitCode> {
       'no-shop': { type: 'boolean' },
       'ready-file': { type: 'string' },
       'port-base': { type: 'string' },
+      rate: { type: 'string' },
     },
     { min: 0, max: 0 },
   )
@@ -54,6 +56,8 @@ export async function run(args: string[]): Promise<ExitCode> {
   if (engine !== 'weft' && engine !== 'envoy') throw new UsageError(`--engine: ${JSON.stringify(engine)} is neither weft nor envoy`)
   const base = values['port-base'] === undefined ? undefined : Number(values['port-base'])
   if (base !== undefined && !(Number.isInteger(base) && base >= 0 && base < 65_000)) throw new UsageError('--port-base: a port, or 0 for any free ones')
+  const rate = Number(values.rate ?? 20)
+  if (!(rate >= 0 && rate <= 10_000)) throw new UsageError('--rate: requests a second, 0..10000')
   const dir = path.resolve(values.data ?? '.weft')
   mkdirSync(path.join(dir, 'logs'), { recursive: true, mode: 0o700 })
 
@@ -92,7 +96,7 @@ export async function run(args: string[]): Promise<ExitCode> {
     await consoleBuilt
 
     const workloads = values['no-shop'] ? [] : shopWorkloads(ports)
-    const settings: ShopSettings = { root, dir, ports, envoy: engine === 'envoy' ? await installEnvoy() : undefined, rootCertificate, bundles: await bundles }
+    const settings: ShopSettings = { root, dir, ports, rate, envoy: engine === 'envoy' ? await installEnvoy() : undefined, rootCertificate, bundles: await bundles }
     const certificate = demoCertificate(dir, 'api.example.com')
     if (mesh.revision === 0 && workloads.length > 0) {
       say("applying the shop's configuration")

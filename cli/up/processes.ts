@@ -10,6 +10,8 @@ export interface ShopSettings {
   readonly ports: Ports
   /** Path of a stock Envoy's binary; undefined: the bundled engine. */
   readonly envoy: string | undefined
+  /** Orders a second that the client makes. */
+  readonly rate: number
   readonly rootCertificate: string
   readonly bundles: ProxyBundles
 }
@@ -19,7 +21,7 @@ export const proxyBundles = (root: string): Promise<ProxyBundles> => bundleProxi
 
 const node = (...args: string[]): [string, ...string[]] => [process.execPath, '--disable-warning=ExperimentalWarning', ...args]
 
-export function appSpec({ root }: ShopSettings, workload: ShopWorkload): ProcessSpec {
+export function appSpec({ root, rate }: ShopSettings, workload: ShopWorkload): ProcessSpec {
   return {
     name: workload.name,
     argv: node(appFile(root, workload)),
@@ -27,6 +29,7 @@ export function appSpec({ root }: ShopSettings, workload: ShopWorkload): Process
       ADDRESS: workload.address,
       PORT: String(workload.port ?? 0),
       VERSION: versionOf(workload),
+      ...(workload.app === 'client' ? { RATE: String(rate) } : {}),
       HTTP_PROXY: `http://${workload.address}:${sidecarPorts.outbound}`,
     },
   }
