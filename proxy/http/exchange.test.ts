@@ -302,6 +302,10 @@ test('a mirror gets a copy under a -shadow name, and its answer is nobody\'s', a
   assert.equal(reply.status, 200)
   await until(() => seen.length === 1)
   assert.deepEqual(seen, ['order-service-shadow:8080 copy me'])
+  assert.equal((await ask(proxy.port, '/', { headers: { host: 'order-service:8080' } })).status, 200)
+  assert.equal((await ask(proxy.port, '/', { method: 'POST', body: 'last', headers: { host: 'order-service:8080' } })).status, 200)
+  await until(() => seen.includes('order-service-shadow:8080 last'))
+  assert.equal(seen.filter((one) => one === 'order-service-shadow:8080 ').length, 1, 'a request without a body is copied once')
 })
 
 test('a dead or silent mirror slows nobody', async (t) => {

@@ -226,6 +226,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     // Envoy starts this clock when the whole request has arrived.
     if (timeoutMs > 0) this.#deadlineMs = (this.request.framing === NO_BODY ? this.startMs : this.engine.doors.clock.monotonicMs()) + timeoutMs
     if (this.#mirrors && this.#lines !== undefined && this.#action !== undefined) {
+      // Once: a request without a body is complete with its head, and its end is reported again.
+      this.#mirrors = false
       startMirrors(this.engine, this.#action.mirrors, this.request, this.#lines, this.#kept, this.requestBytes === this.#keptBytes)
     }
   }

@@ -67,11 +67,13 @@ export class Cluster implements PoolOwner {
     this.destination = this.#metrics.destination(plan.destination, undefined)
     this.selfDestination = this.#metrics.selfDestination(plan.destination)
     this.securesPeers = securesPeers(plan)
+    // What is open beyond a lowered bound would never close by itself under load.
+    const fewer = plan.limits.connectionsMax < before.limits.connectionsMax && this.connections > plan.limits.connectionsMax
     const wayChanged = JSON.stringify(before.transports) !== JSON.stringify(plan.transports)
     for (const host of this.hosts.values()) {
       host.tls = transportOf(plan, host.plan)
       host.destination = this.#metrics.destination(plan.destination, host.plan.workload)
-      if (wayChanged) host.pool.drain(false)
+      if (wayChanged || fewer) host.pool.drain(false)
     }
     this.#watchOutliers(before)
     this.#rebuild()
