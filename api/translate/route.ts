@@ -107,7 +107,7 @@ function routeAction(scoped: ScopedRoute, match: HttpMatch | undefined, authorit
     clusterSpecifier: clusterSpecifier(scoped),
     timeout: duration(route.timeout === undefined ? 0 : durationMs(route.timeout)),
     ...(retry === undefined ? {} : { retryPolicy: retry }),
-    requestMirrorPolicies: mirrors.map((one) => ({ cluster: one.cluster, runtimeFraction: runtimeFraction(one.percent), traceSampled: false, disableShadowHostSuffixAppend: true })),
+    requestMirrorPolicies: mirrors.map((one) => ({ cluster: one.cluster, runtimeFraction: runtimeFraction(one.percent), traceSampled: false })),
     hashPolicy: uniqueHashes(scoped.destinations).map(hashPolicy),
   })
   setRewrite(action, route.rewrite, match)
