@@ -28,7 +28,7 @@ export interface Encoded {
 /**
  * Encodes answers, once for all streams that are due the same at about the same time: a change that reaches a thousand proxies, or a herd of them that starts.
  * Nonces come from one count, so that an answer can be the same to the last byte: they must be unique within a stream (xDS protocol, "ACK/NACK and resource type instance version"),
- * and a stream is only ever given one that is higher than what it has.
+ * and a stream is only ever given one that is higher than what it has of the type. An answer is of one type, so no two types of a stream share one either.
  */
 export class Answers {
   readonly #clock: Clock
@@ -42,7 +42,7 @@ export class Answers {
     this.#clock = clock
   }
 
-  /** @param above the highest nonce that the stream was given */
+  /** @param above the highest nonce that the stream was given with this type; 0 for none */
   encode(protocol: Protocol, answer: Omit<Answer, 'nonce'>, above: number): Encoded {
     const [first] = answer.resources
     // Secrets go to their owner only, and are kept nowhere (xds-rules 28).

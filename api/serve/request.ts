@@ -1,4 +1,4 @@
-import { type Field, scanFields, textOf } from './protobuf.ts'
+import { scanFields, textOf } from './protobuf.ts'
 
 export type Protocol = 'delta' | 'sotw'
 
@@ -49,20 +49,15 @@ export function readRequest(protocol: Protocol, bytes: Uint8Array): DiscoveryReq
   const names: string[] = []
   const dropped: string[] = []
   const held = new Map<string, string>()
-  const take: Readonly<Record<number, (field: Field) => void>> = {
-    [layout.node]: (field) => (node = bytes.subarray(field.start, field.end)),
-    [layout.type]: (field) => (type = textOf(bytes, field)),
-    [layout.nonce]: (field) => (nonce = textOf(bytes, field)),
-    [layout.refusal]: (field) => (refusal = readRefusal(bytes.subarray(field.start, field.end))),
-    [layout.names]: (field) => names.push(textOf(bytes, field)),
-    [layout.dropped]: (field) => dropped.push(textOf(bytes, field)),
-    [layout.held]: (field) => {
-      const [name, version] = readPair(bytes.subarray(field.start, field.end))
-      held.set(name, version)
-    },
-  }
   scanFields(bytes, (field) => {
-    take[field.field]?.(field)
+    // Names and versions first: a reconnect brings many thousand of them.
+    if (field.field === layout.held) readPair(bytes.subarray(field.start, field.end), held)
+    else if (field.field === layout.names) names.push(textOf(bytes, field))
+    else if (field.field === layout.type) type = textOf(bytes, field)
+    else if (field.field === layout.nonce) nonce = textOf(bytes, field)
+    else if (field.field === layout.node) node = bytes.subarray(field.start, field.end)
+    else if (field.field === layout.refusal) refusal = readRefusal(bytes.subarray(field.start, field.end))
+    else if (field.field === layout.dropped) dropped.push(textOf(bytes, field))
     return true
   })
   return { type, nonce, refusal, node, names, dropped, held }
@@ -90,7 +85,7 @@ function readRefusal(status: Uint8Array): string {
 }
 
 /** One entry of a map<string, string>: key 1, value 2. */
-function readPair(entry: Uint8Array): [string, string] {
+function readPair(entry: Uint8Array, into: Map<string, string>): void {
   let key = ''
   let value = ''
   scanFields(entry, (field) => {
@@ -98,6 +93,6 @@ function readPair(entry: Uint8Array): [string, string] {
     else if (field.field === 2) value = textOf(entry, field)
     return true
   })
-  return [key, value]
+  into.set(key, value)
 }
 

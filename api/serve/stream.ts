@@ -62,8 +62,6 @@ export class XdsStream {
   readonly #answers: Answers
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #unknownTypes = new Set<string>()
-  /** The newest of all types. */
-  #nonce = 0
   #writable = true
   #blockedSinceMs = 0
   #closed = false
@@ -245,8 +243,7 @@ export class XdsStream {
     const { type } = subscription
     const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return
-    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed }, this.#nonce)
-    this.#nonce = nonce
+    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed }, Number(subscription.nonce))
     subscription.carry(String(nonce))
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {
