@@ -7,8 +7,9 @@ import type { Subscription } from './subscription.ts'
 /**
  * Reads an incremental request into a subscription (xDS protocol, "Incremental xDS").
  * The nonce only paired an ACK with its response, which the caller has done: subscriptions change whatever it says (xds-rules 6).
+ * @param client `resumes`: endpoints that it names with their versions are all that it needs of them, as our own sidecar says; Envoy may hold a cluster back until they come once more
  */
-export function applyDelta(subscription: Subscription, request: DiscoveryRequest, view: ResourceView): void {
+export function applyDelta(subscription: Subscription, request: DiscoveryRequest, view: ResourceView, client: { readonly resumes: boolean } = { resumes: false }): void {
   const first = !subscription.asked
   subscription.asked = true
   // All that the mesh is at the first request is still to be acknowledged.
@@ -25,9 +26,9 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
       subscription.named = true
       if (isOpen(subscription)) subscription.wantAll(view, since)
     }
-    // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always, for their cluster may be half-way
+    // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always where a cluster may be half-way
     // (xds-rules 13, 14).
-    else subscription.want(view.get(subscription.type, name)?.name ?? name, since, !first || subscription.type === CLUSTER_LOAD_ASSIGNMENT)
+    else subscription.want(view.get(subscription.type, name)?.name ?? name, since, !first || (subscription.type === CLUSTER_LOAD_ASSIGNMENT && !client.resumes))
   }
   for (const name of request.dropped) {
     if (name === '*') subscription.unwantAll()

@@ -350,6 +350,13 @@ test('rule 14: endpoints are sent in full on a reconnect', async (t) => {
   assert.deepEqual(namesOf(await stream.next()), ['a'])
 })
 
+test('our own sidecar, which goes on with the endpoints that it has, is sent those that differ on a reconnect', async (t) => {
+  const { client } = await world(t, { view: new MemoryView([endpoints('equal'), endpoints('stale'), endpoints('new')]) })
+  const stream = client.delta()
+  stream.ask({ node: { ...node, userAgentName: 'weft' }, type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['equal', 'stale', 'new'], held: { equal: '1', stale: '0' } })
+  assert.deepEqual(namesOf(await stream.next()), ['new', 'stale'])
+})
+
 test('rule 15: unsubscribing is silent, phantoms too; under a wildcard the name comes back as resource or removal', async (t) => {
   const { client, view } = await world(t, { view: new MemoryView([cluster('a')]) })
   const stream = client.delta()

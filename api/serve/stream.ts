@@ -18,6 +18,8 @@ const responseBytesMax = 1 << 20
 const setBytesWarn = 3 << 20
 /** How long removals wait for the routes' ACKs, and routes for those of the clusters they need (xds-rules 21). */
 const patienceMs = 1000
+/** Our own sidecar, by its user agent: it puts a cluster in force with the endpoints that it has. */
+const ownEngine = 'weft'
 /** Names that one stream may subscribe to in one type. */
 const namesMax = 200_000
 
@@ -101,7 +103,7 @@ export class XdsStream {
     const first = !subscription.asked
     const settled = request.nonce !== '' && subscription.settle(request.nonce, request.refusal, this.#clock.wallMs())
     if (settled && subscription.rejection && request.refusal !== undefined) this.#watcher.rejected(this, request.type, subscription.rejection)
-    if (this.protocol === 'delta') applyDelta(subscription, request, this.#view)
+    if (this.protocol === 'delta') applyDelta(subscription, request, this.#view, { resumes: this.node.engine === ownEngine })
     else applySotw(subscription, request, this.#view)
     if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
     if (settled) this.#watcher.progressed(this)
