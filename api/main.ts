@@ -18,6 +18,7 @@ import { Registration } from './registry/registration.ts'
 import type { ApiDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
 import { waitResponseOf } from './observe/sync.ts'
+import { explainIn } from './observe/explain.ts'
 import { loadReporting } from './serve/load-reports.ts'
 import { startXds } from './serve/server.ts'
 import { TrustStore } from './serve/trust.ts'
@@ -103,6 +104,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       const leftMs = Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))
       return waitResponseOf(revision, await ledger.whenSynced(meshId, revision, leftMs))
     },
+    explain: (meshId, asked) => explainIn(meshes, meshId, asked),
     topology: (meshId) => traffic.topology(meshId),
     follow: (meshId, listener) => events.follow(meshId, listener),
     statusOf: () => undefined,

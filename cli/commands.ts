@@ -26,6 +26,7 @@ export const commands: readonly Command[] = [
   { name: 'proxy-status', aliases: ['ps'], summary: 'which proxy has acknowledged what', load: () => import('./commands/proxy-status.ts') },
   { name: 'proxy-config', aliases: ['pc'], summary: "one proxy's listeners, routes, clusters, endpoints, secrets", load: () => import('./commands/proxy-config.ts') },
   { name: 'explain', summary: 'which route, policy and endpoint a request meets, and why', load: () => import('./commands/explain.ts') },
+  { name: 'test', summary: 'compare what becomes of requests with what must', load: () => import('./commands/test.ts') },
   { name: 'history', summary: 'the revisions of a mesh', load: () => import('./commands/history.ts') },
   { name: 'mesh', summary: 'create and list meshes', load: () => import('./commands/mesh.ts') },
   { name: 'key', summary: 'create and list API keys', load: () => import('./commands/key.ts') },

@@ -9,6 +9,7 @@ import { boundedBody } from '../kube/request.ts'
 import { configurationRoutes } from './configuration.ts'
 import { docsPage } from './docs.ts'
 import type { ApiDoors } from './doors.ts'
+import { explainRoutes } from './explain.ts'
 import { meshRoutes } from './meshes.ts'
 import { openapiOf } from './openapi.ts'
 import { organizationRoutes } from './organizations.ts'
@@ -18,7 +19,7 @@ import { judge } from './route.ts'
 import type { RestAnswer, RestRequest, Route } from './route.ts'
 
 /** Every path of the REST API. */
-export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes]
+export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...explainRoutes]
 
 /** Answers that an Idempotency-Key may ask for again, the latest few. */
 const REPLAYS_MAX = 1000

@@ -1,3 +1,5 @@
+import type { ExplainRequest } from '#core/contract/explain.ts'
+import type { Trail } from '#core/explain/trail.ts'
 import type { Topology } from '#core/contract/topology.ts'
 import type { WaitResponse } from '#core/contract/apply.ts'
 import type { Fault } from '#core/fault/fault.ts'
@@ -16,6 +18,8 @@ export interface ApiDoors {
   /** Everything that a proxy was sent, by type, as protobuf JSON, secrets redacted; undefined when it is not connected. */
   proxyConfig(meshId: string, proxy: string): Promise<ProxyConfig | undefined>
   whenSynced(meshId: string, revision: number, timeoutMs: number): Promise<WaitResponse & { timedOut: boolean }>
+  /** Follows a request through the mesh as it is. @throws Faults 'object.not-found' for a workload that is not there */
+  explain(meshId: string, asked: ExplainRequest): Promise<Trail>
   topology(meshId: string): Promise<Topology>
   /** Live events of a mesh, until stopped. */
   follow(meshId: string, listener: (event: MeshEvent) => void): () => void

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { ApplyResponse } from '#core/contract/apply.ts'
+import type { ExplainResponse } from '#core/contract/explain.ts'
 import type { Problem } from '#core/contract/problem.ts'
 import { warning, fault } from '#core/fault/fault.ts'
 import { openApi } from '#test/parts/api.ts'
@@ -258,6 +259,18 @@ test('live events are followed until the reader goes', async () => {
   while (!text.includes('\n\nevent: revision\ndata: {"revision":7}\n\n')) text += (await reader?.read())?.value ?? ''
   await reader?.cancel()
   assert.equal(unfollowed, true)
+})
+
+test('a request is explained without being sent, and a workload that is not there is not found', async () => {
+  await api.store.putWorkload(api.mesh.id, { name: 'client', namespace: 'prod', serviceAccount: 'client', labels: {}, address: '10.0.0.9', network: '', locality: '', cluster: '', ports: [], mutualTls: true, health: 'healthy' })
+  const explained = await ask<ExplainResponse>('POST', `${MESH}/explain`, viewer, { from: 'client.prod', url: 'http://nobody.example/' })
+  assert.equal(explained.status, 200, explained.text)
+  assert.equal(explained.body.outcome, 'routed')
+  assert.deepEqual(explained.body.to.map((one) => one.cluster), ['PassthroughCluster'])
+  assert.ok(explained.body.steps.length > 0)
+  assert.equal((await ask('POST', `${MESH}/explain`, viewer, { from: 'nobody.prod', url: 'http://a/' })).status, 404)
+  assert.equal((await ask('POST', `${MESH}/explain`, viewer, { from: 'client.prod', url: 'no url' })).status, 400)
+  assert.equal((await ask('POST', `${MESH}/explain`, foreign, { from: 'client.prod', url: 'http://a/' })).status, 404)
 })
 
 test('OpenAPI names every path, and answers bear security headers', async () => {

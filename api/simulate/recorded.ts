@@ -82,7 +82,7 @@ export function recordedNode(proxy: RecordedProxy): ProxyNode {
   const address = ips[0] ?? ''
   if (proxy.type === 'gateway') return gatewayOf({ name: `gateway-${address}`, namespace, labels, address })
   const workload = { name: `workload-${address}`, namespace, serviceAccount: '', labels, address, network: '', locality: '', cluster: '', ports: [], mutualTls: true, health: 'healthy' as const }
-  return sidecarOf(workload)
+  return sidecarOf(workload, false)
 }
 
 /** A connection as the recorded call makes it, followed through the listener that its direction means. */

@@ -3,6 +3,7 @@ import { MeshViews } from '#api/translate/view.ts'
 import type { Resource, ResourceView } from '#api/serve/resource.ts'
 import type { PlanSet } from '#core/explain/trail.ts'
 import { formatSpiffeId, type SpiffeId } from '#core/identity/spiffe.ts'
+import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { splitApiVersion } from '#core/resource/registry.ts'
 import { typeUrls } from '#core/wire/type-url.ts'
@@ -18,6 +19,8 @@ export interface WorldParts {
   readonly workloads: readonly Workload[]
   readonly settings?: MeshSettings
   readonly trustDomain?: string
+  /** Gateways' credentials are in no file, and taken to be there where they are named. */
+  readonly assumesCredentials?: boolean
 }
 
 /** What a node is sent and what it makes of it; resources by type and name, `TYPE NAME`. */
@@ -30,6 +33,7 @@ export interface Sent {
 export class World {
   readonly model: MeshModel
   readonly #views: MeshViews
+  readonly #byAddress = new Map<string, { readonly workload: Workload; readonly port: number }>()
   readonly #sent = new Map<string, Sent>()
 
   constructor(model: MeshModel, views: MeshViews) {
@@ -61,6 +65,38 @@ export class World {
     return this.model.workload(workloadKey({ namespace, name }))
   }
 
+  /** The workload that peers reach at `127.0.1.2:15006`, and the port that they reach. */
+  workloadAt(key: string): { readonly workload: Workload; readonly port: number } | undefined {
+    if (this.#byAddress.size === 0) {
+      for (const workload of this.model.workloads()) {
+        for (const { port, listen } of workload.ports) this.#byAddress.set(`${listen.address}:${listen.port}`, { workload, port })
+        this.#byAddress.set(workload.address, { workload, port: 0 })
+      }
+    }
+    return this.#byAddress.get(key) ?? this.#byAddress.get(key.slice(0, key.lastIndexOf(':')))
+  }
+
+  /** The labels and namespaces by which Gateways select the processes that serve them, each once. */
+  gateways(): { readonly labels: Readonly<Record<string, string>>; readonly namespace: string }[] {
+    const found = new Map<string, { labels: Readonly<Record<string, string>>; namespace: string }>()
+    for (const { key, object } of this.model.objects()) {
+      if (key.kind !== 'Gateway' || key.group !== 'networking.istio.io') continue
+      const labels = (object.spec as { selector?: Readonly<Record<string, string>> } | undefined)?.selector ?? {}
+      found.set(JSON.stringify(labels), { labels, namespace: key.namespace })
+    }
+    return [...found.values()]
+  }
+
+  /** Whether applications speak to their proxies themselves: a workload's ports say so, and where it has none, those of the others. */
+  isExplicit(workload: Workload): boolean {
+    return workload.ports.length > 0 ? speaksToProxy(workload) : [...this.model.workloads()].some(speaksToProxy)
+  }
+
+  /** The proxy beside a workload. */
+  sidecarOf(workload: Workload): ProxyNode {
+    return sidecarOf(workload, this.isExplicit(workload))
+  }
+
   identityOf(of: { readonly namespace: string; readonly serviceAccount: string }): string {
     const id: SpiffeId = { trustDomain: this.model.trustDomain, namespace: of.namespace, serviceAccount: of.serviceAccount === '' ? 'default' : of.serviceAccount }
     return formatSpiffeId(id)
@@ -73,7 +109,8 @@ const resourcesOf = (view: ResourceView): Map<string, Resource> => new Map(typeU
 export function worldOf(parts: WorldParts): World {
   const model = new MeshModel({ trustDomain: parts.trustDomain ?? 'cluster.local', settings: parts.settings ?? {} })
   const views = new MeshViews(model)
-  const objects = parts.objects.map((object, index): Change => {
+  const all = parts.assumesCredentials === true ? [...parts.objects, ...credentialsFor(parts.objects)] : parts.objects
+  const objects = all.map((object, index): Change => {
     const stored = storedFrom(object, index + 1)
     return { of: 'resource', revision: stored.revision, key: stored.key, stored }
   })
@@ -82,18 +119,39 @@ export function worldOf(parts: WorldParts): World {
   return new World(model, views)
 }
 
+/** Stands for a certificate that is kept elsewhere: whether there is one decides where connections go, not what it says. */
+const ELSEWHERE_PEM = '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n'
+
+function credentialsFor(objects: readonly ResourceObject[]): ResourceObject[] {
+  const there = new Set(objects.filter((one) => one.kind === 'Secret').map((one) => `${one.metadata.namespace ?? ''}/${one.metadata.name}`))
+  const missing = new Map<string, ResourceObject>()
+  const gateways = objects.filter((one) => one.kind === 'Gateway' && one.apiVersion.startsWith('networking.istio.io/'))
+  // A credential is looked for beside the gateway's process, which may run in any of these.
+  const namespaces = new Set(objects.map((one) => one.metadata.namespace ?? '').filter((one) => one !== ''))
+  for (const { spec } of gateways) {
+    for (const { tls } of (spec as GatewaySpec | undefined)?.servers ?? []) {
+      for (const name of tls?.credentialName ? [tls.credentialName] : []) {
+        for (const namespace of [...namespaces, 'istio-system']) {
+          if (there.has(`${namespace}/${name}`)) continue
+          missing.set(`${namespace}/${name}`, { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { 'tls.crt': ELSEWHERE_PEM, 'tls.key': ELSEWHERE_PEM, 'ca.crt': ELSEWHERE_PEM } })
+        }
+      }
+    }
+  }
+  return [...missing.values()]
+}
+
 function storedFrom(object: ResourceObject, revision: number): StoredResource {
   const { namespace = '', name, creationTimestamp } = object.metadata
   const key = { group: splitApiVersion(object.apiVersion).group, kind: object.kind, namespace, name }
   return { key, uid: objectId(key), revision, generation: 1, createdAtMs: creationTimestamp === undefined ? revision : Date.parse(creationTimestamp), object }
 }
 
-/**
- * The proxy beside a workload. Its traffic is captured, unless its ports say that it is spoken to elsewhere than where the application listens:
- * then the application speaks to its proxy too.
- */
-export function sidecarOf(workload: Workload): ProxyNode {
-  const explicit = workload.ports.some((one) => one.listen.address !== workload.address || one.listen.port !== one.port)
+/** Peers reach the workload elsewhere than where its application listens: nothing is captured. */
+const speaksToProxy = (workload: Workload): boolean => workload.ports.some((one) => one.listen.address !== workload.address || one.listen.port !== one.port)
+
+/** The proxy beside a workload: traffic is captured, or the application speaks to its proxy (`explicit`). */
+export function sidecarOf(workload: Workload, explicit: boolean): ProxyNode {
   return {
     ...blankNode('sidecar', workload.name, workload.namespace, workload.address),
     serviceAccount: workload.serviceAccount,

@@ -1,5 +1,5 @@
-import { authorize } from '../authz/authorize.ts'
-import type { ClusterPlan, EndpointPlan, FilterChainPlan, ForwardAction, HttpPlan, ListenerPlan, Origin, Route, RouteTable, VirtualHost, WeightedClusters } from '../plan/plan.ts'
+import { authorize, NO_POLICY_MATCHED } from '../authz/authorize.ts'
+import type { ClusterPlan, EndpointPlan, FilterChainPlan, ForwardAction, HeaderOperations, HttpPlan, ListenerPlan, Origin, Route, RouteTable, VirtualHost, WeightedClusters } from '../plan/plan.ts'
 import { selectChain } from '../route/chain.ts'
 import { redirectLocation } from '../route/redirect.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
@@ -116,11 +116,18 @@ function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: 
         mirrors: action.mirrors.map(({ cluster, percent }) => ({ cluster, percent })),
         timeoutMs: action.timeoutMs,
         retries: action.retry?.retriesMax ?? 0,
+        requestHeaders: joined(route.requestHeaders, action.clusters.entries.length === 1 ? action.clusters.entries[0]?.requestHeaders : undefined),
         request: sent,
       }
     }
   }
 }
+
+const joined = (a: HeaderOperations | undefined, b: HeaderOperations | undefined): HeaderOperations => ({
+  set: [...(a?.set ?? []), ...(b?.set ?? [])],
+  add: [...(a?.add ?? []), ...(b?.add ?? [])],
+  remove: [...(a?.remove ?? []), ...(b?.remove ?? [])],
+})
 
 /**
  * By name; a captured connection: the one for its very destination, else for its port at any address, else the one that takes all. Of a proxy that is spoken to: the one bound
@@ -234,11 +241,19 @@ export function httpPolicies(http: HttpPlan) {
 
 /** Every policy tried becomes a step; the ending when one refuses. */
 export function explainPolicies(policies: Parameters<typeof authorize>[0], request: RequestHead | undefined, peer: PeerInfo, side: Step['side'], steps: Step[]): Ending | undefined {
+  const misses: string[] = []
   const decision = authorize(policies, request, peer, (filter, policy, permission, principal) => {
     const words = `${filter.shadow ? 'dry-run ' : ''}${filter.action} ${policy.name}: ${permission ? '' : 'not '}${policy.permission.words}; ${principal ? '' : 'not '}${policy.principal.words}`
     steps.push({ side, kind: 'policy', words, matched: permission && principal, ...(policy.origin === undefined ? {} : { origin: policy.origin }) })
+    if (filter.action === 'allow' && !filter.shadow && !(permission && principal)) {
+      const failed = [...(permission ? [] : [`the request is not ${policy.permission.words}`]), ...(principal ? [] : [`the caller, ${callerWords(peer)}, is not ${policy.principal.words}`])]
+      misses.push(`${policy.name}: ${failed.join(' and ')}`)
+    }
   })
   if (decision.allowed) return undefined
-  steps.push({ side, kind: 'policy', words: `denied by ${decision.policy}: ${decision.why}`, matched: true, ...(decision.origin === undefined ? {} : { origin: decision.origin }) })
-  return { outcome: 'refused', status: request === undefined ? undefined : 403, by: decision.origin, why: `${decision.policy}: ${decision.why}` }
+  const why = decision.policy === NO_POLICY_MATCHED ? (misses.length === 0 ? decision.why : `no ALLOW rule holds: ${misses.join('; ')}`) : `${decision.policy}: ${decision.why}`
+  steps.push({ side, kind: 'policy', words: `denied: ${why}`, matched: true, ...(decision.origin === undefined ? {} : { origin: decision.origin }) })
+  return { outcome: 'refused', status: request === undefined ? undefined : 403, by: decision.origin, why }
 }
+
+const callerWords = (peer: PeerInfo): string => peer.uriSans[0] ?? (peer.address === '' ? 'without an identity' : `${peer.address} without an identity`)

@@ -1,4 +1,4 @@
-import type { ClusterPlan, EndpointsPlan, ListenerPlan, Origin, RouteTable, ScopePlan } from '../plan/plan.ts'
+import type { ClusterPlan, EndpointsPlan, HeaderOperations, ListenerPlan, Origin, RouteTable, ScopePlan } from '../plan/plan.ts'
 
 /** All that one proxy executes, by name; scopes by their key. What a sidecar holds after its streams, or what translation gives at a revision. */
 export interface PlanSet {
@@ -53,4 +53,6 @@ export interface Trail {
   readonly timeoutMs: number | undefined
   /** Tries beyond the first. */
   readonly retries: number | undefined
+  /** What the route does to the request's headers; those of a single destination included. */
+  readonly requestHeaders?: HeaderOperations
 }

@@ -1,3 +1,5 @@
+import { ask } from '#api/simulate/ask.ts'
+import { worldOf } from '#api/simulate/world.ts'
 import { serve } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { AddressInfo } from 'node:net'
@@ -33,6 +35,10 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
     proxies: () => [],
     proxyConfig: async () => undefined,
     whenSynced: async (_meshId, revision) => ({ revision, acknowledged: 0, p50Ms: null, p99Ms: null, stragglers: [], rejected: [], timedOut: false }),
+    async explain(meshId, asked) {
+      const rows = await store.loadMesh(meshId)
+      return ask(worldOf({ objects: rows?.resources.map((one) => one.object) ?? [], workloads: rows?.workloads ?? [] }), asked)
+    },
     topology: async () => ({ atMs: 0, windowMs: 10_000, revision: 0, nodes: [], edges: [] }),
     follow: () => () => {},
     statusOf: () => undefined,

@@ -1,0 +1,55 @@
+import type { Expectation } from '#core/contract/requests-file.ts'
+import type { Trail } from '#core/explain/trail.ts'
+import { durationMs } from '#core/resource/duration.ts'
+import { destinationOf, type Destination } from './recorded-destination.ts'
+
+type Wanted = NonNullable<Expectation['to']>[number]
+
+/** What differs between an expectation and what became of a request, in words; empty: nothing. What the expectation does not name is not judged. */
+export function differences(expected: Expectation, got: Trail): string[] {
+  const found: string[] = []
+  const compare = (what: string, wanted: unknown, came: unknown): void => {
+    if (wanted !== undefined && wanted !== came) found.push(`${what} ${String(wanted)} was expected, ${came === undefined ? 'none' : String(came)} came`)
+  }
+  compare('outcome', expected.outcome, got.outcome)
+  if (expected.status !== undefined && !(got.status === undefined && got.outcome === 'routed' && expected.status < 300)) compare('status', expected.status, got.status ?? (got.outcome === 'routed' ? 'the application’s own' : undefined))
+  if (expected.by !== undefined && expected.by !== got.by?.resource && expected.by !== `${got.by?.resource} ${got.by?.field}`) compare('by', expected.by, got.by?.resource)
+  compare('location', expected.location, got.location)
+  compare('rewritten path', expected.rewrite?.path, got.rewrite?.path)
+  compare('rewritten authority', expected.rewrite?.authority, got.rewrite?.authority)
+  if (expected.timeout !== undefined) compare('timeout of ms', durationMs(expected.timeout), got.timeoutMs)
+  compare('retries', expected.retries, got.retries)
+  for (const [name, value] of Object.entries(expected.headers ?? {})) {
+    const set = [...(got.requestHeaders?.set ?? []), ...(got.requestHeaders?.add ?? [])].find((one) => one.name === name.toLowerCase())
+    compare(`header ${name}`, value, set?.value)
+  }
+  if (expected.to !== undefined) {
+    const led = got.outcome === 'routed' ? got.to.map((one) => destinationOf(one.cluster, one.weight)) : []
+    if (!sameDestinations(expected.to, led)) found.push(`to ${wordsOf(expected.to)} was expected, ${led.length === 0 ? 'nowhere' : wordsOf(led)} came`)
+  }
+  if (expected.mirrors !== undefined) {
+    const copied = got.mirrors.map((one) => ({ ...destinationOf(one.cluster, undefined), percent: one.percent }))
+    const fits = copied.length === expected.mirrors.length && expected.mirrors.every((wanted) => copied.some((one) => isOf(wanted, one) && (wanted.percent === undefined || wanted.percent === one.percent)))
+    if (!fits) found.push(`mirrors ${JSON.stringify(expected.mirrors)} were expected, ${JSON.stringify(got.mirrors)} came`)
+  }
+  return found
+}
+
+/** In any order; weights as shares, where all are named. */
+function sameDestinations(wanted: readonly Wanted[], led: readonly Destination[]): boolean {
+  if (wanted.length !== led.length) return false
+  const weighed = wanted.every((one) => one.weight !== undefined)
+  const total = wanted.reduce((sum, one) => sum + (one.weight ?? 0), 0)
+  const left = [...led]
+  for (const one of wanted) {
+    const at = left.findIndex((candidate) => isOf(one, candidate) && (!weighed || Math.abs((100 * (one.weight ?? 0)) / total - (candidate.weight ?? 0)) < 0.01))
+    if (at < 0) return false
+    left.splice(at, 1)
+  }
+  return true
+}
+
+const isOf = (wanted: Wanted, led: Destination): boolean => (['kind', 'host', 'subset', 'port'] as const).every((field) => wanted[field] === undefined || wanted[field] === (led[field] ?? (field === 'subset' ? '' : undefined)))
+
+const wordsOf = (to: readonly (Wanted | Destination)[]): string =>
+  to.map((one) => `${one.host ?? one.kind ?? ''}${one.port === undefined ? '' : `:${one.port}`}${one.subset ? ` ${one.subset}` : ''}${one.weight === undefined ? '' : ` ${Number(one.weight.toFixed(2))} %`}`.trim()).join(', ')
