@@ -2,18 +2,17 @@ import { z } from 'zod'
 import { duration, durationOrZero, flag, int32, judged, uint32 } from './field.ts'
 import type { Complaint } from './field.ts'
 
+export const tcpKeepalive = z.strictObject({
+  probes: uint32().optional().describe('Unanswered probes before the connection counts as dead.'),
+  time: duration().optional().describe('Idle time before the first probe.'),
+  interval: duration().optional().describe('Time between probes.'),
+})
+
 export const tcpSettings = z
   .strictObject({
     maxConnections: int32().optional().describe('Connections to the host, at most.'),
     connectTimeout: duration().optional().describe('The bound of a connection attempt; 10s by default.'),
-    tcpKeepalive: z
-      .strictObject({
-        probes: uint32().optional().describe('Unanswered probes before the connection counts as dead.'),
-        time: duration().optional().describe('Idle time before the first probe.'),
-        interval: duration().optional().describe('Time between probes.'),
-      })
-      .optional()
-      .describe('TCP keepalive (SO_KEEPALIVE).'),
+    tcpKeepalive: tcpKeepalive.optional().describe('TCP keepalive (SO_KEEPALIVE).'),
     maxConnectionDuration: duration().optional().describe('Longest life of a connection.'),
     idleTimeout: durationOrZero().optional().describe('Idle time after which a connection is closed; 0s: never.'),
   })

@@ -48,7 +48,7 @@ function* serverComplaints(server: { port: GatewayPort; bind?: string | undefine
     const cut = host.indexOf('/')
     const namespace = cut < 0 ? undefined : host.slice(0, cut)
     const name = host.slice(cut + 1)
-    if (namespace !== undefined && !['*', '.'].includes(namespace) && !isDnsLabel(namespace)) yield { at: ['hosts', index], value: host, rule: 'a namespace, * or . before the slash' }
+    if (namespace !== undefined && !['*', '.', '~'].includes(namespace) && !isDnsLabel(namespace)) yield { at: ['hosts', index], value: host, rule: 'a namespace, * or . before the slash' }
     const complaint = isIp(name) ? undefined : wildcardDomainComplaint(name)
     if (complaint !== undefined) yield { at: ['hosts', index], value: host, rule: complaint }
     else if (name !== '*' && !name.includes('.') && !isIp(name)) yield { at: ['hosts', index], value: host, rule: 'a full host name', hint: `${name}.NAMESPACE.svc.cluster.local` }
@@ -75,10 +75,15 @@ const KNOWN_CIPHERS = /^-?(TLS_|ECDHE-|AES|DHE-|PSK-|DES-)[A-Z0-9_-]+$/
 function check(object: Gateway): Fault[] {
   const faults: Fault[] = []
   const names = new Set<string>()
+  const made = object.metadata.annotations?.['internal.istio.io/gateway-semantics'] === 'gateway'
   for (const [index, server] of object.spec.servers.entries()) {
     const path = `spec.servers[${index}]`
     if (names.has(server.port.name)) faults.push(fault('object.field-conflict', { path: `${path}.port.name`, value: server.port.name, rule: 'each name once' }))
     names.add(server.port.name)
+    for (const [at, host] of server.hosts.entries()) {
+      // Istio writes ~ into the Gateways that it makes of Gateway API objects to which no route is attached.
+      if (host.startsWith('~/') && !made) faults.push(fault('object.field-range', { path: `${path}.hosts[${at}]`, value: host, rule: 'a namespace, * or . before the slash' }))
+    }
     if (server.tls?.httpsRedirect === true && !isHttpProtocol(readProtocol(server.port.protocol))) {
       faults.push(warning('object.field-inert', { path: `${path}.tls.httpsRedirect`, rule: 'only plain HTTP is redirected' }))
     }

@@ -17,6 +17,7 @@ export function domainComplaint(text: string): string | undefined {
   if (text === '') return 'an empty domain name is not allowed'
   if (text.length > 255) return 'a domain name has at most 255 octets'
   const labels = (text.endsWith('.') ? text.slice(0, -1) : text).split('.')
+  if (/^\d+$/.test(text.slice(text.lastIndexOf('.') + 1))) return 'the last label of a domain name is not a number'
   const wrong = labels.find((label) => !HOST_LABEL.test(label))
   return wrong === undefined ? undefined : `the label ${JSON.stringify(wrong)} of the domain name is not valid`
 }

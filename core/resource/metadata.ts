@@ -48,9 +48,9 @@ function isQualifiedName(name: string): boolean {
   return (domain === undefined || isDnsSubdomain(domain)) && QUALIFIED.test(own ?? '')
 }
 
-/** Kubernetes' rule for an object's name by kind, or undefined when the name is good. */
-export function nameComplaint(kind: string, name: string): string | undefined {
+/** Kubernetes' rule for an object's name by kind, or undefined when the name is good. With `capitals`, as Istio's own tools take it: letter case does not count. */
+export function nameComplaint(kind: string, name: string, capitals = false): string | undefined {
   if (kind === 'Namespace') return isDnsLabel(name) ? undefined : 'a DNS label: small letters, digits and dashes, at most 63'
   if (kind === 'Service') return /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name) ? undefined : 'a DNS label that begins with a letter, at most 63 characters'
-  return isDnsSubdomain(name) ? undefined : 'a DNS name: small letters, digits, dashes and dots, at most 253'
+  return isDnsSubdomain(capitals ? name.toLowerCase() : name) ? undefined : 'a DNS name: small letters, digits, dashes and dots, at most 253'
 }

@@ -15,7 +15,11 @@ const route = (extra: object, weight: number) => ({
 })
 
 test('every kind accepts its own example', () => {
-  for (const kind of kinds) assert.deepEqual(parseObject(kind.example).faults, [], kind.kind)
+  for (const kind of kinds) {
+    // Every EnvoyFilter is accepted with the warning that Istio gives.
+    const faults = parseObject(kind.example).faults.filter((one) => kind.kind !== 'EnvoyFilter' || one.severity === 'error')
+    assert.deepEqual(faults, [], kind.kind)
+  }
 })
 
 test('a weight of 150 is refused by its path, with the rule', () => {

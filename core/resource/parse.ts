@@ -19,7 +19,8 @@ export type Parsed =
 const DEPTH_MAX = 64
 
 /** A value, fresh from JSON or YAML, judged by the schema and the checks of its kind. Members that are null count as absent, as in proto JSON. Defaults are not filled in. */
-export function parseObject(value: unknown, options: { readonly defaultNamespace?: string } = {}): Parsed {
+export function parseObject(given: unknown, options: { readonly defaultNamespace?: string } = {}): Parsed {
+  const value = withMeshHead(given)
   const head = z.object({ apiVersion: z.string(), kind: z.string() }).safeParse(value)
   if (!head.success) {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) return refused(undefined, [fault('object.unreadable', { path: '', rule: 'an object with apiVersion, kind and metadata' })])
@@ -51,6 +52,12 @@ export function parseObject(value: unknown, options: { readonly defaultNamespace
   faults.push(...kind.check(object as ResourceObject & Record<string, unknown>))
   if (faults.some((one) => one.severity === 'error')) return refused(kind, named(faults, name))
   return { object, kind, faults: named(faults, name) }
+}
+
+// Istio's mesh file and networks file have neither apiVersion nor name, and there is one of each in a mesh.
+function withMeshHead(value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || !('kind' in value) || 'apiVersion' in value) return value
+  return value.kind === 'MeshConfig' || value.kind === 'MeshNetworks' ? { apiVersion: 'weft.dev/v1', metadata: { name: 'default' }, ...value } : value
 }
 
 function refused(kind: ResourceKind | undefined, faults: readonly Fault[], skipped = false): Parsed {
@@ -96,7 +103,8 @@ function nameFaults(kind: ResourceKind, meta: Meta, options: { defaultNamespace?
   if (!meta.name) {
     if (!meta.generateName) faults.push(fault('object.name', { path: 'metadata.name', rule: 'needed: the name of the object' }))
   } else {
-    const complaint = nameComplaint(kind.kind, meta.name)
+    // The Kubernetes-style API refuses capitals on its own account; files that Istio takes are taken.
+    const complaint = nameComplaint(kind.kind, meta.name, kind.group !== '')
     if (complaint !== undefined) faults.push(fault('object.name', { path: 'metadata.name', value: meta.name, rule: complaint }))
   }
   if (!kind.namespaced) return faults

@@ -15,6 +15,8 @@ interface Row {
   readonly object: { apiVersion?: string; kind?: string; metadata?: { name?: string; namespace?: string } }
   readonly verdict: 'accept' | 'warn' | 'reject'
   readonly words?: unknown
+  /** In crd-validation.jsonl: what the webhook says, where `verdict` is the schema's alone. */
+  readonly semantic?: string
 }
 
 function rows(file: string): Row[] {
@@ -35,7 +37,9 @@ function verdictOn(row: Row): { verdict: string; why: string } {
 for (const file of ['validation.jsonl', 'crd-validation.jsonl']) {
   test(`objects get the verdicts that Istio gave them (${file})`, { skip: existsSync(folder + file) ? false : `${file} is not here` }, (context) => {
     const all = rows(file)
-    const differing = all.map((row) => ({ row, ours: verdictOn(row) })).filter(({ row, ours }) => ours.verdict !== row.verdict)
+    // The schema never warns: where it accepts, the webhook's warning stands.
+    const expected = (row: Row): string => (file.startsWith('crd') && row.verdict === 'accept' && row.semantic === 'warn' ? 'warn' : row.verdict)
+    const differing = all.map((row) => ({ row, ours: verdictOn(row) })).filter(({ row, ours }) => ours.verdict !== expected(row))
     context.diagnostic(`${all.length - differing.length} of ${all.length} verdicts agree (${((100 * (all.length - differing.length)) / all.length).toFixed(1)} %)`)
     const unknown = differing.filter(({ row }) => known[row.id] === undefined)
     if (process.env['WEFT_SHOW_DIFFERENCES']) {

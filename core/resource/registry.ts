@@ -1,19 +1,34 @@
 import type { ResourceKind } from './kind.ts'
 import { authorizationPolicy } from './authorization-policy.ts'
+import { backendTlsPolicy } from './backend-tls-policy.ts'
 import { configMap } from './config-map.ts'
 import { destinationRule } from './destination-rule.ts'
+import { envoyFilter } from './envoy-filter.ts'
+import { gatewayApiGateway } from './gateway-api-gateway.ts'
+import { gatewayClass } from './gateway-class.ts'
 import { gateway } from './gateway.ts'
+import { grpcRouteKind } from './grpc-route.ts'
+import { httpRouteKind } from './http-route.ts'
+import { meshConfig } from './mesh-config.ts'
+import { meshNetworks } from './mesh-networks.ts'
 import { namespace } from './namespace.ts'
 import { peerAuthentication } from './peer-authentication.ts'
+import { proxyConfig } from './proxy-config.ts'
+import { referenceGrant } from './reference-grant.ts'
 import { requestAuthentication } from './request-authentication.ts'
 import { secret } from './secret.ts'
-import { service } from './service.ts'
 import { serviceAccount } from './service-account.ts'
 import { serviceEntry } from './service-entry.ts'
+import { service } from './service.ts'
 import { sidecar } from './sidecar.ts'
+import { tcpRouteKind } from './tcp-route.ts'
 import { telemetry } from './telemetry.ts'
+import { tlsRouteKind } from './tls-route.ts'
+import { trafficExtension } from './traffic-extension.ts'
 import { virtualService } from './virtual-service.ts'
+import { wasmPlugin } from './wasm-plugin.ts'
 import { workloadEntry } from './workload-entry.ts'
+import { workloadGroup } from './workload-group.ts'
 
 /** Every kind that Weft stores. A new kind is a file and a line here. */
 export const kinds: readonly ResourceKind[] = [
@@ -32,6 +47,21 @@ export const kinds: readonly ResourceKind[] = [
   requestAuthentication,
   authorizationPolicy,
   telemetry,
+  workloadGroup,
+  proxyConfig,
+  envoyFilter,
+  wasmPlugin,
+  trafficExtension,
+  gatewayClass,
+  gatewayApiGateway,
+  httpRouteKind,
+  grpcRouteKind,
+  tlsRouteKind,
+  tcpRouteKind,
+  referenceGrant,
+  backendTlsPolicy,
+  meshConfig,
+  meshNetworks,
 ]
 
 export const apiVersionOf = (kind: ResourceKind, version: string = kind.versions[0]): string => (kind.group === '' ? version : `${kind.group}/${version}`)

@@ -9,26 +9,39 @@ import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { labelComplaints } from './selector.ts'
 
+/** The fields of a workload, which the template of a WorkloadGroup shares. */
+export const workloadEntryFields = {
+  address: z.string().max(256).optional().describe('IP address, host name (resolution DNS), or unix:// and a path.'),
+  ports: z.record(z.string(), z.int().min(1).max(65535)).optional().describe('Ports of the workload by the service port’s name, where they differ.'),
+  labels: textMap().optional().describe('Labels by which it is selected.'),
+  network: z.string().max(2048).optional().describe('Its network: workloads of one network reach each other directly.'),
+  locality: z.string().max(2048).optional().describe('REGION/ZONE/SUBZONE.'),
+  weight: uint32().optional().describe('Its share of requests, relative to others.'),
+  serviceAccount: text().optional().describe('The service account as which it runs.'),
+}
+
 /** A workload outside any cluster: an object of its own, or an endpoint of a ServiceEntry. */
-export const workloadEntrySpec = z
-  .strictObject({
-    address: z.string().max(256).optional().describe('IP address, host name (resolution DNS), or unix:// and a path.'),
-    ports: z.record(z.string(), z.int().min(1).max(65535)).optional().describe('Ports of the workload by the service port’s name, where they differ.'),
-    labels: textMap().optional().describe('Labels by which it is selected.'),
-    network: z.string().max(2048).optional().describe('Its network: workloads of one network reach each other directly.'),
-    locality: z.string().max(2048).optional().describe('REGION/ZONE/SUBZONE.'),
-    weight: uint32().optional().describe('Its share of requests, relative to others.'),
-    serviceAccount: text().optional().describe('The service account as which it runs.'),
-  })
-  .superRefine(judged(workloadEntryComplaints))
+export const workloadEntrySpec = z.strictObject(workloadEntryFields).superRefine(judged(workloadEntryComplaints))
 export type WorkloadEntrySpec = z.infer<typeof workloadEntrySpec>
 export type WorkloadEntry = ResourceObject & { readonly spec: WorkloadEntrySpec }
 
 const PORT_NAME = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/
 
-function* workloadEntryComplaints(value: { address?: string | undefined; ports?: Record<string, number> | undefined; network?: string | undefined; labels?: Record<string, string> | undefined; locality?: string | undefined }): Iterable<Complaint> {
+interface Place {
+  address?: string | undefined
+  ports?: Record<string, number> | undefined
+  network?: string | undefined
+  labels?: Record<string, string> | undefined
+}
+
+function* workloadEntryComplaints(value: Place): Iterable<Complaint> {
+  if (!value.address && !value.network) yield { at: ['address'], code: 'object.field-required', rule: 'an address, or a network' }
+  yield* workloadEntryPlaceComplaints(value)
+}
+
+/** What holds for an address and ports wherever they stand; none need be there. */
+export function* workloadEntryPlaceComplaints(value: Place): Iterable<Complaint> {
   const address = value.address ?? ''
-  if (address === '' && !value.network) yield { at: ['address'], code: 'object.field-required', rule: 'an address, or a network' }
   if (address.startsWith('unix://')) {
     const path = address.slice('unix://'.length)
     if (!path.startsWith('/') && !path.startsWith('@')) yield { at: ['address'], value: address, rule: 'an absolute path after unix://' }
