@@ -13,6 +13,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `service-host` HOST: what declares a service of that host
  * - `service-address` IP: what declares a service at that address
  * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address whose port is not HTTP
+ * - `endpoint-address` IP: ServiceEntries with an endpoint at that address
  * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
  * - `virtual-service/GATEWAY` HOST: VirtualServices by gateway (`mesh`, or `istio-ingress/api-gateway`) and host
  * - `destination-rule` HOST
@@ -34,6 +35,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ['service-host', service.host] as const,
         ...service.addresses.map((address) => ['service-address', address] as const),
         ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
+        ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),
         ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),
         ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
       ])
@@ -61,6 +63,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...((spec as GatewaySpec).servers ?? []).flatMap((server) => (server.tls?.credentialName ? [['credential', `${namespace}/${server.tls.credentialName}`] as const] : [])),
       ]
     case 'PeerAuthentication':
+    case 'Sidecar':
     case 'AuthorizationPolicy':
       return [[`in-namespace/${kind}`, namespace]]
     default:

@@ -3,6 +3,7 @@ import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
+import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
@@ -191,6 +192,27 @@ export class MeshReader {
   readsSourceLabels(): boolean {
     this.#record('source-labels/*')
     return this.#model.filed('source-labels', '*').size > 0
+  }
+
+  /** Hosts of ServiceEntries that have an endpoint at an address, in order. */
+  hostsAtEndpoint(address: string): string[] {
+    this.#record(`endpoint-address/${address}`)
+    const hosts = new Set<string>()
+    for (const id of this.#model.filed('endpoint-address', address)) {
+      this.#record(`object/${id}`)
+      for (const one of this.#model.declared(id)) if (one.endpoints.some((endpoint) => endpoint.address === address)) hosts.add(one.host)
+    }
+    return [...hosts].sort()
+  }
+
+  /**
+   * The Sidecar of a workload: the oldest that selects it, else its namespace's, else the root namespace's (istio.io/latest/docs/reference/config/networking/sidecar).
+   */
+  sidecarFor(namespace: string, labels: Labels): Typed<SidecarSpec> | undefined {
+    const own = this.#list<SidecarSpec>('in-namespace/Sidecar', namespace)
+    const bySelector = (one: Typed<SidecarSpec>): boolean => Object.keys(one.spec.workloadSelector?.labels ?? {}).length > 0
+    const wide = namespace === this.rootNamespace ? [] : this.#list<SidecarSpec>('in-namespace/Sidecar', this.rootNamespace)
+    return own.find((one) => bySelector(one) && selects(one.spec.workloadSelector?.labels, labels)) ?? own.find((one) => !bySelector(one)) ?? wide.find((one) => !bySelector(one))
   }
 
   peerAuthentications(namespace: string): Typed<PeerAuthenticationSpec>[] {

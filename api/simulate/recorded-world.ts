@@ -24,7 +24,7 @@ export function recordedWorld(config: RecordedConfig, base: RecordedConfig | und
   const all = [...(base?.objects ?? []), ...config.objects].map(placed)
   const objects = all.filter((one) => !CLUSTER_KINDS.has(one.kind))
   const settings = settingsOf({ ...base?.meshConfig, ...config.meshConfig })
-  return worldOf({ objects, workloads: workloadsIn(all), settings, ...(config.meshConfig?.trustDomain === undefined ? {} : { trustDomain: config.meshConfig.trustDomain }) })
+  return worldOf({ objects, workloads: workloadsIn(all), settings, assumesCredentials: true, ...(config.meshConfig?.trustDomain === undefined ? {} : { trustDomain: config.meshConfig.trustDomain }) })
 }
 
 const CLUSTER_KINDS = new Set(['Pod', 'EndpointSlice'])

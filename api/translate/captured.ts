@@ -41,7 +41,7 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
 const listenerFilter = (name: string, typedConfig: ReturnType<typeof anyOf>) => ({ name, configType: { case: 'typedConfig' as const, value: typedConfig } })
 export const tlsInspector = () => listenerFilter('envoy.filters.listener.tls_inspector', anyOf(TlsInspectorSchema, {}))
-const httpInspector = () => listenerFilter('envoy.filters.listener.http_inspector', anyOf(HttpInspectorSchema, {}))
+export const httpInspector = () => listenerFilter('envoy.filters.listener.http_inspector', anyOf(HttpInspectorSchema, {}))
 
 const to = (cluster: string): ScopedDestination => ({ cluster, host: '', port: 0, hash: undefined })
 

@@ -8,7 +8,8 @@ import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
 import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
 import { gatewayServers, servesHttp } from './gateway-scope.ts'
-import { capturedInbound, inboundResources, inboundScopes } from './inbound.ts'
+import { capturedInbound } from './captured-inbound.ts'
+import { inboundResources, inboundScopes } from './inbound.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { explicitFallback, explicitListener, explicitScopes } from './outbound.ts'
 import { routeResource } from './route.ts'
@@ -42,7 +43,10 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     )
   }
   if (node.ports.length > 0 || captured) {
-    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing, captured }
+    const hosts = captured ? reader.hostsAtEndpoint(node.address) : []
+    // Replicas share what does not look at where they are.
+    const placed = hosts.length > 0 || (captured && (reader.sidecarFor(node.namespace, node.labels)?.spec.ingress ?? []).length > 0)
+    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing, address: placed ? node.address : '', hosts }
     layers.push(single(keyOf('inbound', workload), (at) => (captured ? capturedInbound(at, workload) : inboundScopes(at, workload).flatMap(inboundResources))))
   }
   if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing))

@@ -29,4 +29,10 @@ export function mutualTlsFor(reader: MeshReader, namespace: string, labels: Labe
   return { mode: 'PERMISSIVE', by: undefined }
 }
 
+/** The ports for which a workload's own policy has a mode. */
+export function mutualTlsPorts(reader: MeshReader, namespace: string, labels: Labels): number[] {
+  const own = reader.peerAuthentications(namespace).find((one) => hasSelector(one) && selects(one.spec.selector?.matchLabels, labels))
+  return Object.entries(own?.spec.portLevelMtls ?? {}).flatMap(([port, { mode }]) => (settled(mode) ? [Number(port)] : [])).sort((a, b) => a - b)
+}
+
 const hasSelector = (one: Typed<PeerAuthenticationSpec>): boolean => Object.keys(one.spec.selector?.matchLabels ?? {}).length > 0

@@ -1,0 +1,235 @@
+import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { type MeshService, type Protocol, portProtocol } from '#api/model/mesh-service.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import type { Address } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
+import { AddressSchema } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
+import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import type { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { OriginalDstSchema } from '#core/wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
+import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
+import { httpManager } from './http-connection.ts'
+import type { InboundWorkload } from './inbound.ts'
+import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { inboundCluster } from './naming.ts'
+import { mutualTlsFor, type MutualTls, mutualTlsPorts } from './peer-authentication.ts'
+import { networkRbacFilters, policiesFor, rbacFilters } from './rbac.ts'
+import type { ScopedPolicy } from './rbac.ts'
+import { resourceOf } from './resource.ts'
+import type { TracingScope } from './telemetry.ts'
+import { meshServerSocket } from './tls.ts'
+import { tcpProxy } from './tls-route.ts'
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>
+type Filters = MessageInitShape<typeof FilterSchema>[]
+
+const PASSTHROUGH = 'InboundPassthroughCluster'
+/** What Istio's proxies offer in mTLS, so that the other end knows what is inside without looking. */
+const MTLS_HTTP = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
+const MTLS_TCP = ['istio-peer-exchange', 'istio']
+const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c']
+
+/** One port of a captured workload that something is known of. */
+interface KnownPort {
+  readonly port: number
+  readonly protocol: Protocol
+  readonly service: { readonly host: string; readonly name: string; readonly namespace: string; readonly port: number } | undefined
+  /** Where connections go on to; undefined: where they were going, the workload's own port. */
+  readonly to: Address | undefined
+  readonly origin: string
+}
+
+/** What the chains of any port share. */
+interface InboundContext {
+  readonly policies: readonly ScopedPolicy[]
+  readonly trustDomain: string
+  readonly tracing: TracingScope
+}
+
+/** The one listener that takes all captured inbound connections: chains for each port that is known, and others go to their port as they are, held to the same policies. */
+export function capturedInbound(reader: MeshReader, workload: InboundWorkload): Resource[] {
+  const { namespace, labels } = workload
+  const context: InboundContext = { policies: policiesFor(reader, namespace, labels), trustDomain: reader.trustDomain, tracing: workload.tracing }
+  const ports = knownPorts(reader, workload)
+  const modeOf = (port: number): MutualTls => mutualTlsFor(reader, namespace, labels, port)
+  const known = new Set(ports.map((one) => one.port))
+  const chains = [
+    ...ports.flatMap((one) => knownChains(one, modeOf(one.port), context)),
+    // A port of which only a PeerAuthentication speaks keeps its mode.
+    ...mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).flatMap((port) => passthroughChains(modeOf(port), port, context)),
+    ...passthroughChains(modeOf(0), undefined, context),
+  ]
+  const message = create(ListenerSchema, {
+    name: 'virtualInbound',
+    address: socketAddress('0.0.0.0', INBOUND_PORT),
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: chains,
+    listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
+    listenerFiltersTimeout: duration(10_000),
+    continueOnListenerFiltersTimeout: true,
+  })
+  const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => modeOf(one.port).by ?? []), ...context.policies.map((one) => `AuthorizationPolicy/${one.namespace}/${one.name}`)]
+  return [resourceOf(ListenerSchema, 'virtualInbound', message, origins), ...ports.map(portCluster), resourceOf(ClusterSchema, PASSTHROUGH, originalDestination(PASSTHROUGH), [])]
+}
+
+/**
+ * The ports that a Sidecar's ingress names, and nothing else where it names any; without, those that services lead to: Services by the workload's labels, ServiceEntries by its address too.
+ * istio.io/latest/docs/reference/config/networking/sidecar/#IstioIngressListener
+ */
+function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] {
+  const { namespace, labels } = workload
+  const services = [...reader.servicesOf(namespace, labels), ...workload.hosts.flatMap((host) => reader.service(host, namespace) ?? [])]
+  const ports = new Map<number, KnownPort>()
+  for (const service of services) {
+    for (const { port, targetPort, protocol } of service.ports) {
+      if (protocol === 'udp') continue
+      for (const target of targetsOf(service, targetPort, port, workload)) {
+        if (!ports.has(target)) ports.set(target, { port: target, protocol, service: { host: service.host, name: service.name, namespace: service.namespace, port }, to: undefined, origin: service.source })
+      }
+    }
+  }
+  const sidecar = reader.sidecarFor(namespace, labels)
+  const ingress = sidecar?.spec.ingress ?? []
+  if (sidecar === undefined || ingress.length === 0) return [...ports.values()].sort((a, b) => a.port - b.port)
+  return ingress.map(({ port, defaultEndpoint }) => {
+    const number = port.number ?? 0
+    return { port: number, protocol: portProtocol(port.protocol || port.name, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(defaultEndpoint, workload), origin: sidecar.id }
+  })
+}
+
+function targetsOf(service: MeshService, targetPort: number | string, port: number, workload: InboundWorkload): number[] {
+  const named = service.ports.find((one) => one.port === port)?.name ?? ''
+  // An endpoint of a ServiceEntry may say where it has the port.
+  const own = service.endpoints.filter((one) => one.address === workload.address).map((one) => one.ports?.[named] ?? Number(targetPort))
+  if (own.length > 0) return own
+  if (typeof targetPort === 'number') return [targetPort]
+  return workload.ports.filter((one) => one.name === targetPort).map((one) => one.port)
+}
+
+/** `127.0.0.1:9080`, `unix:///path`; undefined for the workload's own address, where the connection was going anyway. */
+function endpointOf(text: string | undefined, workload: InboundWorkload): Address | undefined {
+  if (text === undefined || text === '') return undefined
+  if (text.startsWith('unix://')) return create(AddressSchema, { address: { case: 'pipe', value: { path: text.slice('unix://'.length) } } })
+  const colon = text.lastIndexOf(':')
+  const host = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+  const port = Number(text.slice(colon + 1))
+  if (host === '0.0.0.0' || host === '::') return workload.address === '' ? undefined : socketAddress(workload.address, port)
+  return socketAddress(host === '::1' ? '::1' : '127.0.0.1', port)
+}
+
+type Kind = 'http' | 'tcp' | 'auto'
+const kindOf = (protocol: Protocol): Kind => (protocol === 'auto' ? 'auto' : protocol === 'http' || protocol === 'http2' || protocol === 'grpc' ? 'http' : 'tcp')
+
+function knownChains(known: KnownPort, mutualTls: MutualTls, context: InboundContext): ChainInit[] {
+  const cluster = inboundCluster(known.port)
+  const host = {
+    name: `inbound|http|${known.service?.port ?? known.port}`,
+    operation: `${known.service?.host ?? 'inbound'}:${known.service?.port ?? known.port}/*`,
+  }
+  return chainsOf(kindOf(known.protocol), mutualTls, `0.0.0.0_${known.port}`, known.port, { cluster, ...host }, context)
+}
+
+const passthroughChains = (mutualTls: MutualTls, port: number | undefined, context: InboundContext): ChainInit[] =>
+  chainsOf('auto', mutualTls, port === undefined ? 'virtualInbound' : `virtualInbound_${port}`, port, { cluster: PASSTHROUGH, name: 'inbound|http|0', operation: 'inbound:0/*' }, context)
+
+interface Onward {
+  readonly cluster: string
+  readonly name: string
+  readonly operation: string
+}
+
+/**
+ * The chains of one port, told apart by transport and by what the caller's ALPN or first bytes say.
+ * An HTTP port takes any mTLS of the mesh as HTTP; a TCP port passes foreign TLS on as it is; a port whose protocol nobody said takes both, each for what it is.
+ */
+function chainsOf(kind: Kind, mutualTls: MutualTls, name: string, port: number | undefined, onward: Onward, context: InboundContext): ChainInit[] {
+  const at = port === undefined ? {} : { destinationPort: port }
+  const http = () => httpFilters(name, onward, context)
+  const tcp = () => tcpFilters(onward, context)
+  const metadata = metadataOf(mutualTls.by === undefined ? undefined : { resource: mutualTls.by, field: 'mtls' })
+  const chain = (suffix: string, match: ChainInit['filterChainMatch'], filters: Filters, secured: boolean): ChainInit => ({
+    name: `${name}${suffix}`,
+    filterChainMatch: { ...at, ...match },
+    filters,
+    metadata,
+    ...(secured ? { transportSocket: meshServerSocket(context.trustDomain) } : {}),
+  })
+  const tls = { transportProtocol: 'tls' }
+  const plain = { transportProtocol: 'raw_buffer' }
+  switch (mutualTls.mode) {
+    case 'STRICT':
+      if (kind === 'http') return [chain('', tls, http(), true)]
+      if (kind === 'tcp') return [chain('', tls, tcp(), true)]
+      return [chain('_http', { ...tls, applicationProtocols: MTLS_HTTP }, http(), true), chain('', tls, tcp(), true)]
+    case 'DISABLE':
+      if (kind === 'http') return [chain('_plaintext', {}, http(), false)]
+      if (kind === 'tcp') return [chain('_plaintext', {}, tcp(), false)]
+      return [chain('_plaintext_http', { ...plain, applicationProtocols: PLAIN_HTTP }, http(), false), chain('_plaintext', plain, tcp(), false), chain('_tls', tls, tcp(), false)]
+    case 'PERMISSIVE':
+      if (kind === 'http') return [chain('', { ...tls, applicationProtocols: [...MTLS_TCP, ...MTLS_HTTP] }, http(), true), chain('_plaintext', plain, http(), false)]
+      if (kind === 'tcp') return [chain('', { ...tls, applicationProtocols: [...MTLS_TCP, ...MTLS_HTTP] }, tcp(), true), chain('_tls', tls, tcp(), false), chain('_plaintext', plain, tcp(), false)]
+      return [
+        chain('_http', { ...tls, applicationProtocols: MTLS_HTTP }, http(), true),
+        chain('', { ...tls, applicationProtocols: MTLS_TCP }, tcp(), true),
+        chain('_tls', tls, tcp(), false),
+        chain('_plaintext_http', { ...plain, applicationProtocols: PLAIN_HTTP }, http(), false),
+        chain('_plaintext', plain, tcp(), false),
+      ]
+  }
+}
+
+const tcpFilters = (onward: Onward, context: InboundContext): Filters => [...networkRbacFilters(context.policies), tcpProxy(onward.cluster, [], [{ cluster: onward.cluster, host: '', port: 0, hash: undefined }])]
+
+function httpFilters(name: string, onward: Onward, context: InboundContext): Filters {
+  const host: MessageInitShape<typeof VirtualHostSchema> = {
+    name: onward.name,
+    domains: ['*'],
+    routes: [
+      {
+        name: 'default',
+        match: { pathSpecifier: { case: 'prefix', value: '/' } },
+        // A request that the application has not begun to read may be sent again.
+        action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: onward.cluster }, timeout: duration(0), retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 } } },
+        decorator: { operation: onward.operation },
+      },
+    ],
+  }
+  return [
+    httpManager({
+      statPrefix: `inbound_${name};`,
+      role: 'inbound',
+      tracing: context.tracing,
+      filters: rbacFilters(context.policies),
+      routes: { case: 'routeConfig', value: { name: onward.cluster, validateClusters: false, virtualHosts: [host] } },
+    }),
+  ]
+}
+
+const originalDestination = (name: string) =>
+  create(ClusterSchema, { name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED, connectTimeout: duration(10_000) })
+
+function portCluster({ port, protocol, service, to, origin }: KnownPort): Resource {
+  const name = inboundCluster(port)
+  const message = originalDestination(name)
+  if (to !== undefined) {
+    message.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC }
+    message.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
+    message.loadAssignment = create(ClusterSchema, { loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: to } } }] }] } }).loadAssignment
+  }
+  message.circuitBreakers = create(ClusterSchema, { circuitBreakers: { thresholds: [{ maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295, trackRemaining: true }] } }).circuitBreakers
+  message.metadata = metadataOf(undefined, service === undefined ? {} : { services: [{ host: service.host, name: service.name, namespace: service.namespace }] })
+  if (protocol === 'http2' || protocol === 'grpc' || protocol === 'auto') {
+    message.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions:
+        protocol === 'auto'
+          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
+          : { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } } },
+    })
+  }
+  return resourceOf(ClusterSchema, name, message, [origin])
+}
