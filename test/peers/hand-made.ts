@@ -1,0 +1,63 @@
+import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
+import { resourceOf } from '#api/translate/resource.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import { messageFromJson } from '#core/wire/registry.ts'
+
+const fromAds = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' }
+
+const made = (schema: DescMessage, name: string, json: JsonValue): Resource => resourceOf(schema, name, messageFromJson(schema, json), [])
+
+/** An EDS cluster over ADS. */
+export const cluster = (name: string, connectTimeout = '1s'): Resource =>
+  made(ClusterSchema, name, { name, type: 'EDS', connect_timeout: connectTimeout, eds_cluster_config: { eds_config: fromAds }, common_lb_config: { healthy_panic_threshold: { value: 0 } } })
+
+/** Endpoints at `ADDRESS:PORT`. */
+export const endpoints = (name: string, ...addresses: readonly string[]): Resource =>
+  made(ClusterLoadAssignmentSchema, name, {
+    cluster_name: name,
+    endpoints: addresses.length === 0 ? [] : [{ locality: { region: 'r' }, load_balancing_weight: addresses.length, lb_endpoints: addresses.map((one) => ({ endpoint: { address: socketAddress(one) } })) }],
+  })
+
+/** One route for everything, split by weight among clusters. */
+export const routes = (name: string, weights: Readonly<Record<string, number>>): Resource =>
+  made(RouteConfigurationSchema, name, {
+    name,
+    virtual_hosts: [
+      {
+        name: '*',
+        domains: ['*'],
+        routes: [{ match: { prefix: '/' }, route: { weighted_clusters: { clusters: Object.entries(weights).map(([cluster, weight]) => ({ name: cluster, weight })) } } }],
+      },
+    ],
+  })
+
+/** A plain HTTP listener on a free port of loopback, whose routes come by RDS; the fetch timeout is off, as in a bootstrap of ours. */
+export const listener = (name: string, routeName: string): Resource =>
+  made(ListenerSchema, name, {
+    name,
+    address: socketAddress('127.0.0.1:0'),
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            typed_config: {
+              '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: name,
+              rds: { route_config_name: routeName, config_source: fromAds },
+              http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
+            },
+          },
+        ],
+      },
+    ],
+  })
+
+function socketAddress(at: string): JsonValue {
+  const [address = '', port = ''] = at.split(':')
+  return { socket_address: { address, port_value: Number(port) } }
+}

@@ -1,0 +1,65 @@
+import net from 'node:net'
+
+/** A TCP relay before a server, whose connections a test cuts at the moment it chooses. */
+export class Relay {
+  readonly #server: net.Server
+  readonly #target: net.NetConnectOpts
+  readonly #pairs = new Set<readonly [net.Socket, net.Socket]>()
+  /** Looks at what a client says; answering true cuts the connection before that goes on. */
+  cutWhen: ((chunk: Buffer) => boolean) | undefined
+  /** While false, connections are refused by being closed. */
+  open = true
+  cuts = 0
+
+  private constructor(port: number) {
+    this.#target = { host: '127.0.0.1', port }
+    this.#server = net.createServer((near) => this.#join(near))
+  }
+
+  static async start(port: number): Promise<Relay> {
+    const relay = new Relay(port)
+    await new Promise<void>((resolve) => relay.#server.listen(0, '127.0.0.1', resolve))
+    return relay
+  }
+
+  get address(): string {
+    const at = this.#server.address()
+    if (at === null || typeof at === 'string') throw new Error('a relay listens on a port')
+    return `127.0.0.1:${at.port}`
+  }
+
+  /** Cuts all that is connected, without a goodbye. */
+  cut(): void {
+    for (const [near, far] of this.#pairs) {
+      this.cuts += 1
+      near.resetAndDestroy()
+      far.resetAndDestroy()
+    }
+  }
+
+  close(): Promise<void> {
+    this.cut()
+    return new Promise((resolve) => this.#server.close(() => resolve()))
+  }
+
+  #join(near: net.Socket): void {
+    if (!this.open) {
+      near.destroy()
+      return
+    }
+    const far = net.connect(this.#target)
+    const pair = [near, far] as const
+    this.#pairs.add(pair)
+    const end = (): void => {
+      this.#pairs.delete(pair)
+      near.destroy()
+      far.destroy()
+    }
+    near.on('data', (chunk: Buffer) => {
+      if (this.cutWhen?.(chunk)) this.cut()
+      else far.write(chunk)
+    })
+    far.on('data', (chunk: Buffer) => near.write(chunk))
+    for (const socket of pair) socket.on('error', end).on('close', end)
+  }
+}

@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict'
+import { describe, test, type TestContext } from 'node:test'
+import { seededRandom } from '#core/time/seeded.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { systemDoors } from '#core/time/system.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
+import { MemoryView } from '#api/serve/memory-view.ts'
+import type { Peer, ServeDoors } from '#api/serve/peer.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { startXds, type XdsServer } from '#api/serve/server.ts'
+import { meshOf, nodeFrom, putChange, storedFrom, workloadChange, workloadFrom } from '#api/translate/testing/mesh-case.ts'
+import { placeholderFor } from '#api/translate/resource.ts'
+import { startLoad } from '../mesh/load.ts'
+import { until } from '../mesh/shop.ts'
+import { ENVOY_VERSIONS } from '../parts/envoy.ts'
+import { EnvoyProcess, type EnvoyOptions } from './envoy-process.ts'
+import { cluster, endpoints, listener, routes } from './hand-made.ts'
+import { Relay } from './relay.ts'
+import { startUpstream, type Upstream } from './upstream.ts'
+
+const loopback: Peer = { organizationId: 'o', meshId: 'm', identity: undefined, how: 'plaintext-loopback', expiresAtMs: Date.UTC(2100, 0) }
+const call = { host: 'any', path: '/' }
+/** Connections stay warm, and a change always finds requests under way. */
+const perSecond = 400
+
+/** What a rule allows in milliseconds, on a machine that other tests share; what breaks the rule takes Envoy's own 15 s or for ever. */
+const withinMs = (rule: number): number => rule + 2000
+
+interface World {
+  readonly server: XdsServer
+  readonly view: MemoryView
+  readonly connectedAtMs: () => number
+  envoy(options?: Partial<EnvoyOptions>): Promise<EnvoyProcess>
+  upstream(version: string): Promise<Upstream>
+  /** Resolves when Envoy has acknowledged all of the view: milliseconds since the call. */
+  synced(): Promise<number>
+}
+
+async function world(t: TestContext, version: string, resources: Iterable<Resource> = []): Promise<World> {
+  const view = new MemoryView(resources, 1, placeholderFor)
+  let connectedAtMs = 0
+  const serve: ServeDoors = {
+    authenticate: () => Promise.resolve(loopback),
+    viewFor: () => Promise.resolve(view),
+    connected: () => void (connectedAtMs ||= performance.now()),
+    disconnected() {},
+  }
+  const server = await startXds({ clock: systemDoors.clock, random: seededRandom(1), serve }, { plaintext: { address: '127.0.0.1', port: 0 } })
+  t.after(() => server.close(0))
+  return {
+    server,
+    view,
+    connectedAtMs: () => connectedAtMs,
+    async envoy(options = {}) {
+      const envoy = await EnvoyProcess.start({ version, xds: `127.0.0.1:${server.port}`, nodeId: 'sidecar~127.0.0.1~a.prod~prod.svc.cluster.local', ...options })
+      t.after(() => envoy.stop())
+      return envoy
+    },
+    async upstream(name) {
+      const upstream = await startUpstream(name)
+      t.after(() => upstream.close())
+      return upstream
+    },
+    async synced() {
+      const startedMs = performance.now()
+      const { acked, rejected, stragglers } = await server.ledger.whenSynced('m', view.revision, 20_000)
+      assert.deepEqual([acked.length, rejected, stragglers], [1, [], []])
+      return performance.now() - startedMs
+    },
+  }
+}
+
+for (const version of ENVOY_VERSIONS) {
+  describe(`stock Envoy ${version}`, () => {
+    test('rule 4: the control plane drains under load and goes, and no request fails', async (t) => {
+      const { server, view, envoy: start, upstream } = await world(t, version, [listener('l', 'r'), cluster('a'), routes('r', { a: 1 })])
+      view.set(endpoints('a', (await upstream('a')).address))
+      const envoy = await start()
+      const at = await envoy.listening('l')
+      await envoy.ready()
+      const load = startLoad(at, call, perSecond)
+      await until('load runs', () => load.sent() > 50)
+      await server.close(200)
+      await until('Envoy knows that it is alone', async () => (await envoy.stat('control_plane.connected_state')) === 0)
+      const sentThen = load.sent()
+      await until('requests follow', () => load.sent() > sentThen + 100)
+      assert.deepEqual((await load.stop()).failed, [])
+    })
+
+    test('rule 14: cut between a new cluster and its endpoints, it has the cluster within a second of the cut', async (t) => {
+      const app = await startUpstream('a')
+      t.after(() => app.close())
+      const { server, view, envoy: start } = await world(t, version, [cluster('a'), endpoints('a', app.address), listener('l', 'r'), routes('r', { a: 1 })])
+      const relay = await Relay.start(server.port)
+      t.after(() => relay.close())
+      const envoy = await start({ xds: relay.address })
+      await envoy.ready()
+      let cutAtMs = 0
+      // Envoy has taken the cluster and asks for its endpoints: this request is lost, and the stream with it.
+      relay.cutWhen = (chunk) => {
+        if (!chunk.includes('half-way')) return false
+        relay.cutWhen = undefined
+        cutAtMs = performance.now()
+        return true
+      }
+      view.set(cluster('half-way'), endpoints('half-way', app.address), routes('r', { 'half-way': 1 }))
+      await until('the stream was cut', () => cutAtMs > 0)
+      await until('the new cluster is live', async () => (await envoy.get('/clusters')).includes(`half-way::${app.address}::health_flags::healthy`))
+      const tookMs = performance.now() - cutAtMs
+      t.diagnostic(`live ${Math.round(tookMs)} ms after the cut`)
+      assert.ok(tookMs < withinMs(1000), `${tookMs} ms`)
+      assert.equal(await envoy.stat('cluster_manager.warming_clusters'), 0)
+    })
+
+    test('rule 19: a listener whose routes are nowhere does not keep it from being ready', async (t) => {
+      const { envoy: start, connectedAtMs } = await world(t, version, [listener('l', 'nowhere'), cluster('empty')])
+      const envoy = await start()
+      await envoy.ready()
+      const tookMs = performance.now() - connectedAtMs()
+      t.diagnostic(`ready ${Math.round(tookMs)} ms after it connected`)
+      assert.ok(tookMs < withinMs(1000), `${tookMs} ms`)
+    })
+
+    test('rule 20: a changed cluster is warm and acknowledged within 100 ms', async (t) => {
+      const { view, envoy: start, synced } = await world(t, version, [cluster('a'), endpoints('a', '127.0.0.1:1'), cluster('b'), endpoints('b', '127.0.0.1:1')])
+      const envoy = await start()
+      await envoy.ready()
+      await synced()
+      const took: number[] = []
+      for (let seconds = 2; seconds < 12; seconds += 1) {
+        view.set(cluster('a', `${seconds}s`))
+        took.push(await synced())
+        await until('no cluster is warming', async () => (await envoy.stat('cluster_manager.warming_clusters')) === 0, 2000)
+      }
+      took.sort((a, b) => a - b)
+      t.diagnostic(`acknowledged after ${took.map((ms) => Math.round(ms)).join(' ')} ms`)
+      assert.ok((took[5] ?? Infinity) < 100, `the median of ${took.join(' ')} ms`)
+    })
+
+    test('rule 21: a route moves from one cluster to another that is new, the first is deleted, and under load no request fails', async (t) => {
+      const { view, envoy: start, synced, upstream } = await world(t, version, [listener('l', 'r')])
+      const [a, b] = [await upstream('a'), await upstream('b')]
+      view.set(cluster('a'), endpoints('a', a.address), routes('r', { a: 1 }))
+      const envoy = await start()
+      const at = await envoy.listening('l')
+      await envoy.ready()
+      await synced()
+      const load = startLoad(at, call, perSecond)
+      for (let round = 0; round < 10; round += 1) {
+        const [from, to, app] = round % 2 === 0 ? (['a', 'b', b] as const) : (['b', 'a', a] as const)
+        view.update({
+          changed: [cluster(to), endpoints(to, app.address), routes('r', { [to]: 1 })],
+          removed: [{ type: CLUSTER, name: from }, { type: CLUSTER_LOAD_ASSIGNMENT, name: from }],
+        })
+        await synced()
+        const before = load.sent()
+        await until('requests follow', () => load.sent() > before + 20)
+      }
+      const { failed, sent, byVersion } = await load.stop()
+      t.diagnostic(`${sent} requests, ${failed.length} failed`)
+      assert.deepEqual(failed, [])
+      assert.ok((byVersion.get('a') ?? 0) > 0 && (byVersion.get('b') ?? 0) > 0)
+    })
+
+    test('rule 22: an endpoint is removed and a weight moved under load: no request fails, and the weight opens no connection', async (t) => {
+      const { view, envoy: start, synced, upstream } = await world(t, version, [listener('l', 'r')])
+      const [a, b] = [await upstream('a'), await upstream('b')]
+      view.set(cluster('a'), cluster('b'), endpoints('a', a.address, b.address), endpoints('b', b.address), routes('r', { a: 50, b: 50 }))
+      const envoy = await start()
+      const at = await envoy.listening('l')
+      await envoy.ready()
+      await synced()
+      const load = startLoad(at, call, perSecond)
+      await until('load runs', () => load.sent() > 100)
+      const connections = (): Promise<number[]> => Promise.all(['http.l.downstream_cx_total', 'cluster.a.upstream_cx_total', 'cluster.b.upstream_cx_total'].map((name) => envoy.stat(name)))
+      await synced()
+      // Warm first: each direction has had its share of connections.
+      const settled = await settledConnections(connections)
+      for (const share of [60, 40, 55, 45]) {
+        view.set(routes('r', { a: share, b: 100 - share }))
+        await synced()
+      }
+      const [downstreamBefore = 0] = settled
+      const [downstream = 0] = await connections()
+      assert.equal(downstream, downstreamBefore, 'a weight keeps the callers connected')
+      view.set(endpoints('a', a.address))
+      await synced()
+      const sentThen = load.sent()
+      await until('requests follow', () => load.sent() > sentThen + 50)
+      view.set(routes('r', { a: 100 }))
+      await synced()
+      view.set(endpoints('b'))
+      await synced()
+      const sentLater = load.sent()
+      await until('requests follow', () => load.sent() > sentLater + 50)
+      const { failed, sent } = await load.stop()
+      t.diagnostic(`${sent} requests, ${failed.length} failed`)
+      assert.deepEqual(failed, [])
+    })
+
+    test('rule 23: a cluster that changes renews its connections and loses no request; one that does not is left alone', async (t) => {
+      const { view, envoy: start, synced, upstream } = await world(t, version, [listener('l', 'r')])
+      const a = await upstream('a')
+      view.set(cluster('a'), cluster('b'), endpoints('a', a.address), endpoints('b', a.address), routes('r', { a: 50, b: 50 }))
+      const envoy = await start()
+      const at = await envoy.listening('l')
+      await envoy.ready()
+      await synced()
+      const load = startLoad(at, call, perSecond)
+      await until('load runs', () => load.sent() > 100)
+      const opened = (): Promise<number[]> => Promise.all(['cluster.a.upstream_cx_destroy', 'cluster.b.upstream_cx_destroy'].map((name) => envoy.stat(name)))
+      const before = await opened()
+      view.set(cluster('a', '3s'))
+      await synced()
+      const sentThen = load.sent()
+      await until('requests follow', () => load.sent() > sentThen + 50)
+      const after = await opened()
+      const { failed } = await load.stop()
+      assert.deepEqual(failed, [])
+      assert.equal(after[1], before[1], 'the other cluster keeps its connections')
+      t.diagnostic(`connections renewed: ${(after[0] ?? 0) - (before[0] ?? 0)}`)
+    })
+  })
+}
+
+test('rule 23: weights, endpoints, policies and other services leave every cluster as it was, to the byte', () => {
+  const service = (name: string): ResourceObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'prod' }, spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } })
+  const split = (weight: number): ResourceObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: { name: 'a', namespace: 'prod' },
+    spec: { hosts: ['a'], http: [{ route: [{ destination: { host: 'a', subset: 'v1' }, weight }, { destination: { host: 'b' }, weight: 100 - weight }] }] },
+  })
+  const rule: ResourceObject = { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: 'a', namespace: 'prod' }, spec: { host: 'a', subsets: [{ name: 'v1', labels: { version: 'v1' } }] } }
+  const policy: ResourceObject = { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', metadata: { name: 'p', namespace: 'prod' }, spec: { action: 'DENY', rules: [{}] } }
+  const workload = (address: string) => workloadFrom({ name: `w-${address}`, namespace: 'prod', labels: { app: 'a', version: 'v1' }, address, ports: [{ port: 8080, name: 'http' }] })
+  // A cluster names the accounts of its workloads, so it is another when the first of an account comes; not with each that follows.
+  const { views } = meshOf([service('a'), service('b'), rule, split(90)], [workload('10.0.0.1')])
+  const view = views.viewFor(nodeFrom({ name: 'client', namespace: 'prod', outbound: '127.0.0.1:15001' }), undefined)
+  const hashes = (): Map<string, string> => new Map([...view.list(CLUSTER)].map((one) => [one.name, one.version]))
+  const before = hashes()
+  assert.ok(before.size >= 3)
+  const edits = [
+    putChange(storedFrom(split(10), 10)),
+    workloadChange(workload('10.0.0.2'), 11),
+    putChange(storedFrom(policy, 12)),
+    putChange(storedFrom(service('c'), 13)),
+  ]
+  for (const edit of edits) {
+    views.apply([edit], edit.revision)
+    const after = hashes()
+    for (const [name, version] of before) assert.equal(after.get(name), version, `${name} after revision ${edit.revision}`)
+  }
+})
+
+/** Reads until two readings are equal: no connection is being opened any more. */
+async function settledConnections(read: () => Promise<number[]>): Promise<number[]> {
+  let last = await read()
+  await until('connections settle', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const now = await read()
+    const same = now.every((count, at) => count === last[at])
+    last = now
+    return same
+  })
+  return last
+}
