@@ -2,27 +2,21 @@ import type { HashPlan } from '../plan/plan.ts'
 import type { RequestHead } from '../route/request.ts'
 import { readHeader } from '../match/header.ts'
 import { queryParameter } from '../match/query.ts'
-
-/** A uint32 of a text: FNV-1a over UTF-16 units, with a finalizer that spreads what differs in the last character only. */
-export function hashText(text: string): number {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
-}
+import { murmurHash2 } from './murmur2.ts'
+import { xxHash64Text } from './xxhash.ts'
 
 /**
  * The hash by which ring-hash and maglev choose; undefined when no policy found anything (the host is then random).
  * Policies are combined in order; a `terminal` one that found something ends the list (envoy.config.route.v3.RouteAction.HashPolicy).
  */
-export function requestHash(policies: readonly HashPlan[], request: RequestHead, sourceAddress: string): number | undefined {
-  let hash: number | undefined
+export function requestHash(policies: readonly HashPlan[], request: RequestHead, sourceAddress: string): bigint | undefined {
+  let hash: bigint | undefined
   for (const policy of policies) {
     const text = hashedText(policy, request, sourceAddress)
     if (text !== undefined) {
-      const one = hashText(text)
-      hash = hash === undefined ? one : (((hash << 1) | (hash >>> 31)) ^ one) >>> 0
+      const one = xxHash64Text(text)
+      // Turned by one bit, so that two equal policies do not cancel each other out.
+      hash = hash === undefined ? one : BigInt.asUintN(64, (hash << 1n) | (hash >> 63n)) ^ one
     }
     if (policy.terminal && hash !== undefined) break
   }
@@ -67,37 +61,56 @@ export interface Bucket {
 
 /** A consistent-hash ring: sorted points, and the bucket that owns each. */
 export interface Ring {
-  readonly points: Uint32Array
+  readonly points: BigUint64Array
   readonly owners: Uint32Array
 }
 
-/**
- * A ring with about `sizeMin` points, shared out by weight, at least one each. A bucket's points hang on its key alone, so another's coming or going moves only
- * the keys that it takes or gives.
- */
-export function buildRing(buckets: readonly Bucket[], sizeMin: number): Ring {
-  let total = 0
-  for (const bucket of buckets) total += bucket.weight
-  const points: { at: number; owner: number }[] = []
-  for (const [owner, bucket] of buckets.entries()) {
-    const count = total === 0 ? 1 : Math.max(1, Math.round((bucket.weight / total) * Math.max(sizeMin, buckets.length)))
-    for (let nth = 0; nth < count; nth++) points.push({ at: hashText(`${bucket.key}_${nth}`), owner })
-  }
-  points.sort((a, b) => a.at - b.at || compare(buckets[a.owner]?.key ?? '', buckets[b.owner]?.key ?? ''))
-  return { points: Uint32Array.from(points, (point) => point.at), owners: Uint32Array.from(points, (point) => point.owner) }
+/** Envoy's defaults. */
+export const RING_SIZE_MIN = 1024
+export const RING_SIZE_MAX = 8 * 1024 * 1024
+
+export interface RingShape {
+  readonly sizeMin: number
+  readonly sizeMax: number
+  readonly hash: 'xx' | 'murmur2'
 }
 
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+/**
+ * A ring shared out by weight, point for point as Envoy's (ring_hash_lb.cc): the lightest bucket gets a whole number of points, the others what their running sum makes due.
+ * A bucket's nth point hangs on `key_n` alone, so another's coming or going moves only the keys that it takes or gives.
+ */
+export function buildRing(buckets: readonly Bucket[], shape: RingShape): Ring {
+  const shares = normalized(buckets)
+  const lightest = shares.reduce((min, share) => Math.min(min, share), 1)
+  const scale = Math.min(Math.ceil(lightest * shape.sizeMin) / lightest, shape.sizeMax)
+  const points: { at: bigint; owner: number }[] = []
+  let wanted = 0
+  for (const [owner, bucket] of buckets.entries()) {
+    wanted += scale * (shares[owner] ?? 0)
+    for (let nth = 0; points.length < wanted; nth++) {
+      const name = `${bucket.key}_${nth}`
+      points.push({ at: shape.hash === 'xx' ? xxHash64Text(name) : murmurHash2(name), owner })
+    }
+  }
+  points.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
+  return { points: BigUint64Array.from(points, (point) => point.at), owners: Uint32Array.from(points, (point) => point.owner) }
+}
+
+/** Shares of 1. */
+function normalized(buckets: readonly Bucket[]): number[] {
+  const total = buckets.reduce((sum, bucket) => sum + bucket.weight, 0)
+  return buckets.map((bucket) => (total === 0 ? 1 / buckets.length : bucket.weight / total))
+}
 
 /** Index of the bucket whose point is the first at or after the hash, around the ring. −1 for an empty ring. */
-export function pickFromRing(ring: Ring, hash: number): number {
+export function pickFromRing(ring: Ring, hash: bigint): number {
   const { points, owners } = ring
   if (points.length === 0) return -1
   let low = 0
   let high = points.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if ((points[middle] ?? 0) < hash) low = middle + 1
+    if ((points[middle] ?? 0n) < hash) low = middle + 1
     else high = middle
   }
   return owners[low === points.length ? 0 : low] ?? -1
@@ -106,27 +119,33 @@ export function pickFromRing(ring: Ring, hash: number): number {
 /** Envoy's default size of a Maglev table; a prime. */
 const MAGLEV_TABLE_SIZE = 65537
 
-/** Maglev's table (Eisenbud et al., NSDI 2016, §3.4): each bucket claims slots in an order of its own, turns shared out by weight. `size` is a prime. */
+/**
+ * Maglev's table (Eisenbud et al., NSDI 2016, §3.4), slot for slot as Envoy's (maglev_lb.cc): each bucket claims slots in an order of its own, turns shared out by weight.
+ * `size` is a prime.
+ */
 export function buildMaglev(buckets: readonly Bucket[], size: number = MAGLEV_TABLE_SIZE): Uint32Array {
   if (buckets.length === 0) return new Uint32Array(0)
-  const order = [...buckets.entries()].sort(([, a], [, b]) => compare(a.key, b.key))
-  const weightMax = buckets.reduce((max, bucket) => Math.max(max, bucket.weight), 0)
+  const shares = normalized(buckets)
+  const heaviest = shares.reduce((max, share) => Math.max(max, share), 0)
+  // Slots are claimed in the order of names: else the order in which endpoints are listed would move keys.
+  const order = [...buckets.entries()].sort(([, a], [, b]) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
   const turns = order.map(([owner, bucket]) => ({
     owner,
-    offset: hashText(bucket.key) % size,
-    skip: (hashText(`${bucket.key}#skip`) % (size - 1)) + 1,
+    offset: Number(xxHash64Text(bucket.key) % BigInt(size)),
+    skip: Number(xxHash64Text(bucket.key, 1n) % BigInt(size - 1)) + 1,
     next: 0,
-    share: weightMax === 0 ? 1 : bucket.weight / weightMax,
-    credit: 0,
+    weight: shares[owner] ?? 0,
+    due: 0,
   }))
   const free = 0xffffffff
   const table = new Uint32Array(size).fill(free)
   let filled = 0
-  while (filled < size) {
+  for (let iteration = 1; filled < size; iteration++) {
     for (const turn of turns) {
-      turn.credit += turn.share
-      if (turn.credit < 1) continue
-      turn.credit -= 1
+      if (filled === size) break
+      if (iteration * turn.weight < turn.due) continue
+      turn.due += heaviest
+      // Below 2^53: both factors are below five million.
       let slot = (turn.offset + turn.next * turn.skip) % size
       while (table[slot] !== free) {
         turn.next += 1
@@ -135,7 +154,6 @@ export function buildMaglev(buckets: readonly Bucket[], size: number = MAGLEV_TA
       table[slot] = turn.owner
       turn.next += 1
       filled += 1
-      if (filled === size) break
     }
   }
   return table

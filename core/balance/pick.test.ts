@@ -114,7 +114,7 @@ test('one hash finds one host, and another for most other hashes', () => {
   for (const balancer of ['ring-hash', 'maglev'] as const) {
     const set = buildPickSet(plan, statesOf(plan), 50)
     const found = new Set<string>()
-    for (let hash = 0; hash < 2 ** 32; hash += 2 ** 24 + 12345) {
+    for (let hash = 0n; hash < 1n << 64n; hash += (1n << 56n) + 12345n) {
       const first = pick(set, cluster(balancer), seededRandom(1), hash)
       assert.equal(pick(set, cluster(balancer), seededRandom(2), hash), first)
       found.add(first?.plan.key ?? '')

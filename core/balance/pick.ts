@@ -1,7 +1,7 @@
 import type { ClusterPlan } from '../plan/plan.ts'
 import type { Random } from '../time/clock.ts'
 import type { HostState } from './host.ts'
-import { buildMaglev, buildRing, pickFromRing } from './hash.ts'
+import { buildMaglev, buildRing, pickFromRing, RING_SIZE_MAX, RING_SIZE_MIN } from './hash.ts'
 import { buildPickSet, type PickGroup, type PickLevel, type PickSet } from './locality.ts'
 
 export { type HostState, hostState } from './host.ts'
@@ -11,12 +11,12 @@ export { buildPickSet, type PickSet }
  * The host for one request; undefined when none may be chosen (flag UH). Allocates nothing, except once per set for hash tables.
  * `hash` is `requestHash`'s; without it ring-hash and maglev choose at random. `cluster-provided` (original destination) has no hosts to choose from.
  */
-export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: number | undefined): HostState | undefined {
+export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: bigint | undefined): HostState | undefined {
   const { levels } = set
   if (levels.length === 0) return undefined
   if (cluster.balancer === 'ring-hash' || cluster.balancer === 'maglev') {
-    const point = hash ?? Math.floor(random.draw() * 2 ** 32)
-    const level = levels[levels.length === 1 ? 0 : indexOf(set.cumulative, (point % 100) + 0.5)]
+    const point = hash ?? (BigInt(Math.floor(random.draw() * 2 ** 32)) << 32n) | BigInt(Math.floor(random.draw() * 2 ** 32))
+    const level = levels[levels.length === 1 ? 0 : indexOf(set.cumulative, Number(point % 100n) + 0.5)]
     return level === undefined ? undefined : pickByHash(level, cluster, point)
   }
   const level = levels[levels.length === 1 ? 0 : indexOf(set.cumulative, random.draw() * 100)]
@@ -89,18 +89,16 @@ export function pickLeastRequest(hosts: readonly HostState[], choiceCount: numbe
   return best
 }
 
-/** Envoy's default of `minimum_ring_size`. */
-const RING_SIZE_MIN = 1024
-
-function pickByHash(level: PickLevel, cluster: ClusterPlan, hash: number): HostState | undefined {
+function pickByHash(level: PickLevel, cluster: ClusterPlan, hash: bigint): HostState | undefined {
   if (cluster.balancer === 'maglev') {
-    const table = (level.maglev ??= buildMaglev(buckets(level), cluster.hashTableSize))
-    return table.length === 0 ? undefined : level.hosts[table[hash % table.length] ?? 0]
+    const table = (level.maglev ??= buildMaglev(buckets(level, cluster), cluster.hashTableSize))
+    return table.length === 0 ? undefined : level.hosts[table[Number(hash % BigInt(table.length))] ?? 0]
   }
-  const ring = (level.ring ??= buildRing(buckets(level), cluster.hashTableSize ?? RING_SIZE_MIN))
+  const ring = (level.ring ??= buildRing(buckets(level, cluster), { sizeMin: cluster.hashTableSize ?? RING_SIZE_MIN, sizeMax: cluster.ringSizeMax ?? RING_SIZE_MAX, hash: cluster.ringHash ?? 'xx' }))
   return level.hosts[pickFromRing(ring, hash)]
 }
 
-function buckets(level: PickLevel): { key: string; weight: number }[] {
-  return level.hosts.map((host, at) => ({ key: host.plan.key, weight: level.shares[at] ?? 1 }))
+/** Hosts as the ring knows them: by address, or by name where the cluster says so and the host has one. */
+function buckets(level: PickLevel, cluster: ClusterPlan): { key: string; weight: number }[] {
+  return level.hosts.map((host, at) => ({ key: cluster.hashesHostname === true ? host.plan.hostname : host.plan.key, weight: level.shares[at] ?? 1 }))
 }

@@ -332,6 +332,12 @@ export interface ClusterPlan {
   readonly choiceCount: number
   /** Points of a ring (at least) or slots of a Maglev table; absent: Envoy's default. */
   readonly hashTableSize?: number
+  /** Points of a ring at most; absent: Envoy's default. */
+  readonly ringSizeMax?: number
+  /** The hash of a ring's points; absent: xxHash64. */
+  readonly ringHash?: 'xx' | 'murmur2'
+  /** Rings and tables know endpoints by their hostname instead of their address. */
+  readonly hashesHostname?: boolean
   /** False: weights of localities do not count (no locality_weighted_lb_config). */
   readonly localityWeighted?: boolean
   readonly limits: ClusterLimits

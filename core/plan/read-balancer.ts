@@ -2,11 +2,11 @@ import {
   type Cluster, Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema, Cluster_CommonLbConfigSchema, Cluster_LbPolicy as Policy, Cluster_LeastRequestLbConfigSchema,
   Cluster_RingHashLbConfig_HashFunction, Cluster_RoundRobinLbConfigSchema, type LoadBalancingPolicy,
 } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
-import { type LocalityLbConfig, LocalityLbConfigSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.ts'
+import { ConsistentHashingLbConfigSchema, type LocalityLbConfig, LocalityLbConfigSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.ts'
 import { LeastRequest_SelectionMethod, LeastRequestSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.ts'
 import { MaglevSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.ts'
 import { RandomSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.ts'
-import { RingHashSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.ts'
+import { RingHash_HashFunction, RingHashSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.ts'
 import { RoundRobinSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.ts'
 import { WrrLocalitySchema } from '../wire/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
@@ -17,6 +17,9 @@ export interface BalancerPlan {
   readonly balancer: ClusterPlan['balancer']
   readonly choiceCount: number
   readonly hashTableSize?: number
+  readonly ringSizeMax?: number
+  readonly ringHash?: 'xx' | 'murmur2'
+  readonly hashesHostname?: boolean
   readonly localityWeighted: boolean
 }
 
@@ -38,9 +41,10 @@ export function readBalancer(reading: Reading, cluster: Cluster): BalancerPlan {
     'healthy_panic_threshold', 'zone_aware_lb_config', 'locality_weighted_lb_config', 'update_merge_window', 'ignore_new_hosts_until_first_hc', 'consistent_hashing_lb_config', 'override_host_status',
   ])
   if (common.consistentHashingLbConfig !== undefined) {
-    reading.only('common_lb_config.consistent_hashing_lb_config', Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema, common.consistentHashingLbConfig, [])
+    reading.only('common_lb_config.consistent_hashing_lb_config', Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema, common.consistentHashingLbConfig, ['use_hostname_for_hashing'])
   }
-  return { ...plan, localityWeighted: plan.localityWeighted || common.localityConfigSpecifier.case === 'localityWeightedLbConfig' }
+  const byName = common.consistentHashingLbConfig?.useHostnameForHashing === true ? { hashesHostname: true } : {}
+  return { ...plan, ...byName, localityWeighted: plan.localityWeighted || common.localityConfigSpecifier.case === 'localityWeightedLbConfig' }
 }
 
 function readLbPolicy(reading: Reading, cluster: Cluster): BalancerPlan {
@@ -58,8 +62,7 @@ function readLbPolicy(reading: Reading, cluster: Cluster): BalancerPlan {
       return { ...PLAIN, balancer: 'random' }
     case Policy.RING_HASH: {
       if (lbConfig.case !== 'ringHashLbConfig') return { ...PLAIN, balancer: 'ring-hash' }
-      if (lbConfig.value.hashFunction !== Cluster_RingHashLbConfig_HashFunction.XX_HASH) reading.unsupported('ring_hash_lb_config.hash_function', 'is not supported')
-      return { ...PLAIN, balancer: 'ring-hash', ...hashTableSize(reading, 'ring_hash_lb_config.minimum_ring_size', lbConfig.value.minimumRingSize, 'ring') }
+      return { ...PLAIN, balancer: 'ring-hash', ...ringOf(lbConfig.value.hashFunction === Cluster_RingHashLbConfig_HashFunction.MURMUR_HASH_2, lbConfig.value.maximumRingSize), ...hashTableSize(reading, 'ring_hash_lb_config.minimum_ring_size', lbConfig.value.minimumRingSize, 'ring') }
     }
     case Policy.MAGLEV:
       return { ...PLAIN, balancer: 'maglev', ...(lbConfig.case === 'maglevLbConfig' ? hashTableSize(reading, 'maglev_lb_config.table_size', lbConfig.value.tableSize, 'table') : {}) }
@@ -102,13 +105,18 @@ function readTyped(reading: Reading, path: string, any: Any): BalancerPlan | und
     }
     case RingHashSchema.typeName: {
       const message = reading.unpack(path, any, RingHashSchema)
-      if (message !== undefined) reading.only(path, RingHashSchema, message, ['minimum_ring_size', 'maximum_ring_size', 'locality_weighted_lb_config'])
-      return { ...PLAIN, balancer: 'ring-hash', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...hashTableSize(reading, at(path, 'minimum_ring_size'), message?.minimumRingSize, 'ring') }
+      if (message !== undefined) reading.only(path, RingHashSchema, message, ['hash_function', 'minimum_ring_size', 'maximum_ring_size', 'locality_weighted_lb_config', 'use_hostname_for_hashing', 'consistent_hashing_lb_config'])
+      const common = message?.consistentHashingLbConfig
+      if (common !== undefined) reading.only(at(path, 'consistent_hashing_lb_config'), ConsistentHashingLbConfigSchema, common, ['use_hostname_for_hashing'])
+      const byName = message?.useHostnameForHashing === true || common?.useHostnameForHashing === true ? { hashesHostname: true } : {}
+      return { ...PLAIN, ...byName, ...ringOf(message?.hashFunction === RingHash_HashFunction.MURMUR_HASH_2, message?.maximumRingSize), balancer: 'ring-hash', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...hashTableSize(reading, at(path, 'minimum_ring_size'), message?.minimumRingSize, 'ring') }
     }
     case MaglevSchema.typeName: {
       const message = reading.unpack(path, any, MaglevSchema)
-      if (message !== undefined) reading.only(path, MaglevSchema, message, ['table_size', 'locality_weighted_lb_config'])
-      return { ...PLAIN, balancer: 'maglev', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...hashTableSize(reading, at(path, 'table_size'), message?.tableSize, 'table') }
+      if (message !== undefined) reading.only(path, MaglevSchema, message, ['table_size', 'locality_weighted_lb_config', 'consistent_hashing_lb_config'])
+      const common = message?.consistentHashingLbConfig
+      if (common !== undefined) reading.only(at(path, 'consistent_hashing_lb_config'), ConsistentHashingLbConfigSchema, common, ['use_hostname_for_hashing'])
+      return { ...PLAIN, ...(common?.useHostnameForHashing === true ? { hashesHostname: true } : {}), balancer: 'maglev', localityWeighted: message?.localityWeightedLbConfig !== undefined, ...hashTableSize(reading, at(path, 'table_size'), message?.tableSize, 'table') }
     }
     case WrrLocalitySchema.typeName: {
       const message = reading.unpack(path, any, WrrLocalitySchema)
@@ -142,6 +150,10 @@ function hashTableSize(reading: Reading, path: string, size: bigint | undefined,
   if (value < 1 || value > max) reading.unsupported(path, `1..${max}`, value)
   else if (kind === 'table' && !isPrime(value)) reading.invalid(path, 'is no prime number', value)
   return { hashTableSize: value }
+}
+
+function ringOf(murmur: boolean, sizeMax: bigint | undefined): Pick<BalancerPlan, 'ringHash' | 'ringSizeMax'> {
+  return { ...(murmur ? { ringHash: 'murmur2' as const } : {}), ...(sizeMax === undefined ? {} : { ringSizeMax: Number(sizeMax) }) }
 }
 
 function isPrime(value: number): boolean {

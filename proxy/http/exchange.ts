@@ -92,7 +92,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #retriesDone = 0
   #retryCounted = false
   #resent = false
-  #hash: number | undefined = undefined
+  #hash: bigint | undefined = undefined
   #tried: UpstreamHost[] | undefined = undefined
   #attemptMs = 0
   #deadlineMs = 0

@@ -133,7 +133,7 @@ export class Cluster implements PoolOwner {
   }
 
   /** An endpoint for a request; `tried` are avoided for at most `attemptsMax` draws. Undefined: none is healthy (UH). */
-  pick(hash: number | undefined, tried: readonly UpstreamHost[] | undefined, attemptsMax: number): UpstreamHost | undefined {
+  pick(hash: bigint | undefined, tried: readonly UpstreamHost[] | undefined, attemptsMax: number): UpstreamHost | undefined {
     let chosen: UpstreamHost | undefined
     for (let attempt = 0; ; attempt++) {
       const found = pick(this.#set, this.plan, this.#doors.random, hash)

@@ -1,19 +1,20 @@
 import type { HashPlan } from '#core/plan/plan.ts'
-import { cookieValue, hashText, requestHash } from '#core/balance/hash.ts'
+import { cookieValue, requestHash } from '#core/balance/hash.ts'
+import { xxHash64Text } from '#core/balance/xxhash.ts'
 import type { Exchange } from '../http/exchange.ts'
 
 /**
  * The hash by which ring and table choose. Where a cookie with a lifetime is wanted and the client has none, one is made and set on the answer, so that the next request
  * comes to the same endpoint (envoy.config.route.v3.RouteAction.HashPolicy.Cookie).
  */
-export function stickyHash(exchange: Exchange, policies: readonly HashPlan[]): number | undefined {
+export function stickyHash(exchange: Exchange, policies: readonly HashPlan[]): bigint | undefined {
   const { request, peer, engine } = exchange
   for (const policy of policies) {
     if (policy.by !== 'cookie' || policy.ttlMs === undefined || cookieValue(request.header('cookie'), policy.name) !== undefined) continue
     const value = engine.identifiers.hex(8)
     const age = policy.ttlMs > 0 ? `; Max-Age=${Math.floor(policy.ttlMs / 1000)}` : ''
     exchange.responseFields += `set-cookie: ${policy.name}="${value}"${age}${policy.path === '' ? '' : `; Path=${policy.path}`}; HttpOnly\r\n`
-    return hashText(value)
+    return xxHash64Text(value)
   }
   return requestHash(policies, request, peer.address)
 }
