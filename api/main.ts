@@ -19,9 +19,11 @@ import type { ApiDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
 import { waitResponseOf } from './observe/sync.ts'
 import { explainIn } from './observe/explain.ts'
+import { clientStatus } from './serve/client-status.ts'
 import { loadReporting } from './serve/load-reports.ts'
 import { startXds } from './serve/server.ts'
 import { TrustStore } from './serve/trust.ts'
+import { meshOfOperator } from './access/operator.ts'
 import { Authentication } from './access/proxy-credential.ts'
 
 /** How long streams have to end when the control plane goes. */
@@ -75,6 +77,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           onLoad: (peer, node, clusters) => traffic.report(peer.meshId, node, reportOf(clusters, clock.wallMs())),
           onGone: (peer, node) => traffic.forget(peer.meshId, node.id),
         }),
+        clientStatus({ meshOfOperator: ({ bearer, mesh }) => meshOfOperator(store, bearer, mesh) }),
       ],
       note: (event, fields) => log.warn(event, fields as Record<string, string>),
     },

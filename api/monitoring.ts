@@ -26,6 +26,14 @@ export function monitoringApp(store: Store, ledger: Ledger): Hono {
   const app = new Hono()
   app.get('/metrics', async (c) => c.text(await registry.metrics(), 200, { 'content-type': registry.contentType }))
   app.get('/healthz', (c) => c.text('ok\n'))
+  // What CSDS says, as JSON: for who runs this replica. Names and states alone unless one node is asked for.
+  app.get('/debug/csds', async (c) => {
+    const mesh = c.req.query('mesh')
+    if (mesh === undefined) return c.text('which mesh? ?mesh=ID, and &node=ID for one proxy with all that it was sent\n', 400)
+    const node = c.req.query('node')
+    const { clientStatusJson } = await import('./observe/client-status-json.ts')
+    return c.json(clientStatusJson(ledger, mesh, node))
+  })
   app.get('/readyz', async (c) => {
     try {
       await store.ping()

@@ -26,7 +26,7 @@ export class CallRefused extends Error {
 /** What a call that ran into faults ends with. */
 export function refusalBy(raised: Faults): CallRefused {
   const codes = new Set(raised.faults.map((one) => one.code))
-  const code = codes.has('access.unauthenticated') ? status.UNAUTHENTICATED : codes.has('access.forbidden') ? status.PERMISSION_DENIED : status.INVALID_ARGUMENT
+  const code = codes.has('access.unauthenticated') ? status.UNAUTHENTICATED : codes.has('access.forbidden') ? status.PERMISSION_DENIED : codes.has('object.not-found') ? status.NOT_FOUND : status.INVALID_ARGUMENT
   return new CallRefused(code, raised.message)
 }
 

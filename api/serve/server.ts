@@ -24,7 +24,7 @@ export interface XdsOptions {
   /** Plaintext, without credentials: on a loopback address only. */
   readonly plaintext?: { readonly address: string; readonly port: number }
   /** More gRPC services on the same ports; `trust` is undefined on the plaintext one. */
-  readonly services?: readonly ((trust: TrustStore | undefined) => GrpcService)[]
+  readonly services?: readonly ((trust: TrustStore | undefined, ledger: Ledger) => GrpcService)[]
   /** Runs something in the event loop's next turn. */
   readonly schedule?: (run: () => void) => void
   readonly note?: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -75,7 +75,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
     servers.push(server)
     addDiscovery(server, discovery, trust)
     for (const make of options.services ?? []) {
-      const service = make(trust)
+      const service = make(trust, ledger)
       server.addService(service.definition, service.implementation)
     }
     return bind(server, at, credentials)

@@ -45,6 +45,8 @@ export interface SentResource {
   readonly version: string
   /** The client answered it with a NACK. */
   readonly refused: boolean
+  /** The client has not answered it yet, or is due another. */
+  readonly stale: boolean
   readonly resource: Resource | undefined
 }
 
@@ -193,11 +195,26 @@ export class XdsStream {
   *sent(): Iterable<SentResource> {
     for (const subscription of this.#subscriptions.values()) {
       const { type } = subscription
-      for (const { name, version, refused } of subscription.held()) {
+      for (const { name, version, refused, stale } of subscription.held()) {
         const now = type === SECRET ? undefined : (this.#view.get(type, name) ?? this.#view.placeholder(type, name))
-        yield { type, name, version, refused, resource: now?.version === version ? now : undefined }
+        yield { type, name, version, refused, stale, resource: now?.version === version ? now : undefined }
       }
     }
+  }
+
+  /** What the client asks for by name and does not have. */
+  *absent(): Iterable<{ readonly type: string; readonly name: string }> {
+    for (const subscription of this.#subscriptions.values()) for (const name of subscription.absent()) yield { type: subscription.type, name }
+  }
+
+  /** The last NACK of a type, unless an ACK came after it. */
+  rejectionOf(type: string): Rejection | undefined {
+    return this.#subscriptions.get(type)?.rejection
+  }
+
+  /** When a type was last sent or answered, epoch ms. */
+  sinceMs(type: string): number {
+    return this.#subscriptions.get(type)?.sinceMs ?? this.connectedAtMs
   }
 
   /** Reports a write that does not drain for a minute, or an ACK that is missing for five while more waits: logged and shown, never killed (xds-rules 25). */

@@ -112,9 +112,17 @@ export class Subscription {
     return this.#since === undefined ? flying : Math.min(flying, this.#since)
   }
 
-  /** What the client was sent and not told to drop, and whether it refused that. */
-  *held(): Iterable<{ readonly name: string; readonly version: string; readonly refused: boolean }> {
-    for (const [name, version] of this.#sent) if (version !== ABSENT) yield { name, version, refused: this.#refused.get(name) === version }
+  /** What the client was sent and not told to drop; whether it refused that, or has not answered it yet, or is due another. */
+  *held(): Iterable<{ readonly name: string; readonly version: string; readonly refused: boolean; readonly stale: boolean }> {
+    const flying = new Set(this.#inFlight?.resources.map((resource) => resource.name))
+    for (const [name, version] of this.#sent) {
+      if (version !== ABSENT) yield { name, version, refused: this.#refused.get(name) === version, stale: flying.has(name) || this.#pending.has(name) || this.#leaving.has(name) }
+    }
+  }
+
+  /** Names that the client asked for and that it was told are not there, or was told nothing of. */
+  *absent(): Iterable<string> {
+    for (const name of this.names) if (!this.#has(name)) yield name
   }
 
   /** What the client said it holds, before the first request is judged (delta, initial_resource_versions). */
