@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { BenchProcess } from './xds/process.ts'
-import type { ChangeKind, ClientFigures, ClientOrder, ClientPoll, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
+import type { ChangeKind, ChangeMade, ClientFigures, ClientOrder, ClientPoll, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
 import { type EventFigures, eventFigures, growthTable, type SizeFigures, sizeTable } from './xds/report.ts'
 
 const changeKinds: readonly ChangeKind[] = ['weight', 'endpoint', 'service', 'namespace-policy', 'mesh-policy']
@@ -81,8 +81,11 @@ export async function run(args: readonly string[]): Promise<void> {
 async function measure(services: number, streams: number, options: Options): Promise<SizeFigures> {
   const profileDir = options.profile && `${options.profile}/${services}x${streams}`
   if (profileDir !== undefined) mkdirSync(profileDir, { recursive: true })
-  const setup: ServerSetup = { services, tls: options.tls, profileDir }
-  const startServer = (): BenchProcess<ServerOrder> => new BenchProcess<ServerOrder>('./server.ts', setup)
+  const history: ChangeMade[] = []
+  const startServer = (): BenchProcess<ServerOrder> => {
+    const setup: ServerSetup = { services, tls: options.tls, profileDir, history }
+    return new BenchProcess<ServerOrder>('./server.ts', setup)
+  }
   let server = startServer()
   const client = new BenchProcess<ClientOrder>('./client.ts', {}, ['--max-old-space-size=8192'])
   try {
@@ -92,11 +95,13 @@ async function measure(services: number, streams: number, options: Options): Pro
     if (profileDir !== undefined) await server.ask({ do: 'heap', file: `${profileDir}/connected.heapsnapshot` })
     for (const kind of changeKinds) {
       if (!options.events.includes(kind)) continue
-      // The first of each warms the code up and is not counted.
-      await run.change(kind, 0)
       const rounds: Measured[] = []
-      for (let round = 1; round <= options.repeat; round += 1) rounds.push(await run.change(kind, round))
-      figures.push(eventFigures(kind, rounds))
+      for (let round = 0; round <= options.repeat; round += 1) {
+        rounds.push(await run.change(kind, round))
+        history.push({ kind, round })
+      }
+      // The first of each warms the code up and is not counted.
+      figures.push(eventFigures(kind, rounds.slice(1)))
     }
     if (options.events.includes('restart')) {
       await client.ask({ do: 'disconnect' })

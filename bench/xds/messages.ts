@@ -14,6 +14,13 @@ export interface ServerSetup {
   readonly tls: boolean
   /** Writes EVENT.cpuprofile for each event here. */
   readonly profileDir: string | undefined
+  /** Changes made before it starts: after a restart the mesh is what it was. */
+  readonly history: readonly ChangeMade[]
+}
+
+export interface ChangeMade {
+  readonly kind: ChangeKind
+  readonly round: number
 }
 
 export interface ServerReady {

@@ -15,7 +15,7 @@ import { parseSpiffeId } from '#core/identity/spiffe.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Change } from '#db/store.ts'
 import { BenchMesh, namespaces } from './mesh.ts'
-import type { ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './messages.ts'
+import type { ChangeMade, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './messages.ts'
 import { obeyOrders } from './process.ts'
 
 /** The process whose cost is measured: one mesh in memory, its views and the discovery server, and nothing else. */
@@ -27,6 +27,7 @@ const mesh = new BenchMesh(setup.services)
 const model = new MeshModel({ trustDomain: 'cluster.local' })
 const views = new MeshViews(model)
 views.apply(mesh.whole(), mesh.revision)
+for (const made of setup.history) views.apply(changesOf(made), mesh.revision)
 
 const credentials = setup.tls ? makeCredentials() : undefined
 const xds = await startXds(
@@ -91,8 +92,7 @@ async function end(): Promise<ServerCost> {
   return { cpuSeconds: (spent.user + spent.system) / 1e6, rssMiB: rss / 1048576, heapMiB: heapUsed / 1048576, rssPeakMiB }
 }
 
-function changesOf(order: Extract<ServerOrder, { do: 'change' }>): Change[] {
-  const { kind, round } = order
+function changesOf({ kind, round }: ChangeMade): Change[] {
   if (kind === 'weight') return mesh.weight(round)
   if (kind === 'endpoint') return mesh.endpoint(round)
   if (kind === 'service') return mesh.newService()
