@@ -61,6 +61,8 @@ export interface MeshSettings {
   /** Refuse, and not only warn of, dangling references and double claims. */
   readonly strict?: boolean
   readonly outboundTrafficPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  /** False: no mTLS but where a DestinationRule asks for it. True unless said otherwise. */
+  readonly autoMutualTls?: boolean
   /** OTLP/HTTP traces endpoint for the mesh's proxies. */
   readonly otlp?: string
 }

@@ -12,7 +12,8 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * Where an object is filed: pairs of index and entry. The indices:
  * - `service-host` HOST: what declares a service of that host
  * - `service-address` IP: what declares a service at that address
- * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address whose port is not HTTP
+ * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address whose port is not said to be HTTP
+ * - `alias-of` HOST: ExternalName Services that stand for that host
  * - `endpoint-address` IP: ServiceEntries with an endpoint at that address
  * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
  * - `virtual-service/GATEWAY` HOST: VirtualServices by gateway (`mesh`, or `istio-ingress/api-gateway`) and host
@@ -36,6 +37,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...service.addresses.map((address) => ['service-address', address] as const),
         ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
         ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),
+        ...(service.alias === undefined ? [] : [['alias-of', service.alias] as const]),
         ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),
         ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
       ])
@@ -71,9 +73,12 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
   }
 }
 
-function portEntry(service: MeshService, { port, protocol }: ServicePort): [readonly [string, string]] | undefined {
-  if (carriesHttp(protocol)) return [['http-port', String(port)]]
-  return protocol === 'udp' || service.addresses.length > 0 ? undefined : [['plain-port', String(port)]]
+/** A port whose protocol has to be sniffed counts as HTTP only where no address of its own tells its connections apart. */
+function portEntry(service: MeshService, { port, protocol }: ServicePort): (readonly [string, string])[] {
+  if (protocol === 'udp' || service.alias !== undefined) return []
+  if (protocol !== 'auto' && carriesHttp(protocol)) return [['http-port', String(port)]]
+  if (service.headless || service.addresses.length > 0) return []
+  return [['plain-port', String(port)], ...(protocol === 'auto' && service.ranges.length === 0 ? [['http-port', String(port)] as const] : [])]
 }
 
 /** Every destination that a VirtualService names, mirrors too, and where: `spec.http[0].route[1].destination`. */

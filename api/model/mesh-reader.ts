@@ -52,6 +52,27 @@ export class MeshReader {
 
   /** The service that `host` means to a client in a namespace: a Kubernetes Service before a ServiceEntry, the client's own namespace before others, then the oldest. */
   service(host: string, client: string): MeshService | undefined {
+    const found = this.declared(host, client)
+    // A name for another service of the mesh is no service by itself; a name for what is outside is resolved by DNS.
+    return found?.alias !== undefined && found.alias !== host && this.declared(found.alias, client) !== undefined ? undefined : found
+  }
+
+  /** ExternalName Services that stand for a host. */
+  aliasesOf(host: string, client: string): MeshService[] {
+    this.#record(`alias-of/${host}`)
+    const found: MeshService[] = []
+    for (const id of this.#model.filed('alias-of', host)) {
+      this.#record(`object/${id}`)
+      for (const one of this.#model.declared(id)) {
+        this.#name(one.namespace, one.exportTo)
+        if (one.alias === host && exportedTo(one.exportTo, one.namespace, client)) found.push(one)
+      }
+    }
+    return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
+  }
+
+  /** The same, aliases included. */
+  declared(host: string, client: string): MeshService | undefined {
     this.#record(`service-host/${host}`)
     let best: MeshService | undefined
     for (const id of this.#model.filed('service-host', host)) {
@@ -85,18 +106,31 @@ export class MeshReader {
     return best?.host
   }
 
-  /** Whether any service has such a port. Only the answer is read, not the services: one more of many changes nothing. */
-  hasPort(index: 'http-port' | 'plain-port', port: number): boolean {
+  /** Whether a client sees a service that has such a port. The first one found answers, so one more of many is not looked at. */
+  hasPort(index: 'http-port' | 'plain-port', port: number, client: string): boolean {
     this.#record(`member/${index}/${port}`)
-    return this.#model.hasMember(index, String(port))
+    for (const id of this.#model.filed(index, String(port))) {
+      this.#record(`object/${id}`)
+      for (const one of this.#model.declared(id)) {
+        this.#name(one.namespace, one.exportTo)
+        if (exportedTo(one.exportTo, one.namespace, client)) return true
+      }
+    }
+    // None is seen: the next to come may be.
+    this.#record(`${index}/${port}`)
+    return false
   }
 
-  /** Services without an address that have a port which is not HTTP, oldest first. */
+  /** Services without an address that have a port which is not said to be HTTP, oldest first. */
   servicesAtPort(port: number, client: string): MeshService[] {
     this.#record(`plain-port/${port}`)
     const found: MeshService[] = []
     for (const id of this.#model.filed('plain-port', String(port))) {
-      found.push(...this.#declared(id).filter((one) => one.addresses.length === 0 && exportedTo(one.exportTo, one.namespace, client)))
+      this.#record(`object/${id}`)
+      for (const one of this.#model.declared(id)) {
+        this.#name(one.namespace, one.exportTo)
+        if (one.addresses.length === 0 && exportedTo(one.exportTo, one.namespace, client)) found.push(one)
+      }
     }
     return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
   }

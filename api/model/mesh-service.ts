@@ -28,6 +28,12 @@ export interface MeshService {
   readonly createdAtMs: number
   readonly ports: readonly ServicePort[]
   readonly addresses: readonly string[]
+  /** Ranges of addresses that a ServiceEntry claims: `10.0.0.0/8`. */
+  readonly ranges: readonly string[]
+  /** A Kubernetes Service without an address of its own: callers choose a pod, and connections go where they were going. */
+  readonly headless: boolean
+  /** The host that an ExternalName Service stands for; undefined: it stands for itself. */
+  readonly alias: string | undefined
   readonly exportTo: readonly string[]
   /** `eds`: endpoints are known; `dns`: the proxy resolves names; `none`: connections go where they were going. */
   readonly resolution: 'eds' | 'dns' | 'none'
@@ -94,6 +100,9 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
     createdAtMs: stored.createdAtMs,
     ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort || one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol) })),
     addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])])].filter((one) => one !== 'None' && one !== ''),
+    ranges: [],
+    headless: spec.clusterIP === 'None' || spec.clusterIPs?.includes('None') === true,
+    alias: spec.type === 'ExternalName' ? spec.externalName?.toLowerCase() : undefined,
     exportTo: annotation?.split(',').map((one) => one.trim()) ?? [],
     resolution: spec.type === 'ExternalName' ? 'dns' : 'eds',
     external: spec.type === 'ExternalName',
@@ -114,7 +123,10 @@ function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[
     source: `ServiceEntry/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
     ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol ?? one.name, undefined, undefined) })),
-    addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32')).map((one) => one.replace(/\/32$/, '')),
+    addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32') || one.endsWith('/128')).map((one) => one.replace(/\/(32|128)$/, '')),
+    ranges: (spec.addresses ?? []).filter((one) => one.includes('/') && !one.endsWith('/32') && !one.endsWith('/128')),
+    headless: false,
+    alias: undefined,
     exportTo: spec.exportTo ?? [],
     resolution: resolution === 'STATIC' ? 'eds' : resolution === 'NONE' ? 'none' : 'dns',
     external: spec.location !== 'MESH_INTERNAL',

@@ -36,6 +36,7 @@ const placed = (object: RecordedObject): RecordedObject =>
 function settingsOf(mesh: NonNullable<RecordedConfig['meshConfig']>): MeshSettings {
   return {
     ...(mesh.outboundTrafficPolicy?.mode === 'REGISTRY_ONLY' ? { outboundTrafficPolicy: 'REGISTRY_ONLY' as const } : {}),
+    ...(mesh.enableAutoMtls === false ? { autoMutualTls: false } : {}),
   }
 }
 

@@ -17,15 +17,16 @@ import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_com
 import { HttpInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
-import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
-import { hostNames, outboundCluster, outboundRoutes } from './naming.ts'
+import { outboundCluster, outboundRoutes } from './naming.ts'
 import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
 import { resolveDestination, routeScopes, servedPorts } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
+import { namesOf } from './service-names.ts'
 import { tcpProxy } from './tls-route.ts'
 
 /** Istio's ports of a sidecar whose pod's traffic is captured. */
@@ -66,30 +67,32 @@ export function virtualOutbound(reader: MeshReader): Resource[] {
   return [resourceOf(ListenerSchema, name, message, []), resourceOf(ClusterSchema, PASSTHROUGH, passthrough, []), resourceOf(ClusterSchema, BLACK_HOLE, nowhere, [])]
 }
 
-/** The listener of a port at any address: HTTP by scopes; what is not HTTP by server name, then to the service that has the port and no address, then as if unclaimed. */
+const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c']
+
+/**
+ * The listener of a port at any address: HTTP by scopes; what is not HTTP by the range of its destination, by server name, then to the service that has the port and no address,
+ * then as if unclaimed.
+ */
 export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope): Resource[] {
   const name = `0.0.0.0_${port}`
   const chains: ChainInit[] = []
-  const http = reader.hasPort('http-port', port)
-  if (http) {
-    chains.push({
-      name: `${name}_http`,
-      filterChainMatch: { applicationProtocols: ['http/1.0', 'http/1.1', 'h2c'] },
-      filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [], routes: scopedRoutes('at-colon'), scopePort: String(port) })],
-    })
-  }
-  const claimed = reader.servicesAtPort(port, client.namespace).flatMap((service) => service.ports.filter((one) => one.port === port && !carriesHttp(one.protocol)).map((one) => ({ service, port: one })))
+  const http = reader.hasPort('http-port', port, client.namespace)
+  const claimed = reader.servicesAtPort(port, client.namespace).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
+  if (!http && claimed.length === 0) return []
+  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port))] })
   const names = new Set<string>()
   for (const { service, port: servicePort } of claimed) {
-    if (isTcp(servicePort)) continue
+    const ranges = service.ranges.map(prefixRange)
+    if (ranges.length > 0) chains.push(...rangeChains(reader, client, service, servicePort, ranges, tracing))
+    if (servicePort.protocol === 'auto') continue
     for (const chain of serverNameChains(reader, client, service, servicePort)) {
       const [first] = chain.filterChainMatch?.serverNames ?? []
-      if (first === undefined || names.has(first)) continue
+      if (first === undefined || names.has(first) || ranges.length > 0) continue
       names.add(first)
       chains.push(chain)
     }
   }
-  const tcp = claimed.find((one) => isTcp(one.port))
+  const tcp = claimed.find((one) => isTcp(one.port) && one.service.ranges.length === 0)
   const settings = reader.settings()
   const rest = tcp === undefined ? tcpProxy(unclaimed(settings), [], [to(unclaimed(settings))]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
   const message = create(ListenerSchema, {
@@ -98,34 +101,57 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
     bindToPort: false,
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: chains,
-    defaultFilterChain: { name: `${name}_tcp`, filters: [rest] },
-    listenerFilters: [...(names.size > 0 || http ? [tlsInspector()] : []), ...(http ? [httpInspector()] : [])],
+    defaultFilterChain: { name: tcp === undefined ? 'PassthroughFilterChain' : `${name}_tcp`, filters: [rest] },
+    listenerFilters: [...(chains.length > 0 ? [tlsInspector()] : []), ...(http || claimed.some((one) => one.port.protocol === 'auto') ? [httpInspector()] : [])],
     listenerFiltersTimeout: duration(0),
     continueOnListenerFiltersTimeout: true,
   })
   return [resourceOf(ListenerSchema, name, message, claimed.map((one) => one.service.source))]
 }
 
+const outboundManager = (name: string, tracing: TracingScope, routes: Parameters<typeof httpManager>[0]['routes'], scopePort?: string) =>
+  httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [], routes, ...(scopePort === undefined ? {} : { scopePort }) })
+
+/** Server names tell services without an address apart; TCP goes as it comes. */
 const isTcp = (port: ServicePort): boolean => port.protocol !== 'tls' && port.protocol !== 'https'
 
-/** A service's listeners at its own addresses, one for each port that is not HTTP. */
-export function addressListeners(reader: MeshReader, client: RouteClient, host: string): Resource[] {
+function prefixRange(range: string): { addressPrefix: string; prefixLen: number } {
+  const [addressPrefix = '', length = '0'] = range.split('/')
+  return { addressPrefix, prefixLen: Number(length) }
+}
+
+/** Connections into ranges of addresses: HTTP by the service's own routes where the protocol is not said, the rest to the service. */
+function rangeChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort, prefixRanges: ReturnType<typeof prefixRange>[], tracing: TracingScope): ChainInit[] {
+  const name = `${service.host}_${port.port}`
+  const { filter, origin } = connectionProxy(reader, client, service, port)
+  const plain: ChainInit = { name: `${name}_range`, filterChainMatch: { prefixRanges }, filters: [filter], metadata: metadataOf(origin) }
+  return port.protocol === 'auto' ? [{ name: `${name}_range_http`, filterChainMatch: { prefixRanges, transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }, { ...plain, name: `${name}_range` }] : [plain]
+}
+
+/** The routes of one service's port, whatever host a request names. */
+const hostRoutes = (service: MeshService, port: ServicePort) => ({ case: 'rds' as const, value: { routeConfigName: outboundRoutes(port.port, service.host), configSource: fromAds() } })
+
+/** A service's listeners at its own addresses, and at those of its pods where it has none, one for each port that is not said to be HTTP. */
+export function addressListeners(reader: MeshReader, client: RouteClient, host: string, tracing: TracingScope): Resource[] {
   const service = reader.service(host, client.namespace)
   if (service === undefined) return []
-  const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client.namespace) === host)
+  const addresses = service.headless ? reader.workloadsOf(service).map((one) => one.address) : service.addresses.filter((address) => reader.hostAtAddress(address, client.namespace) === host)
   return service.ports
-    .filter((port) => !carriesHttp(port.protocol) && port.protocol !== 'udp')
+    .filter((port) => (port.protocol === 'auto' || !carriesHttp(port.protocol)) && port.protocol !== 'udp')
     .flatMap((port) =>
       addresses.map((address) => {
         const name = `${address}_${port.port}`
+        const auto = port.protocol === 'auto'
         const { filter, origin } = connectionProxy(reader, client, service, port)
+        const http: ChainInit[] = auto ? [{ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }] : []
         const message = create(ListenerSchema, {
           name,
           address: socketAddress(address, port.port),
           bindToPort: false,
           trafficDirection: TrafficDirection.OUTBOUND,
-          filterChains: [...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), { name, filters: [filter], metadata: metadataOf(origin) }],
-          listenerFilters: isTcp(port) ? [] : [tlsInspector()],
+          filterChains: [...http, ...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), ...(auto ? [] : [{ name, filters: [filter], metadata: metadataOf(origin) }])],
+          ...(auto ? { defaultFilterChain: { name, filters: [filter], metadata: metadataOf(origin) } } : {}),
+          listenerFilters: [...(auto || !isTcp(port) ? [tlsInspector()] : []), ...(auto ? [httpInspector()] : [])],
           listenerFiltersTimeout: duration(0),
           continueOnListenerFiltersTimeout: true,
         })
@@ -196,7 +222,7 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   const [virtualService] = reader.virtualServices('mesh', host, client)
   const atPort80 = virtualService !== undefined && servedPorts(service, virtualService).includes(80) && !service?.ports.some((one) => one.port === 80) ? [scopeResource('80', host, outboundRoutes(80, host), [virtualService.id])] : []
   if (service === undefined) return atPort80
-  const names = hostNames(service, client).filter((name) => name === host || reader.service(name, client) === undefined)
+  const names = namesOf(reader, service, client)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
   const addresses = service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, client) === host)
   const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addresses].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
@@ -205,7 +231,7 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
 
 /** Requests on a port for hosts that nobody claims: wildcard hosts, then on to where they were going, or 502. */
 export function capturedFallback(reader: MeshReader, client: RouteClient, port: number): Resource[] {
-  if (!reader.hasPort('http-port', port)) return []
+  if (!reader.hasPort('http-port', port, client.namespace)) return []
   const origins: string[] = []
   const virtualHosts: VirtualHost[] = []
   for (const host of reader.wildcardHosts('mesh')) {

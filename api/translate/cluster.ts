@@ -15,6 +15,7 @@ import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstr
 import { anyOf, duration, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
+import { mutualTlsFor } from './peer-authentication.ts'
 import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
 import type { Policy } from './traffic-policy.ts'
@@ -26,6 +27,10 @@ export interface ClusterScope {
   readonly port: ServicePort
   readonly subset: string
   readonly policy: Policy
+  /** Captured connections go on to the pod that the caller chose: the service is headless. */
+  readonly passesOn: boolean
+  /** Whether mTLS is used where no rule speaks: `endpoint` as each endpoint takes it, `all` by all of them, `none`. */
+  readonly mutualTls: 'endpoint' | 'all' | 'none'
   /** SPIFFE IDs that the service's workloads bear. */
   readonly accounts: readonly string[]
   /** The DestinationRule, or the service itself. */
@@ -35,23 +40,37 @@ export interface ClusterScope {
 }
 
 /** The clusters of a service as clients in a namespace see it: one for each port, and one more for each subset. */
-export function clusterScopes(reader: MeshReader, client: string, host: string): ClusterScope[] {
+export function clusterScopes(reader: MeshReader, client: string, host: string, captured = false): ClusterScope[] {
   const service = reader.service(host, client)
   if (service === undefined) return []
   const destination = destinationPolicy(reader, service, client)
   const accounts = service.external ? service.subjectAltNames : reader.accounts(host)
   const { rule } = destination
   const origin = rule === undefined ? { resource: service.source, field: '' } : { resource: rule.id, field: 'trafficPolicy' }
+  const passesOn = captured && service.headless
+  const mutualTls = autoMutualTls(reader, service, passesOn)
   const scopes: ClusterScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
-    const common = { service, port, accounts, rule, origins: [service.source, ...destination.origins] }
+    const common = { service, port, passesOn, mutualTls, accounts, rule, origins: [service.source, ...destination.origins] }
     scopes.push({ ...common, subset: '', policy: policyFor(destination.trafficPolicy, undefined, port.port), origin })
     for (const subset of destination.subsets) {
       scopes.push({ ...common, subset: subset.name, policy: policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), origin: subset.origin })
     }
   }
   return scopes
+}
+
+/**
+ * What mTLS is taken to be where no DestinationRule says it: none to what is outside, where the mesh does without, or where the service's namespace (or the mesh) refuses it.
+ * Where connections are passed on nobody looks at the endpoint, so all of them must take it.
+ */
+function autoMutualTls(reader: MeshReader, service: MeshService, passesOn: boolean): ClusterScope['mutualTls'] {
+  if (service.external || reader.settings().autoMutualTls === false) return 'none'
+  if (mutualTlsFor(reader, service.namespace, {}, 0).mode === 'DISABLE') return 'none'
+  if (!passesOn) return 'endpoint'
+  const workloads = reader.workloadsOf(service)
+  return workloads.length > 0 && workloads.every((one) => one.mutualTls) ? 'all' : 'none'
 }
 
 export function clusterResource(scope: ClusterScope): Resource {
@@ -125,7 +144,9 @@ function istioMetadata(scope: ClusterScope): JsonObject {
 
 function setDiscovery(cluster: Cluster, scope: ClusterScope): void {
   const { service, port } = scope
-  if (service.resolution === 'eds') {
+  if (scope.passesOn) {
+    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
+  } else if (service.resolution === 'eds') {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.EDS }
     cluster.edsClusterConfig = { $typeName: 'envoy.config.cluster.v3.Cluster.EdsClusterConfig', edsConfig: fromAds(), serviceName: cluster.name }
   } else if (service.resolution === 'dns') {
@@ -247,7 +268,11 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
   const sni = clusterSni(port.port, scope.subset, service.host)
   const tls = policy.tls
   if (tls === undefined || tls.mode === undefined) {
-    if (service.resolution !== 'eds' || service.external) return
+    if (service.resolution !== 'eds' || scope.mutualTls === 'none') return
+    if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
+      if (scope.mutualTls === 'all') cluster.transportSocket = meshClientSocket({ accounts: scope.accounts, sni, http2 })
+      return
+    }
     cluster.transportSocketMatches = [
       { $typeName: 'envoy.config.cluster.v3.Cluster.TransportSocketMatch', name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: meshClientSocket({ accounts: scope.accounts, sni, http2 }) },
       { $typeName: 'envoy.config.cluster.v3.Cluster.TransportSocketMatch', name: 'tlsMode-disabled', match: {}, transportSocket: plaintextSocket() },

@@ -29,8 +29,8 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const endpoint = node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp
   // Without spans a proxy's own name is nothing that its listeners depend on.
   const tracing: TracingScope = { endpoint, serviceName: endpoint === '' ? '' : serviceName(node) }
-  const layers: LayerSpec[] = [clustersLayer(node.namespace), endpointsLayer(node.namespace, node.locality)]
   const captured = isCaptured(node)
+  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured), endpointsLayer(node.namespace, node.locality)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
   if (captured) layers.push(...capturedLayers(client, tracing))
   if (node.outbound !== undefined) {
@@ -63,7 +63,7 @@ function capturedLayers(client: RouteClient, tracing: TracingScope): LayerSpec[]
   return [
     routesLayer(client),
     { key: keyOf('captured-scopes', namespace), indices: MESH_HOSTS, unit: (host) => ({ key: keyOf('captured-scopes', namespace, host), build: (at) => built(...capturedScopes(at, namespace, host)) }) },
-    { key: keyOf('captured-addresses', client), indices: ['service-host'], unit: (host) => ({ key: keyOf('captured-addresses', client, host), build: (at) => built(...addressListeners(at, client, host)) }) },
+    { key: keyOf('captured-addresses', client, tracing), indices: ['service-host'], unit: (host) => ({ key: keyOf('captured-addresses', client, tracing, host), build: (at) => built(...addressListeners(at, client, host, tracing)) }) },
     { key: keyOf('captured-ports', client, tracing), indices: ['http-port', 'plain-port'], unit: (port) => ({ key: keyOf('captured-ports', client, tracing, port), build: (at) => built(...ofPort(port, at)) }) },
     single('captured-outbound', virtualOutbound),
   ]
@@ -87,7 +87,8 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   return [{ key, units: [{ key, build: (at) => gatewayListeners(at, workload) }] }, ...routes, ...secrets]
 }
 
-const clustersLayer = (from: string): LayerSpec => seenFrom('clusters', from, ['service-host'], (reader, namespace, host) => clusterScopes(reader, namespace, host).map(clusterResource))
+const clustersLayer = (from: string, captured: boolean): LayerSpec =>
+  seenFrom(captured ? 'captured-clusters' : 'clusters', from, ['service-host'], (reader, namespace, host) => clusterScopes(reader, namespace, host, captured).map(clusterResource))
 
 const endpointsLayer = (from: string, locality: string): LayerSpec =>
   seenFrom(keyOf('endpoints', { locality }), from, ['service-host'], (reader, namespace, host) => endpointScopes(reader, { namespace, locality }, host).map(endpointResource))

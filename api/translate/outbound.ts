@@ -12,11 +12,12 @@ import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_co
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { socketAddress } from './message.ts'
-import { hostNames, outboundRoutes, scopeName } from './naming.ts'
+import { outboundRoutes, scopeName } from './naming.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
 import { routeScopes, servedPorts } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
+import { namesOf } from './service-names.ts'
 import type { TracingScope } from './telemetry.ts'
 
 /** First part of the scope key in explicit mode, where one listener takes requests for all ports. */
@@ -60,7 +61,7 @@ export function explicitScopes(reader: MeshReader, client: string, host: string)
   const [virtualService] = reader.virtualServices('mesh', host, client)
   const atPort80 = virtualService !== undefined && servedPorts(service, virtualService).includes(80) && !service?.ports.some((one) => one.port === 80) ? hostScopes(host, 80, outboundRoutes(80, host), [virtualService.id]) : []
   if (service === undefined) return atPort80
-  const names = hostNames(service, client).filter((name) => name === host || reader.service(name, client) === undefined)
+  const names = namesOf(reader, service, client)
   const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))
   const ofService = service.ports
     .filter((port) => carriesHttp(port.protocol))

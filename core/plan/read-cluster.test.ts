@@ -123,12 +123,14 @@ test('what a cluster cannot be is named', () => {
   )
 })
 
-test('trust in a file of the machine is refused: it would not be checked', () => {
+test('trust and certificates in files of the machine are secrets by name, and inline ones are refused', () => {
   const socket = {
     name: 'tls',
     typed_config: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', common_tls_context: { validation_context: { trusted_ca: { filename: '/etc/ssl/certs/ca-certificates.crt' } } } },
   }
-  assert.deepEqual(faults(read({ name, ...eds, transport_socket: socket })), ['xds.unsupported transport_socket.typed_config.common_tls_context.validation_context.trusted_ca'])
+  assert.equal(good(read({ name, ...eds, transport_socket: socket })).transports.at(-1)?.tls?.trust, 'file-root:/etc/ssl/certs/ca-certificates.crt')
+  const inline = { ...socket, typed_config: { ...socket.typed_config, common_tls_context: { validation_context: { trusted_ca: { inline_string: 'roots' } } } } }
+  assert.deepEqual(faults(read({ name, ...eds, transport_socket: inline })), ['xds.unsupported transport_socket.typed_config.common_tls_context.validation_context.trusted_ca'])
 })
 
 test('names are kept to be resolved in a DNS cluster, and refused among endpoints', () => {

@@ -1,6 +1,6 @@
-import type { TransportSocket } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { DataSource, TransportSocket } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import {
-  type CertificateValidationContext, CertificateValidationContextSchema, SubjectAltNameMatcher_SanType as SanType, TlsParameters_TlsProtocol as Protocol, TlsParametersSchema,
+  type CertificateValidationContext, CertificateValidationContextSchema, SubjectAltNameMatcher_SanType as SanType, TlsCertificateSchema, TlsParameters_TlsProtocol as Protocol, TlsParametersSchema,
 } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import {
   type CommonTlsContext, CommonTlsContext_CombinedCertificateValidationContextSchema, CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema,
@@ -85,10 +85,22 @@ function tlsConfig(reading: Reading, path: string, socket: TransportSocket | und
 function readCommon(reading: Reading, path: string, common: CommonTlsContext | undefined, params: readonly string[]): string[] {
   if (common === undefined) return []
   reading.only(path, CommonTlsContextSchema, common, [
-    'tls_params', 'tls_certificate_sds_secret_configs', 'validation_context', 'validation_context_sds_secret_config', 'combined_validation_context', 'alpn_protocols',
+    'tls_params', 'tls_certificates', 'tls_certificate_sds_secret_configs', 'validation_context', 'validation_context_sds_secret_config', 'combined_validation_context', 'alpn_protocols',
   ])
   if (common.tlsParams !== undefined) reading.only(at(path, 'tls_params'), TlsParametersSchema, common.tlsParams, params)
-  return common.tlsCertificateSdsSecretConfigs.map((one) => one.name)
+  const inFiles = common.tlsCertificates.map((one, index) => {
+    const where = at(path, 'tls_certificates', index)
+    reading.only(where, TlsCertificateSchema, one, ['certificate_chain', 'private_key'])
+    return `file-cert:${readFile(reading, at(where, 'certificate_chain'), one.certificateChain)}~${readFile(reading, at(where, 'private_key'), one.privateKey)}`
+  })
+  return [...common.tlsCertificateSdsSecretConfigs.map((one) => one.name), ...inFiles]
+}
+
+/** The path of a file on the proxy's own host; Istio's names for secrets in files are made of these. */
+function readFile(reading: Reading, path: string, source: DataSource | undefined): string {
+  if (source?.specifier.case === 'filename' && source.specifier.value !== '') return source.specifier.value
+  reading.unsupported(path, 'only a file name is supported', source?.specifier.case)
+  return ''
 }
 
 interface Trust {
@@ -111,17 +123,19 @@ function readTrust(reading: Reading, path: string, common: CommonTlsContext | un
       return { name, sans: readSans(reading, at(where, 'default_validation_context'), by.value.defaultValidationContext) }
     }
     case 'validationContext':
-      // Roots come as secrets; a context that holds nothing checks nothing.
-      reading.only(at(path, 'validation_context'), CertificateValidationContextSchema, by.value, [])
-      return NO_TRUST
+      // Roots come as secrets or lie in a file; a context that holds nothing checks nothing.
+      return {
+        name: by.value.trustedCa === undefined ? undefined : `file-root:${readFile(reading, at(path, 'validation_context.trusted_ca'), by.value.trustedCa)}`,
+        sans: readSans(reading, at(path, 'validation_context'), by.value, ['trusted_ca']),
+      }
     default:
       return NO_TRUST
   }
 }
 
-function readSans(reading: Reading, path: string, context: CertificateValidationContext | undefined): StringMatchPlan[] {
+function readSans(reading: Reading, path: string, context: CertificateValidationContext | undefined, others: readonly string[] = []): StringMatchPlan[] {
   if (context === undefined) return []
-  reading.only(path, CertificateValidationContextSchema, context, ['match_typed_subject_alt_names', 'match_subject_alt_names'])
+  reading.only(path, CertificateValidationContextSchema, context, ['match_typed_subject_alt_names', 'match_subject_alt_names', ...others])
   const typed = context.matchTypedSubjectAltNames.map((one, index) => {
     const where = at(path, 'match_typed_subject_alt_names', index)
     if (one.sanType !== SanType.URI && one.sanType !== SanType.DNS) reading.unsupported(at(where, 'san_type'), 'only URI and DNS are supported', one.sanType)

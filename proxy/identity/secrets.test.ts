@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { test } from 'node:test'
 import type { ClientTlsPlan, ServerTlsPlan } from '#core/plan/plan.ts'
@@ -98,4 +101,18 @@ test('a plan whose secret is not there has no context; when it comes it has one,
   secrets.remove('other')
   assert.equal(secrets.clientContext(trusting), undefined)
   assert.equal(changes, 3)
+})
+
+test('roots that lie in a file of the host are read from it, and without the file there is no context', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-roots-'))
+  try {
+    const file = join(folder, 'roots.pem')
+    writeFileSync(file, createAuthority().rootPem)
+    const secrets = new Secrets(log)
+    const plan = (path: string): ClientTlsPlan => ({ certificate: undefined, trust: `file-root:${path}`, allowedSans: [], sni: 'a', alpn: [] })
+    assert.ok(secrets.clientContext(plan(file)))
+    assert.equal(secrets.clientContext(plan(join(folder, 'none.pem'))), undefined)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

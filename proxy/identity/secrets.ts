@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { ClientTlsPlan, SecretPlan, ServerTlsPlan } from '#core/plan/plan.ts'
 import { describeError, type Log } from '../admin/log.ts'
@@ -90,8 +91,8 @@ export class Secrets implements SecretSource, SecretStore {
   ): SecureContext | undefined {
     const known = this.#contexts.get(tls)
     if (known?.epoch === this.#epoch) return known.context
-    const pairs = certificates.map((name) => this.#pairs.get(name))
-    const roots = trust === undefined ? undefined : this.#roots.get(trust)
+    const pairs = certificates.map((name) => this.#pairs.get(name) ?? this.#pairInFiles(name))
+    const roots = trust === undefined ? undefined : (this.#roots.get(trust) ?? this.#rootsInFile(trust))
     const parts = `${pairs.map((one) => one?.version ?? '-').join()} ${roots?.version ?? '-'}`
     if (known?.versions === parts) {
       known.epoch = this.#epoch
@@ -101,6 +102,36 @@ export class Secrets implements SecretSource, SecretStore {
     const context = complete ? this.#make(pairs.map(({ pair }) => pair), roots?.pem, versions) : undefined
     this.#contexts.set(tls, { epoch: this.#epoch, versions: parts, context })
     return context
+  }
+
+  /** `file-cert:CHAIN~KEY`, as Istio names a certificate that lies on the proxy's host. Read once: whoever replaces the files restarts the proxy. */
+  #pairInFiles(name: string): { version: string; pair: Pair } | undefined {
+    const [chain, key] = name.startsWith('file-cert:') ? name.slice('file-cert:'.length).split('~') : []
+    const [chainPem, keyText] = [this.#fileText(chain), this.#fileText(key)]
+    if (chainPem === undefined || keyText === undefined) return undefined
+    const found = { version: name, pair: { chainPem, keyPem: keyText } }
+    this.#pairs.set(name, found)
+    return found
+  }
+
+  /** `file-root:PATH` */
+  #rootsInFile(name: string): { version: string; pem: string } | undefined {
+    const pem = name.startsWith('file-root:') ? this.#fileText(name.slice('file-root:'.length)) : undefined
+    if (pem === undefined) return undefined
+    const found = { version: name, pem }
+    this.#roots.set(name, found)
+    return found
+  }
+
+  #fileText(path: string | undefined): string | undefined {
+    if (path === undefined || path === '') return undefined
+    try {
+      return readFileSync(path, 'utf8')
+    } catch (error) {
+      // Without the file there is no context, and connections are refused until it is there.
+      this.#log.warn('identity.file-unreadable', { path, error: describeError(error) })
+      return undefined
+    }
   }
 
   #make(pairs: readonly Pair[], rootsPem: string | undefined, versions: { minVersion: 'TLSv1.2' | 'TLSv1.3'; maxVersion: 'TLSv1.2' | 'TLSv1.3' }): SecureContext | undefined {
