@@ -1,8 +1,15 @@
+import { enableCompileCache } from 'node:module'
+import path from 'node:path'
 import { describeFault, Faults } from '#core/fault/fault.ts'
+import { cacheFolder } from './cache-folder.ts'
 import { exitCodes } from './exit-codes.ts'
 import { ApiError } from './client.ts'
 import { UsageError } from './usage.ts'
 import { commands, findCommand } from './commands.ts'
+
+// What was compiled once, and stripped of its types, is not again; processes and threads that are started from here do likewise.
+process.env['NODE_COMPILE_CACHE'] ??= path.join(cacheFolder(), 'compiled')
+enableCompileCache(process.env['NODE_COMPILE_CACHE'])
 
 const [name, ...args] = process.argv.slice(2)
 
@@ -34,7 +41,8 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main()
 } catch (error) {
-  if (error instanceof UsageError) {
+  // By name: what runs from a build brings classes of its own.
+  if (error instanceof UsageError || (error instanceof Error && error.name === 'UsageError')) {
     process.stderr.write(`weft ${name}: ${error.message}\n`)
     process.exitCode = exitCodes.usage
   } else if (error instanceof ApiError) {

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { bundleProxies, type ProxyBundles } from '#infra/build/bundle.ts'
+import type { BuiltParts } from '#infra/build/parts.ts'
 import type { Ports } from './ports.ts'
 import { appFile, gatewayWorkload, sidecarPorts, versionOf, type ShopWorkload } from './shop.ts'
 import type { ProcessSpec } from './supervisor.ts'
@@ -13,11 +13,8 @@ export interface ShopSettings {
   /** Orders a second that the client makes. */
   readonly rate: number
   readonly rootCertificate: string
-  readonly bundles: ProxyBundles
+  readonly parts: BuiltParts
 }
-
-/** Bundled proxies start faster and smaller than from source: the libraries they share are read once, as one file. */
-export const proxyBundles = (root: string): Promise<ProxyBundles> => bundleProxies({ outDir: path.join(root, 'dist') })
 
 const node = (...args: string[]): [string, ...string[]] => [process.execPath, '--disable-warning=ExperimentalWarning', ...args]
 
@@ -56,7 +53,7 @@ export function sidecarSpec(settings: ShopSettings, workload: ShopWorkload, join
     workload.port === undefined ? [] : [{ port: workload.port, name: 'http', listen: { address, port: sidecarPorts.inbound }, app: { address, port: workload.port } }]
   return {
     name: `${workload.name}-sidecar`,
-    argv: node(settings.bundles.proxy),
+    argv: node(settings.parts.proxy),
     env: {
       ...proxyEnv(settings, workload),
       WEFT_ADDRESS: address,
@@ -72,7 +69,7 @@ export function gatewaySpec(settings: ShopSettings, joinToken: string): ProcessS
   const { ports } = settings
   return {
     name: 'gateway',
-    argv: node(settings.bundles.gateway),
+    argv: node(settings.parts.gateway),
     env: {
       ...proxyEnv(settings, gatewayWorkload),
       WEFT_ADDRESS: '127.0.0.1',

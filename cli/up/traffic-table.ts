@@ -50,3 +50,16 @@ export class LiveBlock {
     this.#height = 0
   }
 }
+
+/** A live table on a terminal; elsewhere silence. Ends when `ended` does. */
+export async function showTraffic(topology: () => Promise<Topology>, ended: Promise<void>): Promise<void> {
+  if (!process.stdout.isTTY) return ended
+  const block = new LiveBlock(process.stdout)
+  const timer = setInterval(() => {
+    void topology().then((now) => {
+      if (now.edges.length > 0) block.draw(trafficTable(now))
+    })
+  }, 1000)
+  await ended
+  clearInterval(timer)
+}

@@ -28,7 +28,7 @@ export function ProxiesScreen({ proxies }: { proxies: readonly ProxyStatus[] | u
       </div>
       <div className="scroll">
         <table className="proxies">
-          <thead><tr><th>Proxy</th><th>Namespace</th><th>Engine</th>{columns.map((column) => <th key={column}>{column}</th>)}<th className="end">Revision</th><th className="end">Connected</th></tr></thead>
+          <thead><tr><th>Proxy</th><th className="narrow">State</th><th className="wide">Namespace</th><th className="wide">Engine</th>{columns.map((column) => <th key={column}>{column}</th>)}<th className="end">Revision</th><th className="end">Connected</th></tr></thead>
           {chosen.slice(0, rowsMax).map((proxy) => <ProxyRows key={proxy.node.id} proxy={proxy} columns={columns} nowMs={nowMs} />)}
         </table>
         {chosen.length === 0 && <p className="nothing">No proxy matches.</p>}
@@ -44,16 +44,17 @@ function ProxyRows({ proxy, columns, nowMs }: { proxy: ProxyStatus; columns: rea
   return (
     <tbody className={rejected.length > 0 ? 'rejected' : ''}>
       <tr>
-        <th scope="row">{proxy.node.name}{proxy.node.type === 'router' && <span className="chip">gateway</span>}</th>
-        <td>{proxy.node.namespace}</td>
-        <td>{proxy.node.engine} <span className="muted">{proxy.node.version}</span></td>
+        <th scope="row">{proxy.node.name}{proxy.node.type === 'router' && <span className="chip">gateway</span>}<span className="narrow muted">{proxy.node.namespace}</span></th>
+        <td className="narrow"><Whole state={standing(proxy)} /></td>
+        <td className="wide">{proxy.node.namespace}</td>
+        <td className="wide">{proxy.node.engine} <span className="muted">{proxy.node.version}</span></td>
         {columns.map((column) => <td key={column}><State type={byName.get(column)} nowMs={nowMs} /></td>)}
         <td className="end">{proxy.syncedRevision}{proxy.viewRevision > proxy.syncedRevision && <span className="warn"> of {proxy.viewRevision}</span>}</td>
         <td className="end" title={new Date(proxy.connectedAtMs).toLocaleString()}>{age(nowMs - proxy.connectedAtMs)}</td>
       </tr>
       {rejected.map((type) => (
         <tr key={type.type} className="reason">
-          <td colSpan={columns.length + 5}><div className="words"><b>{shortType(type.type)} rejected:</b> {type.rejection?.message ?? 'the proxy gave no reason'}{type.rejection !== undefined && <Origins origins={type.rejection.origins} revision={type.rejection.revision} />}</div></td>
+          <td colSpan={columns.length + 6}><div className="words"><b>{shortType(type.type)} rejected:</b> {type.rejection?.message ?? 'the proxy gave no reason'}{type.rejection !== undefined && <Origins origins={type.rejection.origins} revision={type.rejection.revision} />}</div></td>
         </tr>
       ))}
     </tbody>
@@ -70,6 +71,11 @@ function State({ type, nowMs }: { type: TypeStatus | undefined; nowMs: number })
     </span>
   )
 }
+
+/** A proxy as a whole, where a narrow screen has no room for a column a type. */
+const Whole = ({ state }: { state: Standing }) => <span className={`state ${state}`}><i aria-hidden="true" />{wholeWord[state]}</span>
+
+const wholeWord: Readonly<Record<Standing, string>> = { synced: 'in sync', stale: 'stale', rejected: 'rejected' }
 
 function Origins({ origins, revision }: { origins: readonly string[]; revision: number }) {
   return (

@@ -32,7 +32,8 @@ export interface Layout {
   readonly height: number
 }
 
-const columnGap = 168
+/** Wide enough that a label leaves the line visible on both its sides. */
+const columnGap = 216
 const rowGap = 30
 /** Height kept free for an edge that passes a column: enough for its label. */
 const laneHeight = 36

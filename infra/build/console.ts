@@ -12,6 +12,8 @@ export interface ConsoleBuild {
   readonly directory: string
   /** All files together, compressed: what a first visit costs. */
   readonly gzipBytes: number
+  /** Sources that went in, relative to the repository's root. */
+  readonly inputs: readonly string[]
 }
 
 /**
@@ -33,6 +35,7 @@ export async function buildConsole(directory: string = consoleDirectory): Promis
     minify: true,
     legalComments: 'none',
     define: { 'process.env.NODE_ENV': '"production"' },
+    metafile: true,
     logLevel: 'warning',
   })
   const files = new Map(result.outputFiles.map((file) => [path.basename(file.path), file.contents]))
@@ -45,7 +48,7 @@ export async function buildConsole(directory: string = consoleDirectory): Promis
   await rm(directory, { recursive: true, force: true })
   await mkdir(directory, { recursive: true })
   for (const [name, bytes] of files) await writeFile(path.join(directory, name), bytes)
-  return { directory, gzipBytes: [...files.values()].reduce((sum, bytes) => sum + gzipSync(bytes).length, 0) }
+  return { directory, gzipBytes: [...files.values()].reduce((sum, bytes) => sum + gzipSync(bytes).length, 0), inputs: Object.keys(result.metafile.inputs) }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { jsonLog, logLevels, type LogLevel } from '#api/log.ts'
+import { startControlPlane } from '#api/main.ts'
+import { systemDoors } from '#core/time/system.ts'
+import { exitCodes, type ExitCode } from '../exit-codes.ts'
+import { sealKeyOf } from './credentials.ts'
+import { readArgs, UsageError } from '../usage.ts'
+
+const flags = {
+  database: { type: 'string' },
+  data: { type: 'string' },
+  address: { type: 'string' },
+  'rest-port': { type: 'string' },
+  'xds-port': { type: 'string' },
+  'monitoring-port': { type: 'string' },
+  'xds-name': { type: 'string', multiple: true },
+  'public-url': { type: 'string' },
+  'root-file': { type: 'string' },
+  'log-level': { type: 'string' },
+  replica: { type: 'boolean' },
+} as const
+
+/** Runs the control plane until a signal ends it; flags and variables as `weft server --help` lists them. @throws UsageError */
+export async function serve(args: string[], consoleDir: string): Promise<ExitCode> {
+  const { values } = readArgs(args, flags, { min: 0, max: 0 })
+  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
+  const port = (name: 'rest-port' | 'xds-port' | 'monitoring-port', usual: number): number => {
+    const value = Number(setting(name) ?? usual)
+    if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new UsageError(`--${name}: ${JSON.stringify(setting(name))} is not a port`)
+    return value
+  }
+  const level = setting('log-level') ?? 'info'
+  if (!logLevels.includes(level as LogLevel)) throw new UsageError(`--log-level: one of ${logLevels.join(', ')}`)
+  const dir = path.resolve(setting('data') ?? '.weft')
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const address = setting('address') ?? '127.0.0.1'
+  const bootstrapKey = process.env['WEFT_BOOTSTRAP_KEY']
+  const publicUrl = setting('public-url')
+  const plane = await startControlPlane({
+    doors: systemDoors,
+    log: jsonLog((line) => process.stderr.write(line), () => Date.now(), level as LogLevel),
+    database: setting('database') ?? `pglite:${path.join(dir, 'db')}`,
+    sealKey: sealKeyOf(dir),
+    address,
+    restPort: port('rest-port', 8080),
+    xdsPort: port('xds-port', 15_012),
+    monitoringPort: port('monitoring-port', 15_014),
+    xdsNames: ['localhost', address, ...(values['xds-name'] ?? process.env['WEFT_XDS_NAME']?.split(',') ?? [])],
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(bootstrapKey === undefined ? {} : { bootstrapKeyHash: createHash('sha256').update(bootstrapKey).digest('hex') }),
+    consoleDir,
+    sole: !(values.replica ?? false),
+  })
+  const rootFile = setting('root-file')
+  if (rootFile !== undefined) writeFileSync(rootFile, plane.xds.rootCertificate)
+  process.stdout.write(`${JSON.stringify({ rest: plane.rest, xds: { address: plane.xds.address, port: plane.xds.port }, monitoring: plane.monitoring })}\n`)
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  })
+  await plane.close()
+  return exitCodes.done
+}
