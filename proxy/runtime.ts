@@ -2,9 +2,8 @@ import type { FilterChainPlan, HttpPlan, ListenerPlan, TcpPlan } from '#core/pla
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { HttpStack } from './filter/stack.ts'
-import type { Engine } from './http/engine.ts'
+import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
-import type { ServerConnection } from './http/server-connection.ts'
 import { Listener } from './listener/listener.ts'
 import type { PlanSource, SecretSource } from './sources.ts'
 import { TcpStack } from './tcp/tcp-stack.ts'
@@ -47,7 +46,7 @@ export class Runtime implements Engine {
   readonly identifiers = new Identifiers()
   readonly onSpan: SpanSink | undefined
   readonly active = new Set<Exchange>()
-  readonly connections = new Set<ServerConnection>()
+  readonly connections = new Set<ClientConnection>()
   readonly tunnels = new Set<Tunnel>()
   readonly mirrors = new Set<Mirror>()
   sweptMs: number

@@ -143,7 +143,103 @@ export type HttpFilterPlan =
   | { readonly kind: 'rbac'; readonly name: string; readonly policy: RbacPlan }
   | { readonly kind: 'fault'; readonly name: string; readonly fault: FaultPlan }
   | { readonly kind: 'cors'; readonly name: string }
+  | { readonly kind: 'jwt'; readonly name: string; readonly jwt: JwtPlan }
+  | { readonly kind: 'ext-authz'; readonly name: string; readonly check: ExtAuthzPlan }
   | { readonly kind: 'local-rate-limit'; readonly name: string; readonly tokensMax: number; readonly tokensPerFill: number; readonly fillIntervalMs: number }
+
+/** Tokens that requests must or may bear (envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication). */
+export interface JwtPlan {
+  readonly providers: ReadonlyMap<string, JwtProviderPlan>
+  /** The first that matches decides; none: the request passes. */
+  readonly rules: readonly { readonly words: string; matches(request: RequestHead): boolean; readonly requirement: JwtRequirement | undefined }[]
+  /** Named requirements, which a route may ask for. */
+  readonly requirements: ReadonlyMap<string, JwtRequirement>
+  readonly bypassCorsPreflight: boolean
+  /** Neither body nor `www-authenticate` on a refusal. */
+  readonly stripFailureResponse: boolean
+}
+
+export type JwtRequirement =
+  | { readonly kind: 'provider'; readonly provider: string; readonly audiences: readonly string[] | undefined }
+  | { readonly kind: 'any' | 'all'; readonly of: readonly JwtRequirement[] }
+  | { readonly kind: 'allow-missing' }
+  | { readonly kind: 'allow-missing-or-failed' }
+
+export interface JwtProviderPlan {
+  readonly name: string
+  /** Empty: any. */
+  readonly issuer: string
+  /** Empty: any. */
+  readonly audiences: readonly string[]
+  readonly subject: StringMatchPlan | undefined
+  readonly requireExpiration: boolean
+  /** 0: no bound. */
+  readonly lifetimeMaxMs: number
+  readonly clockSkewMs: number
+  readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[]
+  readonly fromParams: readonly string[]
+  readonly fromCookies: readonly string[]
+  /** The token goes on to the application. */
+  readonly forward: boolean
+  /** Header that gets the payload, base64url; empty: none. */
+  readonly payloadHeader: string
+  readonly payloadPadded: boolean
+  readonly claimHeaders: readonly { readonly header: string; readonly claim: readonly string[] }[]
+  /** Claims become known to RBAC and to routes. */
+  readonly tellsClaims: boolean
+  /** Claims of words with spaces between, which count as lists. */
+  readonly spacedClaims: readonly string[]
+  /** Choose the route anew, now that claims are known. */
+  readonly reroutes: boolean
+  readonly keys: JwtKeysPlan
+}
+
+export type JwtKeysPlan =
+  | { readonly kind: 'local'; readonly jwks: string }
+  | { readonly kind: 'remote'; readonly uri: string; readonly cluster: string; readonly timeoutMs: number; readonly cacheMs: number }
+
+/** A service that says yes or no to each request (envoy.extensions.filters.http.ext_authz.v3.ExtAuthz). */
+export interface ExtAuthzPlan {
+  readonly service:
+    | { readonly kind: 'grpc'; readonly cluster: string; readonly authority: string; readonly metadata: readonly { readonly name: string; readonly value: string }[] }
+    | {
+        readonly kind: 'http'
+        readonly cluster: string
+        readonly pathPrefix: string
+        readonly headersToAdd: readonly { readonly name: string; readonly value: string }[]
+        /** Which of the service's answer go on upstream when it says yes; empty: none. */
+        readonly upstreamHeaders: readonly StringMatchPlan[]
+        readonly upstreamHeadersToAppend: readonly StringMatchPlan[]
+        /** Which go to the client when it says no; empty: all but the hop's own. */
+        readonly clientHeaders: readonly StringMatchPlan[]
+        readonly clientHeadersOnSuccess: readonly StringMatchPlan[]
+      }
+  readonly timeoutMs: number
+  /** The service does not answer: let pass. */
+  readonly failsOpen: boolean
+  readonly failureModeHeader: boolean
+  readonly statusOnError: number
+  /** Undefined: for gRPC all, for HTTP what Envoy always sends. */
+  readonly allowedHeaders: readonly StringMatchPlan[] | undefined
+  readonly disallowedHeaders: readonly StringMatchPlan[]
+  /** Send the body too, up to so many bytes. */
+  readonly body: { readonly bytesMax: number; readonly partial: boolean; readonly packAsBytes: boolean } | undefined
+  readonly reroutes: boolean
+  readonly includePeerCertificate: boolean
+  /** Only where a shadow RBAC filter before noted such a policy (Istio's CUSTOM policies). */
+  readonly enabledBy: { readonly key: string; readonly policy: StringMatchPlan } | undefined
+}
+
+/** What one route says of a filter. */
+export interface RouteJwt {
+  readonly disabled: boolean
+  readonly requirement: string | undefined
+}
+
+export interface RouteExtAuthz {
+  readonly disabled: boolean
+  readonly contextExtensions: Readonly<Record<string, string>>
+}
 
 /** Envoy's RBAC, compiled. `shadow` only counts and logs. */
 export interface RbacPlan {
@@ -151,6 +247,8 @@ export interface RbacPlan {
   /** In order of name. */
   readonly policies: readonly RbacPolicyPlan[]
   readonly shadow: boolean
+  /** Under which key a shadow filter notes the policy that matched, for filters behind it: `istio_ext_authz_shadow_effective_policy_id`. */
+  readonly shadowKey?: string
 }
 
 export interface RbacPolicyPlan {
@@ -214,6 +312,8 @@ export interface Route {
   /** Per-route settings of filters, by filter kind. */
   readonly fault: FaultPlan | undefined
   readonly cors: CorsPlan | undefined
+  readonly jwt?: RouteJwt
+  readonly extAuthz?: RouteExtAuthz
   /** Span name, `order-service.prod.svc.cluster.local:8080/*`. */
   readonly operation: string
 }
@@ -344,7 +444,8 @@ export interface ClusterPlan {
   readonly outlier: OutlierPlan | undefined
   /** First match by the endpoint's transport metadata wins; the last has no conditions. `tls: undefined` is plaintext. */
   readonly transports: readonly { readonly name: string; readonly match: Readonly<Record<string, string>>; readonly tls: ClientTlsPlan | undefined }[]
-  readonly protocol: 'http1' | 'http2' | 'as-downstream'
+  /** `alpn`: what the peer chooses in the TLS handshake; HTTP/1.1 in plaintext. */
+  readonly protocol: 'http1' | 'http2' | 'as-downstream' | 'alpn'
   /** 0: no bound. */
   readonly requestsPerConnectionMax: number
   /** HTTP/2 PING on connections, and how long its answer may take; absent: none. */

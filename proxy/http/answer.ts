@@ -22,6 +22,7 @@ export const answers = {
   overflow: answer(503, disconnected('overflow'), 'UO', 'upstream_reset_before_response_started{overflow}', 'x-envoy-overloaded: true\r\n'),
   connectionTermination: answer(503, disconnected('connection termination'), 'UC', 'upstream_reset_before_response_started{connection_termination}'),
   protocolError: answer(502, disconnected('protocol error'), 'UPE', 'upstream_reset_before_response_started{protocol_error}'),
+  remoteReset: answer(503, disconnected('remote reset'), 'UR', 'upstream_reset_before_response_started{remote_reset}'),
   upstreamTimeout: answer(504, 'upstream request timeout', 'UT', 'response_timeout'),
   perTryTimeout: answer(504, 'upstream request timeout', 'UT', 'upstream_per_try_timeout'),
   streamIdle: answer(504, 'stream timeout', 'SI', 'stream_idle_timeout'),

@@ -8,7 +8,17 @@ import type { SpanSink } from '../telemetry/span.ts'
 import type { Mirror } from '../upstream/mirror.ts'
 import type { Tunnel } from '../tcp/tunnel.ts'
 import type { Exchange } from './exchange.ts'
-import type { ServerConnection } from './server-connection.ts'
+import type { HttpStack } from '../filter/stack.ts'
+
+/** One client's connection, whatever it speaks. */
+export interface ClientConnection {
+  readonly stack: HttpStack
+  /** The listener goes away: close when idle. */
+  draining: boolean
+  sweep(nowMs: number): void
+  /** Ends it now. */
+  destroy(): void
+}
 
 /** What all connections of one proxy share. */
 export interface Engine {
@@ -21,7 +31,7 @@ export interface Engine {
   cluster(name: string): Cluster | undefined
   /** Exchanges under way, for the sweep of deadlines. */
   readonly active: Set<Exchange>
-  readonly connections: Set<ServerConnection>
+  readonly connections: Set<ClientConnection>
   readonly tunnels: Set<Tunnel>
   readonly mirrors: Set<Mirror>
   /** Monotonic milliseconds as of the last sweep: at most a tenth of a second old. */

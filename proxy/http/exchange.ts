@@ -11,21 +11,20 @@ import type { HttpStack } from '../filter/stack.ts'
 import { CONTINUE } from '../filter/filter.ts'
 import type { Facts } from '../telemetry/facts.ts'
 import type { Cluster } from '../upstream/cluster.ts'
-import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
 import type { PoolUser } from '../upstream/pool.ts'
 import { stickyHash } from '../upstream/sticky.ts'
 import { startMirrors } from '../upstream/mirror.ts'
 import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
-import { CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE } from './body.ts'
+import { LENGTH, NO_BODY } from './body.ts'
 import type { Engine } from './engine.ts'
 import { REQUEST_ID } from './field-kind.ts'
-import { answerText, responseHeadText, upgradeText } from './response-out.ts'
+import { answerLines, responseLines, upgradeLines } from './response-out.ts'
 import { RequestLines } from './request-lines.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
-import type { ServerConnection } from './server-connection.ts'
+import type { Downstream, Upstream, UpstreamUser } from './sides.ts'
 import { Trace } from '../telemetry/trace.ts'
 
 /** A body up to this size is kept so that it can be sent again; a larger one goes on unkept, and the request is not retried. */
@@ -38,6 +37,9 @@ const DISCARDED_BYTES_MAX = 64 * 1024
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
+/** Envoy's words for why an upstream was lost. */
+const RESETS = { reset: 'connection_termination', protocol: 'protocol_error', remote: 'remote_reset', refused: 'remote_refused_stream_reset' } as const
+
 const NO_CHUNKS: Buffer[] = []
 
 /**
@@ -47,7 +49,7 @@ const NO_CHUNKS: Buffer[] = []
 export class Exchange implements UpstreamUser, PoolUser, Facts {
   readonly engine: Engine
   readonly stack: HttpStack
-  readonly connection: ServerConnection
+  readonly connection: Downstream
   readonly request: HttpRequestHead
   readonly peer: PeerInfo
   /** Monotonic. */
@@ -81,7 +83,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #action: ForwardAction | undefined = undefined
   #filterAt = 0
   #lines: RequestLines | undefined = undefined
-  #upstream: UpstreamConnection | undefined = undefined
+  #upstream: Upstream | undefined = undefined
   #responseHead: HttpResponseHead | undefined = undefined
   #waits = false
   #counted = false
@@ -100,10 +102,9 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #lastActiveMs = 0
   #downstreamPaused = false
   #upstreamPaused = false
-  #answerChunked = false
   #mirrors = false
 
-  constructor(engine: Engine, stack: HttpStack, connection: ServerConnection, request: HttpRequestHead) {
+  constructor(engine: Engine, stack: HttpStack, connection: Downstream, request: HttpRequestHead) {
     this.engine = engine
     this.stack = stack
     this.connection = connection
@@ -137,7 +138,16 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   get protocol(): string {
-    return 'HTTP/1.1'
+    return this.connection.protocol
+  }
+
+  /** Only HTTP/1.1 can switch protocols with every server. */
+  get needsHttp1(): boolean {
+    return this.request.upgrade !== ''
+  }
+
+  get overHttp2(): boolean {
+    return this.connection.protocol === 'HTTP/2'
   }
 
   responseHeader(name: string): string | undefined {
@@ -210,10 +220,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     cluster.requests += 1
     cluster.requestsTotal += 1
     this.#counted = true
-    if (request.expectsContinue) {
-      this.connection.wire.put('HTTP/1.1 100 Continue\r\n\r\n')
-      this.connection.wire.flush()
-    }
+    if (request.expectsContinue) this.connection.sendContinue()
     this.#lines = new RequestLines(this, action)
     if (action.mirrors.length > 0) this.#mirrors = true
     this.#keeps = request.framing !== NO_BODY && ((action.retry !== undefined && action.retry.retriesMax > 0) || this.#mirrors || IDEMPOTENT.has(request.method))
@@ -228,7 +235,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.#mirrors && this.#lines !== undefined && this.#action !== undefined) {
       // Once: a request without a body is complete with its head, and its end is reported again.
       this.#mirrors = false
-      startMirrors(this.engine, this.#action.mirrors, this.request, this.#lines, this.#kept, this.requestBytes === this.#keptBytes)
+      startMirrors(this.engine, this.#action.mirrors, this.#lines, this.#kept, this.requestBytes === this.#keptBytes)
     }
   }
 
@@ -245,8 +252,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (upstream === undefined || this.#keeps) this.#keep(bytes, start, end)
     if (upstream === undefined) return
     if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
-    this.#putBody(upstream, bytes, start, end)
-    if (upstream.wire.congested) this.#pauseDownstream()
+    upstream.sendBody(bytes, start, end)
+    if (upstream.congested) this.#pauseDownstream()
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
@@ -262,40 +269,27 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.#keptBytes = 0
   }
 
-  #putBody(upstream: UpstreamConnection, bytes: Buffer, start: number, end: number): void {
-    const { wire } = upstream
-    if (this.request.framing === CHUNKED) {
-      wire.put(`${(end - start).toString(16)}\r\n`)
-      wire.putBytes(bytes, start, end)
-      wire.put('\r\n')
-    } else wire.putBytes(bytes, start, end)
-  }
-
   onRequestEnd(trailers: string): void {
     this.requestComplete = true
     if (this.over) return
     this.#trailers = trailers
     if (this.#action === undefined) return
     this.#requestIsComplete()
-    if (this.#upstream !== undefined) this.#putRequestEnd(this.#upstream)
-  }
-
-  #putRequestEnd(upstream: UpstreamConnection): void {
-    if (this.request.framing === CHUNKED) upstream.wire.put(`0\r\n${this.#trailers}\r\n`)
+    this.#upstream?.sendEnd(trailers)
   }
 
   /** All that one read of the client brought has been told. */
   onDownstreamReadDone(): void {
-    const wire = this.#upstream?.wire
-    if (wire === undefined) return
-    if (this.connection.wire.readsRecords && !this.requestComplete) wire.flushLate()
-    else wire.flush()
+    const upstream = this.#upstream
+    if (upstream === undefined) return
+    if (this.connection.readsRecords && !this.requestComplete) upstream.flushLate()
+    else upstream.flush()
   }
 
   onDownstreamWritable(): void {
     if (!this.#upstreamPaused) return
     this.#upstreamPaused = false
-    this.#upstream?.wire.resume()
+    this.#upstream?.resume()
   }
 
   /** The client went away. */
@@ -310,13 +304,13 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #pauseDownstream(): void {
     if (this.#downstreamPaused) return
     this.#downstreamPaused = true
-    this.connection.wire.pause()
+    this.connection.pause()
   }
 
   #resumeDownstream(): void {
     if (!this.#downstreamPaused) return
     this.#downstreamPaused = false
-    this.connection.wire.resume()
+    this.connection.resume()
   }
 
   // ---- upstream
@@ -359,13 +353,13 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     return cluster.pick(this.#hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0)
   }
 
-  onConnection(connection: UpstreamConnection): void {
+  onConnection(connection: Upstream): void {
     this.#waits = false
     if (this.over) return connection.finish()
     this.#send(connection)
   }
 
-  #send(upstream: UpstreamConnection): void {
+  #send(upstream: Upstream): void {
     const { request, host } = this
     const lines = this.#lines
     if (host === undefined || lines === undefined) return
@@ -374,14 +368,13 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.#attemptMs = this.attempts === 1 && this.requestComplete && upstream.requests > 1 ? this.startMs : this.engine.doors.clock.monotonicMs()
     const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0
     this.#tryDeadlineMs = perTryMs > 0 ? this.#attemptMs + perTryMs : 0
-    const { wire } = upstream
-    wire.put(lines.text(this.attempts, host.plan.hostname))
-    for (const chunk of this.#kept) this.#putBody(upstream, chunk, 0, chunk.length)
-    if (this.requestComplete) this.#putRequestEnd(upstream)
-    if (!this.connection.reading) wire.flush()
+    lines.send(upstream, this.attempts, host.plan.hostname)
+    for (const chunk of this.#kept) upstream.sendBody(chunk, 0, chunk.length)
+    if (this.requestComplete) upstream.sendEnd(this.#trailers)
+    if (!this.connection.reading) upstream.flush()
     if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
     else if (!this.#keeps) this.#kept = NO_CHUNKS
-    if (wire.congested) this.#pauseDownstream()
+    if (upstream.congested) this.#pauseDownstream()
     else this.#resumeDownstream()
   }
 
@@ -422,8 +415,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.details === '') this.details = 'via_upstream'
     this.responseStarted = true
     this.#tryDeadlineMs = 0
-    this.#answerChunked = head.framing === CHUNKED || head.framing === UNTIL_CLOSE
-    this.connection.wire.put(responseHeadText(this, head, this.#answerChunked))
+    this.connection.sendHead(head.status, head.statusText, responseLines(this, head), head.framing)
     if (!this.#mirrors) this.#stopKeeping()
   }
 
@@ -444,17 +436,13 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
     const upstream = this.#upstream
     if (upstream === undefined) return
-    const { wire } = this.connection
+    const { connection } = this
     this.responseBytes += end - start
     this.#lastActiveMs = this.engine.sweptMs
-    if (this.#answerChunked) {
-      wire.put(`${(end - start).toString(16)}\r\n`)
-      wire.putBytes(bytes, start, end)
-      wire.put('\r\n')
-    } else wire.putBytes(bytes, start, end)
-    if (wire.congested && !this.#upstreamPaused) {
+    connection.sendBody(bytes, start, end)
+    if (connection.congested && !this.#upstreamPaused) {
       this.#upstreamPaused = true
-      upstream.wire.pause()
+      upstream.pause()
     }
   }
 
@@ -462,25 +450,25 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const { host } = this
     const upstream = this.#upstream
     if (upstream === undefined || host === undefined) return
-    if (this.#answerChunked) this.connection.wire.put(`0\r\n${trailers}\r\n`)
+    this.connection.sendEnd(trailers)
     this.#leave(upstream, host, this.status < 500)
     if (this.#upstreamPaused) {
       this.#upstreamPaused = false
-      upstream.wire.resume()
+      upstream.resume()
     }
     // Logged before the connection is handed on: the next request overwrites the answer's head.
     this.#finish()
     if (this.requestComplete) upstream.finish()
     else upstream.abort()
-    this.connection.exchangeOver(this, false)
+    this.connection.exchangeOver(this.requestComplete, false)
   }
 
   onUpstreamReadDone(): void {
-    if (this.#upstream?.wire.readsRecords === true) this.connection.wire.flushLate()
-    else this.connection.wire.flush()
+    if (this.#upstream?.readsRecords === true) this.connection.flushLate()
+    else this.connection.flush()
   }
 
-  onUpstreamReset(why: 'reset' | 'protocol'): void {
+  onUpstreamReset(why: 'reset' | 'protocol' | 'remote' | 'refused'): void {
     const { cluster, host } = this
     const upstream = this.#upstream
     if (upstream === undefined || cluster === undefined || host === undefined) return
@@ -489,21 +477,23 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.#countLoad(host, false)
     if (this.responseStarted) {
       // Half an answer cannot be taken back: the client learns by the broken connection.
-      this.addFlag(why === 'protocol' ? 'UPE' : 'UC')
-      this.details = 'upstream_reset_after_response_started{connection_termination}'
+      this.addFlag(why === 'protocol' ? 'UPE' : why === 'reset' ? 'UC' : 'UR')
+      this.details = `upstream_reset_after_response_started{${RESETS[why]}}`
       cluster.record(host, 'reset')
       this.#finish()
       return this.connection.fail()
     }
-    if (why === 'reset' && upstream.requests > 1 && !upstream.answered && !this.#resent && IDEMPOTENT.has(this.request.method) && this.#canResend()) {
-      // The server closed a kept-alive connection while the request was on its way. Nothing came back, and the method may be repeated (RFC 9110 §9.2.2).
+    const lost = why === 'reset' && upstream.requests > 1 && !upstream.answered && IDEMPOTENT.has(this.request.method)
+    if ((lost || why === 'refused') && !this.#resent && this.#canResend()) {
+      // The server closed a kept-alive connection while the request was on its way. Nothing came back, and the method may be repeated (RFC 9110 §9.2.2);
+      // or it says itself that it did nothing (RFC 9113 §8.7).
       this.#resent = true
       this.attempts -= 1
       return this.#attempt()
     }
     cluster.record(host, 'reset')
-    if (this.#retry({ reset: 'reset' })) return
-    this.answerWith(why === 'protocol' ? answers.protocolError : answers.connectionTermination)
+    if (this.#retry({ reset: why === 'refused' ? 'refused' : 'reset' })) return
+    this.answerWith(why === 'protocol' ? answers.protocolError : why === 'reset' ? answers.connectionTermination : answers.remoteReset)
   }
 
   // ---- retries
@@ -550,7 +540,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   /** This exchange and its upstream connection part. */
-  #leave(upstream: UpstreamConnection, host: UpstreamHost, succeeded: boolean): void {
+  #leave(upstream: Upstream, host: UpstreamHost, succeeded: boolean): void {
     if (this.#upstream !== upstream) return
     this.#upstream = undefined
     host.active -= 1
@@ -629,9 +619,9 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.responseBytes = this.request.method === 'HEAD' ? 0 : answer.body.length
     const { request } = this
     const closes = !this.requestComplete && (request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue)
-    this.connection.wire.put(answerText(this, answer, closes))
+    this.connection.sendAnswer(answer.status, answerLines(this, answer), request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
     this.#finish()
-    this.connection.exchangeOver(this, closes)
+    this.connection.exchangeOver(this.requestComplete, closes)
   }
 
   /** A head that could not be read: answered, logged, closed. */
@@ -642,14 +632,15 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.addFlag(answer.flag)
     this.details = answer.details
     this.responseBytes = answer.body.length
-    this.connection.wire.put(answerText(this, answer, true))
+    this.connection.sendAnswer(answer.status, answerLines(this, answer), answer.body, true)
     this.#finish()
-    this.connection.exchangeOver(this, true)
+    this.connection.exchangeOver(true, true)
   }
 
-  #switchProtocols(upstream: UpstreamConnection, head: HttpResponseHead): void {
+  #switchProtocols(upstream: Upstream, head: HttpResponseHead): void {
     const { host } = this
-    if (this.request.upgrade === '' || host === undefined) {
+    const { tunnel } = upstream
+    if (this.request.upgrade === '' || host === undefined || tunnel === undefined) {
       this.#release(false)
       return this.answerWith(answers.protocolError)
     }
@@ -659,11 +650,9 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.#deadlineMs = 0
     this.#tryDeadlineMs = 0
     this.#responseHead = head
-    this.connection.wire.put(upgradeText(this, head))
-    this.connection.wire.flush()
     // The sweep has no part in a tunnel: it has an idle limit of its own.
     this.engine.active.delete(this)
-    this.connection.becomeTunnel(upstream, (sentBytes, receivedBytes) => {
+    this.connection.becomeTunnel(head, upgradeLines(this, head), tunnel, (sentBytes, receivedBytes) => {
       this.requestBytes += sentBytes
       this.responseBytes += receivedBytes
       this.#leave(upstream, host, true)

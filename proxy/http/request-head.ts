@@ -39,6 +39,8 @@ export function readContentLength(text: string): number {
 /** reg-name, IPv4 or bracketed IPv6 with an optional port (RFC 3986 §3.2.2), without userinfo. */
 const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]{0,5})?$/
 
+export const isAuthority = (text: string): boolean => text.length > 0 && text.length <= 260 && AUTHORITY.test(text)
+
 const CHUNKED_WORD = /^chunked$/i
 
 /** A request's head as it came, with offsets into one latin1 string. One per connection, filled anew for each request. */
@@ -198,7 +200,7 @@ export class HttpRequestHead implements RequestHead {
     }
     // A fragment never goes to a server; Envoy refuses it, because filters and applications read it differently.
     if (target.includes('#')) return problems.target
-    return this.authority.length > 0 && this.authority.length <= 260 && AUTHORITY.test(this.authority) ? undefined : problems.host
+    return isAuthority(this.authority) ? undefined : problems.host
   }
 }
 

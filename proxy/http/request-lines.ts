@@ -2,9 +2,10 @@ import type { ForwardAction, HeaderOperations } from '#core/plan/plan.ts'
 import { rewritePath } from '#core/route/rewrite.ts'
 import { operationsOf, renderOperations } from '../filter/header-operations.ts'
 import { renderFormat } from '../telemetry/format.ts'
-import { CHUNKED } from './body.ts'
+import { CHUNKED, LENGTH, NO_BODY } from './body.ts'
 import type { Exchange } from './exchange.ts'
 import { ATTEMPT_COUNT, CLIENT_CERTIFICATE, FORWARDED_FOR, FORWARDED_PROTO, PEER_ID, REQUEST_ID, TRACEPARENT } from './field-kind.ts'
+import type { Upstream } from './sides.ts'
 import { dropByKind, dropByName, dropByOperations, keptLines } from './request-out.ts'
 
 /** The head of a request as it goes upstream: what is the same for all its tries is joined once. */
@@ -12,8 +13,10 @@ export class RequestLines {
   readonly method: string
   readonly path: string
   readonly authority: string
+  readonly scheme: string
+  readonly framing: number
+  readonly #upgrade: string
   readonly #lines: string
-  readonly #end: string
   readonly #tellsAttempts: boolean
   readonly #autoHost: boolean
 
@@ -66,23 +69,24 @@ export class RequestLines {
     this.authority = authority
     this.#autoHost = action.autoHostRewrite
     this.#lines = keptLines(fields, dropped) + added
-    this.#end = (request.framing === CHUNKED ? 'transfer-encoding: chunked\r\n' : '') + (request.upgrade === '' || request.upgrade === 'h2c' ? '\r\n' : `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n\r\n`)
+    this.scheme = request.scheme
+    this.framing = request.framing
+    this.#upgrade = request.upgrade === 'h2c' ? '' : request.upgrade
   }
 
-  /** The head for the nth try, blank line included. */
-  text(attempt: number, hostname: string): string {
+  /** Sends the head of the nth try. */
+  send(upstream: Upstream, attempt: number, hostname: string): void {
     const authority = this.#autoHost && hostname !== '' ? hostname : this.authority
     const count = this.#tellsAttempts ? (attempt === 1 ? 'x-envoy-attempt-count: 1\r\n' : `x-envoy-attempt-count: ${attempt}\r\n`) : ''
-    return `${this.method} ${this.path} HTTP/1.1\r\nhost: ${authority}\r\n${this.#lines}${count}${this.#end}`
+    upstream.sendHead(this.method, this.scheme, authority, this.path, this.#lines + count, this.framing, this.#upgrade)
   }
 
-  /** The head of a mirrored copy: Envoy's `-shadow` behind the host name, before a port. */
-  shadow(marksHost: boolean, bodyBytes: number): string {
+  /** Sends the head of a mirrored copy: Envoy's `-shadow` behind the host name, before a port. A body of unknown length is whole by now, so the copy says its length. */
+  sendShadow(upstream: Upstream, marksHost: boolean, bodyBytes: number): void {
     const colon = this.authority.lastIndexOf(':')
     const authority = !marksHost ? this.authority : colon > 0 && !this.authority.endsWith(']') ? `${this.authority.slice(0, colon)}-shadow${this.authority.slice(colon)}` : `${this.authority}-shadow`
-    // A chunked body is whole by now, so the copy says its length.
-    const end = this.#end.startsWith('transfer-encoding') ? `content-length: ${bodyBytes}\r\n\r\n` : '\r\n'
-    return `${this.method} ${this.path} HTTP/1.1\r\nhost: ${authority}\r\n${this.#lines}${end}`
+    const length = this.framing === CHUNKED ? `content-length: ${bodyBytes}\r\n` : ''
+    upstream.sendHead(this.method, this.scheme, authority, this.path, this.#lines + length, this.framing === NO_BODY ? NO_BODY : LENGTH, '')
   }
 }
 

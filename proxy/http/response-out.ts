@@ -1,14 +1,13 @@
 import type { HeaderOperations } from '#core/plan/plan.ts'
 import { operationsOf, renderOperations } from '../filter/header-operations.ts'
-import { reasonOf } from './answer.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import { DATE, SERVER, UPSTREAM_SERVICE_TIME } from './field-kind.ts'
 import { dropByKind, dropByName, dropByOperations, keptLines } from './request-out.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 
-/** An upstream's head as the client gets it. */
-export function responseHeadText(exchange: Exchange, head: HttpResponseHead, chunked: boolean): string {
+/** The lines of an upstream's head as the client gets them, but for those of its connection. */
+export function responseLines(exchange: Exchange, head: HttpResponseHead): string {
   const { fields, dropped } = head
   const { route, entry, stack, engine } = exchange
   let added = exchange.responseFields
@@ -31,28 +30,25 @@ export function responseHeadText(exchange: Exchange, head: HttpResponseHead, chu
   if (stack.serverName !== '') added += `server: ${stack.serverName}\r\n`
   if (stack.direction !== 'inbound') added += `x-envoy-upstream-service-time: ${exchange.upstreamServiceMs}\r\n`
   if (!dated) added += engine.dateLine
-  if (chunked) added += 'transfer-encoding: chunked\r\n'
-  if (exchange.connection.closesAfter(exchange)) added += 'connection: close\r\n'
-  return `HTTP/1.1${fields.text.slice(fields.firstEnd, fields.startLineEnd)}${keptLines(fields, dropped)}${added}\r\n`
+  if (head.lacksLength && exchange.connection.protocol === 'HTTP/1.1') added += 'content-length: 0\r\n'
+  return keptLines(fields, dropped) + added
 }
 
-/** A 101: the tunnel's head. */
-export function upgradeText(exchange: Exchange, head: HttpResponseHead): string {
+/** The same of a 101. */
+export function upgradeLines(exchange: Exchange, head: HttpResponseHead): string {
   const { fields, dropped } = head
   if (exchange.stack.serverName !== '') dropByKind(fields, dropped, SERVER)
   const server = exchange.stack.serverName === '' ? '' : `server: ${exchange.stack.serverName}\r\n`
-  return `HTTP/1.1 101 Switching Protocols\r\n${keptLines(fields, dropped)}${server}connection: upgrade\r\nupgrade: ${head.upgrade === '' ? exchange.request.upgrade : head.upgrade}\r\n\r\n`
+  return keptLines(fields, dropped) + server
 }
 
-/** An answer of our own, body included. */
-export function answerText(exchange: Exchange, answer: Answer, closes: boolean): string {
-  const { engine, request, route, stack } = exchange
+/** The lines of an answer of our own. */
+export function answerLines(exchange: Exchange, answer: Answer): string {
+  const { engine, route, stack } = exchange
   const bodiless = answer.status === 204 || answer.status === 304
   let lines = answer.fields + exchange.responseFields
   if (route?.responseHeaders !== undefined) lines += renderOperations(operationsOf(route.responseHeaders), exchange)
   if (!bodiless) lines += `content-length: ${answer.body.length}\r\n`
   if (answer.body.length > 0 && !/^content-type:/im.test(lines)) lines += 'content-type: text/plain\r\n'
-  lines += `${engine.dateLine}server: ${stack.serverName === '' ? 'weft' : stack.serverName}\r\n`
-  if (closes || exchange.connection.closesAfter(exchange)) lines += 'connection: close\r\n'
-  return `HTTP/1.1 ${answer.status} ${reasonOf(answer.status)}\r\n${lines}\r\n${request.method === 'HEAD' || bodiless ? '' : answer.body}`
+  return `${lines}${engine.dateLine}server: ${stack.serverName === '' ? 'weft' : stack.serverName}\r\n`
 }

@@ -9,6 +9,10 @@ import { readContentLength } from './request-head.ts'
 export class HttpResponseHead {
   readonly fields = new FieldTable()
   status = 0
+  /** What follows the version in a status line, CRLF included. */
+  statusText = ''
+  /** There is no body, and no field says so: HTTP/1.1 needs to be told. */
+  lacksLength = false
   framing = NO_BODY
   bodyLength = 0
   /** The connection cannot be used again after this answer. */
@@ -25,6 +29,7 @@ export class HttpResponseHead {
     const fields = this.fields
     const { text, kinds, count } = fields
     this.status = (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48
+    this.statusText = text.slice(fields.firstEnd, fields.startLineEnd)
     this.framing = NO_BODY
     this.bodyLength = 0
     this.closes = text.charCodeAt(7) === 48

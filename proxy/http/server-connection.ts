@@ -2,21 +2,26 @@ import type { PeerInfo } from '#core/route/request.ts'
 import type { HttpStack } from '../filter/stack.ts'
 import { Tunnel } from '../tcp/tunnel.ts'
 import type { Source } from '../telemetry/metrics.ts'
-import type { UpstreamConnection } from '../upstream/connection.ts'
-import { answers } from './answer.ts'
-import type { Engine } from './engine.ts'
+import { answers, reasonOf } from './answer.ts'
+import { CHUNKED, UNTIL_CLOSE } from './body.ts'
+import type { ClientConnection, Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { PEER_ID } from './field-kind.ts'
 import { problems } from './request-head.ts'
 import type { HeadProblem, HttpRequestHead } from './request-head.ts'
+import type { HttpResponseHead } from './response-reader.ts'
 import { RequestReader } from './request-reader.ts'
 import type { RequestSink } from './request-reader.ts'
+import type { Downstream, TunnelledUpstream } from './sides.ts'
 import type { Wire, WireHandler } from './socket.ts'
 
 /** Pipelined bytes kept while an exchange runs; beyond, the client waits. */
 const KEPT_BYTES_MAX = 64 * 1024
 /** How long a closing connection is read from, so that the last answer is not lost to a reset (RFC 9112 §9.6). */
 const LINGER_MS = 1000
+
+const PREFACE_START = 'PRI'
+const nothing = Buffer.alloc(0)
 
 /** What TLS told of the client. */
 export interface ClientIdentity {
@@ -28,7 +33,7 @@ export interface ClientIdentity {
 export const noIdentity: ClientIdentity = { tlsVersion: '', xfcc: '' }
 
 /** One client connection that speaks HTTP/1.1: one exchange at a time, in the order of requests. */
-export class ServerConnection implements WireHandler, RequestSink {
+export class ServerConnection implements WireHandler, RequestSink, Downstream, ClientConnection {
   readonly engine: Engine
   readonly stack: HttpStack
   readonly peer: PeerInfo
@@ -46,11 +51,18 @@ export class ServerConnection implements WireHandler, RequestSink {
   #closing = false
   #paused = false
   #closeByMs = 0
+  #answerChunked = false
   /** Since when nothing, or only a part of a head, was received. */
   #idleSinceMs: number
   #tunnel: Tunnel | undefined
 
-  constructor(engine: Engine, stack: HttpStack, peer: PeerInfo, identity: ClientIdentity) {
+  /** Bytes that may yet turn out to be HTTP/2's preface; undefined once it is known that they are not. */
+  #undecided: Buffer | undefined = nothing
+  readonly #isHttp2: (bytes: Buffer) => void
+
+  /** `isHttp2` takes the wire over when the client begins with HTTP/2's preface (RFC 9113 §3.3, prior knowledge). */
+  constructor(engine: Engine, stack: HttpStack, peer: PeerInfo, identity: ClientIdentity, isHttp2: (bytes: Buffer) => void) {
+    this.#isHttp2 = isHttp2
     this.engine = engine
     this.stack = stack
     this.peer = peer
@@ -78,13 +90,73 @@ export class ServerConnection implements WireHandler, RequestSink {
     return this.#source
   }
 
-  /** Whether the connection ends with this exchange. */
-  closesAfter(exchange: Exchange): boolean {
-    return exchange.request.closes || this.draining || this.engine.draining
+  // ---- what the exchange asks
+
+  get protocol(): string {
+    return 'HTTP/1.1'
   }
+
+  get congested(): boolean {
+    return this.wire.congested
+  }
+
+  get readsRecords(): boolean {
+    return this.wire.readsRecords
+  }
+
+  /** Whether the connection ends with this exchange. */
+  get #closesSoon(): boolean {
+    return this.#reader.head.closes || this.draining || this.engine.draining
+  }
+
+  sendContinue(): void {
+    this.wire.put('HTTP/1.1 100 Continue\r\n\r\n')
+    this.wire.flush()
+  }
+
+  sendHead(_status: number, statusText: string, lines: string, framing: number): void {
+    this.#answerChunked = framing === CHUNKED || framing === UNTIL_CLOSE
+    this.wire.put(`HTTP/1.1${statusText}${lines}${this.#answerChunked ? 'transfer-encoding: chunked\r\n' : ''}${this.#closesSoon ? 'connection: close\r\n' : ''}\r\n`)
+  }
+
+  sendAnswer(status: number, lines: string, body: string, closes: boolean): void {
+    this.wire.put(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n${lines}${closes || this.#closesSoon ? 'connection: close\r\n' : ''}\r\n${body}`)
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    const { wire } = this
+    if (this.#answerChunked) {
+      wire.put(`${(end - start).toString(16)}\r\n`)
+      wire.putBytes(bytes, start, end)
+      wire.put('\r\n')
+    } else wire.putBytes(bytes, start, end)
+  }
+
+  sendEnd(trailers: string): void {
+    if (this.#answerChunked) this.wire.put(`0\r\n${trailers}\r\n`)
+  }
+
+  flush(): void {
+    this.wire.flush()
+  }
+
+  flushLate(): void {
+    this.wire.flushLate()
+  }
+
+  pause(): void {
+    this.wire.pause()
+  }
+
+  resume(): void {
+    this.wire.resume()
+  }
+
+  // ---- what the wire tells
 
   onRead(bytes: Buffer, length: number): void {
     if (this.#closing) return
+    if (this.#undecided !== undefined) return this.#decide(bytes, length)
     this.reading = true
     this.#reader.push(bytes, 0, length)
     this.reading = false
@@ -94,6 +166,20 @@ export class ServerConnection implements WireHandler, RequestSink {
       this.#paused = true
       this.wire.pause()
     }
+  }
+
+  /** The first three bytes tell: no method of HTTP/1.1 is `PRI`. */
+  #decide(bytes: Buffer, length: number): void {
+    const seen = Buffer.concat([this.#undecided ?? nothing, bytes.subarray(0, length)])
+    if (seen.length < 3 && PREFACE_START.startsWith(seen.toString('latin1'))) {
+      this.#undecided = seen
+      return
+    }
+    this.#undecided = undefined
+    if (seen.toString('latin1', 0, 3) === PREFACE_START) {
+      this.engine.connections.delete(this)
+      this.#isHttp2(seen)
+    } else this.onRead(seen, seen.length)
   }
 
   onReadEnd(): void {
@@ -152,12 +238,12 @@ export class ServerConnection implements WireHandler, RequestSink {
   }
 
   /** The exchange's answer is complete, in the wire's hands. */
-  exchangeOver(exchange: Exchange, closes: boolean): void {
-    if (this.#exchange === exchange) this.#exchange = undefined
+  exchangeOver(requestComplete: boolean, closes: boolean): void {
+    this.#exchange = undefined
     this.wire.flush()
     if (this.#closing) return
-    if (closes || this.closesAfter(exchange)) return this.#close()
-    if (exchange.requestComplete) this.#next()
+    if (closes || this.#closesSoon) return this.#close()
+    if (requestComplete) this.#next()
     // Else the rest of the refused request is read and left; the next one begins after it.
   }
 
@@ -186,11 +272,14 @@ export class ServerConnection implements WireHandler, RequestSink {
     this.wire.destroy()
   }
 
-  becomeTunnel(upstream: UpstreamConnection, over: (sentBytes: number, receivedBytes: number) => void): void {
+  becomeTunnel(head: HttpResponseHead, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void {
     this.#exchange = undefined
     this.engine.connections.delete(this)
+    const upgrade = head.upgrade === '' ? this.#reader.head.upgrade : head.upgrade
+    this.wire.put(`HTTP/1.1 101 Switching Protocols\r\n${lines}connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`)
+    this.wire.flush()
     const fromClient = this.#reader.takeRest()
-    const fromServer = upstream.reader.takeRest()
+    const fromServer = upstream.takeRest()
     this.#tunnel = new Tunnel(this.engine, this.wire, upstream.wire, this.stack.plan.streamIdleTimeoutMs, false, over)
     this.#tunnel.begin(fromClient, fromServer)
   }

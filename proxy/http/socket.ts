@@ -136,6 +136,14 @@ export class Wire {
     this.socket.write(pooled.bytes.subarray(0, this.#used), pooled.release)
   }
 
+  /** Bytes that stay as they are until `done`: they leave now, behind what was put. */
+  writeBytes(bytes: Buffer, done: () => void): void {
+    this.flush()
+    if (this.closed) return done()
+    this.bytesWritten += bytes.length
+    this.socket.write(bytes, done)
+  }
+
   flush(): void {
     if (this.#pooled !== undefined) {
       this.#textToBuffer()
@@ -152,6 +160,10 @@ export class Wire {
   /** Flushes at the end of this turn of the event loop: for messages that arrive in several reads at once, as TLS records do. */
   flushLate(): void {
     if (this.#text.length > 0 || this.#pooled !== undefined) late.add(this)
+  }
+
+  get unsentBytes(): number {
+    return this.socket.writableLength
   }
 
   get congested(): boolean {
@@ -175,6 +187,12 @@ export class Wire {
   end(): void {
     this.flush()
     this.socket.end()
+  }
+
+  /** Sends what is left, then closes both ways. */
+  destroySoon(): void {
+    this.flush()
+    this.socket.destroySoon()
   }
 
   destroy(): void {

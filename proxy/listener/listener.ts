@@ -4,7 +4,8 @@ import type { FilterChainPlan, ListenerPlan } from '#core/plan/plan.ts'
 import type { PeerInfo } from '#core/route/request.ts'
 import { selectChain } from '#core/route/chain.ts'
 import { authorize } from '#core/authz/authorize.ts'
-import type { Engine } from '../http/engine.ts'
+import type { ClientConnection, Engine } from '../http/engine.ts'
+import { Http2ServerConnection } from '../http/h2/server-connection.ts'
 import { ServerConnection, noIdentity } from '../http/server-connection.ts'
 import type { ClientIdentity } from '../http/server-connection.ts'
 import { acceptWire } from '../http/socket.ts'
@@ -39,7 +40,7 @@ export class Listener {
   readonly #doors: ListenerDoors
   readonly #server: net.Server
   readonly #sniffing = new Set<Socket>()
-  readonly #http = new Set<ServerConnection>()
+  readonly #http = new Set<ClientConnection>()
   /** Why the port could not be bound; empty when it is. */
   failure = ''
   accepted = 0
@@ -116,18 +117,18 @@ export class Listener {
       return
     }
     if (chain.tls === undefined) {
-      this.#serveChain(chain, socket, peerOf(socket, sniffed.serverName), noIdentity, seen)
+      this.#serveChain(chain, socket, peerOf(socket, sniffed.serverName), noIdentity, seen, false)
       return
     }
     socket.pause()
     if (seen !== undefined) socket.unshift(seen)
     serveTls(socket, chain.tls, sniffed.applicationProtocols, this.#doors.secrets, this.#doors.engine.doors.clock, (client) => {
       const peer = { ...peerOf(socket, sniffed.serverName), uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }
-      this.#serveChain(chain, client.socket, peer, client, undefined)
+      this.#serveChain(chain, client.socket, peer, client, undefined, client.socket.alpnProtocol === 'h2')
     })
   }
 
-  #serveChain(chain: FilterChainPlan, socket: Socket, peer: PeerInfo, identity: ClientIdentity, early: Buffer | undefined): void {
+  #serveChain(chain: FilterChainPlan, socket: Socket, peer: PeerInfo, identity: ClientIdentity, early: Buffer | undefined, speaksHttp2: boolean): void {
     if (chain.rbac.length > 0 && !authorize(chain.rbac, undefined, peer).allowed) {
       socket.on('error', () => socket.destroy())
       socket.destroy()
@@ -141,10 +142,14 @@ export class Listener {
       stack.serve(wire, peer, early)
       return
     }
-    const connection = new ServerConnection(engine, stack, peer, identity)
-    this.#http.add(connection)
-    socket.once('close', () => this.#http.delete(connection))
-    connection.begin(wire, early)
+    const serve = (connection: Http2ServerConnection | ServerConnection, first: Buffer | undefined): void => {
+      this.#http.add(connection)
+      socket.once('close', () => this.#http.delete(connection))
+      connection.begin(wire, first)
+    }
+    const serveHttp2 = (first: Buffer | undefined): void => serve(new Http2ServerConnection(engine, stack, peer, identity), first)
+    if (speaksHttp2) serveHttp2(early)
+    else serve(new ServerConnection(engine, stack, peer, identity, serveHttp2), early)
   }
 }
 

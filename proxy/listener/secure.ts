@@ -29,7 +29,7 @@ export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly str
     raw.destroy()
     return
   }
-  const common = plan.alpn.filter((protocol) => protocol !== 'h2' && offered.includes(protocol))
+  const common = plan.alpn.filter((protocol) => offered.includes(protocol))
   const socket = new TLSSocket(raw, {
     isServer: true,
     secureContext: context,

@@ -1,9 +1,22 @@
-import type { Wire, WireHandler } from '../http/socket.ts'
+import type { WireHandler } from '../http/socket.ts'
 
 /** Tunnels under way, for sweeps and for shutting down. */
 export interface TunnelOwner {
   readonly tunnels: Set<Tunnel>
   sweptMs: number
+}
+
+/** What a tunnel needs of either end: a wire, or a stream of a multiplexed connection. */
+export interface TunnelEnd {
+  handler: WireHandler
+  readonly closed: boolean
+  readonly congested: boolean
+  putBytes(bytes: Buffer, start: number, end: number): void
+  flush(): void
+  pause(): void
+  resume(): void
+  end(): void
+  destroy(): void
 }
 
 /** What an ended tunnel still has to send may take this long. */
@@ -12,8 +25,8 @@ const LINGER_MS = 1000
 /** Bytes both ways between two connections, each waiting for the other when it must; half-closes are passed on. */
 export class Tunnel {
   readonly #owner: TunnelOwner
-  readonly #client: Wire
-  readonly #server: Wire
+  readonly #client: TunnelEnd
+  readonly #server: TunnelEnd
   readonly #idleTimeoutMs: number
   readonly #halfCloses: boolean
   #closeByMs = 0
@@ -26,7 +39,7 @@ export class Tunnel {
   #done = false
 
   /** `over` runs once, when both are closed or one broke. `idleTimeoutMs` 0: none. Without `halfCloses` the end of one direction ends both, as for upgraded HTTP connections. */
-  constructor(owner: TunnelOwner, client: Wire, server: Wire, idleTimeoutMs: number, halfCloses: boolean, over: (sentBytes: number, receivedBytes: number) => void) {
+  constructor(owner: TunnelOwner, client: TunnelEnd, server: TunnelEnd, idleTimeoutMs: number, halfCloses: boolean, over: (sentBytes: number, receivedBytes: number) => void) {
     this.#owner = owner
     this.#client = client
     this.#server = server

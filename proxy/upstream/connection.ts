@@ -1,22 +1,12 @@
 import type { Wire, WireHandler } from '../http/socket.ts'
+import { CHUNKED } from '../http/body.ts'
 import { ResponseReader } from '../http/response-reader.ts'
 import type { HttpResponseHead, ResponseSink } from '../http/response-reader.ts'
+import type { TunnelledUpstream, Upstream, UpstreamUser } from '../http/sides.ts'
 import type { HostPool } from './pool.ts'
 
-/** Who sent the request that an upstream connection carries. */
-export interface UpstreamUser {
-  onUpstreamResponse(head: HttpResponseHead): void
-  onUpstreamBody(bytes: Buffer, start: number, end: number): void
-  onUpstreamEnd(trailers: string): void
-  /** Everything that one read brought has been told: a good moment to write. */
-  onUpstreamReadDone(): void
-  /** The connection is lost, before the answer's end. `protocol`: what came was not an answer. */
-  onUpstreamReset(why: 'reset' | 'protocol'): void
-  onUpstreamWritable(): void
-}
-
 /** A kept-alive HTTP/1.1 connection to one endpoint; carries one request at a time. */
-export class UpstreamConnection implements WireHandler, ResponseSink {
+export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, TunnelledUpstream {
   readonly pool: HostPool
   wire!: Wire
   user: UpstreamUser | undefined
@@ -33,18 +23,77 @@ export class UpstreamConnection implements WireHandler, ResponseSink {
   /** Encrypted, and the peer proved who it is. */
   secure = false
   failure = ''
+  /** Dialled to be shared: an HTTP/2 connection takes its wire over once it stands. */
+  forStreams = false
+  #requestChunked = false
 
   constructor(pool: HostPool) {
     this.pool = pool
     this.reader = new ResponseReader(this)
   }
 
-  /** Takes the connection for one request; its head is `put` on the wire by the caller. */
+  // ---- what its user asks
+
   begin(user: UpstreamUser, method: string): void {
     this.user = user
     this.answered = false
     this.requests += 1
     this.reader.expect(method)
+  }
+
+  get protocol(): string {
+    return 'HTTP/1.1'
+  }
+
+  get congested(): boolean {
+    return this.wire.congested
+  }
+
+  get readsRecords(): boolean {
+    return this.wire.readsRecords
+  }
+
+  get tunnel(): TunnelledUpstream {
+    return this
+  }
+
+  takeRest(): Buffer | undefined {
+    return this.reader.takeRest()
+  }
+
+  sendHead(method: string, _scheme: string, authority: string, path: string, lines: string, framing: number, upgrade: string): void {
+    this.#requestChunked = framing === CHUNKED
+    const end = upgrade === '' ? '\r\n' : `connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`
+    this.wire.put(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}${this.#requestChunked ? 'transfer-encoding: chunked\r\n' : ''}${end}`)
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    const { wire } = this
+    if (this.#requestChunked) {
+      wire.put(`${(end - start).toString(16)}\r\n`)
+      wire.putBytes(bytes, start, end)
+      wire.put('\r\n')
+    } else wire.putBytes(bytes, start, end)
+  }
+
+  sendEnd(trailers: string): void {
+    if (this.#requestChunked) this.wire.put(`0\r\n${trailers}\r\n`)
+  }
+
+  flush(): void {
+    this.wire.flush()
+  }
+
+  flushLate(): void {
+    this.wire.flushLate()
+  }
+
+  pause(): void {
+    this.wire.pause()
+  }
+
+  resume(): void {
+    this.wire.resume()
   }
 
   /** The exchange is over and both messages are complete. */
@@ -59,6 +108,8 @@ export class UpstreamConnection implements WireHandler, ResponseSink {
     this.spent = true
     this.wire.destroy()
   }
+
+  // ---- what the wire tells
 
   onRead(bytes: Buffer, length: number): void {
     this.answered = true

@@ -1,10 +1,8 @@
 import type { MirrorPlan } from '#core/plan/plan.ts'
-import { CHUNKED } from '../http/body.ts'
 import type { Engine } from '../http/engine.ts'
-import type { HttpRequestHead } from '../http/request-head.ts'
 import type { RequestLines } from '../http/request-lines.ts'
 import type { Cluster } from './cluster.ts'
-import type { UpstreamConnection, UpstreamUser } from './connection.ts'
+import type { Upstream, UpstreamUser } from '../http/sides.ts'
 import type { UpstreamHost } from './host.ts'
 import type { PoolUser } from './pool.ts'
 
@@ -12,7 +10,7 @@ import type { PoolUser } from './pool.ts'
 const MIRROR_TIMEOUT_MS = 15_000
 
 /** Sends copies of a complete request where its route mirrors it. Answers are read and dropped; failures are nobody's business. A body that was too large to keep is not mirrored. */
-export function startMirrors(engine: Engine, mirrors: readonly MirrorPlan[], request: HttpRequestHead, lines: RequestLines, body: readonly Buffer[], bodyIsWhole: boolean): void {
+export function startMirrors(engine: Engine, mirrors: readonly MirrorPlan[], lines: RequestLines, body: readonly Buffer[], bodyIsWhole: boolean): void {
   if (!bodyIsWhole) return
   for (const mirror of mirrors) {
     if (mirror.percent < 100 && engine.doors.random.draw() * 100 >= mirror.percent) continue
@@ -20,8 +18,7 @@ export function startMirrors(engine: Engine, mirrors: readonly MirrorPlan[], req
     if (cluster === undefined || cluster.requests >= cluster.plan.limits.requestsMax) continue
     const host = cluster.pick(undefined, undefined, 0)
     if (host === undefined) continue
-    const chunks = [...body]
-    new Mirror(engine, cluster, host, lines.method, lines.shadow(mirror.marksHost !== false, request.framing === CHUNKED ? chunks.reduce((sum, chunk) => sum + chunk.length, 0) : 0), chunks).start()
+    new Mirror(engine, cluster, host, lines, mirror.marksHost !== false, [...body]).start()
   }
 }
 
@@ -30,23 +27,26 @@ export class Mirror implements UpstreamUser, PoolUser {
   readonly #engine: Engine
   readonly #cluster: Cluster
   readonly #host: UpstreamHost
-  readonly #method: string
-  readonly #head: string
+  readonly #lines: RequestLines
+  readonly #marksHost: boolean
   #body: readonly Buffer[]
-  #upstream: UpstreamConnection | undefined
+  #upstream: Upstream | undefined
   #waits = false
   #over = false
   readonly #deadlineMs: number
 
-  constructor(engine: Engine, cluster: Cluster, host: UpstreamHost, method: string, head: string, body: readonly Buffer[]) {
+  constructor(engine: Engine, cluster: Cluster, host: UpstreamHost, lines: RequestLines, marksHost: boolean, body: readonly Buffer[]) {
     this.#engine = engine
     this.#cluster = cluster
     this.#host = host
-    this.#method = method
-    this.#head = head
+    this.#lines = lines
+    this.#marksHost = marksHost
     this.#body = body
     this.#deadlineMs = engine.doors.clock.monotonicMs() + MIRROR_TIMEOUT_MS
   }
+
+  readonly needsHttp1 = false
+  readonly overHttp2 = false
 
   start(): void {
     this.#cluster.requests += 1
@@ -60,15 +60,17 @@ export class Mirror implements UpstreamUser, PoolUser {
     else this.onConnection(got)
   }
 
-  onConnection(connection: UpstreamConnection): void {
+  onConnection(connection: Upstream): void {
     this.#waits = false
     if (this.#over) return connection.finish()
     this.#upstream = connection
-    connection.begin(this, this.#method)
-    connection.wire.put(this.#head)
-    for (const chunk of this.#body) connection.wire.putBytes(chunk, 0, chunk.length)
+    const body = this.#body
     this.#body = []
-    connection.wire.flush()
+    connection.begin(this, this.#lines.method)
+    this.#lines.sendShadow(connection, this.#marksHost, body.reduce((sum, chunk) => sum + chunk.length, 0))
+    for (const chunk of body) connection.sendBody(chunk, 0, chunk.length)
+    connection.sendEnd('')
+    connection.flush()
   }
 
   onConnectFailure(): void {

@@ -3,12 +3,18 @@ import type { ClientTlsPlan, ClusterPlan } from '#core/plan/plan.ts'
 import { dialPlain, dialTls } from '../http/socket.ts'
 import type { SecretSource } from '../sources.ts'
 import { uriSansOf, dnsSansOf } from '../listener/peer-certificate.ts'
+import type { Upstream } from '../http/sides.ts'
 import { UpstreamConnection } from './connection.ts'
+import { Http2Connection } from './http2-connection.ts'
 import type { UpstreamHost } from './host.ts'
 
 /** A request that waits for a connection. */
 export interface PoolUser {
-  onConnection(connection: UpstreamConnection): void
+  /** It asks to switch protocols. */
+  readonly needsHttp1: boolean
+  /** It came over HTTP/2, which decides for clusters that speak as their clients do. */
+  readonly overHttp2: boolean
+  onConnection(upstream: Upstream): void
   /** No connection could be made. `why` is empty for a timeout. */
   onConnectFailure(why: string): void
 }
@@ -26,7 +32,7 @@ export interface PoolOwner {
 }
 
 /**
- * HTTP/1.1 connections to one endpoint. Circuit breakers count as Envoy's: connections and pending requests over the whole cluster;
+ * Connections to one endpoint: HTTP/1.1 ones, which a request has for itself, and HTTP/2 ones, which it shares. Which of them the plan says, or the peer by ALPN. Circuit breakers count as Envoy's: connections and pending requests over the whole cluster;
  * a request that finds no idle connection is pending until one is made or comes back.
  */
 export class HostPool {
@@ -34,6 +40,12 @@ export class HostPool {
   readonly host: UpstreamHost
   readonly #idle: UpstreamConnection[] = []
   readonly #all = new Set<UpstreamConnection>()
+  readonly #http2: Http2Connection[] = []
+  /** They want a stream, or would take one and do not know yet what the peer speaks. */
+  #waitingStreams: PoolUser[] = []
+  #connectingHttp2 = 0
+  /** What the peer chose when it was offered both. */
+  #negotiated: 'http1' | 'http2' | undefined = undefined
   readonly #waiting: PoolUser[] = []
   #connecting = 0
   #closed = false
@@ -44,15 +56,16 @@ export class HostPool {
   }
 
   get connections(): number {
-    return this.#all.size
+    return this.#all.size + this.#http2.length
   }
 
   get idle(): number {
     return this.#idle.length
   }
 
-  /** An idle connection at once; or 'waits': one of the user's methods is called later; or 'overflow' when too many wait already. */
-  acquire(user: PoolUser): UpstreamConnection | 'waits' | 'overflow' {
+  /** A connection or a stream at once; or 'waits': one of the user's methods is called later; or 'overflow' when too many wait already. */
+  acquire(user: PoolUser): Upstream | 'waits' | 'overflow' {
+    if (this.#speaks(user) !== 'http1') return this.#acquireStream(user)
     for (;;) {
       const connection = this.#idle.pop()
       if (connection === undefined) break
@@ -67,12 +80,67 @@ export class HostPool {
     return 'waits'
   }
 
+  #speaks(user: PoolUser): 'http1' | 'http2' | 'unknown' {
+    if (user.needsHttp1) return 'http1'
+    switch (this.owner.plan.protocol) {
+      case 'http1':
+        return 'http1'
+      case 'http2':
+        return 'http2'
+      case 'as-downstream':
+        return user.overHttp2 ? 'http2' : 'http1'
+      case 'alpn':
+        return this.host.tls?.alpn.includes('h2') === true ? (this.#negotiated ?? 'unknown') : 'http1'
+    }
+  }
+
+  #acquireStream(user: PoolUser): Upstream | 'waits' | 'overflow' {
+    for (const connection of this.#http2) if (connection.hasRoom) return connection.open()
+    const { owner } = this
+    if (owner.pending >= owner.plan.limits.pendingMax) return 'overflow'
+    owner.pending += 1
+    this.#waitingStreams.push(user)
+    this.#dialHttp2IfWanted()
+    return 'waits'
+  }
+
+  /** One at a time: what it allows is known when it stands. */
+  #dialHttp2IfWanted(): void {
+    if (this.#waitingStreams.length === 0 || this.#connectingHttp2 > 0) return
+    const { owner } = this
+    if (owner.connections >= owner.plan.limits.connectionsMax && this.connections > 0) return
+    this.#dial(true)
+  }
+
+  /** Streams of a connection came free, or its peer allows more. */
+  onStreamsFree(connection: Http2Connection): void {
+    while (this.#waitingStreams.length > 0 && connection.hasRoom) {
+      const next = this.#waitingStreams.shift()
+      if (next === undefined) return
+      this.owner.pending -= 1
+      next.onConnection(connection.open())
+    }
+    this.#dialHttp2IfWanted()
+  }
+
+  onHttp2Closed(connection: Http2Connection): void {
+    const at = this.#http2.indexOf(connection)
+    if (at < 0) return
+    this.#http2.splice(at, 1)
+    this.owner.connections -= 1
+    this.#dialHttp2IfWanted()
+    this.#dialIfWanted()
+  }
+
   /** The user gave up waiting. */
   cancel(user: PoolUser): void {
-    const at = this.#waiting.indexOf(user)
-    if (at < 0) return
-    this.#waiting.splice(at, 1)
-    this.owner.pending -= 1
+    for (const queue of [this.#waiting, this.#waitingStreams]) {
+      const at = queue.indexOf(user)
+      if (at < 0) continue
+      queue.splice(at, 1)
+      this.owner.pending -= 1
+      return
+    }
   }
 
   release(connection: UpstreamConnection): void {
@@ -102,13 +170,14 @@ export class HostPool {
     if (this.#waiting.length <= this.#connecting) return
     const { owner } = this
     // An endpoint without any connection may always have one: else a full cluster could starve it for good (Envoy does the same).
-    if (owner.connections >= owner.plan.limits.connectionsMax && this.#all.size > 0) return
-    this.#dial()
+    if (owner.connections >= owner.plan.limits.connectionsMax && this.connections > 0) return
+    this.#dial(false)
   }
 
-  #dial(): void {
+  #dial(forStreams: boolean): void {
     const { owner, host } = this
     const connection = new UpstreamConnection(this)
+    connection.forStreams = forStreams
     const tlsPlan = host.tls
     const { address, port } = host.plan
     if (tlsPlan === undefined) {
@@ -117,13 +186,14 @@ export class HostPool {
       const context = owner.secrets.clientContext(tlsPlan)
       if (context === undefined) {
         // No certificate yet: nothing is sent in the clear instead.
-        this.#failWaiting('TLS_error:Secret_is_not_supplied_by_SDS')
+        this.#failWaiting(forStreams, 'TLS_error:Secret_is_not_supplied_by_SDS')
         return
       }
-      connection.wire = dialTls(address, port, { context, serverName: tlsPlan.sni, alpn: http1Alpn(tlsPlan.alpn) }, connection, (socket) => this.#secured(connection, socket, tlsPlan))
+      connection.wire = dialTls(address, port, { context, serverName: tlsPlan.sni, alpn: forStreams ? http2Alpn(tlsPlan.alpn, owner.plan.protocol === 'alpn') : http1Alpn(tlsPlan.alpn) }, connection, (socket) => this.#secured(connection, socket, tlsPlan))
     }
     connection.connectDeadlineMs = owner.nowMs() + owner.plan.connectTimeoutMs
-    this.#connecting += 1
+    if (forStreams) this.#connectingHttp2 += 1
+    else this.#connecting += 1
     this.#all.add(connection)
     owner.connections += 1
     owner.connecting.add(connection)
@@ -137,14 +207,36 @@ export class HostPool {
       return
     }
     connection.secure = plan.certificate !== undefined
+    if (connection.forStreams && this.owner.plan.protocol === 'alpn') {
+      this.#negotiated = socket.alpnProtocol === 'h2' ? 'http2' : 'http1'
+      if (this.#negotiated === 'http1') this.#fallBack(connection)
+    }
     this.#connected(connection)
   }
 
   #connected(connection: UpstreamConnection): void {
     connection.connected = true
-    this.#connecting -= 1
     this.owner.connecting.delete(connection)
-    this.#offer(connection)
+    if (!connection.forStreams) {
+      this.#connecting -= 1
+      this.#offer(connection)
+      return
+    }
+    this.#connectingHttp2 -= 1
+    this.#all.delete(connection)
+    const shared = new Http2Connection(this, connection.wire, connection.secure)
+    this.#http2.push(shared)
+    if (this.#closed) shared.retire()
+    else this.onStreamsFree(shared)
+  }
+
+  /** The peer was offered both and speaks HTTP/1.1: who waits for a stream waits for a connection now. */
+  #fallBack(connection: UpstreamConnection): void {
+    connection.forStreams = false
+    this.#connectingHttp2 -= 1
+    this.#connecting += 1
+    this.#waiting.push(...this.#waitingStreams.splice(0))
+    for (let i = this.#waiting.length; i > 1; i--) this.#dialIfWanted()
   }
 
   /** The connect timeout passed. */
@@ -158,10 +250,11 @@ export class HostPool {
     if (!this.#all.delete(connection)) return
     owner.connections -= 1
     if (!connection.connected) {
-      this.#connecting -= 1
+      if (connection.forStreams) this.#connectingHttp2 -= 1
+      else this.#connecting -= 1
       owner.connecting.delete(connection)
       owner.connectFailures += 1
-      this.#failWaiting(connection.failure === 'timeout' ? '' : connection.failure || describeConnectError(error))
+      this.#failWaiting(connection.forStreams, connection.failure === 'timeout' ? '' : connection.failure || describeConnectError(error))
       return
     }
     const at = this.#idle.indexOf(connection)
@@ -170,13 +263,14 @@ export class HostPool {
   }
 
   /** As Envoy does: a failed connection fails all that wait for this endpoint, so that they can be retried elsewhere. */
-  #failWaiting(why: string): void {
-    const waiting = this.#waiting.splice(0)
+  #failWaiting(forStreams: boolean, why: string): void {
+    const waiting = (forStreams ? this.#waitingStreams : this.#waiting).splice(0)
     this.owner.pending -= waiting.length
     for (const user of waiting) user.onConnectFailure(why)
   }
 
   sweepIdle(nowMs: number, idleTimeoutMs: number): void {
+    for (const connection of [...this.#http2]) connection.sweep(nowMs, idleTimeoutMs)
     if (idleTimeoutMs <= 0) return
     for (const connection of this.#idle) {
       if (nowMs - connection.idleSinceMs < idleTimeoutMs) break
@@ -190,15 +284,21 @@ export class HostPool {
     this.#closed ||= closeForGood
     for (const connection of this.#idle.splice(0)) connection.wire.destroy()
     for (const connection of this.#all) connection.spent = connection.connected || connection.spent
+    this.#negotiated = undefined
+    for (const connection of [...this.#http2]) connection.retire()
   }
 
   destroy(): void {
     this.#closed = true
     for (const connection of this.#all) connection.wire.destroy()
+    for (const connection of this.#http2) connection.destroy()
   }
 }
 
-/** What we can speak: h2 is not offered, lest the server choose it. */
+/** What is offered for a connection to share: h2 alone, or before all else where the peer may choose. */
+const http2Alpn = (alpn: readonly string[], mayChoose: boolean): readonly string[] => (mayChoose ? alpn : ['h2'])
+
+/** What is offered for a connection of its own: not h2, lest the server choose it. */
 const http1Alpn = (alpn: readonly string[]): readonly string[] => alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-h2')
 
 /** Empty when the server's certificate leads to our roots and bears one of the names that the plan allows. */

@@ -3,7 +3,7 @@ import { Calm } from './calm.ts'
 import { FrameOut } from './frame-out.ts'
 import type { FrameSink } from './frame-out.ts'
 import {
-  ACK, COMPRESSION_ERROR, CONTINUATION, DATA, DEFAULT_WINDOW, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES,
+  ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, DEFAULT_WINDOW, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES,
   FRAME_HEADER_BYTES, FRAME_SIZE_ERROR, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE, NO_ERROR, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR,
   PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, STREAM_ID_MAX, WINDOW_MAX, WINDOW_UPDATE, WITH_PRIORITY,
 } from './frames.ts'
@@ -101,6 +101,8 @@ export class Connection {
   #sectionFlags = 0
   #section: Buffer[] = []
   #sectionBytes = 0
+  #sectionSinceMs = 0
+  #frameSinceMs = 0
   // Writing a field section.
   #headBytes!: Buffer
   #headAt = 0
@@ -150,6 +152,11 @@ export class Connection {
     return this.#have + this.#sectionBytes
   }
 
+  /** Since when a frame, or a field section, is incomplete; 0: none is. */
+  get incompleteSinceMs(): number {
+    return this.#sectionStream !== 0 ? this.#sectionSinceMs : this.#have > 0 ? this.#frameSinceMs : 0
+  }
+
   // ---- streams
 
   /** Whether a request may be sent now, as a client. */
@@ -182,7 +189,7 @@ export class Connection {
     const { receiver } = stream
     stream.receiver = undefined
     stream.reset(code)
-    receiver?.onReset(code)
+    receiver?.onReset(code, 'violation')
     if (!this.calm.reset()) this.fail(ENHANCE_YOUR_CALM, 'too many resets')
   }
 
@@ -233,7 +240,7 @@ export class Connection {
   /** The bytes have ended, or end now. */
   failStreams(code: number): void {
     this.failed = true
-    for (const stream of [...this.streams.values()]) stream.fail(code)
+    for (const stream of [...this.streams.values()]) stream.fail(code, 'connection')
   }
 
   ping(): void {
@@ -266,6 +273,19 @@ export class Connection {
         progress = true
         if (this.blocked.delete(stream)) this.blocked.add(stream)
       }
+    }
+  }
+
+  /** Gives up streams whose peer opens no window for so long; 0: never. */
+  sweepBlocked(nowMs: number, timeoutMs: number): void {
+    this.nowMs = nowMs
+    if (timeoutMs <= 0) return
+    for (const stream of [...this.blocked]) {
+      if (nowMs - stream.blockedSinceMs < timeoutMs) continue
+      const { receiver } = stream
+      stream.receiver = undefined
+      stream.reset(CANCEL)
+      receiver?.onReset(CANCEL, 'violation')
     }
   }
 
@@ -330,6 +350,7 @@ export class Connection {
         this.#carry = this.#headerCarry
         this.#have = left
         this.#need = FRAME_HEADER_BYTES
+        this.#frameSinceMs = this.nowMs
         return
       }
       const frameBytes = (bytes[p]! << 16) | (bytes[p + 1]! << 8) | bytes[p + 2]!
@@ -367,6 +388,7 @@ export class Connection {
     bytes.copy(this.#carry, 0, start, end)
     this.#have = end - start
     this.#need = need
+    this.#frameSinceMs = this.nowMs
   }
 
   /** Completes a frame, or its header, that came in part. */
@@ -564,6 +586,7 @@ export class Connection {
     if (dependsOnItself) return this.fail(PROTOCOL_ERROR, 'a stream depends on itself')
     if (flags & END_HEADERS) return this.#onSection(bytes, from, to, flags, id)
     this.#sectionStream = id
+    this.#sectionSinceMs = this.nowMs
     this.#sectionFlags = flags
     this.#section = [Buffer.from(bytes.subarray(from, to))]
     this.#sectionBytes = to - from
@@ -689,7 +712,7 @@ export class Connection {
     if (id === 0 || this.#isIdle(id)) return this.fail(PROTOCOL_ERROR, 'RST_STREAM on an idle stream')
     const stream = this.streams.get(id)
     if (stream === undefined) return this.#spend()
-    stream.fail(bytes.readUInt32BE(start))
+    stream.fail(bytes.readUInt32BE(start), 'peer')
     this.#spend()
     if (this.isServer && !this.calm.reset()) this.fail(ENHANCE_YOUR_CALM, 'too many resets')
   }
@@ -740,7 +763,7 @@ export class Connection {
     const last = bytes.readUInt32BE(start) & STREAM_ID_MAX
     const code = bytes.readUInt32BE(start + 4)
     this.goneAway = true
-    if (!this.isServer) for (const stream of [...this.streams.values()]) if (stream.id > last) stream.fail(REFUSED_STREAM)
+    if (!this.isServer) for (const stream of [...this.streams.values()]) if (stream.id > last) stream.fail(REFUSED_STREAM, 'peer')
     this.#owner.onGoaway(last, code)
   }
 }

@@ -13,8 +13,8 @@ export interface StreamReceiver {
   onData(bytes: Buffer, start: number, end: number): void
   /** The peer's side is complete. `trailers`: lines with their CRLFs. Not called after `onHead` with `ends`. */
   onEnd(trailers: string): void
-  /** The stream is gone before both sides were complete: reset by the peer, for a violation of its own, or with its connection. */
-  onReset(code: number): void
+  /** The stream is gone before both sides were complete: reset by the peer, by us because the peer broke the rules, or with its connection. */
+  onReset(code: number, by: 'peer' | 'violation' | 'connection'): void
   /** After `congested`: more may be sent. */
   onWritable(): void
 }
@@ -41,6 +41,10 @@ export class Stream {
   #pending: Buffer[] = []
   /** Ends with these trailers once what waits has left; undefined: not yet. */
   #pendingEnd: string | undefined = undefined
+  /** RST_STREAM follows what waits; -1: none. */
+  #resetLater = -1
+  /** When a window last let something through, or bytes began to wait. */
+  blockedSinceMs = 0
   #paused = false
   /** Received, and not taken because the receiver waits. */
   #heldBytes = 0
@@ -96,6 +100,7 @@ export class Stream {
     if (this.pendingBytes === 0) from = this.#sendWithinWindow(bytes, start, end)
     if (from >= end) return
     this.#pending.push(Buffer.from(bytes.subarray(from, end)))
+    if (this.pendingBytes === 0) this.blockedSinceMs = this.connection.nowMs
     this.pendingBytes += end - from
     this.connection.blocked.add(this)
   }
@@ -142,6 +147,7 @@ export class Stream {
     if (sent === first.length) this.#pending.shift()
     else this.#pending[0] = first.subarray(sent)
     this.pendingBytes -= sent
+    this.blockedSinceMs = this.connection.nowMs
     if (this.pendingBytes === 0) {
       this.connection.blocked.delete(this)
       if (this.#pendingEnd !== undefined) this.#end(this.#pendingEnd)
@@ -157,6 +163,13 @@ export class Stream {
   #localEnd(): void {
     this.localEnded = true
     if (this.remoteEnded) this.close()
+    else if (this.#resetLater >= 0) this.reset(this.#resetLater)
+  }
+
+  /** Ends the peer's side too once ours is sent. */
+  resetWhenSent(code: number): void {
+    if (this.localEnded) this.reset(code)
+    else this.#resetLater = code
   }
 
   /** Ends both sides. The receiver is not told: it is who asks. */
@@ -215,11 +228,11 @@ export class Stream {
   }
 
   /** The stream is gone, and its receiver must know. */
-  fail(code: number): void {
+  fail(code: number, by: 'peer' | 'connection'): void {
     const { receiver } = this
     this.receiver = undefined
     this.close()
-    receiver?.onReset(code)
+    receiver?.onReset(code, by)
   }
 }
 

@@ -1,0 +1,159 @@
+import { CHUNKED, LENGTH, NO_BODY } from '../http/body.ts'
+import { CANCEL, REFUSED_STREAM } from '../http/h2/frames.ts'
+import type { HeadBlock } from '../http/h2/head-block.ts'
+import type { Stream, StreamReceiver } from '../http/h2/stream.ts'
+import { reasonOf } from '../http/answer.ts'
+import type { FieldTable } from '../http/head-scan.ts'
+import type { HttpResponseHead } from '../http/response-reader.ts'
+import type { Upstream, UpstreamUser } from '../http/sides.ts'
+import type { Http2Connection } from './http2-connection.ts'
+
+/** Status lines' ends, made once for each status. */
+const statusTexts = new Map<number, string>()
+
+function statusText(status: number): string {
+  const known = statusTexts.get(status)
+  if (known !== undefined) return known
+  const made = ` ${status} ${reasonOf(status)}\r\n`
+  statusTexts.set(status, made)
+  return made
+}
+
+/** One request on an HTTP/2 connection to an endpoint. */
+export class Http2Request implements Upstream, StreamReceiver {
+  readonly connection: Http2Connection
+  readonly requests: number
+  answered = false
+  touched = false
+  readonly #stream: Stream
+  readonly #head: HttpResponseHead
+  #user: UpstreamUser | undefined
+  #bodiless = false
+
+  constructor(connection: Http2Connection, stream: Stream, head: HttpResponseHead) {
+    this.connection = connection
+    this.requests = connection.requests
+    this.#stream = stream
+    this.#head = head
+    stream.receiver = this
+  }
+
+  get protocol(): string {
+    return 'HTTP/2'
+  }
+
+  get secure(): boolean {
+    return this.connection.secure
+  }
+
+  get readsRecords(): boolean {
+    return this.connection.wire.readsRecords
+  }
+
+  get congested(): boolean {
+    return this.#stream.congested
+  }
+
+  get tunnel(): undefined {
+    return undefined
+  }
+
+  get headFields(): FieldTable {
+    return this.#head.fields
+  }
+
+  begin(user: UpstreamUser, method: string): void {
+    this.#user = user
+    this.#bodiless = method === 'HEAD'
+  }
+
+  sendHead(method: string, scheme: string, authority: string, path: string, lines: string, framing: number): void {
+    this.#stream.sendRequest(method, scheme, authority, path, '', lines, framing === NO_BODY)
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    this.#stream.sendData(bytes, start, end)
+  }
+
+  sendEnd(trailers: string): void {
+    this.#stream.sendEnd(trailers)
+  }
+
+  /** Frames leave by themselves, at the end of this turn. */
+  flush(): void {}
+  flushLate(): void {}
+
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
+  }
+
+  finish(): void {
+    this.#user = undefined
+    if (this.#stream.closed) this.connection.giveBack(this.#head)
+    else this.#stream.reset(CANCEL)
+  }
+
+  abort(): void {
+    this.#user = undefined
+    this.#stream.receiver = undefined
+    this.#stream.reset(CANCEL)
+  }
+
+  readDone(): void {
+    this.touched = false
+    this.#user?.onUpstreamReadDone()
+  }
+
+  // ---- what the stream tells
+
+  onHead(block: HeadBlock, ends: boolean): boolean {
+    const head = this.#head
+    const { fields } = head
+    this.answered = true
+    head.status = Number(block.status)
+    head.statusText = statusText(head.status)
+    head.closes = false
+    head.upgrade = ''
+    if (head.dropped.length < fields.count) head.dropped = new Uint8Array(fields.kinds.length)
+    head.dropped.fill(0, 0, fields.count)
+    const bodiless = this.#bodiless || head.status === 204 || head.status === 304
+    if (ends && !bodiless && block.contentLength > 0) return false
+    head.lacksLength = ends && !bodiless && block.contentLength < 0
+    head.framing = ends || bodiless || block.contentLength === 0 ? NO_BODY : block.contentLength > 0 ? LENGTH : CHUNKED
+    head.bodyLength = head.framing === LENGTH ? block.contentLength : 0
+    this.#stream.expectedBytes = bodiless ? 0 : block.contentLength
+    const user = this.#user
+    if (user === undefined) return true
+    this.connection.touch(this)
+    user.onUpstreamResponse(head)
+    // It may have let go of us, to try elsewhere.
+    if (ends) this.#user?.onUpstreamEnd('')
+    return true
+  }
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    this.#user?.onUpstreamBody(bytes, start, end)
+    this.connection.touch(this)
+  }
+
+  onEnd(trailers: string): void {
+    this.#user?.onUpstreamEnd(trailers)
+    this.connection.touch(this)
+  }
+
+  onReset(code: number, by: 'peer' | 'violation' | 'connection'): void {
+    const user = this.#user
+    this.#user = undefined
+    if (by === 'connection') user?.onUpstreamReset('reset')
+    else if (by === 'violation') user?.onUpstreamReset('protocol')
+    else user?.onUpstreamReset(code === REFUSED_STREAM ? 'refused' : 'remote')
+  }
+
+  onWritable(): void {
+    this.#user?.onUpstreamWritable()
+  }
+}
