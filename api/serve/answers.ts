@@ -45,8 +45,8 @@ export class Answers {
   /** @param above the highest nonce that the stream was given with this type; 0 for none */
   encode(protocol: Protocol, answer: Omit<Answer, 'nonce'>, above: number): Encoded {
     const [first] = answer.resources
-    // Secrets go to their owner only, and are kept nowhere (xds-rules 28).
-    if (first === undefined || answer.type === SECRET) return this.#make(protocol, answer)
+    // Secrets go to their owner only, and are kept nowhere (xds-rules 28). Times to live are few.
+    if (first === undefined || answer.type === SECRET || answer.ttl !== undefined) return this.#make(protocol, answer)
     const alike = this.#kept.get(first)
     const known = alike?.findLast((one) => one.nonce > above && one.protocol === protocol && one.revision === answer.revision && sameItems(one.resources, answer.resources) && sameItems(one.removed, answer.removed))
     if (known) return known

@@ -9,7 +9,7 @@ import { contentHash, encodeCanonical } from '#core/wire/encode.ts'
 import { type Cluster, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
-import type { DeltaDiscoveryResponse, DiscoveryResponse } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { type DeltaDiscoveryResponse, type DiscoveryResponse, ResourceSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { cds, eds } from '#core/wire/grpc.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
@@ -597,6 +597,38 @@ test('rule 25: a client that stops reading delays nobody, and then gets the last
   const seen: string[] = []
   while (seen.at(-1) !== '30') seen.push((await slow.take()).resources[0]?.version ?? '')
   assert.ok(seen.length <= 2, `in flight and then the last, not ${seen.join(' ')}`)
+})
+
+test('rule 27: a time to live goes to clients that ask for it, with heartbeats of name, version and time, in both protocols', async (t) => {
+  const clock = new SteppedClock()
+  const living = { ...endpoints('a'), ttlMs: 30_000 }
+  const { client, view } = await world(t, { clock, view: new MemoryView([living, endpoints('b')]) })
+  const plain = client.delta()
+  plain.ask({ node, type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a'] })
+  assert.equal((await plain.take()).resources[0]?.ttl, undefined)
+  const delta = client.delta()
+  delta.ask({ node: { ...node, clientFeatures: ['xds.config.supports-resource-ttl'] }, type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a', 'b'] })
+  assert.deepEqual((await delta.take()).resources.map((one) => [one.name, one.version, one.ttl?.seconds, one.resource !== undefined]), [['a', '1', 30n, true], ['b', '1', undefined, true]])
+  await silence(delta, view)
+  for (let count = 0; count < 2; count += 1) {
+    clock.advance(10_000)
+    assert.deepEqual((await delta.take()).resources.map((one) => [one.name, one.version, one.ttl?.seconds, one.resource]), [['a', '1', 30n, undefined]])
+  }
+  await silence(plain, view)
+  const sotw = client.sotw()
+  sotw.ask({ node: { ...node, clientFeatures: ['xds.config.supports-resource-ttl'] }, type: CLUSTER_LOAD_ASSIGNMENT, names: ['a'] })
+  const wrapped = async () => {
+    const response = await sotw.next()
+    sotw.ack(response, ['a'])
+    const [any] = response.resources
+    assert.equal(any?.typeUrl, 'type.googleapis.com/envoy.service.discovery.v3.Resource')
+    return fromBinary(ResourceSchema, any.value)
+  }
+  assert.equal((await wrapped()).resource?.typeUrl, CLUSTER_LOAD_ASSIGNMENT)
+  await silence(sotw, view)
+  clock.advance(10_000)
+  const beat = await wrapped()
+  assert.deepEqual([beat.name, beat.version, beat.ttl?.seconds, beat.resource], ['a', '1', 30n, undefined])
 })
 
 test('rule 28: secrets have no wildcard', async (t) => {

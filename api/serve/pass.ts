@@ -1,7 +1,7 @@
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 
 /** The order within a pass: what is pointed at goes before what points at it (xDS protocol, "Eventual consistency considerations"; xds-rules 21). */
-export const passOrder: readonly string[] = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET, LISTENER, SCOPED_ROUTE_CONFIGURATION, ROUTE_CONFIGURATION]
+export const passOrder: readonly string[] = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET, EXTENSION_CONFIG, LISTENER, SCOPED_ROUTE_CONFIGURATION, ROUTE_CONFIGURATION]
 
 /** Types whose SotW response is the whole set, absence meaning deletion (xDS protocol, "Grouping Resources into Responses"; xds-rules 16). */
 export const fullSetTypes: ReadonlySet<string> = new Set([LISTENER, CLUSTER, SCOPED_ROUTE_CONFIGURATION])

@@ -12,6 +12,8 @@ export interface Resource {
   readonly bytes: Uint8Array
   /** The configuration objects it came from (`VirtualService/prod/order-service`), for words about a rejection. */
   readonly origins: readonly string[]
+  /** Clients that know the feature forget the resource after so long without a heartbeat, ms (xds-rules 27). Absent: it stays. */
+  readonly ttlMs?: number
 }
 
 /** One step of a view: what came, changed or went, and the mesh revision that did it. */

@@ -1,3 +1,7 @@
+import { toBinary } from '@bufbuild/protobuf'
+import { durationFromMs, DurationSchema } from '@bufbuild/protobuf/wkt'
+import { ResourceSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { typeUrlOf } from '#core/wire/type-url.ts'
 import { fieldHead, stringField } from './protobuf.ts'
 import type { Protocol } from './request.ts'
 import type { Resource } from './resource.ts'
@@ -11,6 +15,8 @@ export interface Answer {
   readonly resources: readonly Resource[]
   /** Delta only: names that are gone, or that are not there. */
   readonly removed: readonly string[]
+  /** The client takes a time to live where a resource has one: `lives`, or this is a heartbeat: name, version and time without content, which is no update (xds-rules 27). */
+  readonly ttl?: 'lives' | 'heartbeat'
 }
 
 /**
@@ -20,6 +26,20 @@ export interface Answer {
 const heads: Readonly<Record<Protocol, WeakMap<Resource, Uint8Array>>> = { delta: new WeakMap(), sotw: new WeakMap() }
 
 const resourcesField = 2
+const RESOURCE = typeUrlOf(ResourceSchema)
+
+/** A `Resource` with its time to live: whole, or the heartbeat of one. In SotW it is itself what the Any holds (xDS protocol, "TTL"). */
+function livingResource(protocol: Protocol, resource: Resource, ttlMs: number, content: boolean): Uint8Array {
+  const any = content ? [stringField(1, resource.type), fieldHead(2, resource.bytes.length), resource.bytes] : []
+  const anyLength = any.reduce((sum, part) => sum + part.length, 0)
+  const ttl = toBinary(DurationSchema, durationFromMs(ttlMs))
+  const parts = [stringField(1, resource.version), ...(content ? [fieldHead(2, anyLength), ...any] : []), stringField(3, resource.name), fieldHead(6, ttl.length), ttl]
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  if (protocol === 'delta') return Buffer.concat([fieldHead(resourcesField, length), ...parts])
+  const type = stringField(1, RESOURCE)
+  const value = fieldHead(2, length)
+  return Buffer.concat([fieldHead(resourcesField, type.length + value.length + length), type, value, ...parts])
+}
 
 function makeHead(protocol: Protocol, resource: Resource): Uint8Array {
   const type = stringField(1, resource.type)
@@ -50,7 +70,10 @@ export const sizeWithin = (resource: Resource): number => frameBytes + resource.
 /** A DiscoveryResponse or DeltaDiscoveryResponse (envoy.service.discovery.v3), laid around resources that were encoded before. */
 export function encodeAnswer(protocol: Protocol, answer: Answer): Buffer {
   const parts: Uint8Array[] = [stringField(1, String(answer.revision))]
-  for (const resource of answer.resources) parts.push(headOf(protocol, resource), resource.bytes)
+  for (const resource of answer.resources) {
+    if (answer.ttl !== undefined && resource.ttlMs !== undefined) parts.push(livingResource(protocol, resource, resource.ttlMs, answer.ttl === 'lives'))
+    else parts.push(headOf(protocol, resource), resource.bytes)
+  }
   parts.push(stringField(4, answer.type), stringField(5, answer.nonce))
   if (protocol === 'delta') for (const name of answer.removed) parts.push(stringField(6, name))
   return Buffer.concat(parts)

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import { experimental, Server, ServerCredentials, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { Doors } from '#core/time/clock.ts'
-import { ads, bytesCodec, cds, defineMethod, eds, lds, rds, type RpcMethod, sds, srds } from '#core/wire/grpc.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { ads, bytesCodec, cds, defineMethod, ecds, eds, lds, rds, type RpcMethod, sds, srds } from '#core/wire/grpc.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers } from './answers.ts'
 import { Ledger } from './ledger.ts'
@@ -117,6 +117,7 @@ const services: readonly { readonly methods: Readonly<Record<string, RpcMethod>>
   { methods: rds, type: ROUTE_CONFIGURATION },
   { methods: srds, type: SCOPED_ROUTE_CONFIGURATION },
   { methods: sds, type: SECRET },
+  { methods: ecds, type: EXTENSION_CONFIG },
 ]
 
 function addDiscovery(server: Server, doors: DiscoveryDoors, trust: TrustStore | undefined): void {

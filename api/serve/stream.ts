@@ -10,7 +10,7 @@ import type { Peer } from './peer.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
 import { applySotw } from './sotw.ts'
-import { Subscription } from './subscription.ts'
+import { Subscription, type Taken } from './subscription.ts'
 
 /** Delta responses, and SotW ones that may be split, stay below this (xds-rules 24): gRPC clients refuse more than 4 MiB. */
 const responseBytesMax = 1 << 20
@@ -72,6 +72,8 @@ export class XdsStream {
   #removalTimer: Timer | undefined
   #holdTimer: Timer | undefined
   #heldSinceMs: number | undefined
+  /** Runs from the first resource with a time to live that this client was sent. */
+  #heartbeats: Timer | undefined
   readonly #unsubscribe: () => void
 
   constructor(
@@ -140,6 +142,7 @@ export class XdsStream {
     this.#closed = true
     this.#removalTimer?.cancel()
     this.#holdTimer?.cancel()
+    this.#heartbeats?.cancel()
     this.#unsubscribe()
     this.#view.release()
   }
@@ -262,7 +265,7 @@ export class XdsStream {
     const { type } = subscription
     const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return
-    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed }, Number(subscription.nonce))
+    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, Number(subscription.nonce))
     subscription.carry(String(nonce))
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {
@@ -270,6 +273,20 @@ export class XdsStream {
       this.#blockedSinceMs = this.#clock.wallMs()
     }
     if (type === CLUSTER) this.#followWithEndpoints(taken.resources)
+  }
+
+  /** A time to live goes only to clients that ask for it, and then its heartbeats do too, three within it. */
+  #ttlOf({ resources, heartbeat }: Taken): { ttl?: 'lives' | 'heartbeat' } {
+    if (this.node.resourceTtl !== true) return {}
+    if (heartbeat) return { ttl: 'heartbeat' }
+    let shortestMs = Infinity
+    for (const { ttlMs } of resources) if (ttlMs !== undefined && ttlMs < shortestMs) shortestMs = ttlMs
+    if (shortestMs === Infinity) return {}
+    this.#heartbeats ??= this.#clock.every(shortestMs / 3, () => {
+      for (const subscription of this.#subscriptions.values()) subscription.beat()
+      this.#watcher.wake(this, 'change')
+    })
+    return { ttl: 'lives' }
   }
 
   /** Every EDS cluster sent is followed at once by its endpoints, changed or not: Envoy withholds the ACK until they come, and asks for nothing (xds-rules 20). */

@@ -25,6 +25,8 @@ export interface Taken {
   readonly removed: readonly string[]
   /** Some of it the client did not have. */
   readonly adds: boolean
+  /** The client has all of it already and is only told that it lives on. */
+  readonly heartbeat?: true
 }
 
 /**
@@ -57,6 +59,7 @@ export class Subscription {
   readonly #refused = new Map<string, string>()
   /** SotW sets of what is last to go: the resources last sent, for a removal that waits must stay in the set until then. References, shared with the view. */
   readonly #held: Map<string, Resource> | undefined
+  #heartbeat = false
   #owed = false
   #since: number | undefined
   #inFlight: InFlight | undefined
@@ -77,7 +80,12 @@ export class Subscription {
 
   /** Something may be there to send: `take` decides. */
   get hasWork(): boolean {
-    return this.#owed || this.#pending.size > 0
+    return this.#owed || this.#heartbeat || this.#pending.size > 0
+  }
+
+  /** What has a time to live must be heard of: a response does that, and when none is due, a heartbeat. */
+  beat(): void {
+    if (this.#sent.size > 0) this.#heartbeat = true
   }
 
   get isQuiet(): boolean {
@@ -199,7 +207,7 @@ export class Subscription {
    */
   take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
-    const taken = this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)
+    const taken = (this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)) ?? this.#takeHeartbeat(view)
     const settled = this.#pending.size === 0 && !this.isLeaving
     if (settled) this.#since = undefined
     if (!taken) {
@@ -314,6 +322,18 @@ export class Subscription {
     // SotW has no word for an absence outside the full sets: there it means nothing, and the client waits (xds-rules 16, 19).
     const silent = resources.length === 0 && (removed.length === 0 || this.protocol === 'sotw')
     return silent && !(this.#owed && this.protocol === 'delta') ? undefined : { resources, removed, adds }
+  }
+
+  #takeHeartbeat(view: ResourceView): Taken | undefined {
+    if (!this.#heartbeat) return undefined
+    this.#heartbeat = false
+    const whole = this.protocol === 'sotw' && fullSetTypes.has(this.type)
+    const resources: Resource[] = []
+    for (const [name, version] of this.#sent) {
+      const resource = version === ABSENT ? undefined : view.get(this.type, name)
+      if (resource?.version === version && (whole || resource.ttlMs !== undefined)) resources.push(resource)
+    }
+    return resources.some((resource) => resource.ttlMs !== undefined) ? { resources, removed: [], adds: false, heartbeat: true } : undefined
   }
 
   /** SotW, full sets: one thing to say, and everything is said (xds-rules 16). What was refused before stays in the set, for its absence would delete the client's older one. */

@@ -2,6 +2,7 @@ import { type DescMessage, type DescMethod, type DescService, fromBinary, type M
 import { ClusterDiscoveryService } from './gen/envoy/service/cluster/v3/cds_pb.ts'
 import { AggregatedDiscoveryService } from './gen/envoy/service/discovery/v3/ads_pb.ts'
 import { EndpointDiscoveryService } from './gen/envoy/service/endpoint/v3/eds_pb.ts'
+import { ExtensionConfigDiscoveryService } from './gen/envoy/service/extension/v3/config_discovery_pb.ts'
 import { ListenerDiscoveryService } from './gen/envoy/service/listener/v3/lds_pb.ts'
 import { RouteDiscoveryService, VirtualHostDiscoveryService } from './gen/envoy/service/route/v3/rds_pb.ts'
 import { ScopedRoutesDiscoveryService } from './gen/envoy/service/route/v3/srds_pb.ts'
@@ -109,6 +110,8 @@ export const srds = methodsOf(ScopedRoutesDiscoveryService)
 export const cds = methodsOf(ClusterDiscoveryService)
 export const eds = methodsOf(EndpointDiscoveryService)
 export const sds = methodsOf(SecretDiscoveryService)
+/** Filter configurations by name. */
+export const ecds = methodsOf(ExtensionConfigDiscoveryService)
 /** What clients have taken of what they were sent. */
 export const csds = methodsOf(ClientStatusDiscoveryService)
 /** What an agent asks to sign its key. */

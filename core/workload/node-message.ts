@@ -9,6 +9,8 @@ const idCharactersMax = 512
 const textCharactersMax = 1024
 const labelsMax = 128
 const portsMax = 256
+/** xDS protocol, "TTL". */
+const RESOURCE_TTL = 'xds.config.supports-resource-ttl'
 
 /**
  * What a proxy says of itself in its first request, within bounds; a field that it leaves out is empty.
@@ -39,6 +41,7 @@ export function readNode(node: Node): ProxyNode {
     gatewayPorts: reader.gatewayPorts(),
     gatewayAddress: reader.address('WEFT_GATEWAY_ADDRESS'),
     otlp: reader.text('WEFT_OTLP'),
+    ...(node.clientFeatures.includes(RESOURCE_TTL) ? { resourceTtl: true } : {}),
   }
   if (reader.faults.length > 0) throw new Faults(reader.faults)
   return read
@@ -60,6 +63,7 @@ export function writeNode(node: ProxyNode): Node {
     ...(node.locality === '' ? {} : { locality: { region, zone, subZone } }),
     userAgentName: node.engine,
     userAgentVersionType: writeVersion(node.version),
+    clientFeatures: node.resourceTtl === true ? [RESOURCE_TTL] : [],
   })
 }
 

@@ -27,4 +27,6 @@ export interface ProxyNode {
   readonly gatewayAddress: string
   /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
   readonly otlp: string
+  /** It forgets resources that bear a time to live when no heartbeat comes (client feature `xds.config.supports-resource-ttl`). */
+  readonly resourceTtl?: boolean
 }

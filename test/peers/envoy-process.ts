@@ -112,7 +112,8 @@ function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 2
       }
   const from = rest ? { resource_api_version: 'V3', api_config_source: source, initial_fetch_timeout: '0s' } : { resource_api_version: 'V3', ads: {}, initial_fetch_timeout: '0s' }
   return {
-    node: { id: nodeId, cluster: 'peers', metadata },
+    // Envoy takes times to live and does not say so by itself.
+    node: { id: nodeId, cluster: 'peers', metadata, client_features: ['xds.config.supports-resource-ttl'] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     dynamic_resources: { ...(rest ? {} : { ads_config: source }), cds_config: from, lds_config: from },
     static_resources: {

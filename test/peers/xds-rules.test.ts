@@ -220,6 +220,26 @@ for (const version of ENVOY_VERSIONS) {
       assert.equal(after[1], before[1], 'the other cluster keeps its connections')
       t.diagnostic(`connections renewed: ${(after[0] ?? 0) - (before[0] ?? 0)}`)
     })
+
+    test('rule 27: heartbeats keep a listener with a time to live and are no updates; without them it is forgotten', async (t) => {
+      const { server, view, envoy: start, synced } = await world(t, version, [routes('r', { a: 1 }), cluster('a'), endpoints('a')])
+      view.set({ ...listener('l', 'r'), ttlMs: 900 })
+      const relay = await Relay.start(server.port)
+      t.after(() => relay.close())
+      const envoy = await start({ xds: relay.address })
+      await envoy.ready()
+      await synced()
+      // `lds.update_success` counts messages, empty ones too; these count what became of them.
+      const updates = (): Promise<number[]> => Promise.all(['added', 'modified', 'in_place_updated', 'removed'].map((what) => envoy.stat(`listener_manager.listener_${what}`)))
+      const before = await updates()
+      const startedMs = performance.now()
+      await until('three lifetimes pass', () => performance.now() - startedMs > 2700)
+      assert.deepEqual(await updates(), before, 'no heartbeat is an update')
+      assert.notEqual(await envoy.listener('l'), undefined)
+      relay.open = false
+      relay.cut()
+      await until('the listener is forgotten', async () => (await envoy.listener('l')) === undefined)
+    })
   })
 }
 
