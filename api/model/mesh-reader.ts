@@ -7,7 +7,9 @@ import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
+import { EgressScope } from './egress-scope.ts'
 import { clusterPlace, coveringWildcards } from './host.ts'
+import { virtualServiceGateways } from './index-entries.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
 import type { MeshModel } from './mesh-model.ts'
@@ -31,10 +33,33 @@ export class MeshReader {
   readonly named = new Set<string>()
   readonly #model: MeshModel
   readonly #record: (key: string) => void
+  readonly #egress: EgressScope | undefined
 
-  constructor(model: MeshModel, record: (key: string) => void) {
+  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope) {
     this.#model = model
     this.#record = record
+    this.#egress = egress
+  }
+
+  /** The mesh as the Sidecar of that name lets its workloads see it; all of it when there is no such Sidecar any more. */
+  within(sidecar: { readonly namespace: string; readonly name: string } | undefined): MeshReader {
+    const found = sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${sidecar.namespace}/${sidecar.name}`)
+    return found === undefined || sidecar === undefined ? this : new MeshReader(this.#model, this.#record, new EgressScope(found.spec, sidecar.namespace))
+  }
+
+  /** What becomes of hosts that nothing describes. */
+  unknownHosts(): 'ALLOW_ANY' | 'REGISTRY_ONLY' {
+    return this.#egress?.unknownHosts ?? this.settings().outboundTrafficPolicy ?? 'ALLOW_ANY'
+  }
+
+  /** A service as this reader's scope has it; what a VirtualService in scope leads to is imported with it. */
+  #scoped(service: MeshService | undefined): MeshService | undefined {
+    const egress = this.#egress
+    if (egress === undefined || service === undefined) return service
+    const imported = egress.service(service)
+    if (imported !== undefined) return imported
+    const led = this.#list<VirtualServiceSpec>('leads-to', service.host).some((one) => virtualServiceGateways(one.spec, one.namespace).includes('mesh') && egress.virtualService(one.namespace, one.spec))
+    return led ? service : undefined
   }
 
   get trustDomain(): string {
@@ -52,7 +77,7 @@ export class MeshReader {
 
   /** The service that `host` means to a client in a namespace: a Kubernetes Service before a ServiceEntry, the client's own namespace before others, then the oldest. */
   service(host: string, client: string): MeshService | undefined {
-    const found = this.declared(host, client)
+    const found = this.#scoped(this.declared(host, client))
     // A name for another service of the mesh is no service by itself; a name for what is outside is resolved by DNS.
     return found?.alias !== undefined && found.alias !== host && this.declared(found.alias, client) !== undefined ? undefined : found
   }
@@ -62,9 +87,7 @@ export class MeshReader {
     this.#record(`alias-of/${host}`)
     const found: MeshService[] = []
     for (const id of this.#model.filed('alias-of', host)) {
-      this.#record(`object/${id}`)
-      for (const one of this.#model.declared(id)) {
-        this.#name(one.namespace, one.exportTo)
+      for (const one of this.#declared(id)) {
         if (one.alias === host && exportedTo(one.exportTo, one.namespace, client)) found.push(one)
       }
     }
@@ -103,17 +126,15 @@ export class MeshReader {
         if (one.addresses.includes(address) && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host))) best = one
       }
     }
-    return best?.host
+    return this.#scoped(best)?.host
   }
 
   /** Whether a client sees a service that has such a port. The first one found answers, so one more of many is not looked at. */
   hasPort(index: 'http-port' | 'plain-port', port: number, client: string): boolean {
     this.#record(`member/${index}/${port}`)
     for (const id of this.#model.filed(index, String(port))) {
-      this.#record(`object/${id}`)
-      for (const one of this.#model.declared(id)) {
-        this.#name(one.namespace, one.exportTo)
-        if (exportedTo(one.exportTo, one.namespace, client)) return true
+      for (const one of this.#declared(id)) {
+        if (exportedTo(one.exportTo, one.namespace, client) && this.#scoped(one)?.ports.some((of) => of.port === port) === true) return true
       }
     }
     // None is seen: the next to come may be.
@@ -126,10 +147,9 @@ export class MeshReader {
     this.#record(`plain-port/${port}`)
     const found: MeshService[] = []
     for (const id of this.#model.filed('plain-port', String(port))) {
-      this.#record(`object/${id}`)
-      for (const one of this.#model.declared(id)) {
-        this.#name(one.namespace, one.exportTo)
-        if (one.addresses.length === 0 && exportedTo(one.exportTo, one.namespace, client)) found.push(one)
+      for (const one of this.#declared(id)) {
+        const scoped = one.addresses.length === 0 && exportedTo(one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
+        if (scoped !== undefined) found.push(scoped)
       }
     }
     return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
@@ -168,7 +188,7 @@ export class MeshReader {
 
   /** The same, of exactly this host. */
   virtualServicesNaming(gateway: string, host: string, client: string): Typed<VirtualServiceSpec>[] {
-    return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
+    return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => exportedTo(one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
   }
 
   /** VirtualServices with `tls` routes on a gateway, oldest first. */

@@ -6,7 +6,6 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
-import type { MeshSettings } from '#db/store.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
@@ -36,7 +35,7 @@ export const INBOUND_PORT = 15006
 /** Where connections go that no service claims: on to where they were going, or nowhere. */
 const PASSTHROUGH = 'PassthroughCluster'
 const BLACK_HOLE = 'BlackHoleCluster'
-const unclaimed = (settings: MeshSettings): string => (settings.outboundTrafficPolicy === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH)
+const unclaimed = (reader: MeshReader): string => (reader.unknownHosts() === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH)
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
@@ -48,7 +47,7 @@ const to = (cluster: string): ScopedDestination => ({ cluster, host: '', port: 0
 
 /** The listener that takes all captured outbound connections and hands each to the listener of its original destination, and the clusters of the unclaimed. */
 export function virtualOutbound(reader: MeshReader): Resource[] {
-  const cluster = unclaimed(reader.settings())
+  const cluster = unclaimed(reader)
   const name = 'virtualOutbound'
   const message = create(ListenerSchema, {
     name,
@@ -93,8 +92,7 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
     }
   }
   const tcp = claimed.find((one) => isTcp(one.port) && one.service.ranges.length === 0)
-  const settings = reader.settings()
-  const rest = tcp === undefined ? tcpProxy(unclaimed(settings), [], [to(unclaimed(settings))]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
+  const rest = tcp === undefined ? tcpProxy(unclaimed(reader), [], [to(unclaimed(reader))]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
   const message = create(ListenerSchema, {
     name,
     address: socketAddress('0.0.0.0', port),
@@ -243,7 +241,7 @@ export function capturedFallback(reader: MeshReader, client: RouteClient, port: 
     }
   }
   const match = { pathSpecifier: { case: 'prefix' as const, value: '/' } }
-  const open = reader.settings().outboundTrafficPolicy !== 'REGISTRY_ONLY'
+  const open = reader.unknownHosts() !== 'REGISTRY_ONLY'
   virtualHosts.push(
     create(VirtualHostSchema, {
       name: open ? 'allow_any' : 'block_all',

@@ -21,6 +21,9 @@ import type { TracingScope } from './telemetry.ts'
 import { built } from './unit.ts'
 import type { LayerSpec, MemberLayerSpec } from './unit.ts'
 
+/** The Sidecar that scopes what a workload may call; undefined: none does. */
+type Egress = { readonly namespace: string; readonly name: string } | undefined
+
 /** Hosts that services have, and those that only VirtualServices of the sidecars name. */
 const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
 
@@ -30,15 +33,17 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   // Without spans a proxy's own name is nothing that its listeners depend on.
   const tracing: TracingScope = { endpoint, serviceName: endpoint === '' ? '' : serviceName(node) }
   const captured = isCaptured(node)
-  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured), endpointsLayer(node.namespace, node.locality)]
+  const sidecar = node.type === 'sidecar' ? reader.sidecarFor(node.namespace, node.labels) : undefined
+  const egress: Egress = sidecar === undefined ? undefined : { namespace: sidecar.namespace, name: sidecar.name }
+  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress), endpointsLayer(node.namespace, node.locality, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
-  if (captured) layers.push(...capturedLayers(client, tracing))
+  if (captured) layers.push(...capturedLayers(client, tracing, egress))
   if (node.outbound !== undefined) {
     const bind = node.outbound
     layers.push(
-      routesLayer(client),
-      seenFrom('explicit-scopes', node.namespace, MESH_HOSTS, (at, namespace, host) => explicitScopes(at, namespace, host)),
-      single(keyOf('explicit-fallback', client), (at) => explicitFallback(at, client)),
+      routesLayer(client, egress),
+      seenFrom('explicit-scopes', node.namespace, MESH_HOSTS, egress, (at, namespace, host) => explicitScopes(at, namespace, host)),
+      single(keyOf('explicit-fallback', client, egress ?? ''), (at) => explicitFallback(at.within(egress), client)),
       single(keyOf('explicit-outbound', { bind, tracing }), () => [explicitListener({ bind, tracing })]),
     )
   }
@@ -57,15 +62,19 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
 /** A sidecar that binds no outbound listener of its own, and whose ports are reached where the application has them. */
 const isCaptured = (node: ProxyNode): boolean => node.type === 'sidecar' && node.outbound === undefined && node.ports.every((one) => one.listen.port === one.port)
 
-function capturedLayers(client: RouteClient, tracing: TracingScope): LayerSpec[] {
+function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress): LayerSpec[] {
   const { namespace } = client
   const ofPort = (port: string, at: MeshReader) => [...portListener(at, client, Number(port), tracing), ...capturedFallback(at, client, Number(port))]
+  const layer = (kind: string, indices: readonly string[], make: (at: MeshReader, member: string) => readonly Resource[], ...scope: readonly unknown[]): LayerSpec => {
+    const key = keyOf(kind, ...scope, egress ?? '')
+    return { key, indices, unit: (member) => ({ key: keyOf(key, member), build: (at) => built(...make(at.within(egress), member)) }) }
+  }
   return [
-    routesLayer(client),
-    { key: keyOf('captured-scopes', namespace), indices: MESH_HOSTS, unit: (host) => ({ key: keyOf('captured-scopes', namespace, host), build: (at) => built(...capturedScopes(at, namespace, host)) }) },
-    { key: keyOf('captured-addresses', client, tracing), indices: ['service-host'], unit: (host) => ({ key: keyOf('captured-addresses', client, tracing, host), build: (at) => built(...addressListeners(at, client, host, tracing)) }) },
-    { key: keyOf('captured-ports', client, tracing), indices: ['http-port', 'plain-port'], unit: (port) => ({ key: keyOf('captured-ports', client, tracing, port), build: (at) => built(...ofPort(port, at)) }) },
-    single('captured-outbound', virtualOutbound),
+    routesLayer(client, egress),
+    layer('captured-scopes', MESH_HOSTS, (at, host) => capturedScopes(at, namespace, host), namespace),
+    layer('captured-addresses', ['service-host'], (at, host) => addressListeners(at, client, host, tracing), client, tracing),
+    layer('captured-ports', ['http-port', 'plain-port'], (at, port) => ofPort(port, at), client, tracing),
+    single(keyOf('captured-outbound', egress ?? ''), (at) => virtualOutbound(at.within(egress))),
   ]
 }
 
@@ -87,14 +96,14 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   return [{ key, units: [{ key, build: (at) => gatewayListeners(at, workload) }] }, ...routes, ...secrets]
 }
 
-const clustersLayer = (from: string, captured: boolean): LayerSpec =>
-  seenFrom(captured ? 'captured-clusters' : 'clusters', from, ['service-host'], (reader, namespace, host) => clusterScopes(reader, namespace, host, captured).map(clusterResource))
+const clustersLayer = (from: string, captured: boolean, egress: Egress): LayerSpec =>
+  seenFrom(captured ? 'captured-clusters' : 'clusters', from, ['service-host'], egress, (reader, namespace, host) => clusterScopes(reader, namespace, host, captured).map(clusterResource))
 
-const endpointsLayer = (from: string, locality: string): LayerSpec =>
-  seenFrom(keyOf('endpoints', { locality }), from, ['service-host'], (reader, namespace, host) => endpointScopes(reader, { namespace, locality }, host).map(endpointResource))
+const endpointsLayer = (from: string, locality: string, egress: Egress): LayerSpec =>
+  seenFrom(keyOf('endpoints', { locality }), from, ['service-host'], egress, (reader, namespace, host) => endpointScopes(reader, { namespace, locality }, host).map(endpointResource))
 
-const routesLayer = (client: RouteClient): LayerSpec =>
-  seenFrom(keyOf('routes', { ...client, namespace: '' }), client.namespace, MESH_HOSTS, (reader, namespace, host) => (host.includes('*') ? [] : routeScopes(reader, { ...client, namespace }, host).map(routeResource)))
+const routesLayer = (client: RouteClient, egress: Egress): LayerSpec =>
+  seenFrom(keyOf('routes', { ...client, namespace: '' }), client.namespace, MESH_HOSTS, egress, (reader, namespace, host) => (host.includes('*') ? [] : routeScopes(reader, { ...client, namespace }, host).map(routeResource)))
 
 /** A client in no namespace that any object could name. */
 const ELSEWHERE = '*elsewhere'
@@ -103,13 +112,15 @@ const ELSEWHERE = '*elsewhere'
  * A layer of subjects as clients of a namespace see them. `make` may look at the namespace only to compare it with those that the objects it reads name
  * (`MeshReader.named`): a client whose namespace is none of them sees what a client elsewhere sees.
  */
-function seenFrom(kind: string, namespace: string, indices: readonly string[], make: (reader: MeshReader, namespace: string, host: string) => readonly Resource[]): LayerSpec {
-  const layer = (of: string): MemberLayerSpec => ({
-    key: keyOf(kind, of),
+function seenFrom(kind: string, namespace: string, indices: readonly string[], egress: Egress, make: (reader: MeshReader, namespace: string, host: string) => readonly Resource[]): LayerSpec {
+  const layer = (of: string, key: string): MemberLayerSpec => ({
+    key,
     indices,
-    unit: (host) => ({ key: keyOf(kind, of, host), build: (reader) => built(...make(reader, of, host)) }),
+    unit: (host) => ({ key: keyOf(key, host), build: (reader) => built(...make(reader.within(egress), of, host)) }),
   })
-  return { ...layer(namespace), namespace, elsewhere: layer(ELSEWHERE) }
+  // What a Sidecar scopes is its own workloads' alone.
+  if (egress !== undefined) return layer(namespace, keyOf(kind, namespace, egress))
+  return { ...layer(namespace, keyOf(kind, namespace)), namespace, elsewhere: layer(ELSEWHERE, keyOf(kind, ELSEWHERE)) }
 }
 
 const single = (key: string, make: (reader: MeshReader) => readonly Resource[]): LayerSpec => ({ key, units: [{ key, build: (reader) => built(...make(reader)) }] })
