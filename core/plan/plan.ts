@@ -104,6 +104,10 @@ export interface HttpPlan {
   readonly headersTimeoutMs: number
   readonly drainTimeoutMs: number
   readonly headerBytesMax: number
+  /** What clients speak; absent: what their first bytes, or ALPN, say. */
+  readonly codec?: 'http1' | 'http2'
+  /** What HTTP/2 clients may send at once; absent: the proxy's own bounds. */
+  readonly http2?: { readonly concurrentStreamsMax?: number; readonly streamWindow?: number; readonly connectionWindow?: number }
   readonly tracing: TracingPlan | undefined
   readonly accessLog: readonly AccessLogPlan[]
 }

@@ -7,7 +7,7 @@ import type { HttpPlan, RouteSource } from './plan.ts'
 import { at, type Reading } from './read.ts'
 import { readAccessLogs } from './read-access-log.ts'
 import { readHttpFilters } from './read-filters.ts'
-import { checkHttp1, checkHttp2 } from './read-protocol.ts'
+import { checkHttp1, checkHttp2, readHttp2Bounds } from './read-protocol.ts'
 import { readTable } from './read-route.ts'
 import { readScopedRoutes } from './read-scoped-routes.ts'
 import { readTracing } from './read-tracing.ts'
@@ -70,6 +70,9 @@ export function readHttp(reading: Reading, path: string, manager: HttpConnection
     headersTimeoutMs: milliseconds(manager.requestHeadersTimeout, 0),
     drainTimeoutMs: milliseconds(manager.drainTimeout, 5_000),
     headerBytesMax: (manager.maxRequestHeadersKb ?? 60) * 1024,
+    ...(manager.codecType === Codec.HTTP1 && { codec: 'http1' as const }),
+    ...(manager.codecType === Codec.HTTP2 && { codec: 'http2' as const }),
+    ...readHttp2Bounds(manager.http2ProtocolOptions),
     tracing: readTracing(reading, at(path, 'tracing'), manager.tracing),
     accessLog: readAccessLogs(reading, path, manager.accessLog),
   }

@@ -2,7 +2,7 @@ import type { Cluster } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { Cluster_ClusterProtocolSelection as Selection } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type Http1ProtocolOptions, Http1ProtocolOptionsSchema, type Http2ProtocolOptions, Http2ProtocolOptionsSchema, type HttpProtocolOptions as CommonOptions, KeepaliveSettingsSchema, HttpProtocolOptionsSchema as CommonOptionsSchema } from '../wire/gen/envoy/config/core/v3/protocol_pb.ts'
 import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema } from '../wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
-import type { ClusterPlan } from './plan.ts'
+import type { ClusterPlan, HttpPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { milliseconds } from './read-value.ts'
 
@@ -24,6 +24,17 @@ const HTTP2_FIELDS = [
 
 export function checkHttp2(reading: Reading, path: string, options: Http2ProtocolOptions | undefined): void {
   if (options !== undefined) reading.only(path, Http2ProtocolOptionsSchema, options, HTTP2_FIELDS)
+}
+
+/** What clients of a listener may send at once. */
+export function readHttp2Bounds(options: Http2ProtocolOptions | undefined): Pick<HttpPlan, 'http2'> {
+  if (options === undefined) return {}
+  const http2 = {
+    ...(options.maxConcurrentStreams !== undefined && { concurrentStreamsMax: options.maxConcurrentStreams }),
+    ...(options.initialStreamWindowSize !== undefined && { streamWindow: options.initialStreamWindowSize }),
+    ...(options.initialConnectionWindowSize !== undefined && { connectionWindow: options.initialConnectionWindowSize }),
+  }
+  return Object.keys(http2).length === 0 ? {} : { http2 }
 }
 
 /** Envoy's default for the answer to a PING is twice 10 s. */
@@ -55,7 +66,7 @@ export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
     }
     const options = reading.unpack(path, any, HttpProtocolOptionsSchema)
     if (options === undefined) continue
-    reading.only(path, HttpProtocolOptionsSchema, options, ['common_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config'])
+    reading.only(path, HttpProtocolOptionsSchema, options, ['common_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config', 'auto_config'])
     const by = options.upstreamProtocolOptions
     if (by.case === undefined) reading.invalid(path, 'names no protocol')
     plan = { protocol: 'http1', ...readCommonOptions(reading, at(path, 'common_http_protocol_options'), options.commonHttpProtocolOptions) }
@@ -65,6 +76,13 @@ export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
       const http2 = readHttp2(reading, at(inner, 'http2_protocol_options'), by.value.http2ProtocolOptions)
       if (by.value.http3ProtocolOptions !== undefined) reading.unsupported(at(inner, 'http3_protocol_options'), 'is not supported')
       plan = { ...plan, ...http2, protocol: 'as-downstream' }
+    }
+    if (by.case === 'autoConfig') {
+      const inner = at(path, 'auto_config')
+      checkHttp1(reading, at(inner, 'http_protocol_options'), by.value.httpProtocolOptions)
+      const http2 = readHttp2(reading, at(inner, 'http2_protocol_options'), by.value.http2ProtocolOptions)
+      if (by.value.http3ProtocolOptions !== undefined) reading.unsupported(at(inner, 'http3_protocol_options'), 'is not supported')
+      plan = { ...plan, ...http2, protocol: 'alpn' }
     }
     if (by.case === 'explicitHttpConfig') {
       const inner = at(path, 'explicit_http_config')

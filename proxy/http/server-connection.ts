@@ -57,12 +57,13 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   #tunnel: Tunnel | undefined
 
   /** Bytes that may yet turn out to be HTTP/2's preface; undefined once it is known that they are not. */
-  #undecided: Buffer | undefined = nothing
-  readonly #isHttp2: (bytes: Buffer) => void
+  #undecided: Buffer | undefined
+  readonly #isHttp2: ((bytes: Buffer) => void) | undefined
 
-  /** `isHttp2` takes the wire over when the client begins with HTTP/2's preface (RFC 9113 §3.3, prior knowledge). */
-  constructor(engine: Engine, stack: HttpStack, peer: PeerInfo, identity: ClientIdentity, isHttp2: (bytes: Buffer) => void) {
+  /** `isHttp2` takes the wire over when the client begins with HTTP/2's preface (RFC 9113 §3.3, prior knowledge); undefined: HTTP/1.1 alone is spoken. */
+  constructor(engine: Engine, stack: HttpStack, peer: PeerInfo, identity: ClientIdentity, isHttp2: ((bytes: Buffer) => void) | undefined) {
     this.#isHttp2 = isHttp2
+    this.#undecided = isHttp2 === undefined ? undefined : nothing
     this.engine = engine
     this.stack = stack
     this.peer = peer
@@ -178,7 +179,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
     this.#undecided = undefined
     if (seen.toString('latin1', 0, 3) === PREFACE_START) {
       this.engine.connections.delete(this)
-      this.#isHttp2(seen)
+      this.#isHttp2?.(seen)
     } else this.onRead(seen, seen.length)
   }
 

@@ -148,8 +148,9 @@ export class Listener {
       connection.begin(wire, first)
     }
     const serveHttp2 = (first: Buffer | undefined): void => serve(new Http2ServerConnection(engine, stack, peer, identity), first)
-    if (speaksHttp2) serveHttp2(early)
-    else serve(new ServerConnection(engine, stack, peer, identity, serveHttp2), early)
+    const { codec } = stack.plan
+    if (codec === 'http2' || (speaksHttp2 && codec === undefined)) serveHttp2(early)
+    else serve(new ServerConnection(engine, stack, peer, identity, codec === undefined ? serveHttp2 : undefined), early)
   }
 }
 

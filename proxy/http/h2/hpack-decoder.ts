@@ -127,10 +127,10 @@ export class HpackDecoder {
     if (length < 0 || start + length > this.#end) return false
     this.#at = start + length
     if (coded) {
-      if (length * 1.6 > SCRATCH_BYTES) return false
-      const decoded = decodeHuffman(this.#bytes, start, start + length, scratch)
+      const room = length * 1.6 <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(Math.ceil(length * 1.6))
+      const decoded = decodeHuffman(this.#bytes, start, start + length, room)
       if (decoded < 0) return false
-      this.#stringBytes = scratch
+      this.#stringBytes = room
       this.#stringStart = 0
       this.#stringEnd = decoded
     } else {
