@@ -1,6 +1,7 @@
 import type { FilterChainPlan, HttpPlan, ListenerPlan, TcpPlan } from '#core/plan/plan.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
+import { KeySets } from './filter/key-sets.ts'
 import { HttpStack } from './filter/stack.ts'
 import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
@@ -15,6 +16,7 @@ import { clusterReport, statsText, takeLoad } from './telemetry/reports.ts'
 import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
 import { TrafficMetrics } from './telemetry/metrics.ts'
 import type { SpanSink } from './telemetry/span.ts'
+import { Callouts } from './upstream/callout.ts'
 import { Cluster } from './upstream/cluster.ts'
 import type { UpstreamConnection } from './upstream/connection.ts'
 import type { Mirror } from './upstream/mirror.ts'
@@ -44,6 +46,8 @@ export class Runtime implements Engine {
   readonly plans: PlanSource
   readonly metrics: TrafficMetrics
   readonly identifiers = new Identifiers()
+  readonly callouts: Callouts
+  readonly keys: KeySets
   readonly onSpan: SpanSink | undefined
   readonly active = new Set<Exchange>()
   readonly connections = new Set<ClientConnection>()
@@ -69,6 +73,8 @@ export class Runtime implements Engine {
     this.node = options.node
     this.#sink = options.accessLog ?? new FileSink()
     this.onSpan = options.onSpan
+    this.callouts = new Callouts(doors.clock)
+    this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
     this.metrics = new TrafficMetrics(options.node)
     this.sweptMs = doors.clock.monotonicMs()
     this.#tickSecond()
@@ -135,7 +141,7 @@ export class Runtime implements Engine {
   #stackOf(chain: FilterChainPlan, direction: ListenerPlan['direction']): HttpStack | TcpStack {
     const known = this.#stacks.get(chain.serve)
     if (known !== undefined) return known
-    const made = chain.serve.kind === 'http' ? new HttpStack(chain.serve, direction, this.doors, this.#sink) : new TcpStack(this, chain.serve, direction === 'inbound', this.#sink)
+    const made = chain.serve.kind === 'http' ? new HttpStack(chain.serve, direction, this, this.#sink) : new TcpStack(this, chain.serve, direction === 'inbound', this.#sink)
     this.#stacks.set(chain.serve, made)
     return made
   }
@@ -216,6 +222,8 @@ export class Runtime implements Engine {
     for (const tunnel of this.tunnels) tunnel.destroy()
     for (const cluster of this.#clusters.values()) cluster.destroy()
     this.#clusters.clear()
+    this.keys.close()
+    this.callouts.close()
     this.flushLogs()
   }
 

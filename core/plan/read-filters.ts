@@ -1,6 +1,8 @@
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { CorsSchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { ExtAuthzSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { JwtAuthenticationSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { type LocalRateLimit, LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { LuaSchema } from '../wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
 import { RBACSchema } from '../wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
@@ -8,7 +10,9 @@ import { RouterSchema } from '../wire/gen/envoy/extensions/filters/http/router/v
 import { type HttpFilter, HttpFilterSchema } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import type { HttpFilterPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
+import { readExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
+import { readJwt } from './read-jwt.ts'
 import { readRbac } from './read-rbac.ts'
 import { milliseconds, runtimePercentOf } from './read-value.ts'
 
@@ -61,12 +65,21 @@ function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any
       if (message === undefined) return []
       reading.only(path, RBACSchema, message, ['rules', 'shadow_rules', 'rules_stat_prefix', 'shadow_rules_stat_prefix', 'track_per_rule_stats'])
       const enforced = message.rules && { kind: 'rbac' as const, name, policy: readRbac(reading, at(path, 'rules'), message.rules, false) }
-      const shadow = message.shadowRules && { kind: 'rbac' as const, name, policy: readRbac(reading, at(path, 'shadow_rules'), message.shadowRules, true) }
+      const shadow = message.shadowRules && { kind: 'rbac' as const, name, policy: { ...readRbac(reading, at(path, 'shadow_rules'), message.shadowRules, true), shadowKey: `${message.shadowRulesStatPrefix}shadow_effective_policy_id` } }
       return [shadow, enforced].filter((one) => one !== undefined)
     }
     case HTTPFaultSchema.typeName: {
       const message = reading.unpack(path, any, HTTPFaultSchema)
       return message === undefined ? [] : [{ kind: 'fault', name, fault: readFault(reading, path, message) }]
+    }
+    case JwtAuthenticationSchema.typeName: {
+      const message = reading.unpack(path, any, JwtAuthenticationSchema)
+      return message === undefined ? [] : [{ kind: 'jwt', name, jwt: readJwt(reading, path, message) }]
+    }
+    case ExtAuthzSchema.typeName: {
+      const message = reading.unpack(path, any, ExtAuthzSchema)
+      const check = message && readExtAuthz(reading, path, message)
+      return check === undefined ? [] : [{ kind: 'ext-authz', name, check }]
     }
     case CorsSchema.typeName:
       return [{ kind: 'cors', name }]

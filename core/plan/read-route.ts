@@ -1,12 +1,15 @@
 import { type RouteConfiguration, RouteConfigurationSchema } from '../wire/gen/envoy/config/route/v3/route_pb.ts'
 import { type Route as WireRoute, RouteSchema, type VirtualHost as WireHost, VirtualHost_TlsRequirementType as Tls, VirtualHostSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { CorsPolicySchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { ExtAuthzPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { PerRouteConfigSchema as JwtPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { CorsPlan, FaultPlan, HeaderOperations, MirrorPlan, Route, RouteTable, VirtualHost } from './plan.ts'
+import type { CorsPlan, FaultPlan, HeaderOperations, MirrorPlan, Route, RouteExtAuthz, RouteJwt, RouteTable, VirtualHost } from './plan.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { type Inherited, readDirect, readForward, readMirror, readRedirect } from './read-action.ts'
 import { readFilterCors, readRouteCors } from './read-cors.ts'
+import { readRouteExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
 import { readHeaderOperations, thenHeaders } from './read-headers.ts'
 import { type MatchedPath, readRouteMatch } from './read-match.ts'
@@ -22,6 +25,8 @@ export function readRoute(bytes: Uint8Array, version: string): Read<RouteTable> 
 interface PerFilter {
   readonly fault: FaultPlan | undefined
   readonly cors: CorsPlan | undefined
+  readonly jwt: RouteJwt | undefined
+  readonly extAuthz: RouteExtAuthz | undefined
 }
 
 interface Outer extends Inherited, PerFilter {
@@ -106,6 +111,8 @@ function readHost(reading: Reading, path: string, wire: WireHost, table: Outer, 
     mirrors: mirrors.length > 0 ? mirrors : table.mirrors,
     fault: filters.fault ?? table.fault,
     cors: filters.cors ?? table.cors,
+    jwt: filters.jwt ?? table.jwt,
+    extAuthz: filters.extAuthz ?? table.extAuthz,
     requestHeaders: order(readHeaderOperations(reading, path, 'request', wire.requestHeadersToAdd, wire.requestHeadersToRemove), table.requestHeaders),
     responseHeaders: order(readHeaderOperations(reading, path, 'response', wire.responseHeadersToAdd, wire.responseHeadersToRemove), table.responseHeaders),
   }
@@ -125,6 +132,8 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
   const origin = originOf(wire.metadata)
   const { predicate, matched } = readRouteMatch(reading, at(path, 'match'), wire.match)
   const filters = readPerFilter(reading, path, wire.typedPerFilterConfig)
+  const jwt = filters.jwt ?? outer.jwt
+  const extAuthz = filters.extAuthz ?? outer.extAuthz
   const older = wire.action.case === 'route' ? wire.action.value.cors : undefined
   return {
     name: wire.name,
@@ -136,6 +145,8 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
     responseHeaders: order(readHeaderOperations(reading, path, 'response', wire.responseHeadersToAdd, wire.responseHeadersToRemove), outer.responseHeaders),
     fault: filters.fault ?? outer.fault,
     cors: filters.cors ?? (older === undefined ? undefined : readRouteCors(reading, at(path, 'route.cors'), older)) ?? outer.cors,
+    ...(jwt === undefined ? {} : { jwt }),
+    ...(extAuthz === undefined ? {} : { extAuthz }),
     operation: wire.decorator?.operation ?? '',
   }
 }
@@ -158,6 +169,8 @@ function readAction(reading: Reading, path: string, wire: WireRoute, matched: Ma
 function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<string, Any>>): PerFilter {
   let fault: FaultPlan | undefined
   let cors: CorsPlan | undefined
+  let jwt: RouteJwt | undefined
+  let extAuthz: RouteExtAuthz | undefined
   for (const [name, any] of Object.entries(configs)) {
     const where = at(path, 'typed_per_filter_config', name)
     switch (typeNameOf(any)) {
@@ -171,9 +184,19 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
         if (message !== undefined) cors = readFilterCors(reading, where, message)
         break
       }
+      case JwtPerRouteSchema.typeName: {
+        const by = reading.unpack(where, any, JwtPerRouteSchema)?.requirementSpecifier
+        jwt = { disabled: by?.case === 'disabled' && by.value, requirement: by?.case === 'requirementName' ? by.value : undefined }
+        break
+      }
+      case ExtAuthzPerRouteSchema.typeName: {
+        const message = reading.unpack(where, any, ExtAuthzPerRouteSchema)
+        if (message !== undefined) extAuthz = readRouteExtAuthz(reading, where, message)
+        break
+      }
       default:
         reading.unsupported(where, 'is not supported', typeNameOf(any))
     }
   }
-  return { fault, cors }
+  return { fault, cors, jwt, extAuthz }
 }

@@ -14,7 +14,7 @@ export interface RequestHead {
   /** The client's address as trusted hops of x-forwarded-for tell it; absent: the peer's. RBAC's `remote_ip` reads it. */
   readonly remoteAddress?: string
   /** Claims of a token that was verified; absent: there is none. RBAC and routes read them as Envoy's metadata `envoy.filters.http.jwt_authn`, `payload`. */
-  readonly claims?: { readonly [name: string]: unknown }
+  readonly claims?: { readonly [name: string]: unknown } | undefined
 }
 
 /** The path without its query, RFC 3986 §3.3. */

@@ -10,7 +10,10 @@ export function rbac(plan: RbacPlan): HttpFilter {
   return (exchange) => {
     const decision = authorize(policies, exchange.request, exchange.peer)
     if (decision.allowed) {
-      if (decision.shadowDenied !== undefined) exchange.policy = `shadow: ${decision.shadowDenied}`
+      if (decision.shadowDenied !== undefined) {
+        exchange.policy = `shadow: ${decision.shadowDenied}`
+        if (plan.shadowKey !== undefined && decision.shadowDenied !== NO_POLICY_MATCHED) (exchange.shadowPolicies ??= new Map()).set(plan.shadowKey, decision.shadowDenied)
+      }
       return CONTINUE
     }
     const matched = decision.policy !== NO_POLICY_MATCHED

@@ -2,22 +2,29 @@ import type { HttpFilterPlan, HttpPlan, RouteTable } from '#core/plan/plan.ts'
 import type { RequestHead } from '#core/route/request.ts'
 import type { PathRules } from '#core/route/normalize.ts'
 import { findScope } from '#core/route/scope.ts'
-import type { Doors } from '#core/time/clock.ts'
+import type { Engine } from '../http/engine.ts'
 import type { PlanSource } from '../sources.ts'
 import { AccessLog } from '../telemetry/access-log.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
 import { cors } from './cors.ts'
+import { extAuthz } from './ext-authz.ts'
 import { fault } from './fault.ts'
 import type { HttpFilter } from './filter.ts'
+import { jwt } from './jwt.ts'
 import { rateLimit } from './rate-limit.ts'
 import { rbac } from './rbac.ts'
 
-function compileFilter(plan: HttpFilterPlan, doors: Doors): HttpFilter {
+function compileFilter(plan: HttpFilterPlan, engine: Engine): HttpFilter {
+  const { doors } = engine
   switch (plan.kind) {
     case 'rbac':
       return rbac(plan.policy)
     case 'fault':
       return fault(plan.fault, doors)
+    case 'jwt':
+      return jwt(plan.jwt, engine)
+    case 'ext-authz':
+      return extAuthz(plan.check, engine)
     case 'cors':
       return cors
     case 'local-rate-limit':
@@ -37,10 +44,10 @@ export class HttpStack {
   /** The `server` field of answers; empty: upstream's own passes. Names that mean Envoy are not ours to bear. */
   readonly serverName: string
 
-  constructor(plan: HttpPlan, direction: 'inbound' | 'outbound' | 'gateway', doors: Doors, sink: LogSink) {
+  constructor(plan: HttpPlan, direction: 'inbound' | 'outbound' | 'gateway', engine: Engine, sink: LogSink) {
     this.plan = plan
     this.direction = direction
-    this.filters = plan.filters.map((filter) => compileFilter(filter, doors))
+    this.filters = plan.filters.map((filter) => compileFilter(filter, engine))
     this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
     this.serverName = plan.serverName === 'envoy' || plan.serverName === 'istio-envoy' ? 'weft' : plan.serverName
     this.pathRules = { normalize: plan.normalizePath, mergeSlashes: plan.mergeSlashes, escapedSlashes: plan.escapedSlashes }

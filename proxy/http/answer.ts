@@ -33,6 +33,11 @@ export const answers = {
   localRateLimited: answer(429, 'local_rate_limited', 'RL', 'local_rate_limited', 'x-envoy-ratelimited: true\r\n'),
   /** `policy` is its name, or `none` when no ALLOW policy matched. */
   denied: (policy: string): Answer => answer(403, 'RBAC: access denied', '', `rbac_access_denied_matched_policy[${policy}]`),
+  /** A token that is missing or bad; `fields` hold the challenge. */
+  tokenRefused: (status: number, problem: string, fields: string, bare: boolean): Answer => answer(status, bare ? '' : problem, '', `jwt_authn_access_denied{${problem.replaceAll(' ', '_')}}`, fields),
+  authorizerDenied: (status: number, body: string, fields: string): Answer => answer(status, body, 'UAEX', 'ext_authz_denied', fields),
+  authorizerFailed: (status: number): Answer => answer(status, '', 'UAEX', 'ext_authz_error'),
+  bodyTooLarge: answer(413, 'Payload Too Large', '', 'request_payload_too_large'),
   connectFailure: (why: string): Answer => answer(503, `${disconnected('remote connection failure')}, transport failure reason: ${why}`, 'UF', `upstream_reset_before_response_started{remote_connection_failure|${why.replaceAll(' ', '_')}}`),
   connectTimeout: answer(503, disconnected('connection timeout'), 'UF', 'upstream_reset_before_response_started{connection_timeout}'),
   redirect: (status: number, location: string, details: string): Answer => answer(status, '', '', details, `location: ${location}\r\n`),

@@ -5,6 +5,8 @@ import type { PlanSource } from '../sources.ts'
 import type { TrafficMetrics } from '../telemetry/metrics.ts'
 import type { Identifiers } from '../telemetry/identifiers.ts'
 import type { SpanSink } from '../telemetry/span.ts'
+import type { KeySets } from '../filter/key-sets.ts'
+import type { Callouts } from '../upstream/callout.ts'
 import type { Mirror } from '../upstream/mirror.ts'
 import type { Tunnel } from '../tcp/tunnel.ts'
 import type { Exchange } from './exchange.ts'
@@ -28,6 +30,10 @@ export interface Engine {
   readonly metrics: TrafficMetrics
   readonly identifiers: Identifiers
   readonly onSpan: SpanSink | undefined
+  /** Keys of token issuers. */
+  readonly keys: KeySets
+  /** The proxy's own requests. */
+  readonly callouts: Callouts
   cluster(name: string): Cluster | undefined
   /** Exchanges under way, for the sweep of deadlines. */
   readonly active: Set<Exchange>

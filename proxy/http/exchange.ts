@@ -76,6 +76,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   trace: Trace | undefined = undefined
   /** Lines that filters add to the answer, each with its CRLF. */
   responseFields = ''
+  /** Lines that filters add to the request as it goes upstream, each with its CRLF. */
+  requestFields = ''
+  /** What shadow filters noted: their key, and the policy that matched. Absent until one does. */
+  shadowPolicies: Map<string, string> | undefined = undefined
   over = false
   requestComplete = false
   /** The answer's head is written; nothing can be tried again. */
@@ -103,6 +107,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #downstreamPaused = false
   #upstreamPaused = false
   #mirrors = false
+  #bodyWaiter: { readonly bytesMax: number; readonly then: (body: Buffer, whole: boolean) => void } | undefined = undefined
 
   constructor(engine: Engine, stack: HttpStack, connection: Downstream, request: HttpRequestHead) {
     this.engine = engine
@@ -173,12 +178,32 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       if (typeof path === 'object') return this.answerWith(answers.redirect(307, path.redirect, 'path_normalization_redirect'))
       request.path = path
     }
-    this.table = stack.tableFor(engine.plans, request)
-    if (this.table !== undefined) {
-      this.virtualHost = findVirtualHost(this.table, request.authority)
-      if (this.virtualHost !== undefined) this.route = selectRoute(this.virtualHost, request)
-    }
+    this.chooseRoute()
     this.resumeFilters()
+  }
+
+  /** Finds the route; again, when a filter learned what routes may depend on. */
+  chooseRoute(): void {
+    const { engine, request, stack } = this
+    this.virtualHost = undefined
+    this.route = undefined
+    this.table = stack.tableFor(engine.plans, request)
+    if (this.table === undefined) return
+    this.virtualHost = findVirtualHost(this.table, request.authority)
+    if (this.virtualHost !== undefined) this.route = selectRoute(this.virtualHost, request)
+  }
+
+  /** A filter that waits wants the body first: all of it, or as much as `bytesMax`. Called once, at once when it is there. */
+  waitForBody(bytesMax: number, then: (body: Buffer, whole: boolean) => void): void {
+    this.#bodyWaiter = { bytesMax, then }
+    this.#tellBody()
+  }
+
+  #tellBody(): void {
+    const waiter = this.#bodyWaiter
+    if (waiter === undefined || this.over || (!this.requestComplete && this.#keptBytes <= waiter.bytesMax)) return
+    this.#bodyWaiter = undefined
+    waiter.then(Buffer.concat(this.#kept), this.#keptBytes <= waiter.bytesMax)
   }
 
   /** Runs the filters that are left, then the route. */
@@ -245,6 +270,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.over || this.#action === undefined) {
       // A filter waits, or the answer is given already.
       if (!this.over) this.#keep(bytes, start, end)
+      this.#tellBody()
       return
     }
     this.#lastActiveMs = this.engine.sweptMs
@@ -273,7 +299,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.requestComplete = true
     if (this.over) return
     this.#trailers = trailers
-    if (this.#action === undefined) return
+    if (this.#action === undefined) return this.#tellBody()
     this.#requestIsComplete()
     this.#upstream?.sendEnd(trailers)
   }

@@ -62,6 +62,8 @@ export class HttpRequestHead implements RequestHead {
   dropped = new Uint8Array(24)
   /** The target as received. */
   target = ''
+  /** Of a verified token. */
+  claims: { readonly [name: string]: unknown } | undefined = undefined
 
   /** Forgets the last request, so that nothing of it is told of one that cannot be read. */
   clear(): void {
@@ -99,6 +101,7 @@ export class HttpRequestHead implements RequestHead {
     this.expectsContinue = false
     this.closes = false
     this.upgrade = ''
+    this.claims = undefined
     if (this.dropped.length < count) this.dropped = new Uint8Array(fields.kinds.length)
     const dropped = this.dropped
     dropped.fill(0, 0, count)

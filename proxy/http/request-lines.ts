@@ -25,7 +25,7 @@ export class RequestLines {
     const { fields, dropped } = request
     const { plan, direction } = stack
     let authority = entry?.hostRewrite ?? action.hostRewrite ?? request.authority
-    let added = ''
+    let added = exchange.requestFields
     const apply = (operations: HeaderOperations | undefined): void => {
       if (operations === undefined) return
       const compiled = operationsOf(operations)
