@@ -8,7 +8,7 @@ import type { BenchFiles } from './sidecar/config.ts'
 import { LOAD_CPU, PROXY_CPU, cpuNs, median, ready, startOn, stop, wrk } from './sidecar/measure.ts'
 
 /**
- * What a request costs in CPU: a Weft sidecar beside Envoy in one run, alone and as a pair with mutual TLS (HTTP/1.1 between the two).
+ * What a request costs in CPU: a Weft sidecar beside Envoy in one run, alone and as a pair with mutual TLS: HTTP/1.1 between the two, and HTTP/2, over which requests share connections.
  * Rounds are interleaved; a ratio is Envoy's cost by Weft's in the same round. Options: --only plain|pair, --sizes 128,16384, --rounds 5, --seconds 3, --warmup 3, --connections 64, --weft-only, --profile DIR.
  */
 
@@ -16,7 +16,8 @@ const NEEDED = ['taskset', 'wrk', 'openssl']
 const BACKEND = 21180
 
 interface Subject {
-  readonly name: 'envoy' | 'weft'
+  /** `envoy`, `weft`; of a pair with what is spoken between the two: `envoy h1`. */
+  readonly name: string
   readonly port: number
   readonly commands: readonly (readonly string[])[]
 }
@@ -75,22 +76,21 @@ function plainSubjects(folder: string, envoy: string | undefined, node: readonly
 function pairSubjects(folder: string, envoy: string | undefined, node: readonly string[]): Subject[] {
   const { client, server } = makeCertificates(folder)
   const weft = (name: string, resources: unknown, files: BenchFiles): string[] => [...node, WEFT, write(folder, `weft-${name}.json`, resources), files.certificate, files.key, files.roots]
-  const subjects: Subject[] = [
-    {
-      name: 'weft',
-      port: 21114,
-      commands: [weft('called', calledResources(21113, BACKEND, join(folder, 'weft-called.log'), undefined), server), weft('caller', callerResources(21114, 21113, join(folder, 'weft-caller.log'), undefined), client)],
-    },
-  ]
-  if (envoy !== undefined) {
-    subjects.unshift({
-      name: 'envoy',
-      port: 21112,
-      commands: [
-        envoyCommand(envoy, write(folder, 'envoy-called.json', bootstrap('called', calledResources(21111, BACKEND, join(folder, 'envoy-called.log'), server))), 2),
-        envoyCommand(envoy, write(folder, 'envoy-caller.json', bootstrap('caller', callerResources(21112, 21111, join(folder, 'envoy-caller.log'), client))), 3),
-      ],
-    })
+  const subjects: Subject[] = []
+  let port = 21111
+  for (const http2 of [false, true]) {
+    const suffix = http2 ? 'h2' : 'h1'
+    const pair = (name: string, make: (called: unknown, caller: unknown) => (readonly string[])[], files: { client: BenchFiles; server: BenchFiles } | undefined): void => {
+      const called = calledResources(port, BACKEND, join(folder, `${name}-called.log`), files?.server, http2)
+      const caller = callerResources(port + 1, port, join(folder, `${name}-caller.log`), files?.client, http2)
+      subjects.push({ name: `${name} ${suffix}`, port: port + 1, commands: make(called, caller) })
+      port += 2
+    }
+    if (envoy !== undefined) {
+      const command = (side: string, resources: unknown): string[] => envoyCommand(envoy, write(folder, `envoy-${suffix}-${side}.json`, bootstrap(side, resources)), port)
+      pair('envoy', (called, caller) => [command('called', called), envoyCommand(envoy, write(folder, `envoy-${suffix}-caller.json`, bootstrap('caller', caller)), port + 1)], { client, server })
+    }
+    pair('weft', (called, caller) => [weft(`${suffix}-called`, called, server), weft(`${suffix}-caller`, caller, client)], undefined)
   }
   return subjects
 }
@@ -133,12 +133,15 @@ async function compare(title: string, subjects: readonly Subject[], path: string
     }
   }
   console.log(`\n${title}, ${how.connections} connections, median of ${how.rounds} rounds of ${how.seconds} s`)
-  const base = costs.get('envoy')
+  const bases = subjects.filter((subject) => subject.name.startsWith('envoy'))
   for (const { name } of subjects) {
     const own = costs.get(name) ?? []
-    const ratios = base === undefined ? [] : own.map((cost, round) => (base[round] ?? Number.NaN) / cost)
-    const ratio = ratios.length === 0 ? '' : `  ${median(ratios).toFixed(2)}× (${Math.min(...ratios).toFixed(2)}..${Math.max(...ratios).toFixed(2)})`
-    console.log(`  ${name.padEnd(6)} ${median(own).toFixed(1).padStart(6)} µs CPU a request  ${Math.round(median(rates.get(name) ?? [])).toString().padStart(6)}/s${ratio}`)
+    let ratios = ''
+    for (const base of name.startsWith('envoy') ? [] : bases) {
+      const each = own.map((cost, round) => (costs.get(base.name)?.[round] ?? Number.NaN) / cost)
+      ratios += `  ${median(each).toFixed(2)}× ${base.name} (${Math.min(...each).toFixed(2)}..${Math.max(...each).toFixed(2)})`
+    }
+    console.log(`  ${name.padEnd(8)} ${median(own).toFixed(1).padStart(6)} µs CPU a request  ${Math.round(median(rates.get(name) ?? [])).toString().padStart(6)}/s${ratios}`)
   }
   if (failures > 0) console.log(`  ${failures} requests failed`)
 }

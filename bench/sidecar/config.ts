@@ -91,31 +91,32 @@ export const plainResources = (port: number, backend: number, log: string): { li
   clusters: [cluster('v1', backend), cluster('v2', backend)],
 })
 
-/** The caller's sidecar of a pair. `files` undefined: certificates come by name, as Weft takes them. */
-export function callerResources(port: number, called: number, log: string, files: BenchFiles | undefined): { listeners: Json[]; clusters: Json[] } {
+/** The caller's sidecar of a pair. `files` undefined: certificates come by name, as Weft takes them. `http2`: requests share connections between the two. */
+export function callerResources(port: number, called: number, log: string, files: BenchFiles | undefined, http2: boolean): { listeners: Json[]; clusters: Json[] } {
   const tls = {
     transport_socket: {
       name: 'envoy.transport_sockets.tls',
       typed_config: {
         '@type': `${TYPE}.transport_sockets.tls.v3.UpstreamTlsContext`,
         sni: 'outbound_.80_._.server.default.svc.cluster.local',
-        common_tls_context: { ...certificates(files), ...roots(files, { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: spiffe('server') } }] }) },
+        common_tls_context: { alpn_protocols: [http2 ? 'h2' : 'http/1.1'], ...certificates(files), ...roots(files, { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: spiffe('server') } }] }) },
       },
     },
   }
+  const protocol = http2 ? { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`, explicit_http_config: { http2_protocol_options: {} } } } } : {}
   const plain = plainResources(port, called, log)
-  return { listeners: plain.listeners, clusters: [cluster('v1', called, tls), cluster('v2', called, tls)] }
+  return { listeners: plain.listeners, clusters: [cluster('v1', called, { ...tls, ...protocol }), cluster('v2', called, { ...tls, ...protocol })] }
 }
 
 /** The called sidecar of a pair: mutual TLS in, RBAC on the caller's identity, plaintext to the application. */
-export const calledResources = (port: number, backend: number, log: string, files: BenchFiles | undefined): { listeners: Json[]; clusters: Json[] } => ({
+export const calledResources = (port: number, backend: number, log: string, files: BenchFiles | undefined, http2: boolean): { listeners: Json[]; clusters: Json[] } => ({
   listeners: [
     listener(
       'inbound',
       port,
       {
         stat_prefix: 'inbound',
-        codec_type: 'HTTP1',
+        codec_type: 'AUTO',
         forward_client_cert_details: 'APPEND_FORWARD',
         set_current_client_cert_details: { subject: true, dns: true, uri: true },
         access_log: [logOf(log)],
@@ -128,7 +129,7 @@ export const calledResources = (port: number, backend: number, log: string, file
           typed_config: {
             '@type': `${TYPE}.transport_sockets.tls.v3.DownstreamTlsContext`,
             require_client_certificate: true,
-            common_tls_context: { alpn_protocols: ['http/1.1'], ...certificates(files), ...roots(files, {}) },
+            common_tls_context: { alpn_protocols: [http2 ? 'h2' : 'http/1.1'], ...certificates(files), ...roots(files, {}) },
           },
         },
       },
