@@ -20,7 +20,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `destination-rule` HOST
  * - `gateway-selector` LABEL=VALUE (or empty): Gateways by one pair of their selector
  * - `wildcard/GATEWAY` *: VirtualServices that name a wildcard host on a gateway; `wildcard/service`: services of one
- * - `passthrough/GATEWAY` *: VirtualServices with `tls` routes on a gateway
+ * - `passthrough/GATEWAY` *: VirtualServices with `tls` or `tcp` routes on a gateway
  * - `bound-to` GATEWAY and `leads-to` HOST: VirtualServices by what they name, for whoever judges what a change leaves dangling
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
@@ -42,12 +42,12 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
       ])
     case 'VirtualService': {
-      const { hosts = [], http = [], tls = [] } = spec as VirtualServiceSpec
+      const { hosts = [], http = [], tls = [], tcp = [] } = spec as VirtualServiceSpec
       const wild = hosts.some((host) => host.startsWith('*'))
       const byGateway = virtualServiceGateways(spec as VirtualServiceSpec, namespace).flatMap((gateway) => [
         ...hosts.map((host) => [`virtual-service/${gateway}`, resolveHost(host, namespace)] as const),
         ...(wild ? [[`wildcard/${gateway}`, '*'] as const] : []),
-        ...(tls.length > 0 ? [[`passthrough/${gateway}`, '*'] as const] : []),
+        ...(tls.length + tcp.length > 0 ? [[`passthrough/${gateway}`, '*'] as const] : []),
       ])
       const byLabels = http.some((route) => route.match?.some((match) => match.sourceLabels !== undefined))
       const named = [

@@ -191,7 +191,7 @@ export class MeshReader {
     return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => exportedTo(one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
   }
 
-  /** VirtualServices with `tls` routes on a gateway, oldest first. */
+  /** VirtualServices with `tls` or `tcp` routes on a gateway, oldest first. */
   virtualServicesOn(gateway: string, client: string): Typed<VirtualServiceSpec>[] {
     return this.#list<VirtualServiceSpec>(`passthrough/${gateway}`, '*').filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
   }

@@ -32,6 +32,8 @@ export interface MeshService {
   readonly ranges: readonly string[]
   /** A Kubernetes Service without an address of its own: callers choose a pod, and connections go where they were going. */
   readonly headless: boolean
+  /** Whether gateways behind it listen at its target ports instead of the ports that their Gateways name. */
+  readonly translatesGatewayPorts: boolean
   /** The host that an ExternalName Service stands for; undefined: it stands for itself. */
   readonly alias: string | undefined
   readonly exportTo: readonly string[]
@@ -101,6 +103,7 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
     ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort || one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol) })),
     addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])])].filter((one) => one !== 'None' && one !== ''),
     ranges: [],
+    translatesGatewayPorts: translatesGatewayPorts(stored),
     headless: spec.clusterIP === 'None' || spec.clusterIPs?.includes('None') === true,
     alias: spec.type === 'ExternalName' ? spec.externalName?.toLowerCase() : undefined,
     exportTo: annotation?.split(',').map((one) => one.trim()) ?? [],
@@ -111,6 +114,8 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
     subjectAltNames: [],
   }
 }
+
+const translatesGatewayPorts = (stored: StoredResource): boolean => stored.object.metadata.labels?.['experimental.istio.io/disable-gateway-port-translation'] !== 'true'
 
 function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[] {
   const { name, namespace } = stored.key
@@ -125,6 +130,7 @@ function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[
     ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol ?? one.name, undefined, undefined) })),
     addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32') || one.endsWith('/128')).map((one) => one.replace(/\/(32|128)$/, '')),
     ranges: (spec.addresses ?? []).filter((one) => one.includes('/') && !one.endsWith('/32') && !one.endsWith('/128')),
+    translatesGatewayPorts: translatesGatewayPorts(stored),
     headless: false,
     alias: undefined,
     exportTo: spec.exportTo ?? [],

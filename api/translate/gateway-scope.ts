@@ -1,6 +1,7 @@
 import { hostCovers } from '#api/model/host.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { GatewayServer } from '#core/resource/gateway.ts'
+import type { MeshService } from '#api/model/mesh-service.ts'
 import type { Labels } from '#api/model/labels.ts'
 
 /** A host that a server takes, and from whose VirtualServices: `*` any namespace. */
@@ -26,39 +27,47 @@ export interface ScopedServer {
   readonly tls: GatewayServer['tls']
 }
 
-/** The servers that Gateways give a workload, the oldest Gateway's first. A TLS host that an older server of the port has is that one's: two chains for one name are refused. */
-export function gatewayServers(reader: MeshReader, labels: Labels, own: string): ScopedServer[] {
-  const behind = portsBehind(reader, own, labels)
+/** Gateways that stand for a Service of their own bear its hosts here: only processes behind it serve them, and only at its ports. */
+const SERVICE_ANNOTATION = 'internal.istio.io/gateway-service'
+
+/**
+ * The servers that Gateways give a workload, the oldest Gateway's first. A TLS host that an older server of the port has is that one's: two chains for one name are refused.
+ * `hosts` are those of services that name the workload by its address.
+ */
+export function gatewayServers(reader: MeshReader, labels: Labels, own: string, hosts: readonly string[]): ScopedServer[] {
+  const services = [...reader.servicesOf(own, labels), ...hosts.flatMap((host) => reader.service(host, own) ?? [])]
   const servers: ScopedServer[] = []
   const claimed = new Map<string, Set<string>>()
-  for (const { namespace, name, spec } of reader.gatewaysSelecting(labels)) {
+  for (const { namespace, name, spec, stored } of reader.gatewaysSelecting(labels)) {
+    const of = stored.object.metadata.annotations?.[SERVICE_ANNOTATION]?.split(',').map((one) => one.trim())
+    const behind = of === undefined ? services : services.filter((one) => of.includes(one.host))
+    if (of !== undefined && behind.length === 0) continue
     for (const [index, server] of (spec.servers ?? []).entries()) {
       const { port } = server
       if (port === undefined) continue
       const protocol = port.protocol.toUpperCase()
       const terminates = servesTls(protocol)
-      const bound = behind.get(port.number) ?? port.number
-      const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${bound}`
-      let hosts = (server.hosts ?? []).map((one) => serverHost(one, namespace))
-      if (terminates) {
-        const taken = claimed.get(String(bound)) ?? new Set()
-        hosts = hosts.filter((one) => !taken.has(one.host))
-        for (const one of hosts) taken.add(one.host)
-        claimed.set(String(bound), taken)
+      const targets = portsBehind(behind, port.number)
+      for (const bound of targets.length > 0 ? targets : of === undefined ? [port.number] : []) {
+        const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${bound}`
+        let served = (server.hosts ?? []).map((one) => serverHost(one, namespace))
+        if (terminates) {
+          const taken = claimed.get(String(bound)) ?? new Set()
+          served = served.filter((one) => !taken.has(one.host))
+          for (const one of served) taken.add(one.host)
+          claimed.set(String(bound), taken)
+        }
+        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: bound, serverPort: port.number, protocol, hosts: served, tls: server.tls })
       }
-      if (hosts.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: bound, serverPort: port.number, protocol, hosts, tls: server.tls })
     }
   }
   return servers
 }
 
-/** Service port → port of the workload, by the Services that select it (istio.io, Gateway: server ports are those of the Service). */
-function portsBehind(reader: MeshReader, namespace: string, labels: Labels): Map<number, number> {
-  const ports = new Map<number, number>()
-  for (const service of reader.servicesOf(namespace, labels)) {
-    for (const { port, targetPort } of service.ports) if (typeof targetPort === 'number' && !ports.has(port)) ports.set(port, targetPort)
-  }
-  return ports
+/** The ports of the workload to which a Service port leads (istio.io, Gateway: server ports are those of the Service). */
+function portsBehind(services: readonly MeshService[], port: number): number[] {
+  const targets = services.filter((one) => one.translatesGatewayPorts).flatMap((one) => one.ports.flatMap((of) => (of.port === port && typeof of.targetPort === 'number' ? [of.targetPort] : [])))
+  return [...new Set(targets)].sort((a, b) => a - b)
 }
 
 export const servesTls = (protocol: string): boolean => protocol === 'HTTPS' || protocol === 'TLS'

@@ -14,11 +14,11 @@ import { gatewayServers, servesHttp, servesTls } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
-import { policiesFor, rbacFilters } from './rbac.ts'
+import { networkRbacFilters, policiesFor, rbacFilters } from './rbac.ts'
 import type { ScopedPolicy } from './rbac.ts'
 import { resourceOf } from './resource.ts'
 import { authoritySecretName, credentialSecretName, findCredential } from './secret.ts'
-import { passthroughChains } from './tls-route.ts'
+import { gatewayTcpFilters, passthroughChains } from './tls-route.ts'
 import type { TracingScope } from './telemetry.ts'
 import { servedSocket } from './tls.ts'
 import type { Built } from './unit.ts'
@@ -28,6 +28,8 @@ export interface GatewayWorkload {
   readonly namespace: string
   readonly labels: Labels
   readonly address: string
+  /** Hosts of services that name it by its address. */
+  readonly hosts: readonly string[]
   /** Server port → port to bind. */
   readonly ports: Readonly<Record<number, number>>
   readonly tracing: TracingScope
@@ -37,7 +39,7 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
 /** One listener for each port that Gateways ask for: TLS servers a chain each, by server name; plaintext servers one chain together. */
 export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload): Built {
-  const servers = gatewayServers(reader, workload.labels, workload.namespace)
+  const servers = gatewayServers(reader, workload.labels, workload.namespace, workload.hosts)
   const policies = policiesFor(reader, workload.namespace, workload.labels)
   const faults: Fault[] = []
   const resources: Resource[] = []
@@ -61,22 +63,22 @@ export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload):
 
 function portChains(reader: MeshReader, servers: readonly ScopedServer[], workload: GatewayWorkload, policies: readonly ScopedPolicy[], faults: Fault[]): ChainInit[] {
   const chains: ChainInit[] = []
+  const taken = new Set<string>()
   const plaintext = servers.find((one) => servesHttp(one.protocol) && !servesTls(one.protocol))
   if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, policies)] })
   for (const server of servers) {
-    if (!servesTls(server.protocol)) continue
-    if (server.tls?.mode === 'PASSTHROUGH' || server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace))
-    else if (servesHttp(server.protocol)) {
-      const transportSocket = serverSocket(reader, server, workload.namespace, faults)
+    const about = metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field })
+    if (!servesTls(server.protocol)) {
+      // One chain takes all plaintext connections of a port: the oldest server's.
+      const filters = servesHttp(server.protocol) || chains.length > 0 ? undefined : gatewayTcpFilters(reader, server, workload.namespace)
+      if (filters !== undefined) chains.push({ name: server.id, filters: [...networkRbacFilters(policies), ...filters], metadata: about })
+    } else if (server.tls?.mode === 'PASSTHROUGH' || server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
+    else {
+      const filters = servesHttp(server.protocol) ? [gatewayManager(server.id, workload, policies)] : gatewayTcpFilters(reader, server, workload.namespace)
+      const transportSocket = filters === undefined ? undefined : serverSocket(reader, server, workload.namespace, faults)
       // Without its certificate a chain would keep the whole listener waiting; so only its hosts are closed.
-      if (transportSocket === undefined) continue
-      chains.push({
-        name: server.id,
-        filterChainMatch: { ...serverNames(server), transportProtocol: 'tls' },
-        transportSocket,
-        filters: [gatewayManager(server.id, workload, policies)],
-        metadata: metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field }),
-      })
+      if (transportSocket === undefined || filters === undefined) continue
+      chains.push({ name: server.id, filterChainMatch: { ...serverNames(server), transportProtocol: 'tls' }, transportSocket, filters: servesHttp(server.protocol) ? filters : [...networkRbacFilters(policies), ...filters], metadata: about })
     }
   }
   return chains

@@ -80,8 +80,9 @@ function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egre
 
 function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope): LayerSpec[] {
   const { namespace } = node
-  const servers = gatewayServers(reader, node.labels, namespace)
-  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, ports: Object.fromEntries(node.gatewayPorts), tracing }
+  const hosts = reader.hostsAtEndpoint(node.address)
+  const servers = gatewayServers(reader, node.labels, namespace, hosts)
+  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing }
   const key = keyOf('gateway', workload)
   const routes = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace).flatMap((group): LayerSpec[] => [
     {

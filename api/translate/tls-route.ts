@@ -4,7 +4,7 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { RouteDestination } from '#core/resource/virtual-service.ts'
 import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { TcpProxySchema } from '#core/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
-import { hostCovers } from '#api/model/host.ts'
+import { hostCovers, resolveHost } from '#api/model/host.ts'
 import { servedDomains } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { anyOf, metadataOf } from './message.ts'
@@ -14,10 +14,9 @@ import { accessLog } from './telemetry.ts'
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
-/** Connections that a server passes on unopened: a chain for each set of server names that VirtualServices route under `tls`. */
-export function passthroughChains(reader: MeshReader, server: ScopedServer, client: string): ChainInit[] {
+/** Connections that a server passes on unopened: a chain for each set of server names that VirtualServices route under `tls`; `taken` are the names that older servers of the port have. */
+export function passthroughChains(reader: MeshReader, server: ScopedServer, client: string, taken: Set<string>): ChainInit[] {
   const chains: ChainInit[] = []
-  const taken = new Set<string>()
   for (const host of server.hosts) {
     for (const virtualService of reader.virtualServicesOn(server.gateway, client)) {
       for (const [index, route] of (virtualService.spec.tls ?? []).entries()) {
@@ -39,6 +38,20 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
     }
   }
   return chains
+}
+
+/** Where a server's opaque connections go: the first `tcp` route that holds there, of the oldest VirtualService; undefined: nowhere. */
+export function gatewayTcpFilters(reader: MeshReader, server: ScopedServer, client: string): MessageInitShape<typeof FilterSchema>[] | undefined {
+  for (const virtualService of reader.virtualServicesOn(server.gateway, client)) {
+    const { namespace, spec } = virtualService
+    if (!(spec.hosts ?? []).some((host) => servedDomains(server, resolveHost(host, namespace), namespace).length > 0)) continue
+    const route = (spec.tcp ?? []).find(({ match = [] }) => match.length === 0 || match.some((one) => (one.port === undefined || one.port === server.serverPort) && (!one.gateways?.length || one.gateways.some((of) => resolveGateway(of, namespace) === server.gateway))))
+    if (route === undefined) continue
+    const routes = route.route ?? []
+    const destinations = routes.map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, namespace, server.serverPort))
+    return [tcpProxy(`outbound|${server.serverPort}||${destinations[0]?.host ?? ''}`, routes, destinations)]
+  }
+  return undefined
 }
 
 /** Connections to one cluster, or to several by weight. */
