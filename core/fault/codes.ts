@@ -23,15 +23,11 @@ export const faultCodes = {
   'bootstrap.variable': 'An environment variable or flag of a proxy that is missing or wrong.',
   'xds.unsupported': 'A proxy was sent a resource that it cannot carry out.',
   'xds.invalid': 'A proxy was sent a resource that contradicts itself or its type.',
-  'http.malformed': 'Bytes that are not HTTP as the RFCs have it.',
-  'http.smuggling': 'A message whose length could be read in two ways.',
-  'http.limit': 'A message larger than its bound.',
   'access.unauthenticated': 'No credential, or one that is not valid.',
   'access.forbidden': 'A credential that may see this and not do it.',
   'request.invalid': 'A request to the API whose body or parameters are wrong.',
   'request.too-large': 'A body over its bound.',
   'identity.csr': 'A certificate request that cannot be signed.',
-  'identity.token': 'A join token that is unknown, used up, expired, or not for this workload.',
 } as const
 
 export type FaultCode = keyof typeof faultCodes
