@@ -33,6 +33,8 @@ const meshName = 'shop'
 /** Everything must be gone 5 s after the signal; the last of it is killed a second earlier. */
 const graceMs = 4000
 const readyTimeoutMs = 90_000
+/** A process that has ended so often before all were ready will not get there by itself. */
+const startsMax = 3
 const tokenTtlMs = 3_600_000
 
 export interface UpOptions {
@@ -103,7 +105,7 @@ async function runLocked(options: UpOptions, ended: Ended): Promise<ExitCode> {
     const pids = await progress.step(workloads.length > 0 ? 'starting the gateway and the sidecars' : 'starting the gateway', async () => {
       await apps
       const pids = await startProxies(supervisor, started, mesh, settings, workloads)
-      await Promise.race([allSynced(started, mesh.id, [...workloads, gatewayWorkload].map((one) => `${one.name}.${one.namespace}`)), ended])
+      await Promise.race([allSynced(started, supervisor, mesh.id, [...workloads, gatewayWorkload].map((one) => `${one.name}.${one.namespace}`)), ended])
       return pids
     })
     if (ended.signalled) return exitCodes.done
@@ -201,7 +203,7 @@ async function startProxies(supervisor: Supervisor, plane: ControlPlane, mesh: M
 }
 
 /** Resolves when every expected proxy is connected and has acknowledged all that it was sent. */
-async function allSynced(plane: ControlPlane, meshId: string, expected: readonly string[]): Promise<void> {
+async function allSynced(plane: ControlPlane, supervisor: Supervisor, meshId: string, expected: readonly string[]): Promise<void> {
   const deadline = performance.now() + readyTimeoutMs
   for (;;) {
     const synced = new Set(
@@ -212,6 +214,8 @@ async function allSynced(plane: ControlPlane, meshId: string, expected: readonly
     )
     const missing = expected.filter((name) => !synced.has(name))
     if (missing.length === 0) return
+    const failing = supervisor.failing(startsMax)
+    if (failing) throw new Error(`${failing.name} ended ${startsMax} times instead of starting; its last words: ${failing.lastWords} (all of them: ${failing.logFile})`)
     if (performance.now() > deadline) throw new Error(`${missing.join(', ')} did not acknowledge a configuration within ${readyTimeoutMs / 1000} s`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, statSync, truncateSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import path from 'node:path'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { isAlive, readRecords, startTicksOf, writeRecords, type ProcessRecord } from './process-record.ts'
@@ -87,8 +87,12 @@ export class Supervisor {
     writeRecords(this.#recordFile, [])
   }
 
-  pidOf(name: string): number | undefined {
-    return this.#running.get(name)?.record.pid
+  /** One that has ended `times` times since this run began, and the last that it wrote. */
+  failing(times: number): { name: string; lastWords: string; logFile: string } | undefined {
+    const found = [...this.#running.values()].find((one) => one.failures >= times)
+    if (!found) return undefined
+    const logFile = this.logFile(found.spec.name)
+    return { name: found.spec.name, lastWords: readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1) ?? '', logFile }
   }
 
   #start(spec: ProcessSpec, digest: string): ProcessRecord {

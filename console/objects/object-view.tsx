@@ -17,8 +17,8 @@ interface Props {
   readonly refusals: readonly Refusal[]
 }
 
-/** Status last, as kubectl prints it; nothing left out. */
-const yamlOf = (object: object): string => stringify(object, { lineWidth: 0 })
+/** Status last, as kubectl prints it; nothing left out. Where the server keeps a value to itself it sends base64 of "(hidden)" (core/resource/redact.ts), which stays, since it may be applied again, and is said in words. */
+const yamlOf = (object: object): string => stringify(object, { lineWidth: 0 }).replaceAll(/: KGhpZGRlbik=$/gm, '$& # (hidden)')
 
 export function ObjectView({ origin, apiKey, mesh, object, refusals }: Props) {
   const [past, setPast] = useState<HistoryEntry>()
@@ -66,7 +66,7 @@ export function ObjectView({ origin, apiKey, mesh, object, refusals }: Props) {
 const operationWord: Readonly<Record<HistoryEntry['operation'], string>> = { create: 'created', update: 'changed', delete: 'deleted' }
 
 function YamlLine({ line, side = 'both' }: { line: string; side?: 'both' | 'removed' | 'added' }) {
-  return <span className={`line ${side}`}>{yamlTokens(line).map((token, at) => <span key={at} className={`token ${token.kind}`}>{token.text}</span>)}{'\n'}</span>
+  return <span className={`line ${side}`}>{yamlTokens(line).map((token, at) => <span key={at} className={`token ${token.kind}`}>{token.text}</span>)}{line === '' && '\n'}</span>
 }
 
 function Diff({ before, after }: { before: string; after: string }) {

@@ -91,7 +91,7 @@ export function shopObjects(): ResourceObject[] {
     { apiVersion: 'networking.istio.io/v1', kind: 'Gateway', metadata: { ...meta('gateway'), namespace: 'istio-ingress' }, spec: { selector: { istio: 'ingress' }, servers: [{ port: { number: 443, name: 'https', protocol: 'HTTPS' }, hosts: ['shop.example'], tls: { mode: 'SIMPLE', credentialName: 'shop-cert' } }] } },
     { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: meta('default'), spec: { mtls: { mode: 'STRICT' } } },
     { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', metadata: meta('payment-authz'), spec: { selector: { matchLabels: { app: 'payment-service' } }, action: 'ALLOW', rules: [{ from: [{ source: { principals: ['cluster.local/ns/prod/sa/order-service'] } }], to: [{ operation: { methods: ['POST'], paths: ['/api/pay*'] } }] }] } },
-    { apiVersion: 'v1', kind: 'Secret', metadata: { ...meta('shop-cert'), namespace: 'istio-ingress' }, type: 'kubernetes.io/tls', data: { 'tls.crt': '(redacted)', 'tls.key': '(redacted)' } },
+    { apiVersion: 'v1', kind: 'Secret', metadata: { ...meta('shop-cert'), namespace: 'istio-ingress' }, type: 'kubernetes.io/tls', data: { 'tls.crt': 'KGhpZGRlbik=', 'tls.key': 'KGhpZGRlbik=' } },
     ...['web', 'catalogue', 'order-service', 'payment-service', 'inventory'].map((name): ResourceObject => ({ apiVersion: 'v1', kind: 'Service', metadata: meta(name), spec: { selector: { app: name }, ports: [{ name: 'http', port: 8080 }] } })),
   ]
 }

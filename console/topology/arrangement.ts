@@ -1,6 +1,6 @@
 import type { Topology, TopologyNode } from '#core/contract/topology.ts'
 import { edgeKey } from '../live/remembered.ts'
-import { type Curve, levelCurve, loopCurve, pointAt } from './curve.ts'
+import { type Curve, distanceTo, levelCurve, loopCurve, pointAt } from './curve.ts'
 import { type Point, layOut } from './layout.ts'
 
 /** Width of a text in one of the page's canvas fonts, in CSS pixels. */
@@ -85,13 +85,19 @@ function arrivalOffset(node: TopologyNode | undefined, version: string): number 
 
 /** Beyond this many edges labels are shown only for what is looked at. */
 const labelledEdgesMax = 400
+/** Each label is measured against each line: with more of them that would be felt. */
+const curvesKeptClearMax = 60
 
 function placeLabels(curves: ReadonlyMap<string, Curve>, obstacles: readonly Box[]): Map<string, Point> {
   const labels = new Map<string, Point>()
   if (curves.size > labelledEdgesMax) return labels
   const taken: Box[] = [...obstacles]
   for (const [key, curve] of curves) {
-    const at = places(curve).find((point) => !taken.some((other) => overlap(labelBox(point), other)))
+    const free = places(curve).filter((point) => !taken.some((other) => overlap(labelBox(point), other)))
+    // A label that covers another call's line would be read as that one's.
+    const others = curves.size > curvesKeptClearMax ? [] : [...curves].filter(([other]) => other !== key).map(([, other]) => other)
+    const near = free.filter((point) => distanceTo(curve, point) < labelSize.height / 2)
+    const at = near.find((point) => others.every((other) => distanceTo(other, point) > labelSize.height / 2 + 2)) ?? near[0] ?? free[0]
     if (at === undefined) continue
     taken.push(labelBox(at))
     labels.set(key, at)

@@ -89,6 +89,8 @@ export interface ShopOptions {
   readonly engine: 'weft' | 'envoy'
   /** `pglite` for the embedded store in the data folder, or a postgres URL. */
   readonly database: string
+  /** Orders a second that the shop's client makes by itself; none unless told. */
+  readonly rate?: number
 }
 
 /** A running `weft up`, as one outside sees it. */
@@ -113,7 +115,7 @@ export class Shop {
     const readyFile = path.join(this.dir, 'ready.json')
     rmSync(readyFile, { force: true })
     const again = existsSync(path.join(this.dir, 'ports.json'))
-    const args = ['cli/main.ts', 'up', '--data', this.dir, '--engine', this.options.engine, '--ready-file', readyFile, '--rate', '0', ...(again ? [] : ['--port-base', '0'])]
+    const args = ['cli/main.ts', 'up', '--data', this.dir, '--engine', this.options.engine, '--ready-file', readyFile, '--rate', String(this.options.rate ?? 0), ...(again ? [] : ['--port-base', '0'])]
     if (this.options.database !== 'pglite') args.push('--database', this.options.database)
     this.#up = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', XDG_CONFIG_HOME: path.join(this.dir, 'config') } })
     const hear = (chunk: Buffer): void => void (this.#output += chunk.toString())
