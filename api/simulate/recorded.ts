@@ -106,8 +106,7 @@ function answered(sent: Sent, departure: Departure): Answer {
   const { outcome, to, passed } = departure
   const message = routeMessage(sent, passed)
   if (outcome === 'direct-response') {
-    const body = passed.route?.action.kind === 'direct' ? passed.route.action.body : ''
-    return { outcome, response: { status: departure.status, ...(body === '' ? {} : { body: btoa(body) }) }, ...detailed(message, []) }
+    return { outcome, response: { status: departure.status, ...bodyOf(message) }, ...detailed(message, []) }
   }
   if (outcome === 'redirect') return { outcome, redirect: redirectOf(message), ...detailed(message, []) }
   if (outcome !== 'routed') return { outcome }
@@ -130,6 +129,13 @@ function answered(sent: Sent, departure: Departure): Answer {
     ...detailed(message, led),
     ...(Object.keys(upstream).length === 0 ? {} : { upstream }),
   }
+}
+
+/** Text as it is, bytes in base64. */
+function bodyOf(message: Route | undefined): { body?: string } {
+  const source = message?.action.case === 'directResponse' ? message.action.value.body?.specifier : undefined
+  if (source?.case === 'inlineString') return { body: source.value }
+  return source?.case === 'inlineBytes' ? { body: btoa(String.fromCharCode(...source.value)) } : {}
 }
 
 function detailed(message: Route | undefined, to: readonly Destination[]): { http?: HttpDetails } {

@@ -9,6 +9,7 @@ import type { Permission, Policy, Principal, RBAC } from '#core/wire/gen/envoy/c
 import { RBACSchema as HttpRbacSchema } from '#core/wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import type { FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { RBACSchema as NetworkRbacSchema } from '#core/wire/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
+import { ValueMatcherSchema } from '#core/wire/gen/envoy/type/matcher/v3/value_pb.ts'
 import type { StringMatcher } from '#core/wire/gen/envoy/type/matcher/v3/string_pb.ts'
 import { httpFilter } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
@@ -97,21 +98,21 @@ export function translatePolicies(action: Action, policies: readonly ScopedPolic
   const translated: Record<string, Policy> = {}
   for (const policy of policies) {
     const name = (index: number): string => `ns[${policy.namespace}]-policy[${policy.name}]-rule[${index}]`
-    for (const [index, rule] of policy.rules.entries()) translated[name(index)] = translateRule(rule)
+    for (const [index, rule] of policy.rules.entries()) translated[name(index)] = translateRule(rule, policy.namespace)
     // A policy without rules matches nothing: an ALLOW one then denies all, which an empty RBAC would too, but this way the log names it.
     if (policy.rules.length === 0) translated[name(0)] = create(PolicySchema, { permissions: [never(anyPermission())], principals: [neverPrincipal()] })
   }
   return create(RBACSchema, { action: ACTIONS[action], policies: translated })
 }
 
-/** A rule holds when one source, one operation and all conditions do. */
-function translateRule(rule: AuthorizationRule): Policy {
-  const conditions = (rule.when ?? []).map(translateCondition)
+/** A rule of a policy in `namespace` holds when one source, one operation and all conditions do. */
+function translateRule(rule: AuthorizationRule, namespace: string): Policy {
+  const conditions = (rule.when ?? []).map((one) => translateCondition(one, namespace))
   const operations = rule.to === undefined || rule.to.length === 0 ? [undefined] : rule.to.map((one) => one.operation)
   const sources = rule.from === undefined || rule.from.length === 0 ? [undefined] : rule.from.map((one) => one.source)
   return create(PolicySchema, {
     permissions: operations.map((operation) => allPermissions([...operationParts(operation), ...conditions.flatMap((one) => one.permissions)])),
-    principals: sources.map((source) => allPrincipals([...sourceParts(source), ...conditions.flatMap((one) => one.principals)])),
+    principals: sources.map((source) => allPrincipals([...sourceParts(source, namespace), ...conditions.flatMap((one) => one.principals)])),
   })
 }
 
@@ -157,7 +158,7 @@ function valueMatcher(value: string, ignoreCase = false): StringMatcher {
 
 // ---- sources
 
-function sourceParts(source: AuthorizationSource | undefined): Principal[] {
+function sourceParts(source: AuthorizationSource | undefined, namespace: string): Principal[] {
   if (source === undefined) return []
   return [
     ...anyOfIds(source.principals, identity),
@@ -166,8 +167,8 @@ function sourceParts(source: AuthorizationSource | undefined): Principal[] {
     ...noneOfIds(source.notRequestPrincipals, requestPrincipal),
     ...anyOfIds(source.namespaces, namespaceIdentity),
     ...noneOfIds(source.notNamespaces, namespaceIdentity),
-    ...anyOfIds(source.serviceAccounts, accountIdentity),
-    ...noneOfIds(source.notServiceAccounts, accountIdentity),
+    ...anyOfIds(source.serviceAccounts, accountIdentity(namespace)),
+    ...noneOfIds(source.notServiceAccounts, accountIdentity(namespace)),
     ...anyOfIds(source.ipBlocks, directAddress),
     ...noneOfIds(source.notIpBlocks, directAddress),
     ...anyOfIds(source.remoteIpBlocks, remoteAddress),
@@ -194,9 +195,10 @@ function identity(value: string): Principal {
 /** A wildcard within a namespace stands for characters of that namespace's name. */
 const namespaceIdentity = (value: string): Principal => certified(matchingRegex(`.*/ns/${wildcardRegex(value)}/.*`))
 
-/** `NAMESPACE/ACCOUNT`. */
-function accountIdentity(value: string): Principal {
-  const [namespace = '', account = ''] = value.split('/')
+/** `NAMESPACE/ACCOUNT`, or an account of the policy's own namespace. */
+const accountIdentity = (own: string) => (value: string): Principal => {
+  const slash = value.indexOf('/')
+  const [namespace, account] = slash < 0 ? [own, value] : [value.slice(0, slash), value.slice(slash + 1)]
   return certified(matchingRegex(`spiffe://[^/]+/ns/${escapeRegex(namespace)}/sa/${escapeRegex(account)}`))
 }
 
@@ -209,8 +211,10 @@ function cidr(block: string) {
 const directAddress = (block: string): Principal => principal({ case: 'directRemoteIp', value: cidr(block) })
 const remoteAddress = (block: string): Principal => principal({ case: 'remoteIp', value: cidr(block) })
 
-/** A validated token's content, as Envoy's JWT filter leaves it. */
-function claim(path: readonly string[], value: StringMatcher): Principal {
+/** A validated token's content, as Envoy's JWT filter leaves it: one value, or one of several where a claim may be a list. */
+function claim(path: readonly string[], value: StringMatcher, form: 'single' | 'or in a list' = 'single'): Principal {
+  const single = create(ValueMatcherSchema, { matchPattern: { case: 'stringMatch', value } })
+  const listed = create(ValueMatcherSchema, { matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value: single } } } })
   return principal({
     case: 'metadata',
     value: {
@@ -218,7 +222,7 @@ function claim(path: readonly string[], value: StringMatcher): Principal {
       filter: 'envoy.filters.http.jwt_authn',
       invert: false,
       path: ['payload', ...path].map((key) => ({ $typeName: 'envoy.type.matcher.v3.MetadataMatcher.PathSegment' as const, segment: { case: 'key' as const, value: key } })),
-      value: { $typeName: 'envoy.type.matcher.v3.ValueMatcher', matchPattern: { case: 'stringMatch', value } },
+      value: form === 'single' ? single : create(ValueMatcherSchema, { matchPattern: { case: 'orMatch', value: { valueMatchers: [single, listed] } } }),
     },
   })
 }
@@ -234,8 +238,8 @@ function requestPrincipal(value: string): Principal {
 // ---- conditions
 
 /** Where a condition looks decides on which side of the policy it stands. */
-function translateCondition({ key, values, notValues }: NonNullable<AuthorizationRule['when']>[number]): { permissions: Permission[]; principals: Principal[] } {
-  const makePrincipal = principalCondition(key)
+function translateCondition({ key, values, notValues }: NonNullable<AuthorizationRule['when']>[number], namespace: string): { permissions: Permission[]; principals: Principal[] } {
+  const makePrincipal = principalCondition(key, namespace)
   if (makePrincipal !== undefined) return { permissions: [], principals: [...anyOfIds(values, makePrincipal), ...noneOfIds(notValues, makePrincipal)] }
   const makePermission = permissionCondition(key)
   if (makePermission !== undefined) return { permissions: [...either(values, makePermission), ...neither(notValues, makePermission)], principals: [] }
@@ -243,7 +247,7 @@ function translateCondition({ key, values, notValues }: NonNullable<Authorizatio
   throw new RangeError(`the condition ${key} is not known`)
 }
 
-function principalCondition(key: string): ((value: string) => Principal) | undefined {
+function principalCondition(key: string, namespace: string): ((value: string) => Principal) | undefined {
   const bracketed = /^([a-z.]+)\[(.+)\]$/.exec(key)
   switch (bracketed?.[1] ?? key) {
     case 'source.ip':
@@ -255,15 +259,15 @@ function principalCondition(key: string): ((value: string) => Principal) | undef
     case 'source.principal':
       return identity
     case 'source.serviceAccount':
-      return accountIdentity
+      return accountIdentity(namespace)
     case 'request.auth.principal':
       return requestPrincipal
     case 'request.auth.audiences':
-      return (value) => claim(['aud'], valueMatcher(value))
+      return (value) => claim(['aud'], valueMatcher(value), 'or in a list')
     case 'request.auth.presenter':
       return (value) => claim(['azp'], valueMatcher(value))
     case 'request.auth.claims':
-      return (value) => claim((bracketed?.[2] ?? '').split(']['), valueMatcher(value))
+      return (value) => claim((bracketed?.[2] ?? '').split(']['), valueMatcher(value), 'or in a list')
     case 'request.headers':
       return (value) => principal({ case: 'header', value: value === '*' ? headerPresent(bracketed?.[2] ?? '') : headerOf(bracketed?.[2] ?? '', valueMatcher(value)) })
     default:

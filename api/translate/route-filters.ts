@@ -50,6 +50,6 @@ function corsSettings(cors: CorsSpec): Any {
     maxAge: cors.maxAge === undefined ? '' : String(Math.floor(durationMs(cors.maxAge) / 1000)),
     ...(cors.allowCredentials === undefined ? {} : { allowCredentials: cors.allowCredentials }),
     filterEnabled: runtimeFraction(100),
-    ...(cors.unmatchedPreflights === 'IGNORE' ? { forwardNotMatchingPreflights: false } : cors.unmatchedPreflights === 'FORWARD' ? { forwardNotMatchingPreflights: true } : {}),
+    forwardNotMatchingPreflights: cors.unmatchedPreflights !== 'IGNORE',
   })
 }
