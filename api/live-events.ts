@@ -4,6 +4,8 @@ import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import type { MeshEvent } from './rest/doors.ts'
 
 const PERIOD_MS = 1000
+/** Whoever hears nothing for 15 s takes the stream for dead. */
+const HEARTBEAT_MS = 10_000
 
 interface Sources {
   topology(meshId: string): Promise<Topology>
@@ -12,7 +14,9 @@ interface Sources {
 
 interface Audience {
   readonly listeners: Set<(event: MeshEvent) => void>
-  readonly timer: Timer
+  readonly timers: readonly Timer[]
+  /** A picture is being made: another is not begun meanwhile. */
+  busy: boolean
   /** What was last said of the proxies: said again only when it differs. */
   proxies: string
 }
@@ -21,18 +25,23 @@ interface Audience {
 export class LiveEvents {
   readonly #clock: Clock
   readonly #sources: Sources
+  readonly #failed: (error: unknown) => void
   readonly #audiences = new Map<string, Audience>()
 
-  constructor(clock: Clock, sources: Sources) {
+  /** @param failed hears why a picture could not be made; the next second tries again */
+  constructor(clock: Clock, sources: Sources, failed: (error: unknown) => void) {
     this.#clock = clock
     this.#sources = sources
+    this.#failed = failed
   }
 
   /** The first events come at once. Returns the way to stop. */
   follow(meshId: string, listener: (event: MeshEvent) => void): () => void {
     let audience = this.#audiences.get(meshId)
     if (!audience) {
-      audience = { listeners: new Set(), timer: this.#clock.every(PERIOD_MS, () => this.#tell(meshId)), proxies: '' }
+      const listeners = new Set<(event: MeshEvent) => void>()
+      const beat = (): void => tellAll(listeners, { event: 'heartbeat' })
+      audience = { listeners, timers: [this.#clock.every(PERIOD_MS, () => this.#tell(meshId)), this.#clock.every(HEARTBEAT_MS, beat)], busy: false, proxies: '' }
       this.#audiences.set(meshId, audience)
     }
     audience.listeners.add(listener)
@@ -42,13 +51,13 @@ export class LiveEvents {
       const left = this.#audiences.get(meshId)
       left?.listeners.delete(listener)
       if (!left || left.listeners.size > 0) return
-      left.timer.cancel()
+      for (const timer of left.timers) timer.cancel()
       this.#audiences.delete(meshId)
     }
   }
 
   close(): void {
-    for (const audience of this.#audiences.values()) audience.timer.cancel()
+    for (const { timers } of this.#audiences.values()) for (const timer of timers) timer.cancel()
     this.#audiences.clear()
   }
 
@@ -59,10 +68,21 @@ export class LiveEvents {
     const said = JSON.stringify(proxies)
     if (said !== audience.proxies) {
       audience.proxies = said
-      for (const listener of audience.listeners) listener({ event: 'proxies', data: proxies })
+      tellAll(audience.listeners, { event: 'proxies', data: proxies })
     }
-    void this.#sources.topology(meshId).then((topology) => {
-      for (const listener of audience.listeners) listener({ event: 'topology', data: topology })
-    })
+    if (audience.busy) return
+    audience.busy = true
+    this.#sources
+      .topology(meshId)
+      .then(
+        (topology) => tellAll(audience.listeners, { event: 'topology', data: topology }),
+        (error: unknown) => this.#failed(error),
+      )
+      .finally(() => (audience.busy = false))
   }
+}
+
+/** The very same event for all, so that it can be written once. */
+function tellAll(listeners: Iterable<(event: MeshEvent) => void>, event: MeshEvent): void {
+  for (const listener of listeners) listener(event)
 }

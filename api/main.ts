@@ -93,7 +93,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return mesh
   }
   const admission = new MeshAdmission(meshes)
-  const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies: (meshId) => ledger.statuses(meshId) })
+  const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies: (meshId) => ledger.statuses(meshId) }, (error) => log.warn('api.topology-failed', { reason: error instanceof Error ? error.message : String(error) }))
   let publicUrl = options.publicUrl ?? ''
   const apiDoors: ApiDoors = {
     store,

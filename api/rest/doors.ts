@@ -43,3 +43,5 @@ export type MeshEvent =
   | { readonly event: 'topology'; readonly data: Topology }
   | { readonly event: 'proxies'; readonly data: readonly ProxyStatus[] }
   | { readonly event: 'revision'; readonly data: { readonly revision: number } }
+  /** Nothing new: only a sign that the stream lives. */
+  | { readonly event: 'heartbeat' }

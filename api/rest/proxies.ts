@@ -10,6 +10,8 @@ const WAIT_MAX_MS = 10 * 60_000
 const waitQuery = z.object({ timeout: z.string().max(32).optional().describe('How long to wait, such as 30s (the default), 10m at most.') })
 /** Events that may wait for a slow reader; it is cut beyond, and comes back to a fresh picture. */
 const EVENTS_MAX = 64
+/** Pictures of the topology that may wait for a slow reader. */
+const PICTURES_WAITING_MAX = 2
 
 export const proxyRoutes: readonly Route[] = [
   {
@@ -46,7 +48,7 @@ export const proxyRoutes: readonly Route[] = [
   {
     method: 'GET',
     path: `${MESH}/events`,
-    summary: 'Live events of the mesh (text/event-stream): topology, proxies, revision.',
+    summary: 'Live events of the mesh (text/event-stream): topology, proxies, revision; a comment at least every 10 s.',
     answers: { status: 200, type: 'text/event-stream' },
     async handle(request) {
       const { mesh } = await meshTarget(request, 'read')
@@ -68,8 +70,20 @@ function timeoutOf(request: RestRequest): number {
   return ns / 1e6
 }
 
+/** Each watcher is given the same event: it is written once for all of them. */
+const written = new WeakMap<MeshEvent, Uint8Array>()
+const encoder = new TextEncoder()
+
+function bytesOf(event: MeshEvent): Uint8Array {
+  const known = written.get(event)
+  if (known) return known
+  // A line that begins with a colon is a comment (HTML, "Server-sent events"): clients pass over it, and hear that the stream lives.
+  const bytes = encoder.encode(event.event === 'heartbeat' ? ': \n\n' : `event: ${event.event}\ndata: ${JSON.stringify(event.data)}\n\n`)
+  written.set(event, bytes)
+  return bytes
+}
+
 function eventStream(follow: (listener: (event: MeshEvent) => void) => () => void): Response {
-  const encoder = new TextEncoder()
   let stop = (): void => {}
   const stream = new ReadableStream<Uint8Array>(
     {
@@ -81,8 +95,11 @@ function eventStream(follow: (listener: (event: MeshEvent) => void) => () => voi
         }
         const unfollow = follow((event) => {
           if (!open) return
-          controller.enqueue(encoder.encode(`event: ${event.event}\ndata: ${JSON.stringify(event.data)}\n\n`))
-          if ((controller.desiredSize ?? 0) > 0) return
+          const room = controller.desiredSize ?? 0
+          // The next picture says all that this one does: a slow reader gets fewer of them, and none that is old.
+          if (replaceable(event) && room < EVENTS_MAX - PICTURES_WAITING_MAX) return
+          controller.enqueue(bytesOf(event))
+          if (room > 1) return
           stop()
           controller.close()
         })
@@ -99,3 +116,5 @@ function eventStream(follow: (listener: (event: MeshEvent) => void) => () => voi
   )
   return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
 }
+
+const replaceable = (event: MeshEvent): boolean => event.event === 'topology' || event.event === 'heartbeat'
