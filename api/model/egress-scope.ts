@@ -18,6 +18,7 @@ export class EgressScope {
   /** What becomes of unknown hosts, where the Sidecar says it. */
   readonly unknownHosts: 'ALLOW_ANY' | 'REGISTRY_ONLY' | undefined
 
+  /** `namespace` is the workload's own, which a dot stands for, wherever the Sidecar is. */
   constructor(spec: SidecarSpec, namespace: string) {
     this.unknownHosts = spec.outboundTrafficPolicy?.mode
     // Without egress everything is imported.

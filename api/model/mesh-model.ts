@@ -1,4 +1,5 @@
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
+import type { WorkloadEntrySpec } from '#core/resource/workload-entry.ts'
 import { workloadKey } from '#core/workload/workload.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { Change, MeshSettings, StoredResource } from '#db/store.ts'
@@ -160,6 +161,7 @@ export class MeshModel {
       this.#objects.set(id, stored)
       if (services.length > 0) this.#services.set(id, services)
     }
+    if ((stored ?? before)?.key.kind === 'WorkloadEntry') this.#putWorkload(id, stored === undefined ? undefined : workloadOfEntry(stored), touch)
     this.#file(id, stored === undefined ? [] : indexEntries(stored, services), touch)
     for (const host of new Set([...servicesBefore, ...services].map((one) => one.host))) this.#recountAccounts(host, touch)
   }
@@ -257,6 +259,26 @@ export class MeshModel {
     else this.#accounts.delete(host)
     if (before?.size !== counts.size && (before !== undefined || counts.size > 0)) touch.keys.add(`accounts/${host}`)
     else for (const account of counts.keys()) if (!before?.has(account)) touch.keys.add(`accounts/${host}`)
+  }
+}
+
+/** A WorkloadEntry's workload. A proxy is in front of it only where its labels say so. */
+function workloadOfEntry({ key, object }: StoredResource): Workload {
+  const spec = object.spec as WorkloadEntrySpec
+  const labels = { ...object.metadata.labels, ...spec.labels }
+  return {
+    name: key.name,
+    namespace: key.namespace,
+    serviceAccount: spec.serviceAccount ?? '',
+    labels,
+    address: spec.address ?? '',
+    network: spec.network ?? '',
+    locality: spec.locality ?? '',
+    cluster: '',
+    ports: [],
+    ...(spec.ports === undefined ? {} : { portsByName: spec.ports }),
+    mutualTls: labels['security.istio.io/tlsMode'] === 'istio',
+    health: 'healthy',
   }
 }
 

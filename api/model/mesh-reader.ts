@@ -8,8 +8,8 @@ import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
 import { EgressScope } from './egress-scope.ts'
-import { clusterPlace, coveringWildcards } from './host.ts'
-import { virtualServiceGateways } from './index-entries.ts'
+import { clusterPlace, coveringWildcards, resolveHost } from './host.ts'
+import { destinations, virtualServiceGateways } from './index-entries.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
 import type { MeshModel } from './mesh-model.ts'
@@ -42,9 +42,9 @@ export class MeshReader {
   }
 
   /** The mesh as the Sidecar of that name lets its workloads see it; all of it when there is no such Sidecar any more. */
-  within(sidecar: { readonly namespace: string; readonly name: string } | undefined): MeshReader {
+  within(sidecar: { readonly namespace: string; readonly name: string; readonly client: string } | undefined): MeshReader {
     const found = sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${sidecar.namespace}/${sidecar.name}`)
-    return found === undefined || sidecar === undefined ? this : new MeshReader(this.#model, this.#record, new EgressScope(found.spec, sidecar.namespace))
+    return found === undefined || sidecar === undefined ? this : new MeshReader(this.#model, this.#record, new EgressScope(found.spec, sidecar.client))
   }
 
   /** What becomes of hosts that nothing describes. */
@@ -58,8 +58,11 @@ export class MeshReader {
     if (egress === undefined || service === undefined) return service
     const imported = egress.service(service)
     if (imported !== undefined) return imported
-    const led = this.#list<VirtualServiceSpec>('leads-to', service.host).some((one) => virtualServiceGateways(one.spec, one.namespace).includes('mesh') && egress.virtualService(one.namespace, one.spec))
-    return led ? service : undefined
+    const leading = this.#list<VirtualServiceSpec>('leads-to', service.host).filter((one) => virtualServiceGateways(one.spec, one.namespace).includes('mesh') && egress.virtualService(one.namespace, one.spec))
+    const led = leading.flatMap((one) => destinations(one.spec).flatMap(({ destination }) => (resolveHost(destination.host, one.namespace) === service.host ? [destination.port?.number] : [])))
+    // A destination with a port imports that port alone.
+    const ports = service.ports.filter(({ port }) => led.some((one) => one === undefined || one === port))
+    return ports.length === 0 ? undefined : { ...service, ports }
   }
 
   get trustDomain(): string {
@@ -343,7 +346,7 @@ const typed = <Spec>(id: string, stored: StoredResource): Typed<Spec> => ({
 
 const older = (a: number, aName: string, b: number, bName: string): boolean => a < b || (a === b && aName < bName)
 
-const byAge = (a: Typed<unknown>, b: Typed<unknown>): number => (older(a.createdAtMs, a.id, b.createdAtMs, b.id) ? -1 : 1)
+const byAge = (a: Typed<unknown>, b: Typed<unknown>): number => (older(a.createdAtMs, `${a.name}.${a.namespace}`, b.createdAtMs, `${b.name}.${b.namespace}`) ? -1 : 1)
 
 function precedes(a: MeshService, b: MeshService, client: string): boolean {
   if (a.kind !== b.kind) return a.kind === 'Service'

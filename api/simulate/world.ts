@@ -105,7 +105,7 @@ export class World {
 
 const resourcesOf = (view: ResourceView): Map<string, Resource> => new Map(typeUrls.flatMap((type) => [...view.list(type)].map((one) => [`${type} ${one.name}`, one] as const)))
 
-/** A world from parts. Objects come to be in the order given, unless a creationTimestamp says otherwise; their schemas were checked by whoever read them. */
+/** A world from parts. All objects are of one age, as if applied together, unless a creationTimestamp says otherwise; their schemas were checked by whoever read them. */
 export function worldOf(parts: WorldParts): World {
   const model = new MeshModel({ trustDomain: parts.trustDomain ?? 'cluster.local', settings: parts.settings ?? {} })
   const views = new MeshViews(model)
@@ -144,7 +144,7 @@ function credentialsFor(objects: readonly ResourceObject[]): ResourceObject[] {
 function storedFrom(object: ResourceObject, revision: number): StoredResource {
   const { namespace = '', name, creationTimestamp } = object.metadata
   const key = { group: splitApiVersion(object.apiVersion).group, kind: object.kind, namespace, name }
-  return { key, uid: objectId(key), revision, generation: 1, createdAtMs: creationTimestamp === undefined ? revision : Date.parse(creationTimestamp), object }
+  return { key, uid: objectId(key), revision, generation: 1, createdAtMs: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp), object }
 }
 
 /** Peers reach the workload elsewhere than where its application listens: nothing is captured. */

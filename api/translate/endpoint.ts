@@ -92,6 +92,8 @@ function workloadEndpoint(reader: MeshReader, service: MeshService, port: Servic
 /** A workload that names no ports is a plain address: the service's number is taken at its word. */
 function targetOf(port: ServicePort, workload: Workload): Pick<WorkloadPort, 'port' | 'listen'> | undefined {
   const { targetPort } = port
+  const moved = workload.portsByName?.[port.name]
+  if (moved !== undefined) return { port: moved, listen: { address: workload.address, port: moved } }
   const named = workload.ports.find((one) => (typeof targetPort === 'number' ? one.port === targetPort : one.name === targetPort))
   if (named !== undefined) return named
   return workload.ports.length === 0 && typeof targetPort === 'number' ? { port: targetPort, listen: { address: workload.address, port: targetPort } } : undefined

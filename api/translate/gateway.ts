@@ -66,11 +66,14 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
   const taken = new Set<string>()
   const plaintext = servers.find((one) => servesHttp(one.protocol) && !servesTls(one.protocol))
   if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, policies)] })
+  let opaque = plaintext !== undefined
   for (const server of servers) {
     const about = metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field })
     if (!servesTls(server.protocol)) {
-      // One chain takes all plaintext connections of a port: the oldest server's.
-      const filters = servesHttp(server.protocol) || chains.length > 0 ? undefined : gatewayTcpFilters(reader, server, workload.namespace)
+      // One server has all plaintext connections of a port: the oldest.
+      if (opaque) continue
+      opaque = true
+      const filters = gatewayTcpFilters(reader, server, workload.namespace)
       if (filters !== undefined) chains.push({ name: server.id, filters: [...networkRbacFilters(policies), ...filters], metadata: about })
     } else if (server.tls?.mode === 'PASSTHROUGH' || server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
     else {

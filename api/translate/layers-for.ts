@@ -22,7 +22,7 @@ import { built } from './unit.ts'
 import type { LayerSpec, MemberLayerSpec } from './unit.ts'
 
 /** The Sidecar that scopes what a workload may call; undefined: none does. */
-type Egress = { readonly namespace: string; readonly name: string } | undefined
+type Egress = { readonly namespace: string; readonly name: string; readonly client: string } | undefined
 
 /** Hosts that services have, and those that only VirtualServices of the sidecars name. */
 const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
@@ -34,7 +34,7 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const tracing: TracingScope = { endpoint, serviceName: endpoint === '' ? '' : serviceName(node) }
   const captured = isCaptured(node)
   const sidecar = node.type === 'sidecar' ? reader.sidecarFor(node.namespace, node.labels) : undefined
-  const egress: Egress = sidecar === undefined ? undefined : { namespace: sidecar.namespace, name: sidecar.name }
+  const egress: Egress = sidecar === undefined ? undefined : { namespace: sidecar.namespace, name: sidecar.name, client: node.namespace }
   const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress), endpointsLayer(node.namespace, node.locality, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
   if (captured) layers.push(...capturedLayers(client, tracing, egress))

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { resolveGateway } from '#api/model/index-entries.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import type { RouteDestination } from '#core/resource/virtual-service.ts'
+import type { RouteDestination, VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { TcpProxySchema } from '#core/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { hostCovers, resolveHost } from '#api/model/host.ts'
@@ -46,13 +46,17 @@ export function gatewayTcpFilters(reader: MeshReader, server: ScopedServer, clie
     const { namespace, spec } = virtualService
     if (!(spec.hosts ?? []).some((host) => servedDomains(server, resolveHost(host, namespace), namespace).length > 0)) continue
     const route = (spec.tcp ?? []).find(({ match = [] }) => match.length === 0 || match.some((one) => (one.port === undefined || one.port === server.serverPort) && (!one.gateways?.length || one.gateways.some((of) => resolveGateway(of, namespace) === server.gateway))))
-    if (route === undefined) continue
-    const routes = route.route ?? []
+    const routes = (route ?? sniRoute(spec, server, namespace))?.route ?? []
+    if (routes.length === 0) continue
     const destinations = routes.map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, namespace, server.serverPort))
     return [tcpProxy(`outbound|${server.serverPort}||${destinations[0]?.host ?? ''}`, routes, destinations)]
   }
   return undefined
 }
+
+/** Where TLS ends at the server, a `tls` route still leads on by the name that was asked for. */
+const sniRoute = (spec: VirtualServiceSpec, server: ScopedServer, owner: string) =>
+  (spec.tls ?? []).find(({ match }) => match.some((one) => (one.port === undefined || one.port === server.serverPort) && one.sniHosts.some((sni) => servedDomains(server, sni, owner).length > 0)))
 
 /** Connections to one cluster, or to several by weight. */
 export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[], destinations: readonly ScopedDestination[]): MessageInitShape<typeof FilterSchema> {

@@ -15,6 +15,8 @@ export interface Workload {
   readonly locality: string
   readonly cluster: string
   readonly ports: readonly WorkloadPort[]
+  /** Where it has the ports of services by their names, as a WorkloadEntry says it. */
+  readonly portsByName?: Readonly<Record<string, number>>
   /** True when a proxy in front of it accepts mesh mTLS. */
   readonly mutualTls: boolean
   readonly health: 'healthy' | 'unhealthy' | 'draining'
