@@ -8,17 +8,20 @@ import { openPostgres } from './postgres/driver.ts'
 import { openSeal } from './seal.ts'
 import type { Seal } from './seal.ts'
 import type { Store } from './store.ts'
+import { listAudit, recordAudit } from './store/audit.ts'
 import { applyResources } from './store/apply.ts'
 import { changesAfter } from './store/changes.ts'
 import { Follower } from './store/follow.ts'
 import { readHistory } from './store/history.ts'
 import { apiKeyByHash, createApiKey, deleteApiKey, listApiKeys } from './store/keys.ts'
+import { createMember, deleteMember, listMembers, memberByName, takeInvitation } from './store/members.ts'
 import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
-import { createOrganization, listOrganizations, organizationByName } from './store/organizations.ts'
+import { createOrganization, listOrganizations, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
 import { getResource, listResources, loadMesh } from './store/resources.ts'
+import { objectsAt } from './store/rollback.ts'
 import { CHANGE_CHANNEL } from './store/revision.ts'
-import { createJoinToken, joinTokenByHash } from './store/tokens.ts'
+import { createJoinToken, deleteJoinToken, joinTokenByHash, listJoinTokens } from './store/tokens.ts'
 import { putWorkload, removeWorkload } from './store/workloads.ts'
 import { Tenancy } from './tenancy.ts'
 
@@ -62,12 +65,23 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     deleteApiKey: (organizationId, id) => deleteApiKey(tenancy, organizationId, id),
     createJoinToken: (organizationId, token) => createJoinToken(tenancy, organizationId, token, now()),
     joinTokenByHash: (hash) => joinTokenByHash(tenancy, hash),
+    listJoinTokens: (organizationId, meshId) => listJoinTokens(tenancy, organizationId, meshId),
+    deleteJoinToken: (organizationId, meshId, id) => deleteJoinToken(tenancy, organizationId, meshId, id),
+    createMember: (organizationId, about) => createMember(tenancy, organizationId, about, now()),
+    listMembers: (organizationId) => listMembers(tenancy, organizationId),
+    memberByName: (organizationId, name) => memberByName(tenancy, organizationId, name),
+    takeInvitation: (organizationId, hash, password) => takeInvitation(tenancy, organizationId, hash, password, now()),
+    deleteMember: (organizationId, id) => deleteMember(tenancy, organizationId, id),
+    setQuota: (organizationId, quota) => setQuota(tenancy, organizationId, quota),
+    recordAudit: (organizationId, entries) => recordAudit(tenancy, organizationId, entries),
+    listAudit: (organizationId, filter, page) => listAudit(tenancy, organizationId, filter, page),
     applyResources: (organizationId, meshId, writes, by, how) => applyResources(tenancy, seal, organizationId, meshId, writes, by, now(), how),
     getResource: (organizationId, meshId, key) => getResource(tenancy, seal, organizationId, meshId, key),
     listResources: (organizationId, meshId, filter, page) => listResources(tenancy, seal, organizationId, meshId, filter, page),
     loadMesh: (meshId) => loadMesh(tenancy, seal, meshId),
     changesAfter: (meshId, revision, limit) => changesAfter(tenancy, seal, meshId, revision, limit),
     onChange: (listener) => follower.listen(listener),
+    objectsAt: (organizationId, meshId, revision, key) => objectsAt(tenancy, seal, organizationId, meshId, revision, key),
     history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
     putWorkload: (meshId, workload) => putWorkload(tenancy, meshId, workload),
     removeWorkload: (meshId, key) => removeWorkload(tenancy, meshId, key),

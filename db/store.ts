@@ -22,12 +22,26 @@ export interface Store {
   setMeshSettings(organizationId: string, meshId: string, settings: MeshSettings): Promise<Mesh>
 
   // credentials: only hashes are stored (SHA-256 of the secret, hex)
-  createApiKey(organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; expiresAtMs: number | null }): Promise<ApiKey>
+  createApiKey(organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; namespaces?: readonly string[] | null; expiresAtMs: number | null }): Promise<ApiKey>
   apiKeyByHash(hash: string): Promise<ApiKey | undefined>
   listApiKeys(organizationId: string): Promise<ApiKey[]>
   deleteApiKey(organizationId: string, id: string): Promise<boolean>
   createJoinToken(organizationId: string, token: Omit<JoinToken, 'id' | 'organizationId' | 'createdAtMs'> & { hash: string }): Promise<JoinToken>
   joinTokenByHash(hash: string): Promise<JoinToken | undefined>
+  listJoinTokens(organizationId: string, meshId: string): Promise<JoinToken[]>
+  deleteJoinToken(organizationId: string, meshId: string, id: string): Promise<boolean>
+
+  // people, and what they did
+  /** `password`: argon2id as text, or null for one who is invited. @throws StoreDuplicate */
+  createMember(organizationId: string, about: { name: string; role: Role; password: string | null; invitation: { hash: string; untilMs: number } | null }): Promise<Member>
+  listMembers(organizationId: string): Promise<Member[]>
+  memberByName(organizationId: string, name: string): Promise<{ member: Member; password: string | null } | undefined>
+  takeInvitation(organizationId: string, hash: string, password: string): Promise<Member | undefined>
+  deleteMember(organizationId: string, id: string): Promise<boolean>
+  setQuota(organizationId: string, quota: Quota): Promise<void>
+  recordAudit(organizationId: string, entries: readonly Omit<AuditEntry, 'id'>[]): Promise<void>
+  /** The newest first. */
+  listAudit(organizationId: string, filter: { meshId?: string }, page: Page): Promise<Paged<AuditEntry>>
 
   // configuration
   /** All or nothing. With dryRun everything is checked and nothing kept; revision is then what it would have been. @throws StoreConflict when an expected resourceVersion is not the stored one. */
@@ -40,6 +54,8 @@ export interface Store {
   changesAfter(meshId: string, revision: number, limit: number): Promise<{ changes: Change[]; tooOld: boolean }>
   /** Calls back with a mesh's id and newest revision soon after each commit by anyone (LISTEN, with polling beneath it). */
   onChange(listener: (meshId: string, revision: number) => void): () => void
+  /** What later revisions touched, as it was at `revision`. */
+  objectsAt(organizationId: string, meshId: string, revision: number, key?: ResourceKey): Promise<{ key: ResourceKey; object: ResourceObject | null }[]>
   history(organizationId: string, meshId: string, filter: { key?: ResourceKey; afterRevision?: number }, page: Page): Promise<Paged<HistoryEntry>>
 
   // workloads
@@ -56,7 +72,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-export interface Organization { readonly id: string; readonly name: string; readonly createdAtMs: number }
+export interface Organization { readonly quota: Quota; readonly id: string; readonly name: string; readonly createdAtMs: number }
 export interface MeshSettings {
   /** Refuse, and not only warn of, dangling references and double claims. */
   readonly strict?: boolean
@@ -84,8 +100,41 @@ export interface ApiKey {
   readonly role: Role
   /** Bound to one mesh, or null for the whole organization. */
   readonly meshId: string | null
+  /** The only namespaces that it may touch; null for all. */
+  readonly namespaces: readonly string[] | null
   readonly expiresAtMs: number | null
   readonly createdAtMs: number
+}
+/** Bounds of an organization; what is not named has the default of `api/access/quota.ts`. */
+export interface Quota {
+  readonly meshes?: number
+  readonly resourcesPerMesh?: number
+  readonly objectBytes?: number
+}
+export interface Member {
+  readonly id: string
+  readonly organizationId: string
+  readonly name: string
+  readonly role: Role
+  /** Has not taken the invitation yet. */
+  readonly invited: boolean
+  readonly createdAtMs: number
+}
+/** A write, or an attempt at one that was refused. */
+export interface AuditEntry {
+  readonly id: number
+  readonly meshId: string | null
+  readonly atMs: number
+  readonly actor: string
+  /** Of the API key; empty for the bootstrap key. */
+  readonly actorId: string
+  /** The address from which it came. */
+  readonly source: string
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  /** Objects and their verdicts, or the faults of a refusal; never a secret. */
+  readonly what: Readonly<Record<string, unknown>>
 }
 export interface JoinToken {
   readonly id: string

@@ -6,6 +6,7 @@ import { objectName } from '#core/resource/object.ts'
 import { parseObject } from '#core/resource/parse.ts'
 import { hiddenLeft, restoreHidden } from '#core/resource/redact.ts'
 import { apiVersionOf } from '#core/resource/registry.ts'
+import { inertFields } from '#core/resource/support.ts'
 import type { ApplyOutcome, Authorship, Mesh, ResourceKey, ResourceWrite } from '#db/store.ts'
 import { certificateFaults } from '../kube/secret-check.ts'
 import type { ApiDoors } from '../rest/doors.ts'
@@ -77,12 +78,12 @@ async function judgeAll(doors: ApplyDoors, mesh: Mesh, change: Change): Promise<
     if (parsed.object !== undefined) {
       const key = keyOf(parsed.kind, parsed.object)
       const object = await completed(doors, mesh, key, parsed.kind, parsed.object)
-      faults.push(...secretFaults(object))
+      faults.push(...secretFaults(object), ...inertFields(parsed.kind, object))
       // Only a single creation makes up a name; here it would be another one at each repetition.
       if (key.name === '') faults.push(fault('object.name', { path: 'metadata.name', rule: 'needed: the name of the object', hint: 'generateName is for kubectl create' }))
-      const name = objectName(object)
-      if (seen.has(name)) faults.push(warning('object.conflict', { path: '', rule: 'written twice at once; the later one counts', resource: name }))
-      seen.add(name)
+      const place = JSON.stringify(key)
+      if (seen.has(place)) faults.push(warning('object.conflict', { path: '', rule: 'written twice at once; the later one counts', resource: objectName(object) }))
+      seen.add(place)
       admitted.push({ object, kind: parsed.kind, key, proposal })
     }
     for (const one of faults) (one.severity === 'error' ? errors : warnings).push(withSource(one, proposal))

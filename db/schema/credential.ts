@@ -1,4 +1,4 @@
-import { foreignKey, index, pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { foreignKey, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import type { Role } from '../store.ts'
 import { instant, keyText } from './column.ts'
 import { mesh } from './mesh.ts'
@@ -14,6 +14,8 @@ export const apiKey = pgTable(
     hash: keyText('hash').notNull().unique('api_key_hash'),
     role: text('role').$type<Role>().notNull(),
     meshId: uuid('mesh_id'),
+    /** The only namespaces that it may touch; null for all. */
+    namespaces: jsonb('namespaces').$type<readonly string[]>(),
     expiresAt: instant('expires_at'),
     createdAt: instant('created_at').notNull(),
   },

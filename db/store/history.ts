@@ -7,7 +7,7 @@ import { paged, readCursor, rowsWanted } from './page.ts'
 import { rowsOf } from './rows.ts'
 import { readObject } from './stored-object.ts'
 
-interface HistoryRow {
+export interface HistoryRow {
   readonly revision: number
   readonly api_group: string
   readonly kind: string

@@ -5,12 +5,12 @@ import type { ApiKey, Role } from '../store.ts'
 import { isUuid } from '../tenancy.ts'
 import type { Tenancy } from '../tenancy.ts'
 
-export function createApiKey(tenancy: Tenancy, organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; expiresAtMs: number | null }, nowMs: number): Promise<ApiKey> {
-  const { name, hash, role, meshId, expiresAtMs } = key
+export function createApiKey(tenancy: Tenancy, organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; namespaces?: readonly string[] | null; expiresAtMs: number | null }, nowMs: number): Promise<ApiKey> {
+  const { name, hash, role, meshId, namespaces = null, expiresAtMs } = key
   const id = randomUUID()
   return tenancy.within(organizationId, async (tx) => {
-    await tx.insert(apiKey).values({ id, organizationId, name, hash, role, meshId, expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs), createdAt: new Date(nowMs) })
-    return { id, organizationId, name, role, meshId, expiresAtMs, createdAtMs: nowMs }
+    await tx.insert(apiKey).values({ id, organizationId, name, hash, role, meshId, namespaces, expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs), createdAt: new Date(nowMs) })
+    return { id, organizationId, name, role, meshId, namespaces, expiresAtMs, createdAtMs: nowMs }
   })
 }
 
@@ -35,6 +35,6 @@ export async function deleteApiKey(tenancy: Tenancy, organizationId: string, id:
 }
 
 function readKey(row: typeof apiKey.$inferSelect): ApiKey {
-  const { id, organizationId, name, role, meshId } = row
-  return { id, organizationId, name, role, meshId, expiresAtMs: row.expiresAt?.getTime() ?? null, createdAtMs: row.createdAt.getTime() }
+  const { id, organizationId, name, role, meshId, namespaces } = row
+  return { id, organizationId, name, role, meshId, namespaces, expiresAtMs: row.expiresAt?.getTime() ?? null, createdAtMs: row.createdAt.getTime() }
 }

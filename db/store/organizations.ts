@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { eq } from 'drizzle-orm'
 import { organization } from '../schema/organization.ts'
-import type { Organization } from '../store.ts'
+import type { Organization, Quota } from '../store.ts'
 import type { Tenancy } from '../tenancy.ts'
 
 /** @throws StoreDuplicate */
@@ -9,7 +9,7 @@ export function createOrganization(tenancy: Tenancy, name: string, nowMs: number
   const id = randomUUID()
   return tenancy.within(id, async (tx) => {
     await tx.insert(organization).values({ id, name, createdAt: new Date(nowMs) })
-    return { id, name, createdAtMs: nowMs }
+    return { id, name, quota: {}, createdAtMs: nowMs }
   })
 }
 
@@ -23,4 +23,9 @@ export async function listOrganizations(tenancy: Tenancy): Promise<Organization[
   return rows.map(readOrganization)
 }
 
-const readOrganization = (row: typeof organization.$inferSelect): Organization => ({ id: row.id, name: row.name, createdAtMs: row.createdAt.getTime() })
+const readOrganization = (row: typeof organization.$inferSelect): Organization => ({ id: row.id, name: row.name, quota: row.quota, createdAtMs: row.createdAt.getTime() })
+
+/** Replaces the bounds of an organization. */
+export async function setQuota(tenancy: Tenancy, organizationId: string, quota: Quota): Promise<void> {
+  await tenancy.within(organizationId, (tx) => tx.update(organization).set({ quota }).where(eq(organization.id, organizationId)))
+}

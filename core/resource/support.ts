@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import { warning } from '../fault/fault.ts'
+import type { Fault } from '../fault/fault.ts'
+import type { ResourceKind } from './kind.ts'
+import type { ResourceObject } from './object.ts'
+import { objectName } from './object.ts'
+import { unwrapped } from './schema-walk.ts'
+import { actingFields } from './support-fields.ts'
+
+/** What acts on a field: both kinds of proxy, Envoy alone, or nothing yet. */
+export type Support = 'sidecar and Envoy' | 'Envoy' | 'none'
+
+/**
+ * Fields that reach the proxies' configuration and that the bundled sidecar does not carry out. It refuses such a configuration rather than do something else.
+ * By kind, as paths of `schemaFields`.
+ */
+const ENVOY_ALONE: Readonly<Record<string, readonly string[]>> = {}
+
+/** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */
+const HOLDERS = new Set(['Namespace', 'ServiceAccount', 'ConfigMap', 'Service', 'Secret'])
+
+const kindWord = (kind: Pick<ResourceKind, 'group' | 'kind'>): string => (kind.group === '' ? kind.kind : `${kind.kind}.${kind.group}`)
+const acting = new Map(Object.entries(actingFields).map(([word, paths]) => [word, new Set(paths)]))
+
+/** What acts on the field at `path`, such as `spec.http[].timeout`. */
+export function supportOf(kind: Pick<ResourceKind, 'group' | 'kind'>, path: string): Support {
+  const word = kindWord(kind)
+  if (acting.get(word)?.has(path) !== true) return 'none'
+  return ENVOY_ALONE[word]?.some((one) => path === one || path.startsWith(`${one}.`) || path.startsWith(`${one}[`)) === true ? 'Envoy' : 'sidecar and Envoy'
+}
+
+/** Whether anything acts on any field of the kind. */
+export const isSupported = (kind: Pick<ResourceKind, 'group' | 'kind'>): boolean => HOLDERS.has(kindWord(kind)) || (acting.get(kindWord(kind))?.size ?? 0) > 0
+
+/** Whether nothing need act on the kind's fields: it holds values that other objects use. */
+export const isHolder = (kind: Pick<ResourceKind, 'group' | 'kind'>): boolean => HOLDERS.has(kindWord(kind))
+
+/**
+ * Warnings 'object.field-inert' for the fields of an object on which nothing acts yet, each named once at the outermost place.
+ * They do not belong to an object's verdict: it is right, and waits for Weft.
+ */
+export function inertFields(kind: ResourceKind, object: ResourceObject): Fault[] {
+  if (isHolder(kind)) return []
+  const resource = objectName(object)
+  if (!isSupported(kind)) return [warning('object.field-inert', { path: 'spec', rule: `nothing acts on ${kind.kind} yet; it is kept as it is`, resource })]
+  const found: Fault[] = []
+  walk(kind, kind.fields, object, '', '', (path) => found.push(warning('object.field-inert', { path, rule: 'nothing acts on this field yet; it is kept as it is', resource })))
+  return found
+}
+
+function walk(kind: ResourceKind, schema: z.core.$ZodType, value: unknown, path: string, pattern: string, inert: (path: string) => void): void {
+  const bare = unwrapped(schema)
+  if (value === null || typeof value !== 'object') return
+  if (bare instanceof z.core.$ZodArray && Array.isArray(value)) {
+    for (const [index, one] of value.entries()) walk(kind, bare._zod.def.element, one, `${path}[${index}]`, `${pattern}[]`, inert)
+  } else if (bare instanceof z.core.$ZodRecord) {
+    for (const [name, one] of Object.entries(value)) walk(kind, bare._zod.def.valueType, one, `${path}.${name}`, `${pattern}{}`, inert)
+  } else if (bare instanceof z.core.$ZodObject) {
+    for (const [name, inner] of Object.entries(bare._zod.def.shape)) {
+      const one = (value as Readonly<Record<string, unknown>>)[name]
+      if (one === undefined) continue
+      const at = path === '' ? name : `${path}.${name}`
+      const place = pattern === '' ? name : `${pattern}.${name}`
+      if (supportOf(kind, place) === 'none') inert(at)
+      else walk(kind, inner, one, at, place, inert)
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import { and, desc, eq, lt } from 'drizzle-orm'
+import { audit } from '../schema/audit.ts'
+import type { AuditEntry, Page, Paged } from '../store.ts'
+import type { Tenancy } from '../tenancy.ts'
+import { paged, readCursor, rowsWanted } from './page.ts'
+
+export async function recordAudit(tenancy: Tenancy, organizationId: string, entries: readonly Omit<AuditEntry, 'id'>[]): Promise<void> {
+  if (entries.length === 0) return
+  const rows = entries.map(({ atMs, ...one }) => ({ organizationId, ...one, at: new Date(atMs) }))
+  await tenancy.within(organizationId, (tx) => tx.insert(audit).values(rows))
+}
+
+/** The newest first. */
+export function listAudit(tenancy: Tenancy, organizationId: string, filter: { meshId?: string }, page: Page): Promise<Paged<AuditEntry>> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [before] = readCursor(page, 1) ?? []
+    const rows = await tx
+      .select()
+      .from(audit)
+      .where(and(eq(audit.organizationId, organizationId), filter.meshId === undefined ? undefined : eq(audit.meshId, filter.meshId), typeof before === 'number' ? lt(audit.id, before) : undefined))
+      .orderBy(desc(audit.id))
+      .limit(rowsWanted(page))
+    return paged(page, rows, ({ organizationId: _, at, ...row }): AuditEntry => ({ ...row, atMs: at.getTime() }), (row) => [row.id])
+  })
+}
