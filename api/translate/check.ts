@@ -62,6 +62,7 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
       }
       return
     case 'Gateway': {
+      if (key.group !== 'networking.istio.io') return
       const gateway = reader.gateway(namespace, name)
       if (gateway === undefined) for (const one of reader.virtualServicesBy('bound-to', `${namespace}/${name}`)) yield* virtualServiceFindings(reader, one)
       else yield* gatewayFindings(reader, gateway)
