@@ -198,3 +198,9 @@ test('secrets are read, and a fault about one never shows it', () => {
   assert.ok(!bad.ok)
   assert.ok(!JSON.stringify(bad.faults).includes('canary-key'))
 })
+
+test('a Unix socket is an endpoint by its path', () => {
+  const assignment = { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: '/run/app.sock' } } } }] }] }
+  const endpoint = good(read({ name, type: 'STATIC', load_assignment: assignment })).inlineEndpoints?.localities[0]?.endpoints[0]
+  assert.deepEqual([endpoint?.key, endpoint?.address, endpoint?.port], ['unix:/run/app.sock', 'unix:/run/app.sock', 0])
+})

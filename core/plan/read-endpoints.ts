@@ -44,18 +44,21 @@ function readLocality(reading: Reading, path: string, wire: LocalityLbEndpoints,
   return { locality, weight: wire.loadBalancingWeight ?? 0, priority: wire.priority, endpoints }
 }
 
+/** A Unix socket has the address `unix:/path` and port 0. */
 function readEndpoint(reading: Reading, path: string, wire: LbEndpoint, hosts: 'address' | 'name'): EndpointPlan | undefined {
   reading.only(path, LbEndpointSchema, wire, ['endpoint', 'health_status', 'metadata', 'load_balancing_weight'])
   if (wire.hostIdentifier.case !== 'endpoint') return undefined
   const endpoint = wire.hostIdentifier.value
   reading.only(at(path, 'endpoint'), EndpointSchema, endpoint, ['address', 'hostname', 'health_check_config'])
-  const socket = readSocketAddress(reading, at(path, 'endpoint.address'), endpoint.address)
+  const pipe = endpoint.address?.address.case === 'pipe' ? endpoint.address.address.value.path : undefined
+  if (pipe === '') reading.invalid(at(path, 'endpoint.address.pipe.path'), 'is missing')
+  const socket = pipe === undefined ? readSocketAddress(reading, at(path, 'endpoint.address'), endpoint.address) : { address: `unix:${pipe}`, port: 0 }
   if (socket === undefined) return undefined
-  if (hosts === 'address' && !isAddress(socket.address)) reading.invalid(at(path, 'endpoint.address.socket_address.address'), 'is no IP address', socket.address)
+  if (hosts === 'address' && pipe === undefined && !isAddress(socket.address)) reading.invalid(at(path, 'endpoint.address.socket_address.address'), 'is no IP address', socket.address)
   if (wire.loadBalancingWeight === 0) reading.invalid(at(path, 'load_balancing_weight'), '1 or more', 0)
   const metadata = wire.metadata?.filterMetadata
   return {
-    key: socket.address.includes(':') ? `[${socket.address}]:${socket.port}` : `${socket.address}:${socket.port}`,
+    key: pipe !== undefined ? socket.address : socket.address.includes(':') ? `[${socket.address}]:${socket.port}` : `${socket.address}:${socket.port}`,
     address: socket.address,
     port: socket.port,
     weight: wire.loadBalancingWeight ?? 1,

@@ -209,8 +209,8 @@ export const acceptWire = (socket: net.Socket, handler: WireHandler): Wire => ne
 /** Dials a plain connection; `connected` runs once it stands. */
 export function dialPlain(address: string, port: number, handler: WireHandler, connected: () => void): Wire {
   const socket = net.connect({
-    host: address,
-    port,
+    // An application may listen on a Unix socket instead of a port.
+    ...(address.startsWith('unix:') ? { path: address.slice('unix:'.length) } : { host: address, port }),
     noDelay: true,
     allowHalfOpen: true,
     onread: {
