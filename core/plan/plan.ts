@@ -327,6 +327,8 @@ export interface ForwardAction {
   readonly clusters: WeightedClusters
   /** Whole request, retries included; 0: none. */
   readonly timeoutMs: number
+  /** For gRPC, whose `grpc-timeout` then counts in place of `timeoutMs`, up to this; 0: as long as it says. Absent: it does not count. */
+  readonly grpcTimeoutMaxMs?: number
   readonly idleTimeoutMs: number | undefined
   readonly retry: RetryPlan | undefined
   readonly mirrors: readonly MirrorPlan[]

@@ -42,6 +42,7 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
     kind: 'forward',
     clusters,
     timeoutMs: milliseconds(action.timeout, TIMEOUT_MS),
+    ...readGrpcTimeout(action),
     idleTimeoutMs: action.idleTimeout === undefined ? undefined : milliseconds(action.idleTimeout, 0),
     retry: readRetry(reading, at(path, 'retry_policy'), action.retryPolicy) ?? inherited.retry,
     mirrors: mirrors.length > 0 ? mirrors : inherited.mirrors,
@@ -52,6 +53,12 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
     autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
     hash: action.hashPolicy.map((one, index) => readHash(reading, at(path, 'hash_policy', index), one)),
   }
+}
+
+/** `max_grpc_timeout`, and what replaces it. */
+function readGrpcTimeout(action: RouteAction): Pick<ForwardAction, 'grpcTimeoutMaxMs'> {
+  const max = action.maxStreamDuration?.grpcTimeoutHeaderMax ?? action.maxGrpcTimeout
+  return max === undefined ? {} : { grpcTimeoutMaxMs: milliseconds(max, 0) }
 }
 
 /** Zero lifts the limit, which is how Weft's streams are anyway; a bound on them is refused. */

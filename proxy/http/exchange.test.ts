@@ -455,11 +455,15 @@ test('faults delay and abort, CORS answers preflights, a local limit says 429', 
 
 test('a client that leaves is logged DC, and the upstream request ends', async (t) => {
   let closed = false
-  const upstream = await httpServer(t, (request) => void request.on('close', () => (closed = true)))
+  let arrived = false
+  const upstream = await httpServer(t, (request) => {
+    arrived = true
+    request.on('close', () => (closed = true))
+  })
   const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port]]] })
   const request = http.get({ host: '127.0.0.1', port: proxy.port, path: '/', agent: false })
   request.on('error', () => undefined)
-  await until(() => proxy.runtime.clusterReports()[0]?.hosts[0]?.active === 1)
+  await until(() => arrived)
   request.destroy()
   await until(() => closed)
   assert.equal((await proxy.log())[0]?.['response_flags'], 'DC')

@@ -20,6 +20,7 @@ import type { Answer } from './answer.ts'
 import { LENGTH, NO_BODY } from './body.ts'
 import type { Engine } from './engine.ts'
 import { REQUEST_ID } from './field-kind.ts'
+import { asGrpc, grpcTimeoutMs, httpStatusOf, isGrpc, statusInTrailers } from './grpc.ts'
 import { answerLines, responseLines, upgradeLines } from './response-out.ts'
 import { RequestLines } from './request-lines.ts'
 import type { HttpRequestHead } from './request-head.ts'
@@ -107,6 +108,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #downstreamPaused = false
   #upstreamPaused = false
   #mirrors = false
+  /** The client speaks gRPC; known once it matters. */
+  #grpc = false
+  /** -1: no gRPC; -2: none was said. */
+  #grpcStatus = -1
   #bodyWaiter: { readonly bytesMax: number; readonly then: (body: Buffer, whole: boolean) => void } | undefined = undefined
 
   constructor(engine: Engine, stack: HttpStack, connection: Downstream, request: HttpRequestHead) {
@@ -167,6 +172,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   start(): void {
     const { engine, request, stack } = this
+    if (request.method === 'POST' && isGrpc(request)) {
+      this.#grpc = true
+      this.#grpcStatus = -2
+    }
     this.planRevision = engine.plans.revision
     this.requestComplete = request.framing === NO_BODY
     this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
@@ -254,7 +263,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   #requestIsComplete(): void {
-    const timeoutMs = this.#action?.timeoutMs ?? 0
+    const timeoutMs = this.#timeoutMs()
     // Envoy starts this clock when the whole request has arrived.
     if (timeoutMs > 0) this.#deadlineMs = (this.request.framing === NO_BODY ? this.startMs : this.engine.doors.clock.monotonicMs()) + timeoutMs
     if (this.#mirrors && this.#lines !== undefined && this.#action !== undefined) {
@@ -262,6 +271,15 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       this.#mirrors = false
       startMirrors(this.engine, this.#action.mirrors, this.#lines, this.#kept, this.requestBytes === this.#keptBytes)
     }
+  }
+
+  #timeoutMs(): number {
+    const action = this.#action
+    if (action === undefined) return 0
+    const maxMs = action.grpcTimeoutMaxMs
+    if (maxMs === undefined || !this.#grpc) return action.timeoutMs
+    const saidMs = grpcTimeoutMs(this.request.fields.find('grpc-timeout')) ?? 0
+    return maxMs > 0 && (saidMs === 0 || saidMs > maxMs) ? maxMs : saidMs
   }
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
@@ -429,7 +447,9 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.#lastActiveMs = this.engine.sweptMs
     this.upstreamServiceMs = Math.max(0, Math.floor(this.engine.doors.clock.monotonicMs() - this.#attemptMs))
     if (head.status === 101) return this.#switchProtocols(upstream, head)
-    cluster.record(host, head.status)
+    const grpcStatus = this.#grpc ? head.header('grpc-status') : undefined
+    if (grpcStatus !== undefined) this.#grpcStatus = Number(grpcStatus)
+    cluster.record(host, grpcStatus === undefined ? head.status : httpStatusOf(this.#grpcStatus))
     if (this.#action?.retry !== undefined && this.#wantsRetry(head)) {
       this.#leave(upstream, host, head.status < 500)
       upstream.abort()
@@ -477,6 +497,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const upstream = this.#upstream
     if (upstream === undefined || host === undefined) return
     this.connection.sendEnd(trailers)
+    if (this.#grpc && trailers !== '') this.#grpcStatus = statusInTrailers(trailers) < 0 ? this.#grpcStatus : statusInTrailers(trailers)
     this.#leave(upstream, host, this.status < 500)
     if (this.#upstreamPaused) {
       this.#upstreamPaused = false
@@ -635,8 +656,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   // ---- answers
 
   /** Weft answers in the upstream's place. */
-  answerWith(answer: Answer): void {
+  answerWith(own: Answer): void {
     if (this.over || this.responseStarted) return
+    const answer = this.#grpc ? asGrpc(own) : own
+    if (this.#grpc) this.#grpcStatus = statusInTrailers(answer.fields)
     this.#release(false)
     this.responseStarted = true
     this.status = answer.status
@@ -701,7 +724,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     }
     const inbound = this.stack.direction === 'inbound'
     const destination = inbound ? (cluster?.selfDestination ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
-    engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : engine.metrics.self, destination, this.status, this.flags, this.durationMs, this.requestBytes, this.responseBytes)
+    engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
     const { logs } = this.stack
     for (const log of logs) log.add(this)
     if (this.trace !== undefined) this.trace.finish(this)

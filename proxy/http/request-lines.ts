@@ -51,6 +51,8 @@ export class RequestLines {
     dropByKind(fields, dropped, PEER_ID)
     if (direction !== 'inbound' && exchange.cluster?.securesPeers === true) added += `x-envoy-peer-metadata-id: ${engine.node.id}\r\n`
 
+    // A client of HTTP/2 has no key to prove (RFC 8441 §5), and a server of HTTP/1.1 wants one.
+    if (request.upgrade === 'websocket' && fields.find('sec-websocket-key') === undefined) added += `sec-websocket-key: ${Buffer.from(engine.identifiers.uuid().replaceAll('-', ''), 'hex').toString('base64')}\r\n`
     if (fields.findKind(REQUEST_ID) === undefined) added += `x-request-id: ${exchange.requestId}\r\n`
     if (exchange.trace !== undefined) {
       dropByKind(fields, dropped, TRACEPARENT)

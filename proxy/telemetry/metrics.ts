@@ -13,6 +13,9 @@ const BUCKETS = BOUNDS.length + 1
 /** A histogram is its buckets and its sum. */
 const HISTOGRAM = BUCKETS + 1
 const SERIES_MAX = 5000
+/** Codes of gRPC are 0 to 16; what a server makes up beyond is counted as no status. */
+const GRPC_STATUS_MAX = 17
+const GRPC_STATUSES = GRPC_STATUS_MAX + 2
 const SOURCES_MAX = 1000
 
 /** Who calls, as labels. */
@@ -156,15 +159,15 @@ export class TrafficMetrics {
     return made
   }
 
-  /** Counts one request that is over. */
-  request(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, durationMs: number, requestBytes: number, responseBytes: number): void {
+  /** Counts one request that is over. `grpcStatus`: -1 for what is no gRPC, -2 for gRPC without a status. */
+  request(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number, durationMs: number, requestBytes: number, responseBytes: number): void {
     let bySource = destination.series.get(source.id)
     if (bySource === undefined) {
       bySource = new Map()
       destination.series.set(source.id, bySource)
     }
-    const key = (inbound ? 1 : 0) + 2 * (status + 1000 * (flags === '' ? 0 : this.#flagNumber(flags)))
-    const series = bySource.get(key) ?? this.#newSeries(bySource, key, inbound, source, destination, status, flags)
+    const key = (inbound ? 1 : 0) + 2 * (status + 1000 * ((grpcStatus < GRPC_STATUS_MAX ? grpcStatus + 2 : 0) + GRPC_STATUSES * (flags === '' ? 0 : this.#flagNumber(flags))))
+    const series = bySource.get(key) ?? this.#newSeries(bySource, key, inbound, source, destination, status, flags, grpcStatus)
     const { values } = series
     values[0]! += 1
     observe(values, 1, durationMs)
@@ -172,7 +175,7 @@ export class TrafficMetrics {
     observe(values, 1 + 2 * HISTOGRAM, responseBytes)
   }
 
-  #newSeries(bySource: Map<number, RequestSeries>, key: number, inbound: boolean, source: Source, destination: Destination, status: number, flags: string): RequestSeries {
+  #newSeries(bySource: Map<number, RequestSeries>, key: number, inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number): RequestSeries {
     if (this.#requests.length >= SERIES_MAX) {
       const overflow = this.#requests[SERIES_MAX - 1]!
       bySource.set(key, overflow)
@@ -181,7 +184,7 @@ export class TrafficMetrics {
     const full = this.#requests.length === SERIES_MAX - 1
     const labels = full
       ? label('reporter', 'unknown')
-      : [label('reporter', inbound ? 'destination' : 'source'), source.labels, destination.labels, label('request_protocol', 'http'), `response_code="${status}"`, `response_flags="${flags === '' ? '-' : flags}"`, label('connection_security_policy', source.policy)].join(',')
+      : [label('reporter', inbound ? 'destination' : 'source'), source.labels, destination.labels, label('request_protocol', grpcStatus === -1 ? 'http' : 'grpc'), `response_code="${status}"`, ...(grpcStatus >= 0 ? [`grpc_response_status="${grpcStatus}"`] : []), `response_flags="${flags === '' ? '-' : flags}"`, label('connection_security_policy', source.policy)].join(',')
     const series = { labels, values: new Float64Array(1 + 3 * HISTOGRAM) }
     this.#requests.push(series)
     bySource.set(key, series)

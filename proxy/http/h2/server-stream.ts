@@ -122,7 +122,7 @@ export class ServerStream implements Downstream, StreamReceiver {
   becomeTunnel(_head: HttpResponseHead, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void {
     this.#over = true
     const { stream, connection } = this
-    stream.sendResponse(200, lines, false)
+    stream.sendResponse(200, lines.replace(/^sec-websocket-accept:.*\r\n/im, ''), false)
     const end = new StreamEnd(stream)
     const early = this.#early
     this.#early = []
