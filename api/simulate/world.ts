@@ -56,6 +56,11 @@ export class World {
     }
   }
 
+  /** What a node may be sent, for whoever serves it. Its identity, where it has proved one, decides over what it says of itself. */
+  viewFor(node: ProxyNode, identity: SpiffeId | undefined): ResourceView {
+    return this.#views.viewFor(node, identity)
+  }
+
   /** What a node executes. */
   plansOf(node: ProxyNode): PlanSet {
     return this.sentTo(node).plans

@@ -58,7 +58,7 @@ export async function run(args: string[]): Promise<ExitCode> {
     process.stdout.write(values.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : wordsOf(asked, answer, places))
   } catch (error) {
     if (!(error instanceof Faults) || !error.faults.some((one) => one.code === 'object.not-found')) throw error
-    for (const one of error.faults) process.stderr.write(`weft explain: ${JSON.stringify(one.value)}: there is ${one.rule.startsWith('a') ? 'no such thing; wanted: ' : ''}${one.rule}${one.hint === undefined ? '' : `; ${one.hint}`}\n`)
+    for (const one of error.faults) process.stderr.write(`weft explain: ${String(one.value)} is not ${one.rule}${one.hint === undefined ? '' : `; ${one.hint}`}\n`)
     return exitCodes.notFound
   }
   return exitCodes.done
