@@ -1,6 +1,8 @@
 import { Hono } from 'hono'
 import { kubeApi } from './kube/app.ts'
 import { restApi } from './rest/app.ts'
+import { discoveryApp } from './discovery-app.ts'
+import type { LongPoll } from './serve/long-poll.ts'
 import type { ApiDoors } from './rest/doors.ts'
 
 export interface ConsoleFiles {
@@ -8,11 +10,12 @@ export interface ConsoleFiles {
   readonly policy: string
 }
 
-/** All that the REST port answers: `/api/v1`, `/k8s/ORGANIZATION/MESH`, and the console at `/`. */
-export function httpApp(doors: ApiDoors, console: ConsoleFiles | undefined): Hono {
+/** All that the REST port answers: `/api/v1`, `/k8s/ORGANIZATION/MESH`, `/v3/discovery:…`, and the console at `/`. */
+export function httpApp(doors: ApiDoors, console: ConsoleFiles | undefined, longPoll?: LongPoll): Hono {
   const app = new Hono()
   app.route('/', kubeApi(doors))
   app.route('/', restApi(doors))
+  if (longPoll) app.route('/', discoveryApp(longPoll))
   if (console) {
     app.get('/*', (c) => {
       const found = console.files.get(c.req.path)

@@ -3,7 +3,10 @@ import type { Fault } from '#core/fault/fault.ts'
 import { openStore } from '#db/open.ts'
 import type { Mesh, Organization, ResourceWrite, Role, Store } from '#db/store.ts'
 import { consoleFiles, consoleSecurityPolicy } from '#infra/build/static-files.ts'
+import { AuditLog } from './access/audit.ts'
 import { makeCredential } from './access/credential.ts'
+import { ResourceCounts } from './access/quota.ts'
+import { LOGIN_RATE, RATE_DEFAULT, Rates } from './access/rate.ts'
 import { MeshAdmission } from './admission.ts'
 import { certificateService } from './ca/certificate-service.ts'
 import { MeshAuthorities } from './ca/authorities.ts'
@@ -95,8 +98,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const admission = new MeshAdmission(meshes)
   const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies: (meshId) => ledger.statuses(meshId) }, (error) => log.warn('api.topology-failed', { reason: error instanceof Error ? error.message : String(error) }))
   let publicUrl = options.publicUrl ?? ''
+  const audit = new AuditLog(store, (error) => log.error('audit.lost', { reason: error instanceof Error ? error.message : String(error) }))
   const apiDoors: ApiDoors = {
     store,
+    audit,
+    counts: new ResourceCounts(store),
+    rates: { keys: new Rates(RATE_DEFAULT, () => clock.wallMs()), logins: new Rates(LOGIN_RATE, () => clock.wallMs()) },
     createMesh,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     proxies: (meshId) => ledger.statuses(meshId),
@@ -117,7 +124,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     publicUrl: () => publicUrl,
   }
   const files = options.consoleDir === undefined ? undefined : { files: consoleFiles(options.consoleDir), policy: consoleSecurityPolicy }
-  const rest = await listenHttp(httpApp(apiDoors, files).fetch, options.address, options.restPort)
+  const rest = await listenHttp(httpApp(apiDoors, files, xds.longPoll).fetch, options.address, options.restPort)
   if (publicUrl === '') publicUrl = `http://${options.address}:${rest.port}`
   const monitoring = await listenHttp(monitoringApp(store, ledger).fetch, options.address, options.monitoringPort)
   log.info('control-plane.started', { rest: rest.port, xds: xds.port, monitoring: monitoring.port })
@@ -146,6 +153,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       registration.close()
       await Promise.all([closeHttp(rest.server), closeHttp(monitoring.server), xds.close(CLOSE_GRACE_MS)])
       meshes.close()
+      await audit.settled()
       await store.close()
     },
   }

@@ -2,7 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { type ServerDuplexStream, status } from '@grpc/grpc-js'
 import { Faults } from '#core/fault/fault.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
-import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import { type Node, NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
@@ -124,7 +124,7 @@ export class DiscoverySession {
   async #open(first: DiscoveryRequest): Promise<void> {
     const { serve, clock } = this.#doors
     const peer = await identify(this.#call, serve, this.#trust)
-    const node = agreedNode(peer, first.node)
+    const node = agreedNode(peer, first.node && readNodeBytes(first.node))
     if (peer.expiresAtMs <= clock.wallMs()) throw new CallRefused(status.UNAUTHENTICATED, 'the credential has expired')
     const view = await this.#doors.turnstile.pass(() => serve.viewFor(peer, node))
     if (this.#over) {
@@ -184,9 +184,9 @@ export class DiscoverySession {
  * The node of a first request, completed by what the peer has proven.
  * @throws CallRefused INVALID_ARGUMENT without a usable node, PERMISSION_DENIED where it contradicts the credential (xds-rules 2)
  */
-export function agreedNode(peer: Peer, bytes: Uint8Array | undefined): ProxyNode {
-  if (!bytes) throw new CallRefused(status.INVALID_ARGUMENT, 'the first request of a stream must carry a node')
-  const node = readNodeBytes(bytes)
+export function agreedNode(peer: Peer, message: Node | undefined): ProxyNode {
+  if (!message) throw new CallRefused(status.INVALID_ARGUMENT, 'the first request of a stream must carry a node')
+  const node = nodeIn(message)
   const wrong = contradiction(peer, node)
   if (wrong !== undefined) throw new CallRefused(status.PERMISSION_DENIED, wrong)
   const { identity, bound } = peer
@@ -196,10 +196,18 @@ export function agreedNode(peer: Peer, bytes: Uint8Array | undefined): ProxyNode
   return { ...node, namespace: orBound(node.namespace, bound?.namespace), serviceAccount: orBound(node.serviceAccount, bound?.serviceAccount) }
 }
 
-function readNodeBytes(bytes: Uint8Array): ProxyNode {
+function readNodeBytes(bytes: Uint8Array): Node {
   try {
-    return readNode(fromBinary(NodeSchema, bytes))
+    return fromBinary(NodeSchema, bytes)
+  } catch {
+    throw new CallRefused(status.INVALID_ARGUMENT, 'the node cannot be read')
+  }
+}
+
+function nodeIn(message: Node): ProxyNode {
+  try {
+    return readNode(message)
   } catch (raised) {
-    throw new CallRefused(status.INVALID_ARGUMENT, raised instanceof Faults ? raised.message : 'the node cannot be read')
+    throw raised instanceof Faults ? new CallRefused(status.INVALID_ARGUMENT, raised.message) : raised
   }
 }

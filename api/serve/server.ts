@@ -7,6 +7,7 @@ import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads
 import { Answers } from './answers.ts'
 import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
+import { LongPoll } from './long-poll.ts'
 import { Publisher } from './publisher.ts'
 import type { StreamWatcher } from './stream.ts'
 import type { TrustStore } from './trust.ts'
@@ -41,6 +42,8 @@ export interface XdsServer {
   readonly port: number
   readonly plaintextPort: number | undefined
   readonly ledger: Ledger
+  /** The same discovery by long polling; whoever has an HTTP port mounts it. */
+  readonly longPoll: LongPoll
   /** Ends every stream with UNAVAILABLE, spread over the time, then whatever is left. Resolves when the ports are free. */
   close(graceMs: number): Promise<void>
 }
@@ -63,7 +66,9 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
     note: (event, fields) => options.note?.(event, fields),
   }
   const open = new Set<DiscoverySession>()
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), turnstile: new Turnstile(firstViewsAtOnce), schedule, open }
+  const turnstile = new Turnstile(firstViewsAtOnce)
+  const longPoll = new LongPoll(clock, doors.serve, turnstile)
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), turnstile, schedule, open }
   const servers: Server[] = []
   const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
     const server = new Server({
@@ -92,8 +97,10 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
       port: port ?? plaintextPort ?? 0,
       plaintextPort,
       ledger,
+      longPoll,
       close: async (graceMs) => {
         stalls.cancel()
+        longPoll.close()
         await closeAll(doors, servers, open, graceMs)
       },
     }

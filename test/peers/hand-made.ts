@@ -9,11 +9,20 @@ import { messageFromJson } from '#core/wire/registry.ts'
 
 const fromAds = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' }
 
+const fromPolling = {
+  resource_api_version: 'V3',
+  initial_fetch_timeout: '0s',
+  api_config_source: { api_type: 'REST', transport_api_version: 'V3', cluster_names: ['xds'], refresh_delay: '0.1s', request_timeout: '30s' },
+}
+
 const made = (schema: DescMessage, name: string, json: JsonValue): Resource => resourceOf(schema, name, messageFromJson(schema, json), [])
 
 /** An EDS cluster over ADS. */
-export const cluster = (name: string, connectTimeout = '1s'): Resource =>
-  made(ClusterSchema, name, { name, type: 'EDS', connect_timeout: connectTimeout, eds_cluster_config: { eds_config: fromAds }, common_lb_config: { healthy_panic_threshold: { value: 0 } } })
+export const cluster = (name: string, connectTimeout = '1s', from: JsonValue = fromAds): Resource =>
+  made(ClusterSchema, name, { name, type: 'EDS', connect_timeout: connectTimeout, eds_cluster_config: { eds_config: from }, common_lb_config: { healthy_panic_threshold: { value: 0 } } })
+
+/** The same for an Envoy that polls. */
+export const polledCluster = (name: string): Resource => cluster(name, '1s', fromPolling)
 
 /** Endpoints at `ADDRESS:PORT`. */
 export const endpoints = (name: string, ...addresses: readonly string[]): Resource =>
@@ -36,7 +45,7 @@ export const routes = (name: string, weights: Readonly<Record<string, number>>):
   })
 
 /** A plain HTTP listener on a free port of loopback, whose routes come by RDS; the fetch timeout is off, as in a bootstrap of ours. */
-export const listener = (name: string, routeName: string): Resource =>
+export const listener = (name: string, routeName: string, from: JsonValue = fromAds): Resource =>
   made(ListenerSchema, name, {
     name,
     address: socketAddress('127.0.0.1:0'),
@@ -48,7 +57,7 @@ export const listener = (name: string, routeName: string): Resource =>
             typed_config: {
               '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
               stat_prefix: name,
-              rds: { route_config_name: routeName, config_source: fromAds },
+              rds: { route_config_name: routeName, config_source: from },
               http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
             },
           },
@@ -56,6 +65,8 @@ export const listener = (name: string, routeName: string): Resource =>
       },
     ],
   })
+
+export const polledListener = (name: string, routeName: string): Resource => listener(name, routeName, fromPolling)
 
 function socketAddress(at: string): JsonValue {
   const [address = '', port = ''] = at.split(':')

@@ -4,6 +4,7 @@ import { seededRandom } from '#core/time/seeded.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
+import { discoveryApp } from '#api/discovery-app.ts'
 import { MemoryView } from '#api/serve/memory-view.ts'
 import type { Peer, ServeDoors } from '#api/serve/peer.ts'
 import type { Resource } from '#api/serve/resource.ts'
@@ -11,10 +12,11 @@ import { startXds, type XdsServer } from '#api/serve/server.ts'
 import { meshOf, nodeFrom, putChange, storedFrom, workloadChange, workloadFrom } from '#api/translate/testing/mesh-case.ts'
 import { placeholderFor } from '#api/translate/resource.ts'
 import { startLoad } from '../mesh/load.ts'
-import { until } from '../mesh/shop.ts'
+import { send, until } from '../mesh/shop.ts'
+import { serveApp } from '../parts/api.ts'
 import { ENVOY_VERSIONS } from '../parts/envoy.ts'
 import { EnvoyProcess, type EnvoyOptions } from './envoy-process.ts'
-import { cluster, endpoints, listener, routes } from './hand-made.ts'
+import { cluster, endpoints, listener, polledCluster, polledListener, routes } from './hand-made.ts'
 import { Relay } from './relay.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
 
@@ -239,6 +241,24 @@ for (const version of ENVOY_VERSIONS) {
       relay.open = false
       relay.cut()
       await until('the listener is forgotten', async () => (await envoy.listener('l')) === undefined)
+    })
+
+    test('rule 30: it polls over REST, is answered on change, and serves by what it got', async (t) => {
+      const { server, view, upstream, envoy: start } = await world(t, version)
+      const http = await serveApp(discoveryApp(server.longPoll))
+      t.after(() => http.close())
+      const a = await upstream('a')
+      // REST has no ADS, so what names another resource says where to poll for it.
+      view.set(polledListener('l', 'r'), polledCluster('a'), endpoints('a', a.address), routes('r', { a: 1 }))
+      const envoy = await start({ xds: http.url.replace('http://', ''), api: 'REST' })
+      const at = await envoy.listening('l')
+      await envoy.ready()
+      assert.equal((await send(at, call)).body, 'a')
+      const attempts = await envoy.stat('http.l.rds.r.update_attempt')
+      const b = await upstream('b')
+      view.set(endpoints('a', b.address))
+      await until('requests go to the new endpoint', async () => (await send(at, call)).body === 'b')
+      assert.ok((await envoy.stat('http.l.rds.r.update_attempt')) - attempts <= 1, 'the routes were not polled for nothing')
     })
   })
 }

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { fault, Faults } from '#core/fault/fault.ts'
+import { SteppedClock } from '#core/time/seeded.ts'
+import { ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { discoveryApp } from '../discovery-app.ts'
+import { placeholderFor, resourceOf } from '../translate/resource.ts'
+import { create } from '@bufbuild/protobuf'
+import { LongPoll } from './long-poll.ts'
+import { MemoryView } from './memory-view.ts'
+import type { Resource } from './resource.ts'
+import { Turnstile } from './turnstile.ts'
+
+const cluster = (name: string, seconds = 1): Resource => resourceOf(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds), nanos: 0 } }), [])
+const node = { id: 'sidecar~127.0.0.1~a.prod~prod.svc.cluster.local', metadata: { NAMESPACE: 'prod' } }
+
+interface Answered {
+  readonly version_info: string
+  readonly resources?: readonly { readonly name: string }[]
+}
+
+function world(t: TestContext, resources: Resource[] = []) {
+  const clock = new SteppedClock()
+  const view = new MemoryView(resources, 1, placeholderFor)
+  const gone: string[] = []
+  const longPoll = new LongPoll(
+    clock,
+    {
+      authenticate: ({ bearer }) =>
+        bearer === 'token'
+          ? Promise.resolve({ organizationId: 'o', meshId: 'm', identity: undefined, bound: { namespace: 'prod', serviceAccount: '*' }, how: 'join-token', expiresAtMs: Date.UTC(2100, 0) })
+          : Promise.reject(new Faults([fault('access.unauthenticated', { path: '', rule: 'a join token' })])),
+      viewFor: () => Promise.resolve(view),
+      connected: () => void gone.push('came'),
+      disconnected: (_peer, _node, how) => void gone.push(how),
+    },
+    new Turnstile(8),
+  )
+  t.after(() => longPoll.close())
+  const app = discoveryApp(longPoll)
+  const post = (kind: string, body: object, bearer = 'token', signal?: AbortSignal): Promise<Response> =>
+    Promise.resolve(app.request(`/v3/discovery:${kind}`, { method: 'POST', body: JSON.stringify({ node, ...body }), headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }, ...(signal ? { signal } : {}) }))
+  /** A poll that is held: proven by the view having one more listener. */
+  const held = async (kind: string, body: object, signal?: AbortSignal): Promise<{ answer: Promise<Response> }> => {
+    const before = view.listeners
+    const answer = post(kind, body, 'token', signal)
+    while (view.listeners === before) await new Promise((resolve) => setImmediate(resolve))
+    return { answer }
+  }
+  return { clock, view, post, held, gone }
+}
+
+const read = async (response: Response): Promise<Answered> => (await response.json()) as Answered
+
+test('rule 30: a poll is answered at once, and again only on change', async (t) => {
+  const { post, held, view } = world(t, [cluster('a')])
+  const first = await read(await post('clusters', {}))
+  assert.deepEqual(first.resources?.map((one) => one.name), ['a'])
+  const { answer } = await held('clusters', { version_info: first.version_info })
+  // Another type's news is none.
+  view.set({ ...cluster('x'), type: SECRET })
+  view.set(cluster('b'))
+  const second = await read(await answer)
+  assert.deepEqual(second.resources?.map((one) => one.name), ['a', 'b'])
+  assert.notEqual(second.version_info, first.version_info)
+})
+
+test('rule 30: without news a poll ends with 304, and the node stays', async (t) => {
+  const { post, held, clock, gone } = world(t, [cluster('a')])
+  const { version_info } = await read(await post('clusters', {}))
+  const { answer } = await held('clusters', { version_info })
+  clock.advance(25_000)
+  assert.equal((await answer).status, 304)
+  assert.deepEqual(gone, ['came'])
+  clock.advance(60_001)
+  assert.deepEqual(gone, ['came', 'lost'])
+})
+
+test('rule 30: the rules of credentials, absence and secrets hold, and ADS is not offered', async (t) => {
+  const { post } = world(t)
+  assert.equal((await post('clusters', {}, 'wrong')).status, 401)
+  assert.equal((await post('clusters', { node: { id: 'sidecar~127.0.0.1~a.other~other.svc.cluster.local' } })).status, 403)
+  assert.equal((await post('clusters', { node: null })).status, 400)
+  assert.equal((await post('clusters', { resource_names: 7 })).status, 400)
+  assert.equal((await post('ads', {})).status, 404)
+  const dangling = await read(await post('routes', { resource_names: ['nowhere'] }))
+  assert.deepEqual(dangling.resources?.map((one) => one.name), ['nowhere'])
+  assert.deepEqual((await read(await post('secrets', {}))).resources ?? [], [])
+  assert.deepEqual((await read(await post('secrets', { resource_names: ["another's"] }))).resources ?? [], [])
+})
+
+test('what a client refuses is held back until it changes, in words or without', async (t) => {
+  const { post, held, view } = world(t, [cluster('a')])
+  const first = await read(await post('clusters', {}))
+  view.set(cluster('a', 2))
+  const refused = await read(await post('clusters', { version_info: first.version_info }))
+  assert.notEqual(refused.version_info, first.version_info)
+  const { answer } = await held('clusters', { version_info: first.version_info, error_detail: { message: 'no' } })
+  view.set(cluster('a', 3))
+  const third = await read(await answer)
+  // Without a word: the answer may have been lost, so it comes a few times more.
+  for (let count = 0; count < 3; count += 1) assert.equal((await read(await post('clusters', { version_info: first.version_info }))).version_info, third.version_info)
+  const silent = await held('clusters', { version_info: first.version_info })
+  view.set(cluster('a', 4))
+  assert.equal((await silent.answer).status, 200)
+})
+
+test('a client that hangs up leaves nothing behind', async (t) => {
+  const { post, held, view } = world(t, [cluster('a')])
+  const { version_info } = await read(await post('clusters', {}))
+  const hangUp = new AbortController()
+  const { answer } = await held('clusters', { version_info }, hangUp.signal)
+  hangUp.abort()
+  await answer.catch(() => undefined)
+  assert.equal(view.listeners, 0)
+})
+
+test('routes that are polled by name are told apart from each other', async (t) => {
+  const { post } = world(t, [{ ...cluster('a'), type: ROUTE_CONFIGURATION, bytes: placeholderFor(ROUTE_CONFIGURATION, 'a')?.bytes ?? Buffer.alloc(0) }, cluster('c')])
+  const [one, other] = await Promise.all([post('routes', { resource_names: ['a'] }).then(read), post('routes', { resource_names: ['b'] }).then(read)])
+  assert.deepEqual([one.resources?.[0]?.name, other.resources?.[0]?.name], ['a', 'b'])
+  assert.equal((await read(await post('clusters', {}))).resources?.[0]?.name, 'c')
+})
