@@ -18,7 +18,7 @@ import { createMember, deleteMember, listMembers, memberByName, takeInvitation }
 import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
 import { createOrganization, listOrganizations, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
-import { getResource, listResources, loadMesh } from './store/resources.ts'
+import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
 import { objectsAt } from './store/rollback.ts'
 import { CHANGE_CHANNEL } from './store/revision.ts'
 import { createJoinToken, deleteJoinToken, joinTokenByHash, listJoinTokens } from './store/tokens.ts'
@@ -77,6 +77,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     listAudit: (organizationId, filter, page) => listAudit(tenancy, organizationId, filter, page),
     applyResources: (organizationId, meshId, writes, by, how) => applyResources(tenancy, seal, organizationId, meshId, writes, by, now(), how),
     getResource: (organizationId, meshId, key) => getResource(tenancy, seal, organizationId, meshId, key),
+    countResources: (organizationId, meshId) => countResources(tenancy, organizationId, meshId),
     listResources: (organizationId, meshId, filter, page) => listResources(tenancy, seal, organizationId, meshId, filter, page),
     loadMesh: (meshId) => loadMesh(tenancy, seal, meshId),
     changesAfter: (meshId, revision, limit) => changesAfter(tenancy, seal, meshId, revision, limit),

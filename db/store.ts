@@ -47,6 +47,7 @@ export interface Store {
   /** All or nothing. With dryRun everything is checked and nothing kept; revision is then what it would have been. @throws StoreConflict when an expected resourceVersion is not the stored one. */
   applyResources(organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, options?: { dryRun?: boolean }): Promise<ApplyOutcome>
   getResource(organizationId: string, meshId: string, key: ResourceKey): Promise<StoredResource | undefined>
+  countResources(organizationId: string, meshId: string): Promise<number>
   listResources(organizationId: string, meshId: string, filter: ResourceFilter, page: Page): Promise<Paged<StoredResource> & { revision: number }>
   /** The whole mesh and the revision it is at, for the model: read from the writer in one snapshot. */
   loadMesh(meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined>

@@ -7,6 +7,10 @@ export interface Actor {
   readonly role: Role
   /** The one mesh that it may see, or null for all of its organization's. */
   readonly meshId: string | null
+  /** The only namespaces that it may see and touch, or null for all. */
+  readonly namespaces: readonly string[] | null
+  /** Of the key. */
+  readonly id: string
   /** For authorship and logs. */
   readonly name: string
 }

@@ -1,4 +1,5 @@
 import { Faults, fault } from '#core/fault/fault.ts'
+import type { Fault } from '#core/fault/fault.ts'
 import type { Role, Store } from '#db/store.ts'
 import type { Actor } from './actor.ts'
 import { hashCredential } from './credential.ts'
@@ -25,7 +26,7 @@ export async function authenticate(store: Store, bearer: string | undefined): Pr
   const hash = bearer === undefined ? undefined : hashCredential('key', bearer)
   const key = hash === undefined ? undefined : await store.apiKeyByHash(hash)
   if (!key) throw new Faults([fault('access.unauthenticated', { path: '', rule: 'a valid API key is required', hint: 'send Authorization: Bearer weft_key_…' })])
-  return { kind: 'key', organizationId: key.organizationId, role: key.role, meshId: key.meshId, name: key.name }
+  return { kind: 'key', organizationId: key.organizationId, role: key.role, meshId: key.meshId, namespaces: key.namespaces, id: key.id, name: key.name }
 }
 
 /** Whether the actor may know that this mesh exists. */
@@ -40,9 +41,26 @@ export function permit(actor: Actor, verb: Verb, mesh?: { readonly id: string; r
   if (mesh && !sees(actor, mesh)) throw meshNotFound()
   if (!mesh && actor.meshId !== null)
     throw new Faults([fault('access.forbidden', { path: '', rule: 'a key that is bound to one mesh cannot act on the organization', hint: 'use a key of the whole organization' })])
+  if (!mesh && actor.namespaces !== null)
+    throw new Faults([fault('access.forbidden', { path: '', rule: 'a key that is bound to namespaces cannot act on the organization', hint: 'use a key of the whole organization' })])
+  if (actor.namespaces !== null && verb === 'admin') throw new Faults([fault('access.forbidden', { path: '', rule: 'a key that is bound to namespaces cannot administer a mesh' })])
   if (!VERBS[actor.role].has(verb))
     throw new Faults([fault('access.forbidden', { path: '', rule: `the role ${actor.role} does not allow ${verb}`, hint: 'ask an owner of the organization for a key that does' })])
 }
 
 /** A mesh that is not there and one that may not be seen are answered with this, so that nobody can tell them apart. */
 export const meshNotFound = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'there is no such mesh', hint: 'weft mesh list shows those that your key may see' })])
+
+/**
+ * Lets an actor pass who may touch this namespace; undefined stands for the whole mesh.
+ * @throws Faults 'access.forbidden' (403) whether the namespace is there or not: a key learns nothing of those that are not its own
+ */
+export function permitNamespace(actor: Actor, namespace: string | undefined): void {
+  const allowed = namespaceFault(actor, namespace)
+  if (allowed !== undefined) throw new Faults([allowed])
+}
+
+export function namespaceFault(actor: Pick<Actor, 'namespaces'>, namespace: string | undefined): Fault | undefined {
+  if (actor.namespaces === null || (namespace !== undefined && actor.namespaces.includes(namespace))) return undefined
+  return fault('access.forbidden', { path: 'metadata.namespace', ...(namespace ? { value: namespace } : {}), rule: `one of the key’s namespaces: ${actor.namespaces.join(', ')}` })
+}

@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-/** Secrets that people handle: `weft_key_` opens the API, `weft_join_` lets a proxy into a mesh. The prefix lets scanners of repositories find them. */
-export type CredentialKind = 'key' | 'join'
+/** Secrets that people handle: `weft_key_` opens the API, `weft_join_` lets a proxy into a mesh, `weft_invite_` a person into an organization. The prefix lets scanners of repositories find them. */
+export type CredentialKind = 'key' | 'join' | 'invite'
 
 /** 32 random bytes and a CRC-32 over them, both base64url: whoever finds a string can tell a credential from noise without asking, and a mistyped one needs no lookup. */
-const FORM = /^weft_(key|join)_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/
+const FORM = /^weft_(key|join|invite)_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/
 
 /** `secret` is shown once; only `hash` is stored. */
 export function makeCredential(kind: CredentialKind): { secret: string; hash: string } {

@@ -7,7 +7,9 @@ import { parseObject } from '#core/resource/parse.ts'
 import { hiddenLeft, restoreHidden } from '#core/resource/redact.ts'
 import { apiVersionOf } from '#core/resource/registry.ts'
 import { inertFields } from '#core/resource/support.ts'
-import type { ApplyOutcome, Authorship, Mesh, ResourceKey, ResourceWrite } from '#db/store.ts'
+import type { ApplyOutcome, Authorship, Mesh, Quota, ResourceKey, ResourceWrite } from '#db/store.ts'
+import { namespaceFault } from '../access/check.ts'
+import { sizeFaults } from '../access/quota.ts'
 import { certificateFaults } from '../kube/secret-check.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { BUILT_IN_NAMESPACES, missingNamespaces } from './namespaces.ts'
@@ -31,6 +33,9 @@ export interface Change {
   readonly removals: readonly Removal[]
   readonly by: Authorship
   readonly dryRun: boolean
+  /** The only namespaces that may be touched; null or absent for all. */
+  readonly namespaces?: readonly string[] | null
+  readonly quota?: Required<Quota>
   /** The namespace of objects that name none; without it they are refused. */
   readonly defaultNamespace?: string
 }
@@ -39,7 +44,7 @@ export interface Applied extends ApplyOutcome {
   readonly warnings: readonly Fault[]
 }
 
-type ApplyDoors = Pick<ApiDoors, 'store' | 'admit'>
+type ApplyDoors = Pick<ApiDoors, 'store' | 'admit' | 'counts'>
 
 interface Admitted {
   readonly object: ResourceObject
@@ -54,7 +59,10 @@ interface Admitted {
  */
 export async function applyChange(doors: ApplyDoors, mesh: Mesh, change: Change): Promise<Applied> {
   const { admitted, errors, warnings } = await judgeAll(doors, mesh, change)
-  errors.push(...(await namespaceFaults(doors, mesh, admitted)))
+  const forbidden = scopeFaults(change, admitted)
+  // Whoever may not touch a namespace is not told either whether it is there.
+  if (forbidden.length > 0) throw new Faults(forbidden)
+  errors.push(...(await namespaceFaults(doors, mesh, admitted)), ...(await quotaFaults(doors, mesh, change, admitted)))
   if (errors.length > 0) throw new Faults([...errors, ...warnings])
   const writes: ResourceWrite[] = [
     ...admitted.map(({ key, object, proposal }): ResourceWrite => ({ key, object, ...(proposal.expectedVersion === undefined ? {} : { expectedVersion: proposal.expectedVersion }) })),
@@ -123,6 +131,22 @@ function withSource(one: Fault, proposal: Proposal): Fault {
 function located(one: Fault, admitted: readonly Admitted[]): Fault {
   const about = one.resource === undefined || one.source !== undefined ? undefined : admitted.find(({ object }) => objectName(object) === one.resource)
   return about === undefined ? one : withSource(one, about.proposal)
+}
+
+function scopeFaults(change: Change, admitted: readonly Admitted[]): Fault[] {
+  const actor = { namespaces: change.namespaces ?? null }
+  const put = admitted.flatMap(({ key, object, proposal }) => {
+    const found = namespaceFault(actor, key.namespace)
+    return found === undefined ? [] : [withSource({ ...found, resource: objectName(object) }, proposal)]
+  })
+  return [...put, ...change.removals.flatMap(({ key }) => namespaceFault(actor, key.namespace) ?? [])]
+}
+
+async function quotaFaults(doors: ApplyDoors, mesh: Mesh, { quota }: Change, admitted: readonly Admitted[]): Promise<Fault[]> {
+  if (quota === undefined) return []
+  const sizes = sizeFaults(quota, admitted.map(({ object }) => ({ path: '', value: object, resource: objectName(object) })))
+  const count = await doors.counts?.fault(quota, mesh, admitted.length)
+  return count === undefined ? sizes : [...sizes, count]
 }
 
 async function namespaceFaults(doors: ApplyDoors, mesh: Mesh, admitted: readonly Admitted[]): Promise<Fault[]> {

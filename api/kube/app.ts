@@ -5,7 +5,9 @@ import type { Fault } from '#core/fault/fault.ts'
 import { StoreConflict, StoreUnavailable } from '#db/store.ts'
 import { targetOf } from '../apply/target.ts'
 import type { Target } from '../apply/target.ts'
+import { permitNamespace } from '../access/check.ts'
 import type { Verb } from '../access/check.ts'
+import { limitRate, recordWrite } from '../access/record.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { aggregated, aggregatedType, aggregatedVersion, coreVersions, groupList, oneGroup, resourceList, serverVersion } from './discovery.ts'
 import { OpenapiDocuments } from './openapi.ts'
@@ -39,12 +41,16 @@ async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Conte
   const pathname = new URL(context.req.url).pathname
   const path = readPath(pathname.replace(PREFIX, ''))
   const about = path.of === 'objects' ? { kind: path.kind, name: path.name ?? '' } : {}
+  const done = recordWrite(doors, context)
   try {
+    limitRate(doors, context)
     const names = { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' }
     const target = await targetOf(doors.store, context.req.header('authorization'), names, verbOf(context.req.method))
-    return path.of === 'objects' ? await objectsAnswer(doors, context, target, path) : described(context, openapi, path)
+    if (path.of !== 'objects') return described(context, openapi, path)
+    permitNamespace(target.actor, path.kind.namespaced ? path.namespace : undefined)
+    return done(await objectsAnswer(doors, context, target, path), target)
   } catch (error) {
-    return status(context, statusOf(doors, error, about))
+    return done(status(context, statusOf(doors, error, about)))
   }
 }
 

@@ -55,6 +55,8 @@ export function statusOfFaults(thrown: Faults, about: StatusAbout = {}): Status 
   const has = (code: FaultCode): Fault | undefined => errors.find((one) => one.code === code)
   if (first === undefined) return failure(500, 'InternalError', 'an error without a reason', about)
   if (has('access.unauthenticated')) return failure(401, 'Unauthorized', words(first))
+  if (has('access.rate-limited')) return failure(429, 'TooManyRequests', words(first))
+  if (has('access.quota')) return failure(403, 'Forbidden', words(first), about)
   if (has('access.forbidden')) return failure(403, 'Forbidden', words(first), about)
   if (has('object.not-found')) return failure(404, 'NotFound', words(first), about)
   if (has('object.conflict')) return failure(409, 'Conflict', words(first), about)

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
+import { nameComplaint } from '#core/resource/metadata.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { splitApiVersion } from '#core/resource/registry.ts'
 import type { ResourceKey, StoredResource } from '#db/store.ts'
 import { StoreConflict } from '#db/store.ts'
+import { quotaOf } from '../access/quota.ts'
 import { applyChange } from '../apply/apply.ts'
 import type { Applied } from '../apply/apply.ts'
 import { applyJsonPatch } from './json-patch.ts'
@@ -109,7 +111,7 @@ export async function deleteObject(request: ObjectsRequest): Promise<Written> {
   const applied = await applyChange(request.doors, request.target.mesh, {
     puts: [],
     removals: [{ key: stored.key, ...(options.resourceVersion === undefined ? {} : { expectedVersion: options.resourceVersion }) }],
-    by: author(request),
+    ...bounds(request),
     dryRun: isDryRun(request.query) || options.dryRun,
   })
   const body: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details: { name: request.name, ...(request.kind.group ? { group: request.kind.group } : {}), kind: request.kind.plural, uid: stored.uid }, code: 200 }
@@ -121,7 +123,7 @@ export async function deleteCollection(request: ObjectsRequest): Promise<Written
   const options = await deleteOptions(request)
   const list = await listObjects(request)
   const removals = list.items.map(({ metadata }): { key: ResourceKey } => ({ key: { group: request.kind.group, kind: request.kind.kind, namespace: metadata.namespace ?? '', name: metadata.name } }))
-  const applied = await applyChange(request.doors, request.target.mesh, { puts: [], removals, by: author(request), dryRun: isDryRun(request.query) || options.dryRun })
+  const applied = await applyChange(request.doors, request.target.mesh, { puts: [], removals, ...bounds(request), dryRun: isDryRun(request.query) || options.dryRun })
   return { code: 200, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 200 }, warnings: applied.warnings }
 }
 
@@ -135,13 +137,14 @@ async function deleteOptions(request: ObjectsRequest): Promise<{ uid?: string; r
   return { dryRun, ...(typeof uid === 'string' ? { uid } : {}), ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}) }
 }
 
-const author = (request: ObjectsRequest) => ({ author: request.target.actor.name, message: request.query('fieldManager') ?? '' })
+/** Who writes, and within which bounds. */
+const bounds = ({ target, query }: ObjectsRequest) => ({ by: { author: target.actor.name, message: query('fieldManager') ?? '' }, namespaces: target.actor.namespaces, quota: quotaOf(target.organization) })
 
 function put(request: ObjectsRequest, value: ResourceObject, expectedVersion: string): Promise<Applied> {
   return applyChange(request.doors, request.target.mesh, {
     puts: [{ value, expectedVersion }],
     removals: [],
-    by: author(request),
+    ...bounds(request),
     dryRun: isDryRun(request.query),
   })
 }
@@ -170,6 +173,8 @@ function aligned(request: ObjectsRequest, value: unknown): ResourceObject {
   if (value['kind'] !== undefined && value['kind'] !== kind.kind) faults.push(fault('request.invalid', { path: 'kind', value: value['kind'], rule: `${kind.kind}, as in the path` }))
   if (kind.namespaced && metadata['namespace'] && request.namespace !== undefined && metadata['namespace'] !== request.namespace) faults.push(fault('request.invalid', { path: 'metadata.namespace', value: metadata['namespace'], rule: `${request.namespace}, as in the path` }))
   if (request.name !== '' && metadata['name'] !== undefined && metadata['name'] !== request.name) faults.push(fault('request.invalid', { path: 'metadata.name', value: metadata['name'], rule: `${request.name}, as in the path` }))
+  const strict = typeof metadata['name'] === 'string' && metadata['name'] !== '' ? nameComplaint(kind.kind, metadata['name']) : undefined
+  if (strict !== undefined) faults.push(fault('object.name', { path: 'metadata.name', value: metadata['name'], rule: strict }))
   if (faults.length > 0) throw new Faults(faults)
   const name = request.name === '' ? (typeof metadata['name'] === 'string' ? metadata['name'] : '') : request.name
   return {

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { LRUCache } from 'lru-cache'
 import { fault, Faults } from '#core/fault/fault.ts'
+import { limitRate, recordWrite, sourceOf } from '../access/record.ts'
 import { authenticate } from '../access/check.ts'
 import { credentialOf } from '../apply/target.ts'
 import { boundedBody } from '../kube/request.ts'
@@ -13,13 +14,16 @@ import { explainRoutes } from './explain.ts'
 import { meshRoutes } from './meshes.ts'
 import { openapiOf } from './openapi.ts'
 import { organizationRoutes } from './organizations.ts'
+import { auditRoutes } from './audit.ts'
+import { memberRoutes } from './members.ts'
+import { rollbackRoutes } from './rollback.ts'
 import { problemOf } from './problem.ts'
 import { proxyRoutes } from './proxies.ts'
 import { judge } from './route.ts'
 import type { RestAnswer, RestRequest, Route } from './route.ts'
 
 /** Every path of the REST API. */
-export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...explainRoutes]
+export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...auditRoutes, ...explainRoutes]
 
 /** Answers that an Idempotency-Key may ask for again, the latest few. */
 const REPLAYS_MAX = 1000
@@ -55,14 +59,16 @@ export function restApi(doors: ApiDoors): Hono {
 }
 
 async function answer(doors: ApiDoors, route: Route, context: Context, replays: LRUCache<string, Replay>): Promise<Response> {
+  const done = recordWrite(doors, context)
   try {
+    limitRate(doors, context)
     const raw = route.method === 'POST' || route.method === 'PATCH' ? await boundedBody(context.req.raw) : Buffer.alloc(0)
     const request = requestOf(doors, context, raw)
     const idempotencyKey = context.req.header('idempotency-key')
-    if (!route.idempotent || idempotencyKey === undefined) return finished(responseOf(await route.handle(request)), context)
-    return finished(await replayed(route, request, raw, context, idempotencyKey, replays), context)
+    if (!route.idempotent || idempotencyKey === undefined) return done(await finished(responseOf(await route.handle(request)), context))
+    return done(await finished(await replayed(route, request, raw, context, idempotencyKey, replays), context))
   } catch (error) {
-    return problemAnswer(doors, error, context)
+    return done(await problemAnswer(doors, error, context))
   }
 }
 
@@ -76,6 +82,7 @@ function requestOf(doors: ApiDoors, context: Context, raw: Buffer): RestRequest 
       return judge(schema, jsonOf(raw, context.req.header('content-type')))
     },
     signal: context.req.raw.signal,
+    source: sourceOf(context),
   }
 }
 
@@ -137,6 +144,7 @@ function problemAnswer(doors: ApiDoors, error: unknown, context: Context): Promi
   const headers = {
     'content-type': 'application/problem+json',
     ...(body.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    ...(body.status === 429 ? { 'retry-after': '1' } : {}),
     ...(body.status === 503 ? { 'retry-after': '1' } : {}),
   }
   return finished(new Response(JSON.stringify(body), { status: body.status, headers }), context)

@@ -10,6 +10,9 @@ import { parseObject } from '#core/resource/parse.ts'
 import { redact } from '#core/resource/redact.ts'
 import { kindByName } from '#core/resource/registry.ts'
 import type { HistoryEntry, Mesh, ResourceKey } from '#db/store.ts'
+import { permitNamespace } from '../access/check.ts'
+import { quotaOf } from '../access/quota.ts'
+import type { Target } from '../apply/target.ts'
 import { applyChange, everyResource, keyOf } from '../apply/apply.ts'
 import type { Proposal, Removal } from '../apply/apply.ts'
 import { present } from '../kube/present.ts'
@@ -29,8 +32,8 @@ export const configurationRoutes: readonly Route[] = [
     answers: { status: 200, schema: applyResponse },
     idempotent: true,
     async handle(request) {
-      const { actor, mesh } = await meshTarget(request, 'write')
-      return { json: await applyAll(request.doors, mesh, actor.name, await request.body(applyRequest)) }
+      const target = await meshTarget(request, 'write', 'any')
+      return { json: await applyAll(request.doors, target, await request.body(applyRequest)) }
     },
   },
   {
@@ -40,8 +43,9 @@ export const configurationRoutes: readonly Route[] = [
     query: resourceQuery,
     answers: { status: 200, schema: page(z.looseObject({})).extend({ revision: z.int() }) },
     async handle(request) {
-      const { mesh } = await meshTarget(request, 'read')
+      const { actor, mesh } = await meshTarget(request, 'read', 'any')
       const { limit, cursor, labels, group, kind, namespace, name } = request.query(resourceQuery)
+      permitNamespace(actor, namespace)
       const filter = {
         ...(group === undefined ? {} : { group }),
         ...(kind === undefined ? {} : { kind }),
@@ -64,8 +68,9 @@ export const configurationRoutes: readonly Route[] = [
     query: historyQuery,
     answers: { status: 200, schema: page(historyEntry) },
     async handle(request) {
-      const { mesh } = await meshTarget(request, 'read')
+      const { actor, mesh } = await meshTarget(request, 'read', 'any')
       const { limit, cursor, after, group, kind, namespace, name } = request.query(historyQuery)
+      permitNamespace(actor, kind === undefined ? undefined : namespace)
       if ((kind === undefined) !== (name === undefined)) throw new Faults([fault('request.invalid', { path: kind === undefined ? 'kind' : 'name', rule: 'kind and name together, or neither' })])
       const key: ResourceKey | undefined = kind === undefined || name === undefined ? undefined : { group: group ?? '', kind, namespace: namespace ?? '', name }
       const found = await request.doors.store.history(mesh.organizationId, mesh.id, { ...(key === undefined ? {} : { key }), ...(after === undefined ? {} : { afterRevision: after }) }, { limit: limit ?? PAGE_DEFAULT, ...(cursor === undefined ? {} : { cursor }) })
@@ -84,7 +89,7 @@ const shownEntry = (of: HistoryEntry) => ({
   object: of.object === null ? null : redact(of.object),
 })
 
-async function applyAll(doors: ApiDoors, mesh: Mesh, author: string, wanted: ApplyRequest): Promise<ApplyResponse> {
+async function applyAll(doors: ApiDoors, { actor, mesh, organization }: Target, wanted: ApplyRequest): Promise<ApplyResponse> {
   const { proposals, unreadable } = readProposals(wanted)
   if (unreadable.length > 0) throw new Faults(unreadable)
   if (proposals.length === 0 && wanted.prune === undefined) throw new Faults([fault('request.invalid', { path: 'files', rule: 'at least one object' })])
@@ -92,7 +97,9 @@ async function applyAll(doors: ApiDoors, mesh: Mesh, author: string, wanted: App
   const applied = await applyChange(doors, mesh, {
     puts: proposals,
     removals,
-    by: { author, message: wanted.message ?? '' },
+    by: { author: actor.name, message: wanted.message ?? '' },
+    namespaces: actor.namespaces,
+    quota: quotaOf(organization),
     dryRun: wanted.dryRun ?? false,
     defaultNamespace: DEFAULT_NAMESPACE,
   })
@@ -112,7 +119,7 @@ function readProposals(wanted: ApplyRequest): { proposals: Proposal[]; unreadabl
 }
 
 /** `virtualservice.networking.istio.io/order-service` */
-function wordOf(key: ResourceKey): string {
+export function wordOf(key: ResourceKey): string {
   const kind = kindByName(key.group, key.kind)
   const word = kind?.singular ?? key.kind.toLowerCase()
   return `${key.group === '' ? word : `${word}.${key.group}`}/${key.name}`

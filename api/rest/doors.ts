@@ -1,3 +1,6 @@
+import type { AuditLog } from '../access/audit.ts'
+import type { ResourceCounts } from '../access/quota.ts'
+import type { Rates } from '../access/rate.ts'
 import type { ExplainRequest } from '#core/contract/explain.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import type { Topology } from '#core/contract/topology.ts'
@@ -26,6 +29,10 @@ export interface ApiDoors {
   /** Conditions and the like that are computed and not stored: merged into an object's `status` when read. */
   statusOf(meshId: string, object: ResourceObject): ResourceObject['status']
   wallMs(): number
+  /** Where writes and refused attempts are filed. */
+  readonly audit?: AuditLog
+  readonly rates?: { readonly keys: Rates; readonly logins: Rates }
+  readonly counts?: ResourceCounts
   /** The only key that may create organizations; undefined: none may. */
   readonly bootstrapKeyHash: string | undefined
   readonly publicUrl: () => string

@@ -1,8 +1,10 @@
+import { fault, Faults } from '#core/fault/fault.ts'
 import { kubeconfigText } from '#core/contract/kubeconfig.ts'
-import { joinTokenCreated, joinTokenRequest, mesh as meshBody, meshRequest, meshSettings, page } from '#core/contract/tenancy.ts'
+import { joinToken, joinTokenCreated, joinTokenRequest, mesh as meshBody, meshRequest, meshSettings, page } from '#core/contract/tenancy.ts'
 import { topology } from '#core/contract/topology.ts'
 import type { Mesh } from '#db/store.ts'
-import { permit, sees } from '../access/check.ts'
+import { permit, permitNamespace, sees } from '../access/check.ts'
+import { permitMesh } from '../access/quota.ts'
 import type { Verb } from '../access/check.ts'
 import { makeCredential } from '../access/credential.ts'
 import { credentialOf, targetOf } from '../apply/target.ts'
@@ -13,8 +15,12 @@ import type { RestRequest, Route } from './route.ts'
 const HOUR_S = 3600
 export const MESH = '/api/v1/organizations/{organization}/meshes/{mesh}'
 
-export const meshTarget = (request: RestRequest, verb: Verb): Promise<Target> =>
-  targetOf(request.doors.store, request.authorization, { organization: request.param('organization'), mesh: request.param('mesh') }, verb)
+/** `within`: the namespace that the request keeps to; the whole mesh unless told, which a key of some namespaces may not see; 'any' where the route itself looks. */
+export async function meshTarget(request: RestRequest, verb: Verb, within: { readonly namespace?: string } | 'any' = {}): Promise<Target> {
+  const target = await targetOf(request.doors.store, request.authorization, { organization: request.param('organization'), mesh: request.param('mesh') }, verb)
+  if (within !== 'any') permitNamespace(target.actor, within.namespace)
+  return target
+}
 
 const shown = (of: Mesh) => ({ name: of.name, trustDomain: of.trustDomain, revision: of.revision, settings: of.settings, createdAt: new Date(of.createdAtMs).toISOString() })
 
@@ -41,10 +47,11 @@ export const meshRoutes: readonly Route[] = [
       const { actor, organization } = await organizationOf(request)
       permit(actor, 'admin')
       const wanted = await request.body(meshRequest)
+      permitMesh(organization, (await meshesOf(request.doors, organization.id)).length)
       return { status: 201, json: shown(await request.doors.createMesh(organization.id, wanted.name, wanted.trustDomain ?? 'cluster.local')) }
     },
   },
-  { method: 'GET', path: MESH, summary: 'One mesh.', answers: { status: 200, schema: meshBody }, handle: async (request) => ({ json: shown((await meshTarget(request, 'read')).mesh) }) },
+  { method: 'GET', path: MESH, summary: 'One mesh.', answers: { status: 200, schema: meshBody }, handle: async (request) => ({ json: shown((await meshTarget(request, 'read', 'any')).mesh) }) },
   {
     method: 'PATCH',
     path: MESH,
@@ -75,6 +82,28 @@ export const meshRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: `${MESH}/join-tokens`,
+    summary: 'The join tokens of the mesh, without their secrets.',
+    answers: { status: 200, schema: page(joinToken) },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'admin')
+      const items = await request.doors.store.listJoinTokens(mesh.organizationId, mesh.id)
+      return { json: { items: items.map(({ id, namespace, serviceAccount, expiresAtMs, createdAtMs }) => ({ id, namespace, serviceAccount, expiresAt: new Date(expiresAtMs).toISOString(), createdAt: new Date(createdAtMs).toISOString() })), next: null } }
+    },
+  },
+  {
+    method: 'DELETE',
+    path: `${MESH}/join-tokens/{token}`,
+    summary: 'Deletes a join token; proxies that have joined with it stay.',
+    answers: { status: 204 },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'admin')
+      if (!(await request.doors.store.deleteJoinToken(mesh.organizationId, mesh.id, request.param('token')))) throw new Faults([fault('object.not-found', { path: '', rule: 'there is no such join token' })])
+      return new Response(null, { status: 204 })
+    },
+  },
+  {
+    method: 'GET',
     path: `${MESH}/topology`,
     summary: 'The mesh as it moves: services, versions, and the traffic between them over the last window.',
     answers: { status: 200, schema: topology },
@@ -86,7 +115,7 @@ export const meshRoutes: readonly Route[] = [
     summary: 'The root certificate of the mesh.',
     answers: { status: 200, type: 'application/x-pem-file' },
     async handle(request) {
-      const { mesh } = await meshTarget(request, 'read')
+      const { mesh } = await meshTarget(request, 'read', 'any')
       return new Response(mesh.rootCertificate, { headers: { 'content-type': 'application/x-pem-file' } })
     },
   },
@@ -96,7 +125,7 @@ export const meshRoutes: readonly Route[] = [
     summary: 'A kubeconfig for the mesh, with the key that asked for it.',
     answers: { status: 200, type: 'application/yaml' },
     async handle(request) {
-      const { organization, mesh } = await meshTarget(request, 'read')
+      const { organization, mesh } = await meshTarget(request, 'read', 'any')
       const text = kubeconfigText(request.doors.publicUrl(), organization.name, mesh.name, credentialOf(request.authorization) ?? '')
       return new Response(text, { headers: { 'content-type': 'application/yaml' } })
     },

@@ -34,6 +34,7 @@ function operationOf(route: Route): Json {
   return {
     operationId: `${route.method.toLowerCase()}${route.path.replace('/api/v1', '').replaceAll(/[^A-Za-z]+(\w)?/g, (_, letter: string | undefined) => (letter ?? '').toUpperCase())}`,
     summary: route.summary,
+    ...(route.open ? { security: [] } : {}),
     parameters,
     ...(route.body ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(route.body, 'input') } } } } : {}),
     responses: {

@@ -13,14 +13,14 @@ import type { RestRequest, Route } from './route.ts'
 const PAGE_MAX = 1000
 
 /** The one credential that may make organizations, and their first keys. */
-function isBootstrap({ doors, authorization }: RestRequest): boolean {
+export function isBootstrap({ doors, authorization }: RestRequest): boolean {
   const secret = credentialOf(authorization)
   const hash = secret === undefined ? undefined : hashCredential('key', secret)
   const known = doors.bootstrapKeyHash
   return hash !== undefined && known !== undefined && hash.length === known.length && timingSafeEqual(Buffer.from(hash), Buffer.from(known))
 }
 
-const organizationNotFound = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'there is no such organization' })])
+export const organizationNotFound = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'there is no such organization' })])
 
 /** Who asks, and the organization of the path, which must be theirs. */
 export async function organizationOf(request: RestRequest): Promise<{ actor: Actor; organization: Organization }> {
@@ -30,7 +30,8 @@ export async function organizationOf(request: RestRequest): Promise<{ actor: Act
   return { actor, organization: found }
 }
 
-async function administered(request: RestRequest, verb: Verb): Promise<{ organization: Organization }> {
+/** An owner of the organization, or the bootstrap key. */
+export async function administered(request: RestRequest, verb: Verb): Promise<{ organization: Organization }> {
   if (isBootstrap(request)) {
     const found = await request.doors.store.organizationByName(request.param('organization'))
     if (found === undefined) throw organizationNotFound()
@@ -59,6 +60,7 @@ const shownKey = (of: ApiKey, meshes: readonly Mesh[]) => ({
   name: of.name,
   role: of.role,
   mesh: of.meshId === null ? null : (meshes.find((mesh) => mesh.id === of.meshId)?.name ?? of.meshId),
+  namespaces: of.namespaces,
   expiresAt: of.expiresAtMs === null ? null : new Date(of.expiresAtMs).toISOString(),
   createdAt: new Date(of.createdAtMs).toISOString(),
 })
@@ -122,7 +124,7 @@ export const organizationRoutes: readonly Route[] = [
       const mesh = wanted.mesh === undefined ? undefined : await store.meshByName(of.id, wanted.mesh)
       if (wanted.mesh !== undefined && mesh === undefined) throw new Faults([fault('request.invalid', { path: 'mesh', value: wanted.mesh, rule: 'the name of a mesh of the organization' })])
       const { secret, hash } = makeCredential('key')
-      const made = await store.createApiKey(of.id, { name: wanted.name, hash, role: wanted.role, meshId: mesh?.id ?? null, expiresAtMs: wanted.expiresAt === undefined ? null : Date.parse(wanted.expiresAt) })
+      const made = await store.createApiKey(of.id, { name: wanted.name, hash, role: wanted.role, meshId: mesh?.id ?? null, namespaces: wanted.namespaces ?? null, expiresAtMs: wanted.expiresAt === undefined ? null : Date.parse(wanted.expiresAt) })
       return { status: 201, json: { ...shownKey(made, mesh ? [mesh] : []), secret } }
     },
   },

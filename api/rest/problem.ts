@@ -8,7 +8,9 @@ import { StoreConflict, StoreDuplicate, StoreUnavailable } from '#db/store.ts'
 /** Codes that decide the status, the gravest first; all others are 422: read, understood, and wrong. */
 const STATUS: readonly (readonly [FaultCode, number])[] = [
   ['access.unauthenticated', 401],
+  ['access.rate-limited', 429],
   ['access.forbidden', 403],
+  ['access.quota', 403],
   ['object.not-found', 404],
   ['request.too-large', 413],
   ['request.invalid', 400],

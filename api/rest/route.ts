@@ -14,6 +14,8 @@ export interface RestRequest {
   /** The JSON body, judged. @throws Faults 'request.invalid' */
   body<T>(schema: z.ZodType<T>): Promise<T>
   readonly signal: AbortSignal
+  /** The address from which it came; empty where none is known. */
+  readonly source: string
 }
 
 /** What a route answers: JSON, or another Response as it is. */
@@ -21,6 +23,8 @@ export type RestAnswer = { readonly status?: number; readonly json: unknown } | 
 
 /** A path and verb with what the outside should know of it; OpenAPI prints from this. */
 export interface Route {
+  /** Asks for no key. */
+  readonly open?: boolean
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** In OpenAPI's form: `/api/v1/organizations/{organization}`. */
   readonly path: string

@@ -41,6 +41,18 @@ export const expectation = z
     timeout: duration.optional(),
     retries: z.int().optional().describe('Tries beyond the first.'),
     by: z.string().optional().describe('The object that decided, KIND/NAMESPACE/NAME.'),
+    withoutHeaders: z.array(z.string()).optional().describe('Request headers that must not reach the application.'),
+    answer: z
+      .strictObject({ headers: labels.optional(), withoutHeaders: z.array(z.string()).optional(), body: z.string().optional() })
+      .optional()
+      .describe('What the caller is answered, by whoever answers. Judged where requests are played.'),
+    answeredBy: z
+      .union([z.literal('one'), z.array(z.string()).min(1)])
+      .optional()
+      .describe('The workloads whose applications answer, each of them when the request is repeated; `one`: always the same. Judged where requests are played.'),
+    attempts: z.int().min(0).optional().describe('How often applications see the request, retries included. Judged where requests are played.'),
+    elapsed: z.strictObject({ least: duration.optional(), most: duration.optional() }).optional().describe('How long the caller waits. Judged where requests are played.'),
+    share: z.number().min(0).max(100).optional().describe('Of 100 requests so many have this status, the others are answered by the application. Judged where requests are played.'),
   })
   .refine((value) => Object.keys(value).length > 0, 'at least one expectation')
 export type Expectation = z.infer<typeof expectation>
@@ -56,7 +68,23 @@ export const requestWords = z.strictObject({
   tls: z.enum(['tls', 'mtls']).optional(),
 })
 
-export const requestTest = z.strictObject({ name: z.string().min(1), from: z.string().min(1), request: requestWords, expect: expectation })
+/** What applications do with a request, where it is played; they answer 200 unless told otherwise. */
+const applicationWords = z.strictObject({
+  status: z.int().min(200).max(599).optional(),
+  delay: duration.optional(),
+  reset: z.boolean().optional().describe('Closes the connection instead of an answer.'),
+  times: z.int().min(1).optional().describe('So many requests, and then as always.'),
+})
+
+export const requestTest = z.strictObject({
+  name: z.string().min(1),
+  from: z.string().min(1),
+  request: requestWords,
+  expect: expectation,
+  application: applicationWords.optional(),
+  repeat: z.int().min(1).max(2000).optional().describe('How often it is played; enough to tell weights apart unless said otherwise.'),
+  routerOnly: z.string().min(1).optional().describe('Why it cannot be played through live proxies.'),
+})
 export type RequestTest = z.infer<typeof requestTest>
 
 /** `requests.yaml`: who exists, what is applied, which requests are made and what must become of them. */

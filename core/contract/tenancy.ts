@@ -26,9 +26,11 @@ export const keyRequest = z.strictObject({
   name: z.string().min(1).max(100),
   role: z.enum(['owner', 'editor', 'viewer']),
   mesh: name.optional(),
+  /** The only namespaces that it may see and touch; all unless told. */
+  namespaces: z.array(z.string().min(1).max(63)).min(1).max(100).optional(),
   expiresAt: z.iso.datetime().optional(),
 })
-export const key = z.object({ id: z.string(), name: z.string(), role: z.string(), mesh: z.string().nullable(), expiresAt: z.string().nullable(), createdAt: z.string() })
+export const key = z.object({ id: z.string(), name: z.string(), role: z.string(), mesh: z.string().nullable(), namespaces: z.array(z.string()).nullable(), expiresAt: z.string().nullable(), createdAt: z.string() })
 export const keyCreated = key.extend({ secret: z.string() })
 
 /** `POST …/meshes/{mesh}/join-tokens` */
@@ -40,5 +42,22 @@ export const joinTokenRequest = z.strictObject({
   ttlSeconds: z.number().int().min(60).max(31_536_000).optional(),
 })
 export const joinTokenCreated = z.object({ secret: z.string(), namespace: z.string(), serviceAccount: z.string(), expiresAt: z.string() })
+
+export const joinToken = z.object({ id: z.string(), namespace: z.string(), serviceAccount: z.string(), expiresAt: z.string(), createdAt: z.string() })
+
+/** `POST …/members`: with a password, or invited: then `invitation` is in this answer and in no other. */
+export const memberRequest = z.strictObject({ name: z.string().min(1).max(200), role: z.enum(['owner', 'editor', 'viewer']), password: z.string().min(12).max(1000).optional() })
+export const member = z.object({ id: z.string(), name: z.string(), role: z.string(), invited: z.boolean(), createdAt: z.string() })
+export const memberCreated = member.extend({ invitation: z.string().nullable(), invitedUntil: z.string().nullable() })
+export const invitationRequest = z.strictObject({ invitation: z.string().max(200), password: z.string().min(12).max(1000) })
+
+/** `POST …/login`: `secret` is an API key that ends at `expiresAt`. */
+export const loginRequest = z.strictObject({ name: z.string().max(200), password: z.string().max(1000) })
+export const session = z.object({ secret: z.string(), role: z.string(), expiresAt: z.string() })
+
+export const quota = z.strictObject({ meshes: z.int().min(0).max(1_000_000).optional(), resourcesPerMesh: z.int().min(0).max(10_000_000).optional(), objectBytes: z.int().min(1000).max(6_000_000).optional() })
+
+/** One entry of `GET …/audit`, the newest first. */
+export const auditEntry = z.object({ id: z.int(), mesh: z.string().nullable(), at: z.string(), actor: z.string(), actorId: z.string(), source: z.string(), method: z.string(), path: z.string(), status: z.int(), what: z.looseObject({}) })
 
 export const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().nullable() })

@@ -69,3 +69,10 @@ async function revisionOf(tx: Transaction, meshId: string): Promise<number | und
   const [row] = await tx.select({ revision: mesh.revision }).from(mesh).where(eq(mesh.id, meshId))
   return row?.revision
 }
+
+export function countResources(tenancy: Tenancy, organizationId: string, meshId: string): Promise<number> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [row] = await rowsOf<{ count: number | string }>(tx, sql`select count(*) as count from resource where organization_id = ${organizationId} and mesh_id = ${meshId}`)
+    return Number(row?.count ?? 0)
+  })
+}

@@ -7,6 +7,9 @@ import { systemDoors } from '#core/time/system.ts'
 import { openStore } from '#db/open.ts'
 import type { Mesh, Organization, Role, Store } from '#db/store.ts'
 import { hashCredential, makeCredential } from '#api/access/credential.ts'
+import { AuditLog } from '#api/access/audit.ts'
+import { ResourceCounts } from '#api/access/quota.ts'
+import { LOGIN_RATE, RATE_DEFAULT, Rates } from '#api/access/rate.ts'
 import type { ApiDoors } from '#api/rest/doors.ts'
 
 /** The HTTP APIs over a real store in memory; only what proxies and the model would tell stands still. */
@@ -28,8 +31,12 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
   const unexpected: unknown[] = []
   const createMesh = (organizationId: string, name: string, trustDomain: string): Promise<Mesh> =>
     store.createMesh(organizationId, { name, trustDomain, sealedRoot: new Uint8Array([1]), rootCertificate: '-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n' })
+  const audit = new AuditLog(store, (error) => unexpected.push(error))
   const doors: ApiDoors = {
     store,
+    audit,
+    counts: new ResourceCounts(store),
+    rates: { keys: new Rates(RATE_DEFAULT, () => systemDoors.clock.wallMs()), logins: new Rates(LOGIN_RATE, () => systemDoors.clock.wallMs()) },
     createMesh,
     admit: async () => [],
     proxies: () => [],
@@ -62,7 +69,10 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
       await store.createApiKey((of.organization ?? organization).id, { name: `${role}-key`, hash, role, meshId: of.mesh?.id ?? null, expiresAtMs: null })
       return secret
     },
-    close: () => store.close(),
+    async close() {
+      await audit.settled()
+      await store.close()
+    },
   }
 }
 

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { openApi } from '#test/parts/api.ts'
+import type { ApiUnderTest } from '#test/parts/api.ts'
+import { makeCredential } from '../access/credential.ts'
+import { kubeApi } from '../kube/app.ts'
+import { restApi, routes } from './app.ts'
+import { openapiOf } from './openapi.ts'
+
+let api: ApiUnderTest
+let app: ReturnType<typeof restApi>
+let owner = ''
+const keys: Record<string, string | undefined> = {}
+const PASSWORD = 'correct horse battery'
+
+before(async () => {
+  api = await openApi()
+  app = restApi(api.doors)
+  app.route('/', kubeApi(api.doors))
+  owner = await api.key('owner')
+  const foreign = await api.store.createOrganization('foreign')
+  keys['foreign'] = await api.key('owner', { organization: foreign })
+  keys['viewer'] = await api.key('viewer')
+  keys['none'] = undefined
+  const expired = makeCredential('key')
+  await api.store.createApiKey(api.organization.id, { name: 'expired', hash: expired.hash, role: 'owner', meshId: null, expiresAtMs: 1 })
+  keys['expired'] = expired.secret
+  const join = makeCredential('join')
+  await api.store.createJoinToken(api.organization.id, { meshId: api.mesh.id, hash: join.hash, namespace: '*', serviceAccount: '*', expiresAtMs: 4_102_444_800_000 })
+  keys['workload'] = join.secret
+  const scoped = makeCredential('key')
+  await api.store.createApiKey(api.organization.id, { name: 'team', hash: scoped.hash, role: 'editor', meshId: null, namespaces: ['prod'], expiresAtMs: null })
+  keys['team'] = scoped.secret
+  const made = await ask('POST', `${MESH}/apply`, owner, { files: [{ name: 'a.yaml', text: namespaces + config('prod', 'mine') + config('secret-team', 'theirs') }] })
+  assert.equal(made.status, 200, made.text)
+})
+after(() => api.close())
+
+const MESH = '/api/v1/organizations/demo/meshes/shop'
+const namespaces = ['prod', 'secret-team'].map((name) => `---\napiVersion: v1\nkind: Namespace\nmetadata: { name: ${name} }\n`).join('')
+const config = (namespace: string, name: string) => `---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name}, namespace: ${namespace} }\ndata: { a: b }\n`
+
+async function ask(method: string, path: string, key: string | undefined, body?: unknown): Promise<{ status: number; text: string; json: Record<string, unknown> }> {
+  const response = await app.request(path, { method, headers: { ...(key === undefined ? {} : { authorization: `Bearer ${key}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  const text = response.headers.get('content-type')?.includes('event-stream') ? '' : await response.text()
+  return { status: response.status, text, json: text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : {} }
+}
+
+interface Operation {
+  readonly method: string
+  readonly path: string
+  readonly open: boolean
+}
+const operations: Operation[] = Object.entries(openapiOf(routes)['paths'] as Record<string, Record<string, { security?: unknown[] }>>).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, about]) => ({ method: method.toUpperCase(), path, open: about.security?.length === 0 })),
+)
+const filled = (path: string, organization: string, mesh: string) => path.replace('{organization}', organization).replace('{mesh}', mesh).replaceAll(/\{\w+\}/g, '0')
+const bodyOf = (method: string) => (method === 'POST' || method === 'PATCH' ? {} : undefined)
+const canaries = ['shop', 'secret-team', 'theirs']
+
+test('every operation refuses whoever has no valid key, in the same words', async () => {
+  for (const who of ['none', 'expired', 'workload']) {
+    for (const { method, path, open } of operations) {
+      if (open) continue
+      const real = await ask(method, filled(path, 'demo', 'shop'), keys[who], bodyOf(method))
+      const made = await ask(method, filled(path, 'no-such', 'no-such'), keys[who], bodyOf(method))
+      assert.deepEqual([real.status, real.text], [401, made.text], `${who} ${method} ${path}`)
+    }
+  }
+})
+
+test('another tenant cannot tell what is there from what is not', async () => {
+  for (const { method, path, open } of operations) {
+    if (open || !path.includes('{organization}')) continue
+    const real = await ask(method, filled(path, 'demo', 'shop'), keys['foreign'], bodyOf(method))
+    const made = await ask(method, filled(path, 'no-such', 'no-such'), keys['foreign'], bodyOf(method))
+    assert.deepEqual([real.status, real.text], [404, made.text], `${method} ${path}`)
+    for (const canary of canaries) assert.ok(!real.text.includes(canary), `${method} ${path}: ${real.text}`)
+  }
+  const list = await ask('GET', '/api/v1/organizations', keys['foreign'])
+  assert.ok(!list.text.includes('demo'))
+})
+
+test('a viewer changes nothing', async () => {
+  const before = (await ask('GET', MESH, owner)).json['revision']
+  for (const { method, path, open } of operations) {
+    if (open || method === 'GET' || path.endsWith('/explain')) continue
+    const { status, text } = await ask(method, filled(path, 'demo', 'shop'), keys['viewer'], bodyOf(method))
+    // Ending a session is for the session itself; this key is none.
+    assert.equal(status, path.endsWith('/session') ? 400 : 403, `${method} ${path}: ${text}`)
+  }
+  assert.equal((await ask('GET', MESH, owner)).json['revision'], before)
+})
+
+test('a key of one namespace neither sees nor touches another', async () => {
+  for (const { method, path, open } of operations) {
+    if (open) continue
+    const { text } = await ask(method, filled(path, 'demo', 'shop'), keys['team'], bodyOf(method))
+    assert.ok(!text.includes('secret-team') && !text.includes('theirs'), `${method} ${path}: ${text}`)
+  }
+  assert.equal((await ask('GET', `${MESH}/resources?namespace=prod`, keys['team'])).status, 200)
+  assert.equal((await ask('GET', `${MESH}/resources?namespace=secret-team`, keys['team'])).status, 403)
+  assert.equal((await ask('GET', `${MESH}/resources?namespace=no-such`, keys['team'])).status, 403)
+  assert.equal((await ask('POST', `${MESH}/apply`, keys['team'], { files: [{ name: 'b.yaml', text: config('prod', 'more') }] })).status, 200)
+  const mixed = await ask('POST', `${MESH}/apply`, keys['team'], { files: [{ name: 'b.yaml', text: config('prod', 'even-more') + config('secret-team', 'more') }] })
+  assert.equal(mixed.status, 403)
+  const kube = '/k8s/demo/shop/api/v1'
+  assert.equal((await ask('GET', `${kube}/namespaces/prod/configmaps/mine`, keys['team'])).status, 200)
+  for (const path of [`${kube}/namespaces/secret-team/configmaps/theirs`, `${kube}/namespaces/no-such/configmaps/theirs`, `${kube}/configmaps`, `${kube}/namespaces`]) assert.equal((await ask('GET', path, keys['team'])).status, 403, path)
+})
+
+test('a write and a refused attempt are filed with who, from where and what', async () => {
+  await ask('POST', `${MESH}/apply`, owner, { files: [{ name: 'c.yaml', text: config('prod', 'filed') }] })
+  await ask('POST', `${MESH}/apply`, keys['viewer'], { files: [{ name: 'c.yaml', text: config('prod', 'refused') }] })
+  await ask('POST', '/api/v1/organizations/demo/keys', owner, { name: 'secret key', role: 'viewer' })
+  const { json } = await ask('GET', '/api/v1/organizations/demo/audit?limit=3', owner)
+  const items = json['items'] as { actor: string; path: string; status: number; mesh: string | null; what: Record<string, unknown> }[]
+  assert.deepEqual(items.map(({ actor, path, status, mesh }) => [actor, path.split('/').at(-1), status, mesh]), [['owner-key', 'keys', 201, null], ['viewer-key', 'apply', 403, 'shop'], ['owner-key', 'apply', 200, 'shop']])
+  assert.deepEqual((items[2]?.what['results'] as { name: string; verdict: string }[]).map((one) => `${one.name} ${one.verdict}`), ['configmap/filed created'])
+  assert.ok(!JSON.stringify(json).includes('weft_key_'))
+  assert.equal((await ask('GET', '/api/v1/organizations/demo/audit', keys['viewer'])).status, 403)
+  assert.ok(typeof json['next'] === 'string')
+})
+
+test('a member enters by password, an invited one by invitation, once; a deleted one is out', async () => {
+  const made = await ask('POST', '/api/v1/organizations/demo/members', owner, { name: 'ada', role: 'editor', password: PASSWORD })
+  assert.equal(made.status, 201, made.text)
+  const wrong = await ask('POST', '/api/v1/organizations/demo/login', undefined, { name: 'ada', password: 'wrong' })
+  const unknown = await ask('POST', '/api/v1/organizations/no-such/login', undefined, { name: 'ada', password: 'wrong' })
+  assert.deepEqual([wrong.status, wrong.text], [401, unknown.text])
+  const session = await ask('POST', '/api/v1/organizations/demo/login', undefined, { name: 'ada', password: PASSWORD })
+  assert.equal(session.status, 201, session.text)
+  const key = String(session.json['secret'])
+  assert.equal((await ask('GET', MESH, key)).status, 200)
+  assert.equal((await ask('DELETE', '/api/v1/organizations/demo/session', key)).status, 204)
+  assert.equal((await ask('GET', MESH, key)).status, 401)
+  const invited = await ask('POST', '/api/v1/organizations/demo/members', owner, { name: 'grace', role: 'viewer' })
+  const invitation = String(invited.json['invitation'])
+  const taken = await ask('POST', '/api/v1/organizations/demo/invitations', undefined, { invitation, password: PASSWORD })
+  assert.equal(taken.status, 201, taken.text)
+  assert.equal((await ask('POST', '/api/v1/organizations/demo/invitations', undefined, { invitation, password: PASSWORD })).status, 401)
+  assert.equal((await ask('DELETE', `/api/v1/organizations/demo/members/${String(invited.json['id'])}`, owner)).status, 204)
+  assert.equal((await ask('GET', MESH, String(taken.json['secret']))).status, 401)
+})
+
+test('a quota bounds meshes, objects and their size', async () => {
+  const set = await ask('PATCH', '/api/v1/organizations/demo/quota', api.bootstrapKey, { meshes: 1, resourcesPerMesh: 8, objectBytes: 1000 })
+  assert.equal(set.status, 200, set.text)
+  assert.equal((await ask('POST', '/api/v1/organizations/demo/meshes', owner, { name: 'second' })).status, 403)
+  assert.equal((await ask('POST', `${MESH}/apply`, owner, { objects: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'large', namespace: 'prod' }, data: { a: 'x'.repeat(1000) } }] })).status, 403)
+  const many = await ask('POST', `${MESH}/apply`, owner, { objects: Array.from({ length: 9 }, (_, at) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `n${at}`, namespace: 'prod' } })) })
+  assert.equal(many.status, 403, many.text)
+  assert.match(many.text, /access\.quota/)
+  assert.equal((await ask('PATCH', '/api/v1/organizations/demo/quota', owner, { meshes: 100 })).status, 403)
+  await ask('PATCH', '/api/v1/organizations/demo/quota', api.bootstrapKey, { meshes: 100, resourcesPerMesh: 50_000, objectBytes: 1_000_000 })
+})
+
+test('a rollback brings objects back, as a new revision', async () => {
+  const before = Number((await ask('GET', MESH, owner)).json['revision'])
+  await ask('POST', `${MESH}/apply`, owner, { objects: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'mine', namespace: 'prod' }, data: { a: 'changed' } }, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'new', namespace: 'prod' } }] })
+  const differences = (await ask('GET', `${MESH}/revisions/${before}/differences`, owner)).json['items'] as { name: string; then: { data: unknown } | null; now: { data: unknown } | null }[]
+  assert.deepEqual(differences.map((one) => [one.name, one.then?.data, one.now?.data]), [['mine', { a: 'b' }, { a: 'changed' }], ['new', undefined, undefined]])
+  const back = await ask('POST', `${MESH}/rollback`, owner, { revision: before })
+  assert.equal(back.status, 200, back.text)
+  assert.deepEqual((back.json['results'] as { name: string; verdict: string }[]).map((one) => `${one.name} ${one.verdict}`), ['configmap/mine configured', 'configmap/new deleted'])
+  assert.equal(back.json['revision'], before + 2)
+  const again = await ask('POST', `${MESH}/rollback`, owner, { revision: before })
+  assert.equal(again.json['revision'], before + 2)
+  assert.equal((await ask('POST', `${MESH}/rollback`, keys['team'], { revision: 0 })).status, 403)
+})
+
+test('a join token is listed without its secret, and deleted', async () => {
+  const made = await ask('POST', `${MESH}/join-tokens`, owner, { namespace: 'prod', serviceAccount: 'a' })
+  const list = await ask('GET', `${MESH}/join-tokens`, owner)
+  assert.ok(!list.text.includes(String(made.json['secret'])))
+  const items = list.json['items'] as { id: string; serviceAccount: string }[]
+  const id = items.find((one) => one.serviceAccount === 'a')?.id ?? ''
+  assert.equal((await ask('DELETE', `${MESH}/join-tokens/${id}`, owner)).status, 204)
+  assert.equal((await ask('DELETE', `${MESH}/join-tokens/${id}`, owner)).status, 404)
+})
