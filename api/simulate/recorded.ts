@@ -112,8 +112,8 @@ function answered(sent: Sent, departure: Departure): Answer {
   if (outcome !== 'routed') return { outcome }
   const entries = weightedEntries(message)
   const led = to.map((target, index): Destination => {
-    // One cluster by itself has no weight to speak of.
-    const destination = destinationOf(target.cluster, to.length > 1 ? weightsOf(departure)[index] : undefined)
+    // A cluster that the route names by itself has no weight to speak of.
+    const destination = destinationOf(target.cluster, to.length > 1 || entries.length > 0 ? weightsOf(departure)[index] : undefined)
     const headers = entries[index] === undefined ? undefined : headersOf(entries[index])
     return headers === undefined ? destination : { ...destination, headers }
   })

@@ -65,11 +65,10 @@ export function routeScopes(reader: MeshReader, client: RouteClient, host: strin
   const service = reader.service(host, client.namespace)
   const [virtualService] = reader.virtualServices(client.gateway, host, client.namespace)
   if (service === undefined && virtualService === undefined) return []
-  return servedPorts(service, virtualService).flatMap((port) => {
+  return servedPorts(service, virtualService).map((port) => {
     const held = virtualService === undefined || (virtualService.spec.http ?? []).length === 0 ? [] : scopedRoutes(reader, client, virtualService, port)
-    // A VirtualService none of whose routes holds for this client and port does not speak for the host there.
-    const routes = held.length === 0 ? undefined : held
-    if (routes === undefined && service?.ports.some((one) => one.port === port) !== true) return []
+    // A VirtualService none of whose routes holds for this client and port does not speak for the service there. Where there is no service, a scope leads here all the same: to nothing.
+    const routes = held.length === 0 && service?.ports.some((one) => one.port === port) === true ? undefined : held
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
     return { host, port, routes, service, serviceHash, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }
   })
