@@ -38,6 +38,12 @@ async function main(): Promise<number> {
   return run(args)
 }
 
+// Whoever reads the output may stop reading, as `head` does: that is the end, and no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
 try {
   process.exitCode = await main()
 } catch (error) {
