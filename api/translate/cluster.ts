@@ -116,6 +116,7 @@ export function translateCluster(scope: ClusterScope): Cluster {
   if (policy.outlierDetection !== undefined) setOutlierDetection(cluster, policy.outlierDetection)
   setProtocol(cluster, scope, protocol)
   setTransport(cluster, scope, protocol === 'http2')
+  if (protocol === 'http1') letMultiplex(cluster, scope)
   const keepalive = pool?.tcp?.tcpKeepalive
   if (keepalive !== undefined) {
     cluster.upstreamConnectionOptions = {
@@ -260,6 +261,19 @@ function setProtocol(cluster: Cluster, scope: ClusterScope, protocol: 'http1' | 
         ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
         : { case: 'explicitHttpConfig', value: { protocolConfig: protocol === 'http2' ? { case: 'http2ProtocolOptions', value: http2ProtocolOptions } : { case: 'httpProtocolOptions', value: {} } } },
   })
+}
+
+/**
+ * Tells our own proxies that requests of HTTP/1.1 may share HTTP/2 connections where a mesh peer takes them, by ALPN. Envoy's auto_config says the same, and Envoy refuses it in a cluster
+ * that also knows plaintext endpoints; so it is metadata, which Envoy passes over. Bounds that count connections are meant for HTTP/1.1, and keep it.
+ */
+function letMultiplex(cluster: Cluster, scope: ClusterScope): void {
+  const { port, policy } = scope
+  const pool = policy.connectionPool
+  const meshTls = policy.tls?.mode === 'ISTIO_MUTUAL' || cluster.transportSocketMatches.length > 0
+  if (port.protocol !== 'http' || !meshTls || pool?.http?.h2UpgradePolicy === 'DO_NOT_UPGRADE') return
+  if (pool?.tcp?.maxConnections || pool?.http?.http1MaxPendingRequests || pool?.http?.maxRequestsPerConnection) return
+  if (cluster.metadata !== undefined) cluster.metadata.filterMetadata['weft'] = { ...cluster.metadata.filterMetadata['weft'], multiplex: true }
 }
 
 /** Auto mTLS where no rule speaks: an endpoint whose metadata says that a proxy of the mesh is in front of it gets mTLS, others plaintext. */

@@ -31,6 +31,20 @@ const eds: JsonObject = { type: 'EDS', eds_cluster_config: { eds_config: { ads: 
 const name = 'outbound|8080|v1|order-service.prod.svc.cluster.local'
 const sds = (secret: string): JsonObject => ({ name: secret, sds_config: { ads: {} } })
 
+test('a cluster whose metadata says so offers HTTP/2 to mesh peers, and to nobody else', () => {
+  const tls = (alpn: string[]): JsonObject => ({
+    name: 'envoy.transport_sockets.tls',
+    typed_config: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', common_tls_context: { alpn_protocols: alpn, tls_certificate_sds_secret_configs: [sds('default')], validation_context_sds_secret_config: sds('ROOTCA') } },
+  })
+  const matches = [{ name: 'mesh', match: { tlsMode: 'istio' }, transport_socket: tls(['istio']) }, { name: 'outside', match: { tlsMode: 'simple' }, transport_socket: tls(['http/1.1']) }]
+  const plan = good(read({ name, ...eds, transport_socket_matches: matches, metadata: { filter_metadata: { weft: { multiplex: true } } } }))
+  assert.equal(plan.protocol, 'alpn')
+  assert.deepEqual(plan.transports.map((one) => one.tls?.alpn), [['istio', 'h2', 'http/1.1'], ['http/1.1'], undefined])
+  assert.equal(good(read({ name, ...eds, transport_socket_matches: matches })).protocol, 'http1')
+  const auto = { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', auto_config: { http2_protocol_options: {} } }
+  assert.equal(good(read({ name, ...eds, transport_socket: tls(['h2', 'http/1.1']), typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': auto } })).protocol, 'alpn')
+})
+
 test('a cluster as the control plane sends it: mTLS where the endpoint says so, plaintext elsewhere', () => {
   const plan = good(
     read({

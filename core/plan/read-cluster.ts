@@ -47,6 +47,7 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
     outlier: readOutlier(reading, 'outlier_detection', message.outlierDetection),
     transports: readTransports(reading, message),
     ...readProtocol(reading, message),
+    ...(multiplexes(message) && { protocol: 'alpn' as const }),
     panicThresholdPercent: message.commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_PERCENT,
     destination: readDestination(message),
   }
@@ -97,6 +98,13 @@ function readLimits(reading: Reading, breakers: CircuitBreakers | undefined): Cl
   }
 }
 
+/** Metadata `weft` {multiplex: true}: mesh peers may be spoken to over HTTP/2, which auto_config cannot say where some endpoints are plaintext. */
+const multiplexes = (message: Cluster): boolean => message.metadata?.filterMetadata['weft']?.['multiplex'] === true
+
+/** Towards the mesh, HTTP/2 too is offered; Istio's own name stays first, for filter chains are chosen by it. */
+const offeringHttp2 = (transport: ClusterPlan['transports'][number]): ClusterPlan['transports'][number] =>
+  transport.tls?.alpn.includes('istio') === true && !transport.tls.alpn.includes('h2') ? { ...transport, tls: { ...transport.tls, alpn: [...transport.tls.alpn, 'h2', 'http/1.1'] } } : transport
+
 function readTransports(reading: Reading, message: Cluster): ClusterPlan['transports'] {
   const transports = message.transportSocketMatches.map((one, index) => {
     const path = at('', 'transport_socket_matches', index)
@@ -108,7 +116,7 @@ function readTransports(reading: Reading, message: Cluster): ClusterPlan['transp
     }
   })
   const last = { name: 'default', match: {}, tls: readClientTls(reading, 'transport_socket', message.transportSocket) }
-  return [...transports, last]
+  return multiplexes(message) ? [...transports, last].map(offeringHttp2) : [...transports, last]
 }
 
 // outbound|8080|v1|order-service.prod.svc.cluster.local

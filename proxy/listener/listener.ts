@@ -122,7 +122,7 @@ export class Listener {
     }
     socket.pause()
     if (seen !== undefined) socket.unshift(seen)
-    serveTls(socket, chain.tls, sniffed.applicationProtocols, this.#doors.secrets, this.#doors.engine.doors.clock, (client) => {
+    serveTls(socket, chain.tls, chain.serve.kind === 'tcp', sniffed.applicationProtocols, this.#doors.secrets, this.#doors.engine.doors.clock, (client) => {
       const peer = { ...peerOf(socket, sniffed.serverName), uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }
       this.#serveChain(chain, client.socket, peer, client, undefined, client.socket.alpnProtocol === 'h2')
     })

@@ -19,17 +19,20 @@ export interface SecuredClient {
   readonly xfcc: string
 }
 
+/** What a chain that passes bytes on cannot promise for its application. */
+const HTTP = new Set(['h2', 'http/1.1', 'http/1.0'])
+
 /**
  * Serves TLS on an accepted socket whose read bytes were put back. Calls `secured` when the handshake is done and the client is whom the plan demands;
  * else the connection is closed. The alert of RFC 7301 §3.2 is avoided as Envoy does: without a common protocol none is chosen.
  */
-export function serveTls(raw: Socket, plan: ServerTlsPlan, offered: readonly string[], secrets: SecretSource, clock: Clock, secured: (client: SecuredClient) => void): void {
+export function serveTls(raw: Socket, plan: ServerTlsPlan, opaque: boolean, offered: readonly string[], secrets: SecretSource, clock: Clock, secured: (client: SecuredClient) => void): void {
   const context = secrets.serverContext(plan)
   if (context === undefined) {
     raw.destroy()
     return
   }
-  const common = plan.alpn.filter((protocol) => offered.includes(protocol))
+  const common = plan.alpn.filter((protocol) => offered.includes(protocol) && !(opaque && HTTP.has(protocol)))
   const socket = new TLSSocket(raw, {
     isServer: true,
     secureContext: context,

@@ -295,8 +295,8 @@ export class HostPool {
   }
 }
 
-/** What is offered for a connection to share: h2 alone, or before all else where the peer may choose. */
-const http2Alpn = (alpn: readonly string[], mayChoose: boolean): readonly string[] => (mayChoose ? alpn : ['h2'])
+/** What is offered for a connection to share: what the plan says where the peer may choose, else no HTTP/1.1. Istio's names stay, for filter chains are chosen by them. */
+const http2Alpn = (alpn: readonly string[], mayChoose: boolean): readonly string[] => (mayChoose ? alpn : [...alpn.filter((protocol) => protocol !== 'h2' && !protocol.includes('http/1.')), 'h2'])
 
 /** What is offered for a connection of its own: not h2, lest the server choose it. */
 const http1Alpn = (alpn: readonly string[]): readonly string[] => alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-h2')
