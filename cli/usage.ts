@@ -29,6 +29,13 @@ export function readArgs<T extends ParseArgsOptionsConfig>(args: string[], optio
   return parsed
 }
 
+/** The `-o` that was asked for, the first of `known` when none was. @throws UsageError for any other word */
+export function outputOf<T extends string>(asked: string | undefined, known: readonly [T, ...T[]]): T {
+  const found = asked === undefined ? known[0] : known.find((one) => one === asked)
+  if (found === undefined) throw new UsageError(`-o: ${JSON.stringify(asked)} is none of ${known.join(', ')}`)
+  return found
+}
+
 /** `30s`, `1m30s`, `500ms`, or plain seconds → milliseconds. */
 export function durationMs(text: string, flag: string): number {
   const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, '': 1000 }

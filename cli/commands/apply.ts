@@ -4,11 +4,18 @@ import { ApiError, callApi, meshPath } from '../client.ts'
 import { contextOf, type Context } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { readFiles } from '../files.ts'
-import { durationMs, readArgs, serverFlags, UsageError } from '../usage.ts'
+import { durationMs, outputOf, readArgs, serverFlags, UsageError } from '../usage.ts'
 
-export const usage = `weft apply -f FILE|DIR|URL|- [-f …] [--wait[=30s]] [--dry-run] [--message TEXT] [--prune -l KEY=VALUE[,…]] [-o json]
+export const usage = `weft apply -f FILE|DIR|URL|- [-f …] [--wait[=30s]] [--dry-run] [--message TEXT] [--prune -l KEY=VALUE[,…]] [-o name|json]
 
-Stores all objects in one transaction, or none. With --wait, returns when every concerned proxy has acknowledged (exit 0), refused (1) or the time is over (6).`
+Stores all objects in one transaction, or none. With --wait, returns when every concerned proxy has acknowledged (exit 0), one has refused (1) or the time is over (6).
+
+  -f, --filename     a file, a folder with all that lies below it, a URL, or - for standard input; may be repeated
+  --wait[=30s]       until the proxies carry it out
+  --dry-run          judge it all and store nothing
+  --message TEXT     why: stands in the history
+  --prune -l K=V     delete what bears these labels and is not among the files
+  -o json            the answer as the server gave it, with its warnings`
 
 export async function run(args: string[]): Promise<ExitCode> {
   // `--wait` alone means 30 s: parseArgs knows no optional values.
@@ -28,6 +35,8 @@ export async function run(args: string[]): Promise<ExitCode> {
   )
   if (!values.filename) throw new UsageError('-f says what to apply')
   if (values.prune && !values.selector) throw new UsageError('--prune needs -l, so that it deletes only what is yours')
+  const output = outputOf(values.output, ['name', 'json'])
+  const waitMs = values.wait === undefined ? undefined : durationMs(values.wait, 'wait')
   const context = contextOf(values)
   const request: ApplyRequest = {
     files: await readFiles(values.filename),
@@ -37,10 +46,10 @@ export async function run(args: string[]): Promise<ExitCode> {
   }
   const applied = await callApi<ApplyResponse>(context, 'POST', meshPath(context, '/apply'), request)
   for (const one of applied.warnings as Fault[]) process.stderr.write(`warning: ${placeOf(one)}${describeFault(one)}\n`)
-  if (values.output === 'json') process.stdout.write(`${JSON.stringify(applied, undefined, 2)}\n`)
+  if (output === 'json') process.stdout.write(`${JSON.stringify(applied, undefined, 2)}\n`)
   else for (const result of applied.results) process.stdout.write(`${result.name} ${result.verdict}${values['dry-run'] ? ' (dry run)' : ''}\n`)
-  if (values.output !== 'json') process.stdout.write(`revision ${applied.revision}\n`)
-  return values.wait === undefined || values['dry-run'] ? exitCodes.done : waitFor(context, applied.revision, durationMs(values.wait, 'wait'))
+  if (output !== 'json') process.stdout.write(`revision ${applied.revision}\n`)
+  return waitMs === undefined || values['dry-run'] ? exitCodes.done : waitFor(context, applied.revision, waitMs)
 }
 
 const placeOf = (one: Fault): string => (one.source ? `${one.source.file}:${one.source.line}: ` : one.resource ? `${one.resource}: ` : '')

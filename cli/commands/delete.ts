@@ -10,7 +10,9 @@ import { readTargets } from '../kinds.ts'
 import { readArgs, serverFlags, UsageError } from '../usage.ts'
 import { nameOf, objectPath } from './get.ts'
 
-export const usage = `weft delete KIND NAME… | KIND/NAME… | -f FILE|DIR|- [-n NAMESPACE] [--ignore-not-found]`
+export const usage = `weft delete KIND NAME… | KIND/NAME… | -f FILE|DIR|- [-n NAMESPACE] [--ignore-not-found]
+
+Deletes what is named, or what the files name. Exit 4 when one of them was not there, unless --ignore-not-found.`
 
 interface Target {
   readonly kind: ResourceKind

@@ -6,9 +6,14 @@ import { contextOf, type Context } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { kindPath, readTargets } from '../kinds.ts'
 import { formatAge, formatTable } from '../table.ts'
-import { readArgs, serverFlags } from '../usage.ts'
+import { outputOf, readArgs, serverFlags } from '../usage.ts'
 
-export const usage = `weft get KIND [NAME…] | KIND/NAME… [-n NAMESPACE | -A] [-o table|json|yaml|name]`
+export const usage = `weft get KIND [NAME…] | KIND/NAME… [-n NAMESPACE | -A] [-o table|json|yaml|name]
+
+Kinds by name, plural or short name, with or without their group: virtualservices, vs, virtualservice.networking.istio.io. Exit 4 when a named one is not there.
+
+  -n, --namespace    default unless told
+  -A                 of all namespaces`
 
 export async function run(args: string[]): Promise<ExitCode> {
   const { values, positionals } = readArgs(
@@ -16,6 +21,7 @@ export async function run(args: string[]): Promise<ExitCode> {
     { ...serverFlags, namespace: { type: 'string', short: 'n' }, 'all-namespaces': { type: 'boolean', short: 'A' }, output: { type: 'string', short: 'o' } },
     { min: 1, max: 1000 },
   )
+  const output = outputOf(values.output, ['table', 'json', 'yaml', 'name'])
   const context = contextOf(values)
   const namespace = values['all-namespaces'] ? undefined : (values.namespace ?? 'default')
   const found: { kind: ResourceKind; objects: ResourceObject[] }[] = []
@@ -23,9 +29,9 @@ export async function run(args: string[]): Promise<ExitCode> {
   const objects = found.flatMap((one) => one.objects)
   const single = objects.length === 1 && positionals.length > 1 ? objects[0] : undefined
   const document = single ?? { apiVersion: 'v1', kind: 'List', items: objects }
-  if (values.output === 'json') process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
-  else if (values.output === 'yaml') process.stdout.write(stringify(document))
-  else if (values.output === 'name') for (const one of found) for (const object of one.objects) process.stdout.write(`${nameOf(one.kind)}/${object.metadata.name}\n`)
+  if (output === 'json') process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
+  else if (output === 'yaml') process.stdout.write(stringify(document))
+  else if (output === 'name') for (const one of found) for (const object of one.objects) process.stdout.write(`${nameOf(one.kind)}/${object.metadata.name}\n`)
   else for (const one of found) printTable(one.kind, one.objects, namespace === undefined)
   return exitCodes.done
 }

@@ -1,10 +1,13 @@
 import { callApi, meshPath } from '../client.ts'
 import { contextOf } from '../context.ts'
+import { keyNamed } from '../object-key.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { formatAge, formatTable } from '../table.ts'
-import { readArgs, serverFlags } from '../usage.ts'
+import { outputOf, readArgs, serverFlags } from '../usage.ts'
 
-export const usage = `weft history [--limit N] [-o table|json]`
+export const usage = `weft history [--limit N] [-o table|json]
+
+The revisions of the mesh, the newest first: what changed, by whom, why. 50 unless told.`
 
 interface Entry {
   readonly revision: number
@@ -18,10 +21,12 @@ interface Entry {
 }
 
 export async function run(args: string[]): Promise<ExitCode> {
-  const { values } = readArgs(args, { ...serverFlags, limit: { type: 'string' }, output: { type: 'string', short: 'o' } }, { min: 0, max: 0 })
+  const { values, positionals } = readArgs(args, { ...serverFlags, namespace: { type: 'string', short: 'n' }, limit: { type: 'string' }, output: { type: 'string', short: 'o' } }, { min: 0, max: 2 })
+  const output = outputOf(values.output, ['table', 'json'])
   const context = contextOf(values)
-  const { items } = await callApi<{ items: Entry[] }>(context, 'GET', meshPath(context, `/history?limit=${encodeURIComponent(values.limit ?? '50')}`))
-  if (values.output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
+  const key = positionals.length === 0 ? undefined : keyNamed(positionals, values.namespace)
+  const { items } = await callApi<{ items: Entry[] }>(context, 'GET', meshPath(context, `/history?${new URLSearchParams({ limit: values.limit ?? '50', ...(key ?? {}) }).toString()}`))
+  if (output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
   else {
     const rows = items.map((entry) => [String(entry.revision), entry.operation, `${entry.kind}/${entry.namespace}/${entry.name}`, entry.author, formatAge(Date.now() - Date.parse(entry.at)), entry.message])
     process.stdout.write(`${formatTable(['REVISION', 'CHANGE', 'OBJECT', 'AUTHOR', 'AGE', 'MESSAGE'], rows)}\n`)

@@ -2,7 +2,7 @@ import { callApi } from '../client.ts'
 import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { formatTable } from '../table.ts'
-import { readArgs, serverFlags, UsageError } from '../usage.ts'
+import { outputOf, readArgs, serverFlags, UsageError } from '../usage.ts'
 
 export const usage = `weft key list | create NAME [--role owner|editor|viewer] [--only-mesh MESH] [--expires-at TIME]
 
@@ -22,12 +22,13 @@ export async function run(args: string[]): Promise<ExitCode> {
     { ...serverFlags, role: { type: 'string' }, 'only-mesh': { type: 'string' }, 'expires-at': { type: 'string' }, output: { type: 'string', short: 'o' } },
     { min: 1, max: 2 },
   )
+  const output = outputOf(values.output, ['table', 'json'])
   const context = contextOf(values)
-  const path = `/api/v1/organizations/${context.organization}/keys`
+  const path = `/api/v1/organizations/${encodeURIComponent(context.organization)}/keys`
   const [verb, name] = positionals
   if (verb === 'list') {
     const { items } = await callApi<{ items: Key[] }>(context, 'GET', path)
-    if (values.output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
+    if (output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
     else process.stdout.write(`${formatTable(['ID', 'NAME', 'ROLE', 'MESH', 'EXPIRES'], items.map((key) => [key.id, key.name, key.role, key.mesh ?? '*', key.expiresAt ?? 'never']))}\n`)
   } else if (verb === 'create' && name !== undefined) {
     const created = await callApi<{ secret: string }>(context, 'POST', path, {

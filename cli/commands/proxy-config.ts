@@ -2,7 +2,7 @@ import { callApi, meshPath } from '../client.ts'
 import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { formatTable } from '../table.ts'
-import { readArgs, serverFlags, UsageError } from '../usage.ts'
+import { outputOf, readArgs, serverFlags, UsageError } from '../usage.ts'
 import { clusterRows, endpointRows, listenerRows, routeRows, secretRows, type SentResource, type Table } from '../proxy-config/tables.ts'
 
 export const usage = `weft proxy-config listener|route|cluster|endpoint|secret|all NAME.NAMESPACE [-o table|json]
@@ -30,15 +30,18 @@ export async function run(args: string[]): Promise<ExitCode> {
   const [what = '', proxy = ''] = positionals
   const chosen = what === 'all' ? Object.values(sections) : [sections[singular(what)]]
   if (chosen.some((section) => section === undefined)) throw new UsageError(`${JSON.stringify(what)}: one of ${Object.keys(sections).join(', ')}, all`)
+  const output = outputOf(values.output, ['table', 'json'])
   const context = contextOf(values)
   const config = await callApi<{ resources: SentResource[] }>(context, 'GET', meshPath(context, `/proxies/${encodeURIComponent(proxy)}/config`))
+  if (output === 'json') {
+    const suffixes = (chosen as Section[]).flatMap((section) => section.suffixes)
+    process.stdout.write(`${JSON.stringify(config.resources.filter((resource) => suffixes.some((suffix) => resource.type.endsWith(suffix))), undefined, 2)}\n`)
+    return exitCodes.done
+  }
   for (const section of chosen as Section[]) {
     const resources = config.resources.filter((resource) => section.suffixes.some((suffix) => resource.type.endsWith(suffix)))
-    if (values.output === 'json') process.stdout.write(`${JSON.stringify(resources, undefined, 2)}\n`)
-    else {
-      const table = section.rows(resources)
-      process.stdout.write(`${what === 'all' ? `${section.title}\n` : ''}${formatTable(table.header, table.rows)}\n${what === 'all' ? '\n' : ''}`)
-    }
+    const table = section.rows(resources)
+    process.stdout.write(`${what === 'all' ? `${section.title}\n` : ''}${formatTable(table.header, table.rows)}\n${what === 'all' ? '\n' : ''}`)
   }
   return exitCodes.done
 }

@@ -3,7 +3,7 @@ import { callApi, meshPath } from '../client.ts'
 import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { formatAge, formatTable } from '../table.ts'
-import { readArgs, serverFlags } from '../usage.ts'
+import { outputOf, readArgs, serverFlags } from '../usage.ts'
 
 export const usage = `weft proxy-status [NAME.NAMESPACE] [-v] [-o table|json]
 
@@ -21,6 +21,7 @@ const columns: readonly [title: string, suffix: string][] = [
 
 export async function run(args: string[]): Promise<ExitCode> {
   const { values, positionals } = readArgs(args, { ...serverFlags, verbose: { type: 'boolean', short: 'v' }, output: { type: 'string', short: 'o' } }, { min: 0, max: 1 })
+  const output = outputOf(values.output, ['table', 'json'])
   const context = contextOf(values)
   const { items } = await callApi<{ items: ProxyStatus[] }>(context, 'GET', meshPath(context, '/proxies'))
   const wanted = positionals[0]
@@ -29,7 +30,7 @@ export async function run(args: string[]): Promise<ExitCode> {
     process.stderr.write(`no proxy ${wanted} is connected\n`)
     return exitCodes.notFound
   }
-  if (values.output === 'json') process.stdout.write(`${JSON.stringify(proxies, undefined, 2)}\n`)
+  if (output === 'json') process.stdout.write(`${JSON.stringify(proxies, undefined, 2)}\n`)
   else printTable(proxies, values.verbose ?? false)
   const rejections = proxies.flatMap((proxy) => proxy.types.flatMap((type) => (type.rejection ? [{ proxy, rejection: type.rejection }] : [])))
   for (const { proxy, rejection } of rejections) {

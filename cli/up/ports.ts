@@ -40,10 +40,22 @@ const anyFree = (): Promise<number> =>
 export async function choosePorts(dataDir: string, base: number | undefined): Promise<Ports> {
   const file = path.join(dataDir, 'ports.json')
   const remembered = readPorts(file)
-  if (remembered && base === undefined) return remembered
+  if (remembered && base === undefined) {
+    // The proxies' ports may still be held by proxies that outlived a killed control plane, and are taken over.
+    for (const name of ['rest', 'xds', 'monitoring'] as const) {
+      if (!(await isFree('127.0.0.1', remembered[name]))) throw new Error(`port ${remembered[name]} (${name}), which this folder had at its last start, is taken: free it, or choose others with --port-base 0`)
+    }
+    return remembered
+  }
   const ports = await freshPorts(base)
   writeFileSync(file, JSON.stringify(ports), { mode: 0o600 })
   return ports
+}
+
+/** Nobody else's shop stands there, not even one that is just ending. */
+async function isFreeBlock(block: number): Promise<boolean> {
+  const places = await Promise.all([2, 3, 4, 5].flatMap((host) => [8080, 15_000, 15_001, 15_006].map((port) => isFree(`127.0.${block}.${host}`, port))))
+  return places.every((free) => free)
 }
 
 function readPorts(file: string): Ports | undefined {
@@ -71,6 +83,6 @@ async function freshPorts(base: number | undefined): Promise<Ports> {
     chosen[name] = port
   }
   let block = usual.block
-  while (block < 250 && !(await isFree(`127.0.${block}.2`, 15006))) block++
+  while (block < 250 && !(await isFreeBlock(block))) block++
   return { ...chosen, block }
 }

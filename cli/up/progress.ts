@@ -5,12 +5,19 @@ export class Progress {
   readonly #out: NodeJS.WriteStream
   /** A step's line stands without its end. */
   #open = false
+  #beforeLine: () => void = () => {}
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
   }
 
+  /** Something else is drawn on the same terminal: it hears before a line is written. */
+  onLine(before: () => void): void {
+    this.#beforeLine = before
+  }
+
   say(line: string): void {
+    this.#beforeLine()
     if (this.#open) this.#out.write('\n')
     this.#open = false
     this.#write(`· ${line}\n`)
@@ -23,6 +30,7 @@ export class Progress {
   async step<T>(what: string, run: () => Promise<T>, worthSaying?: (result: T) => boolean): Promise<T> {
     const beganMs = performance.now()
     const begin = (): void => {
+      this.#beforeLine()
       if (this.#open) this.#out.write('\n')
       this.#write(`· ${what} …`)
       this.#open = true

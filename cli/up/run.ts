@@ -117,7 +117,7 @@ async function runLocked(options: UpOptions, ended: Ended): Promise<ExitCode> {
     if (options.readyFile !== undefined) writeReady(options.readyFile, readyDocument({ plane, context, dir, ports, rootCertificate, workloads, engine, pids }))
     const seconds = (performance.now() - options.beganMs) / 1000
     process.stdout.write(welcome({ context, dir, ports, shop: options.shop, rate: options.rate, caFile: certificate.caFile, firstStatus: firstStatus ?? undefined, seconds }))
-    await showTraffic(() => started.topology(mesh.id), ended)
+    await showTraffic(() => started.topology(mesh.id), ended, (callback) => progress.onLine(callback))
     return exitCodes.done
   } finally {
     await progress.step('ending', async () => {

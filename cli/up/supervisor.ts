@@ -87,18 +87,19 @@ export class Supervisor {
     writeRecords(this.#recordFile, [])
   }
 
-  /** One that has ended `times` times since this run began, and the last that it wrote. */
+  /** One that has ended `times` times since this run began, and the last error that it wrote. */
   failing(times: number): { name: string; lastWords: string; logFile: string } | undefined {
     const found = [...this.#running.values()].find((one) => one.failures >= times)
     if (!found) return undefined
     const logFile = this.logFile(found.spec.name)
-    return { name: found.spec.name, lastWords: readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1) ?? '', logFile }
+    const lines = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-40)
+    return { name: found.spec.name, lastWords: (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? '').trim(), logFile }
   }
 
   #start(spec: ProcessSpec, digest: string): ProcessRecord {
     const log = openSync(this.logFile(spec.name), 'a', 0o600)
     const [command, ...args] = spec.argv
-    const child = spawn(command, args, { detached: true, stdio: ['ignore', log, log], env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...spec.env, ...spec.secrets } })
+    const child = spawn(command, args, { detached: true, stdio: ['ignore', log, log], env: { ...inherited(), ...spec.env, ...spec.secrets } })
     closeSync(log)
     child.unref()
     child.on('error', (error) => this.#say(`${spec.name} does not start: ${error.message}`))
@@ -138,6 +139,12 @@ export class Supervisor {
   #save(): void {
     writeRecords(this.#recordFile, [...[...this.#running.values()].map((one) => one.record), ...this.#left.values()])
   }
+}
+
+/** Of our own environment only what every process needs, and where compiled code is kept. */
+function inherited(): Record<string, string> {
+  const { PATH = '', HOME = '', NODE_COMPILE_CACHE } = process.env
+  return { PATH, HOME, ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }) }
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

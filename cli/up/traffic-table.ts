@@ -31,34 +31,46 @@ export function trafficTable(topology: Topology): string {
 /** Redraws a block of lines in place at the bottom of a terminal. */
 export class LiveBlock {
   readonly #out: NodeJS.WriteStream
-  #height = 0
+  /** Lengths of the lines that stand there. */
+  #drawn: readonly number[] = []
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
   }
 
+  /** Cut to the terminal's width, and to its height less the line of the cursor. The first line is a heading. */
   draw(text: string): void {
-    const lines = text.split('\n')
-    const width = this.#out.columns ?? 100
-    const up = this.#height > 0 ? `\u001B[${this.#height}A\r\u001B[J` : ''
-    this.#out.write(`${up}${lines.map((line, index) => (index === 0 ? styleText('dim', line.slice(0, width)) : line.slice(0, width))).join('\n')}\n`)
-    this.#height = lines.length
+    const { columns = 100, rows = 40 } = this.#out
+    const lines = text.split('\n').slice(0, Math.max(1, rows - 1)).map((line) => line.slice(0, columns))
+    // A terminal that has become narrower since has wrapped what stood there.
+    const height = this.#drawn.reduce((sum, length) => sum + Math.max(1, Math.ceil(length / columns)), 0)
+    const up = height > 0 ? `\u001B[${height}A\r\u001B[J` : ''
+    this.#out.write(`${up}${lines.map((line, index) => (index === 0 ? styleText('dim', line, { stream: this.#out }) : line)).join('\n')}\n`)
+    this.#drawn = lines.map((line) => line.length)
   }
 
   /** The next draw starts below what was written meanwhile. */
   release(): void {
-    this.#height = 0
+    this.#drawn = []
   }
 }
 
-/** A live table on a terminal; elsewhere silence. Ends when `ended` does. */
-export async function showTraffic(topology: () => Promise<Topology>, ended: Promise<void>): Promise<void> {
+/**
+ * A live table on a terminal; elsewhere silence. Ends when `ended` does.
+ * @param interrupted calls back before anything else is written to the terminal
+ */
+export async function showTraffic(topology: () => Promise<Topology>, ended: Promise<void>, interrupted: (callback: () => void) => void): Promise<void> {
   if (!process.stdout.isTTY) return ended
   const block = new LiveBlock(process.stdout)
+  interrupted(() => block.release())
   const timer = setInterval(() => {
-    void topology().then((now) => {
-      if (now.edges.length > 0) block.draw(trafficTable(now))
-    })
+    topology().then(
+      (now) => {
+        if (now.edges.length > 0) block.draw(trafficTable(now))
+      },
+      // The database is away or going: what stands there stays until there is news.
+      () => {},
+    )
   }, 1000)
   await ended
   clearInterval(timer)

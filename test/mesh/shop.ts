@@ -91,6 +91,8 @@ export interface ShopOptions {
   readonly database: string
   /** Orders a second that the shop's client makes by itself; none unless told. */
   readonly rate?: number
+  /** More flags; `--port-base` among them takes the place of free ports. */
+  readonly flags?: readonly string[]
 }
 
 /** A running `weft up`, as one outside sees it. */
@@ -115,7 +117,7 @@ export class Shop {
     const readyFile = path.join(this.dir, 'ready.json')
     rmSync(readyFile, { force: true })
     const again = existsSync(path.join(this.dir, 'ports.json'))
-    const args = ['cli/main.ts', 'up', '--data', this.dir, '--engine', this.options.engine, '--ready-file', readyFile, '--rate', String(this.options.rate ?? 0), ...(again ? [] : ['--port-base', '0'])]
+    const args = ['cli/main.ts', 'up', '--data', this.dir, '--engine', this.options.engine, '--ready-file', readyFile, '--rate', String(this.options.rate ?? 0), ...(this.options.flags ?? []), ...(again || this.options.flags?.includes('--port-base') ? [] : ['--port-base', '0'])]
     if (this.options.database !== 'pglite') args.push('--database', this.options.database)
     this.#up = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', XDG_CONFIG_HOME: path.join(this.dir, 'config') } })
     const hear = (chunk: Buffer): void => void (this.#output += chunk.toString())
