@@ -66,6 +66,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
       ]
     case 'PeerAuthentication':
     case 'Sidecar':
+    case 'RequestAuthentication':
     case 'AuthorizationPolicy':
       return [[`in-namespace/${kind}`, namespace]]
     default:

@@ -1,7 +1,9 @@
 import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
+import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
+import type { RequestAuthenticationSpec } from '#core/resource/request-authentication.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
@@ -76,6 +78,11 @@ export class MeshReader {
   settings(): MeshSettings {
     this.#record('settings')
     return this.#model.settings
+  }
+
+  /** The mesh's own configuration, Istio's mesh file: empty where there is none. */
+  meshConfig(): MeshConfigSpec {
+    return this.#object<MeshConfigSpec>('MeshConfig//default')?.spec ?? {}
   }
 
   /** The service that `host` means to a client in a namespace: a Kubernetes Service before a ServiceEntry, the client's own namespace before others, then the oldest. */
@@ -274,6 +281,10 @@ export class MeshReader {
 
   peerAuthentications(namespace: string): Typed<PeerAuthenticationSpec>[] {
     return this.#list('in-namespace/PeerAuthentication', namespace)
+  }
+
+  requestAuthentications(namespace: string): Typed<RequestAuthenticationSpec>[] {
+    return this.#list('in-namespace/RequestAuthentication', namespace)
   }
 
   authorizationPolicies(namespace: string): Typed<AuthorizationPolicySpec>[] {

@@ -12,14 +12,16 @@ import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener
 import type { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { OriginalDstSchema } from '#core/wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { accessFilters, accessFor, connectionFilters } from './access.ts'
+import type { Access } from './access.ts'
 import { httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
+import { connectionCustom } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
 import { mutualTlsFor, type MutualTls, mutualTlsPorts } from './peer-authentication.ts'
-import { networkRbacFilters, policiesFor, rbacFilters } from './rbac.ts'
-import type { ScopedPolicy } from './rbac.ts'
 import { resourceOf } from './resource.ts'
 import type { TracingScope } from './telemetry.ts'
 import { meshServerSocket } from './tls.ts'
@@ -46,15 +48,15 @@ interface KnownPort {
 
 /** What the chains of any port share. */
 interface InboundContext {
-  readonly policies: readonly ScopedPolicy[]
-  readonly trustDomain: string
+  readonly access: Access
+  readonly engine: Engine
   readonly tracing: TracingScope
 }
 
 /** The one listener that takes all captured inbound connections: chains for each port that is known, and others go to their port as they are, held to the same policies. */
 export function capturedInbound(reader: MeshReader, workload: InboundWorkload): Resource[] {
   const { namespace, labels } = workload
-  const context: InboundContext = { policies: policiesFor(reader, namespace, labels), trustDomain: reader.trustDomain, tracing: workload.tracing }
+  const context: InboundContext = { access: accessFor(reader, namespace, labels), engine: workload.engine, tracing: workload.tracing }
   const ports = knownPorts(reader, workload)
   const modeOf = (port: number): MutualTls => mutualTlsFor(reader, namespace, labels, port)
   const known = new Set(ports.map((one) => one.port))
@@ -73,7 +75,7 @@ export function capturedInbound(reader: MeshReader, workload: InboundWorkload): 
     listenerFiltersTimeout: duration(10_000),
     continueOnListenerFiltersTimeout: true,
   })
-  const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => modeOf(one.port).by ?? []), ...context.policies.map((one) => `AuthorizationPolicy/${one.namespace}/${one.name}`)]
+  const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => modeOf(one.port).by ?? []), ...context.access.origins]
   return [resourceOf(ListenerSchema, 'virtualInbound', message, origins), ...ports.map(portCluster), resourceOf(ClusterSchema, PASSTHROUGH, originalDestination(PASSTHROUGH), [])]
 }
 
@@ -157,7 +159,7 @@ function chainsOf(kind: Kind, mutualTls: MutualTls, name: string, port: number |
     filterChainMatch: { ...at, ...match },
     filters,
     metadata,
-    ...(secured ? { transportSocket: meshServerSocket(context.trustDomain) } : {}),
+    ...(secured ? { transportSocket: meshServerSocket(context.access.trustDomains) } : {}),
   })
   const tls = { transportProtocol: 'tls' }
   const plain = { transportProtocol: 'raw_buffer' }
@@ -183,7 +185,7 @@ function chainsOf(kind: Kind, mutualTls: MutualTls, name: string, port: number |
   }
 }
 
-const tcpFilters = (onward: Onward, context: InboundContext): Filters => [...networkRbacFilters(context.policies), tcpProxy(onward.cluster, [], [{ cluster: onward.cluster, host: '', port: 0, hash: undefined }])]
+const tcpFilters = (onward: Onward, context: InboundContext): Filters => [...connectionFilters(context.access, connectionCustom(context.engine)), tcpProxy(onward.cluster, [], [{ cluster: onward.cluster, host: '', port: 0, hash: undefined }])]
 
 function httpFilters(name: string, onward: Onward, context: InboundContext): Filters {
   const host: MessageInitShape<typeof VirtualHostSchema> = {
@@ -204,7 +206,7 @@ function httpFilters(name: string, onward: Onward, context: InboundContext): Fil
       statPrefix: `inbound_${name};`,
       role: 'inbound',
       tracing: context.tracing,
-      filters: rbacFilters(context.policies),
+      filters: accessFilters(context.access),
       routes: { case: 'routeConfig', value: { name: onward.cluster, validateClusters: false, virtualHosts: [host] } },
     }),
   ]

@@ -10,12 +10,14 @@ import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { accessFilters, accessFor, connectionFilters } from './access.ts'
+import type { Access } from './access.ts'
+import { connectionCustom } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { gatewayServers, servesHttp, servesTls } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
-import { networkRbacFilters, policiesFor, rbacFilters } from './rbac.ts'
-import type { ScopedPolicy } from './rbac.ts'
 import { resourceOf } from './resource.ts'
 import { authoritySecretName, credentialSecretName, findCredential } from './secret.ts'
 import { gatewayTcpFilters, passthroughChains } from './tls-route.ts'
@@ -33,6 +35,7 @@ export interface GatewayWorkload {
   /** Server port → port to bind. */
   readonly ports: Readonly<Record<number, number>>
   readonly tracing: TracingScope
+  readonly engine: Engine
 }
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
@@ -40,12 +43,12 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>
 /** One listener for each port that Gateways ask for: TLS servers a chain each, by server name; plaintext servers one chain together. */
 export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload): Built {
   const servers = gatewayServers(reader, workload.labels, workload.namespace, workload.hosts)
-  const policies = policiesFor(reader, workload.namespace, workload.labels)
+  const access = accessFor(reader, workload.namespace, workload.labels)
   const faults: Fault[] = []
   const resources: Resource[] = []
   for (const port of [...new Set(servers.map((one) => one.port))].sort((a, b) => a - b)) {
     const ofPort = servers.filter((one) => one.port === port)
-    const chains = portChains(reader, ofPort, workload, policies, faults)
+    const chains = portChains(reader, ofPort, workload, access, faults)
     if (chains.length === 0) continue
     const name = `0.0.0.0_${port}`
     const tls = ofPort.some((one) => servesTls(one.protocol))
@@ -61,11 +64,11 @@ export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload):
   return { resources, faults }
 }
 
-function portChains(reader: MeshReader, servers: readonly ScopedServer[], workload: GatewayWorkload, policies: readonly ScopedPolicy[], faults: Fault[]): ChainInit[] {
+function portChains(reader: MeshReader, servers: readonly ScopedServer[], workload: GatewayWorkload, access: Access, faults: Fault[]): ChainInit[] {
   const chains: ChainInit[] = []
   const taken = new Set<string>()
   const plaintext = servers.find((one) => servesHttp(one.protocol) && !servesTls(one.protocol))
-  if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, policies)] })
+  if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, access)] })
   let opaque = plaintext !== undefined
   for (const server of servers) {
     const about = metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field })
@@ -74,21 +77,21 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
       if (opaque) continue
       opaque = true
       const filters = gatewayTcpFilters(reader, server, workload.namespace)
-      if (filters !== undefined) chains.push({ name: server.id, filters: [...networkRbacFilters(policies), ...filters], metadata: about })
+      if (filters !== undefined) chains.push({ name: server.id, filters: [...connectionFilters(access, connectionCustom(workload.engine)), ...filters], metadata: about })
     } else if (server.tls?.mode === 'PASSTHROUGH' || server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
     else {
-      const filters = servesHttp(server.protocol) ? [gatewayManager(server.id, workload, policies)] : gatewayTcpFilters(reader, server, workload.namespace)
+      const filters = servesHttp(server.protocol) ? [gatewayManager(server.id, workload, access)] : gatewayTcpFilters(reader, server, workload.namespace)
       const transportSocket = filters === undefined ? undefined : serverSocket(reader, server, workload.namespace, faults)
       // Without its certificate a chain would keep the whole listener waiting; so only its hosts are closed.
       if (transportSocket === undefined || filters === undefined) continue
-      chains.push({ name: server.id, filterChainMatch: { ...serverNames(server), transportProtocol: 'tls' }, transportSocket, filters: servesHttp(server.protocol) ? filters : [...networkRbacFilters(policies), ...filters], metadata: about })
+      chains.push({ name: server.id, filterChainMatch: { ...serverNames(server), transportProtocol: 'tls' }, transportSocket, filters: servesHttp(server.protocol) ? filters : [...connectionFilters(access, connectionCustom(workload.engine)), ...filters], metadata: about })
     }
   }
   return chains
 }
 
-const gatewayManager = (id: string, workload: GatewayWorkload, policies: readonly ScopedPolicy[]) =>
-  httpManager({ statPrefix: `outbound_0.0.0.0_${id}`, role: 'gateway', tracing: workload.tracing, routes: scopedRoutes('at-colon'), scopePort: id, filters: rbacFilters(policies) })
+const gatewayManager = (id: string, workload: GatewayWorkload, access: Access) =>
+  httpManager({ statPrefix: `outbound_0.0.0.0_${id}`, role: 'gateway', tracing: workload.tracing, routes: scopedRoutes('at-colon'), scopePort: id, filters: accessFilters(access) })
 
 /** No names where any is taken. A client that asks for another name finds no chain, and is shown no certificate. */
 function serverNames(server: ScopedServer): { serverNames?: string[] } {

@@ -11,14 +11,16 @@ import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts
 import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { accessFilters, accessFor, connectionFilters } from './access.ts'
+import type { Access } from './access.ts'
 import { tlsInspector } from './captured.ts'
+import { connectionCustom } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import type { MutualTls } from './peer-authentication.ts'
-import { networkRbacFilters, policiesFor, rbacFilters } from './rbac.ts'
-import type { ScopedPolicy } from './rbac.ts'
 import { resourceOf } from './resource.ts'
 import type { TracingScope } from './telemetry.ts'
 import { meshServerSocket } from './tls.ts'
@@ -30,6 +32,7 @@ export interface InboundWorkload {
   readonly labels: Labels
   readonly ports: readonly WorkloadPort[]
   readonly tracing: TracingScope
+  readonly engine: Engine
   /** Where traffic is captured: the workload's address, and the hosts that name it by that. */
   readonly address: string
   readonly hosts: readonly string[]
@@ -42,8 +45,8 @@ export interface InboundScope {
   /** The first service that leads to the port; undefined: none does. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string; readonly port: number } | undefined
   readonly mutualTls: MutualTls
-  readonly policies: readonly ScopedPolicy[]
-  readonly trustDomain: string
+  readonly access: Access
+  readonly engine: Engine
   readonly tracing: TracingScope
   readonly origins: readonly string[]
 }
@@ -51,7 +54,7 @@ export interface InboundScope {
 export function inboundScopes(reader: MeshReader, workload: InboundWorkload): InboundScope[] {
   const { namespace, labels } = workload
   const services = reader.servicesOf(namespace, labels)
-  const policies = policiesFor(reader, namespace, labels)
+  const access = accessFor(reader, namespace, labels)
   return workload.ports.map((port) => {
     const lead = leadingTo(services, port)
     const mutualTls = mutualTlsFor(reader, namespace, labels, port.port)
@@ -60,10 +63,10 @@ export function inboundScopes(reader: MeshReader, workload: InboundWorkload): In
       protocol: lead?.port.protocol ?? 'auto',
       service: lead === undefined ? undefined : { host: lead.service.host, name: lead.service.name, namespace: lead.service.namespace, port: lead.port.port },
       mutualTls,
-      policies,
-      trustDomain: reader.trustDomain,
+      access,
+      engine: workload.engine,
       tracing: workload.tracing,
-      origins: [...(lead === undefined ? [] : [lead.service.source]), ...(mutualTls.by === undefined ? [] : [mutualTls.by]), ...policies.map((one) => `AuthorizationPolicy/${one.namespace}/${one.name}`)],
+      origins: [...(lead === undefined ? [] : [lead.service.source]), ...(mutualTls.by === undefined ? [] : [mutualTls.by]), ...access.origins],
     }
   })
 }
@@ -99,7 +102,7 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>
 export function inboundChains(scope: InboundScope): ChainInit[] {
   const { mode } = scope.mutualTls
   const name = `0.0.0.0_${scope.port.port}`
-  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: meshServerSocket(scope.trustDomain), filters: inboundFilters(scope) }
+  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: meshServerSocket(scope.access.trustDomains), filters: inboundFilters(scope) }
   const plaintext: ChainInit = { name: `${name}_plaintext`, ...(mode === 'DISABLE' ? {} : { filterChainMatch: { transportProtocol: 'raw_buffer' } }), filters: inboundFilters(scope) }
   return mode === 'STRICT' ? [secured] : mode === 'DISABLE' ? [plaintext] : [secured, plaintext]
 }
@@ -109,7 +112,7 @@ function inboundFilters(scope: InboundScope): MessageInitShape<typeof FilterSche
   const cluster = inboundCluster(port.port)
   if (!carriesHttp(protocol)) {
     return [
-      ...networkRbacFilters(scope.policies),
+      ...connectionFilters(scope.access, connectionCustom(scope.engine)),
       tcpProxy(cluster, [], [{ cluster, host: service?.host ?? '', port: port.port, hash: undefined }]),
     ]
   }
@@ -118,7 +121,7 @@ function inboundFilters(scope: InboundScope): MessageInitShape<typeof FilterSche
       statPrefix: `inbound_0.0.0.0_${port.port};`,
       role: 'inbound',
       tracing: scope.tracing,
-      filters: rbacFilters(scope.policies),
+      filters: accessFilters(scope.access),
       routes: {
         case: 'routeConfig',
         value: {

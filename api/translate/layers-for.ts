@@ -3,6 +3,8 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { addressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
+import { accessClusters } from './access-clusters.ts'
+import { engineOf } from './engine.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
 import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
@@ -51,9 +53,11 @@ export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     const hosts = captured ? reader.hostsAtEndpoint(node.address) : []
     // Replicas share what does not look at where they are.
     const placed = hosts.length > 0 || (captured && (reader.sidecarFor(node.namespace, node.labels)?.spec.ingress ?? []).length > 0)
-    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing, address: placed ? node.address : '', hosts }
+    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing, engine: engineOf(node), address: placed ? node.address : '', hosts }
     layers.push(single(keyOf('inbound', workload), (at) => (captured ? capturedInbound(at, workload) : inboundScopes(at, workload).flatMap(inboundResources))))
   }
+  const { namespace, labels, locality } = node
+  layers.push(single(keyOf('access-clusters', { namespace, labels, captured, scoped: egress === undefined ? undefined : locality }), (at) => accessClusters(at, { namespace, labels, captured, scopedIn: egress === undefined ? undefined : locality })))
   if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing))
   if (tracing.endpoint !== '') layers.push(single(keyOf('otlp', tracing.endpoint), () => [otlpCluster(tracing.endpoint)]))
   return layers
@@ -82,7 +86,7 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   const { namespace } = node
   const hosts = reader.hostsAtEndpoint(node.address)
   const servers = gatewayServers(reader, node.labels, namespace, hosts)
-  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing }
+  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing, engine: engineOf(node) }
   const key = keyOf('gateway', workload)
   const routes = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace).flatMap((group): LayerSpec[] => [
     {

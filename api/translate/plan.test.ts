@@ -20,7 +20,7 @@ test('the bundled sidecar can carry out every case', async (context) => {
     await context.test(name, () => {
       const about = parse(readFileSync(join(cases, name, 'case.yaml'), 'utf8')) as MeshCase
       const { views } = meshOf(objectsIn(readFileSync(join(cases, name, 'mesh.yaml'), 'utf8')), (about.workloads ?? []).map(workloadFrom), about.settings)
-      const of = listed(views.viewFor(nodeFrom(about.proxy), undefined))
+      const of = listed(views.viewFor({ ...nodeFrom(about.proxy), engine: 'weft' }, undefined))
       const faults = Object.entries(readers).flatMap(([file, read]) =>
         (of[file] ?? []).flatMap((resource) => {
           const plan = read(resource.bytes, resource.version)

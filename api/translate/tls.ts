@@ -63,9 +63,9 @@ export function meshClientSocket(options: { readonly accounts: readonly string[]
   return tlsSocket(anyOf(UpstreamTlsContextSchema, { commonTlsContext: meshTls(options.accounts.map(uriSan), alpn), sni: options.sni }))
 }
 
-/** Mesh mTLS in front of a workload: only clients of the trust domain. */
-export function meshServerSocket(trustDomain: string): TransportSocket {
-  const sans = [sanMatcher(SubjectAltNameMatcher_SanType.URI, startingWith(`spiffe://${trustDomain}/`))]
+/** Mesh mTLS in front of a workload: only clients of the trust domain, or of one that counts as the same. */
+export function meshServerSocket(trustDomains: readonly string[]): TransportSocket {
+  const sans = trustDomains.map((one) => sanMatcher(SubjectAltNameMatcher_SanType.URI, startingWith(`spiffe://${one}/`)))
   return tlsSocket(anyOf(DownstreamTlsContextSchema, { commonTlsContext: meshTls(sans, ['h2', 'http/1.1']), requireClientCertificate: true }))
 }
 
