@@ -46,7 +46,7 @@ test('a workload that is not there is exit 4, and those that are, are named', as
 test('the shop does what its tests say', async () => {
   const { code, out } = await weft('test', 'examples/shop', '-o', 'junit')
   assert.equal(code, 0, out)
-  assert.match(out, /<testsuite name="examples\/shop\/requests\.yaml" tests="8" failures="0">/)
+  assert.match(out, /<testsuite name="examples\/shop\/requests\.yaml" tests="8" failures="0"/)
 })
 
 test('what is not as expected is exit 79, and says what came instead', async () => {
