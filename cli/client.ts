@@ -46,7 +46,9 @@ export class ApiError extends Error {
 async function problemOf(response: Response): Promise<Problem> {
   const text = await response.text()
   try {
-    return { ...(JSON.parse(text) as Problem), status: response.status }
+    const body = JSON.parse(text) as Problem & { readonly message?: string }
+    // The Kubernetes-style API answers a Status, whose words stand in `message`.
+    return { ...body, ...(body.detail === undefined && body.message !== undefined ? { detail: body.message } : {}), status: response.status }
   } catch {
     return { status: response.status, title: response.statusText, detail: text.slice(0, 500) }
   }

@@ -59,7 +59,7 @@ export const rollbackRoutes: readonly Route[] = [
       const items = await Promise.all(
         then.map(async ({ key, object }) => {
           const now = await request.doors.store.getResource(mesh.organizationId, mesh.id, key)
-          return { ...key, then: object === null ? null : redact(object), now: now === undefined ? null : redact(now.object) }
+          return { ...key, before: object === null ? null : redact(object), after: now === undefined ? null : redact(now.object) }
         }),
       )
       return { json: { items, next: null } }

@@ -158,8 +158,8 @@ test('a quota bounds meshes, objects and their size', async () => {
 test('a rollback brings objects back, as a new revision', async () => {
   const before = Number((await ask('GET', MESH, owner)).json['revision'])
   await ask('POST', `${MESH}/apply`, owner, { objects: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'mine', namespace: 'prod' }, data: { a: 'changed' } }, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'new', namespace: 'prod' } }] })
-  const differences = (await ask('GET', `${MESH}/revisions/${before}/differences`, owner)).json['items'] as { name: string; then: { data: unknown } | null; now: { data: unknown } | null }[]
-  assert.deepEqual(differences.map((one) => [one.name, one.then?.data, one.now?.data]), [['mine', { a: 'b' }, { a: 'changed' }], ['new', undefined, undefined]])
+  const differences = (await ask('GET', `${MESH}/revisions/${before}/differences`, owner)).json['items'] as { name: string; before: { data: unknown } | null; after: { data: unknown } | null }[]
+  assert.deepEqual(differences.map((one) => [one.name, one.before?.data, one.after?.data]), [['mine', { a: 'b' }, { a: 'changed' }], ['new', undefined, undefined]])
   const back = await ask('POST', `${MESH}/rollback`, owner, { revision: before })
   assert.equal(back.status, 200, back.text)
   assert.deepEqual((back.json['results'] as { name: string; verdict: string }[]).map((one) => `${one.name} ${one.verdict}`), ['configmap/mine configured', 'configmap/new deleted'])

@@ -25,7 +25,7 @@ export async function run(args: string[]): Promise<ExitCode> {
   const output = outputOf(values.output, ['table', 'json'])
   const context = contextOf(values)
   const key = positionals.length === 0 ? undefined : keyNamed(positionals, values.namespace)
-  const { items } = await callApi<{ items: Entry[] }>(context, 'GET', meshPath(context, `/history?${new URLSearchParams({ limit: values.limit ?? '50', ...(key ?? {}) }).toString()}`))
+  const { items } = await callApi<{ items: Entry[] }>(context, 'GET', meshPath(context, `/history?${new URLSearchParams({ limit: values.limit ?? '50', ...key }).toString()}`))
   if (output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
   else {
     const rows = items.map((entry) => [String(entry.revision), entry.operation, `${entry.kind}/${entry.namespace}/${entry.name}`, entry.author, formatAge(Date.now() - Date.parse(entry.at)), entry.message])

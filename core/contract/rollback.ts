@@ -9,13 +9,13 @@ export const rollbackRequest = z.strictObject({
 })
 export type RollbackRequest = z.infer<typeof rollbackRequest>
 
-/** One object that later revisions touched: `then` as it was, `now` as it is; null where it was or is not there. Secrets are hidden. */
+/** One object that later revisions touched: `before` as it was, `after` as it is; null where it was or is not there. Secrets are hidden. */
 export const revisionDifference = z.object({
   group: z.string(),
   kind: z.string(),
   namespace: z.string(),
   name: z.string(),
-  then: z.looseObject({}).nullable(),
-  now: z.looseObject({}).nullable(),
+  before: z.looseObject({}).nullable(),
+  after: z.looseObject({}).nullable(),
 })
 export type RevisionDifference = z.infer<typeof revisionDifference>

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { kubeApi } from '#api/kube/app.ts'
+import { restApi } from '#api/rest/app.ts'
+import { kinds } from '#core/resource/registry.ts'
+import { openApi, serveApp } from '#test/parts/api.ts'
+import type { ApiUnderTest } from '#test/parts/api.ts'
+import { stringify } from 'yaml'
+
+let api: ApiUnderTest
+let served: Awaited<ReturnType<typeof serveApp>>
+let key = ''
+const folder = mkdtempSync(path.join(tmpdir(), 'weft-cli-'))
+const main = fileURLToPath(new URL('../main.ts', import.meta.url))
+
+before(async () => {
+  api = await openApi()
+  const app = restApi(api.doors)
+  app.route('/', kubeApi(api.doors))
+  served = await serveApp(app)
+  key = await api.key('owner')
+})
+after(async () => {
+  await served.close()
+  await api.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Ran {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function weft(args: string[], env: Record<string, string> = {}, mesh = 'demo/shop'): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, WEFT_SERVER: served.url, WEFT_API_KEY: key, WEFT_MESH: mesh, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    let out = ''
+    let err = ''
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, out, err }))
+  })
+}
+
+async function ok(args: string[], env?: Record<string, string>, mesh?: string): Promise<string> {
+  const ran = await weft(args, env, mesh)
+  assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.err}${ran.out}`)
+  return ran.out
+}
+
+const file = (name: string, text: string): string => {
+  writeFileSync(path.join(folder, name), text)
+  return path.join(folder, name)
+}
+const route = (timeout: string) => `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: orders, namespace: prod }\nspec: { hosts: [orders], http: [{ timeout: ${timeout}, route: [{ destination: { host: orders } }] }] }\n`
+const base = () => file('base.yaml', `apiVersion: v1\nkind: Namespace\nmetadata: { name: prod }\n---\n${route('1s')}`)
+
+test('a difference is shown before it is applied, and a rollback takes it back', async () => {
+  await ok(['apply', '-f', base()])
+  const changed = file('changed.yaml', route('9s'))
+  assert.equal((await weft(['diff', '-f', base()])).out, '')
+  const diff = await weft(['diff', '-f', changed])
+  assert.equal(diff.code, 1, diff.err)
+  assert.match(diff.out, /^-\s+timeout: 1s$/m)
+  assert.match(diff.out, /^\+\s+timeout: 9s$/m)
+  const revision = /revision (\d+)/.exec(await ok(['apply', '-f', base()]))?.[1] ?? ''
+  await ok(['apply', '-f', changed, '--message', 'slower'])
+  assert.match((await weft(['diff', '--revision', revision])).out, /^\+\s+timeout: 9s$/m)
+  assert.match(await ok(['rollback', '--to', revision, 'vs/orders', '-n', 'prod']), /virtualservice.networking.istio.io\/orders configured\nrevision \d+/)
+  assert.equal((await weft(['diff', '-f', base()])).code, 0)
+  assert.match(await ok(['history', 'vs/orders', '-n', 'prod']), /rollback to/)
+})
+
+test('export, import and export again leave no difference', async () => {
+  const namespaces = ['default', 'prod', 'istio-system']
+  const all = kinds.map((kind) => kind.example).filter((object) => object.kind !== 'Secret')
+  await ok(['apply', '-f', file('all.yaml', [...namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })), ...all].map((object) => stringify(object)).join('---\n'))])
+  const first = path.join(folder, 'first')
+  const second = path.join(folder, 'second')
+  await ok(['export', first])
+  await api.doors.createMesh(api.organization.id, 'copy', 'cluster.local')
+  await ok(['import', first], {}, 'demo/copy')
+  await ok(['export', second], {}, 'demo/copy')
+  assert.deepEqual(readdirSync(first, { recursive: true }).sort(), readdirSync(second, { recursive: true }).sort())
+  assert.ok(readdirSync(first, { recursive: true }).filter((name) => String(name).endsWith('.yaml')).length >= all.length)
+  const diff = await weft(['diff', '-f', second])
+  assert.deepEqual([diff.code, diff.out], [0, ''], diff.err)
+  cpSync(first, path.join(folder, 'kept'), { recursive: true })
+  assert.equal((await weft(['export', first])).code, 2)
+})
+
+test('an object is changed in an editor, and left as it is when the editor changes nothing', async () => {
+  await ok(['apply', '-f', base()])
+  assert.match(await ok(['edit', 'vs/orders', '-n', 'prod'], { WEFT_EDITOR: "sed -i 's/timeout: 1s/timeout: 7s/'" }), /edited/)
+  assert.match(await ok(['get', 'vs/orders', '-n', 'prod', '-o', 'yaml']), /timeout: 7s/)
+  const same = await weft(['edit', 'vs/orders', '-n', 'prod'], { WEFT_EDITOR: 'true' })
+  assert.deepEqual([same.code, same.out], [0, ''])
+  const wrong = await weft(['edit', 'vs/orders', '-n', 'prod'], { WEFT_EDITOR: "sed -i 's/timeout: 7s/timeout: soon/'" })
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.err, /timeout/)
+})
