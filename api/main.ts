@@ -86,6 +86,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
   )
   const { ledger } = xds
+  meshes.onChanges = (mesh, from, heardAtMs) => ledger.pushes.begins(mesh.id, from, heardAtMs)
   meshes.onRevision = (mesh) => ledger.advanced(mesh.id)
 
   // People and their tools.
@@ -112,7 +113,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       const startedMs = clock.monotonicMs()
       await meshes.reached(meshId, revision, timeoutMs)
       const leftMs = Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))
-      return waitResponseOf(revision, await ledger.whenSynced(meshId, revision, leftMs))
+      const outcome = await ledger.whenSynced(meshId, revision, leftMs)
+      return waitResponseOf(revision, outcome, ledger.pushes.timesOf(meshId, revision))
     },
     explain: (meshId, asked) => explainIn(meshes, meshId, asked),
     topology: (meshId) => traffic.topology(meshId),

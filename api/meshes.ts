@@ -48,6 +48,8 @@ interface Entry {
   loaded: LoadedMesh | undefined
   /** The newest revision heard of. */
   wanted: number
+  /** When the first revision that is not applied yet was heard of. */
+  heardAtMs: number | undefined
   following: boolean
   holders: number
   idle: Timer | undefined
@@ -63,6 +65,8 @@ export class Meshes {
   readonly #stop: () => void
   /** Called when a mesh was loaded: its workloads get their lease. */
   onLoaded: (mesh: LoadedMesh, workloads: readonly Workload[]) => void = () => {}
+  /** Called before changes are taken in, with the first of their revisions and the moment at which this replica heard of them, on the monotonic clock. */
+  onChanges: (mesh: LoadedMesh, from: number, heardAtMs: number) => void = () => {}
   /** Called after a mesh reached a revision, for followers of the API. */
   onRevision: (mesh: LoadedMesh) => void = () => {}
 
@@ -143,7 +147,7 @@ export class Meshes {
   }
 
   #load(meshId: string): Entry {
-    const entry: Entry = { loading: Promise.resolve(undefined), loaded: undefined, wanted: 0, following: false, holders: 0, idle: undefined }
+    const entry: Entry = { loading: Promise.resolve(undefined), loaded: undefined, wanted: 0, heardAtMs: undefined, following: false, holders: 0, idle: undefined }
     entry.loading = this.#fill(meshId, entry).catch((error: unknown) => {
       this.#entries.delete(meshId)
       throw error
@@ -173,6 +177,7 @@ export class Meshes {
     const entry = this.#entries.get(meshId)
     if (!entry) return
     entry.wanted = Math.max(entry.wanted, revision)
+    entry.heardAtMs ??= this.#clock.monotonicMs()
     void this.#follow(meshId, entry)
   }
 
@@ -183,10 +188,13 @@ export class Meshes {
     entry.following = true
     try {
       while (mesh.model.revision < entry.wanted) {
+        const heardAtMs = entry.heardAtMs ?? this.#clock.monotonicMs()
+        // What is heard while the store is asked may be in its answer or not: its time is taken as the earlier.
+        entry.heardAtMs = undefined
         const { changes, tooOld } = await this.#store.changesAfter(meshId, mesh.model.revision, CHANGES_MAX)
         if (tooOld) await this.#reload(mesh)
         else if (changes.length === 0) break
-        else this.#apply(mesh, changes)
+        else this.#apply(mesh, changes, heardAtMs)
       }
     } catch (error) {
       // The store's own polling speaks up again once it is back; until then the mesh stays as it is.
@@ -196,9 +204,10 @@ export class Meshes {
     }
   }
 
-  #apply(mesh: LoadedMesh, changes: readonly Change[]): void {
+  #apply(mesh: LoadedMesh, changes: readonly Change[], heardAtMs: number): void {
     const last = changes.at(-1)
     if (!last) return
+    this.onChanges(mesh, mesh.model.revision + 1, heardAtMs)
     mesh.views.apply(changes, last.revision)
     this.#arrived(mesh)
   }

@@ -175,7 +175,7 @@ export class DiscoverySession {
     if (!stream) return
     stream.close()
     this.#doors.publisher.forget(stream)
-    this.#doors.ledger.remove(stream)
+    this.#doors.ledger.remove(stream, how)
     this.#doors.serve.disconnected(stream.peer, stream.node, how)
   }
 }

@@ -1,5 +1,6 @@
-import type { Clock } from '#core/time/clock.ts'
+import type { Clock, Timer } from '#core/time/clock.ts'
 import type { ProxyStatus, Rejection } from './ledger-entry.ts'
+import { Pushes, type PushTimes } from './pushes.ts'
 import type { XdsStream } from './stream.ts'
 
 /** What became of one revision: node ids that have all of it, that do not yet, and the refusals. */
@@ -19,6 +20,8 @@ export interface RejectionNews {
 interface Waiter {
   readonly revision: number
   readonly waiting: Set<XdsStream>
+  /** Proxies whose stream broke while they were waited for, until they are back or given up, by node id. */
+  readonly away: Map<string, Timer>
   readonly acked: string[]
   readonly rejected: SyncOutcome['rejected'][number][]
   readonly finish: () => void
@@ -29,29 +32,53 @@ interface MeshRecord {
   readonly waiters: Set<Waiter>
 }
 
+/** How long a proxy whose stream broke is waited for: longer than proxies take to come back, with their jitter. */
+const awayMs = 10_000
+
 /** Who acknowledged what: the streams of this replica, by mesh. */
 export class Ledger {
   readonly #clock: Clock
   readonly #meshes = new Map<string, MeshRecord>()
   readonly #listeners = new Set<(news: RejectionNews) => void>()
+  readonly #pushListeners = new Set<(push: PushTimes) => void>()
+  /** How long each change took. */
+  readonly pushes: Pushes
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.pushes = new Pushes(clock, (push) => {
+      for (const listener of this.#pushListeners) listener(push)
+    })
   }
 
   add(stream: XdsStream): void {
-    this.#recordOf(stream.peer.meshId).streams.add(stream)
+    const record = this.#recordOf(stream.peer.meshId)
+    record.streams.add(stream)
+    for (const waiter of record.waiters) {
+      const away = waiter.away.get(stream.node.id)
+      if (away === undefined) continue
+      away.cancel()
+      waiter.away.delete(stream.node.id)
+      waiter.waiting.add(stream)
+    }
   }
 
-  /** A stream that is gone is nobody's straggler: when the proxy comes back it is sent the newest. */
-  remove(stream: XdsStream): void {
+  /** A proxy that said goodbye is nobody's straggler. One whose stream broke goes on with what it had, so it is waited for until it is back, or has been gone for a while. */
+  remove(stream: XdsStream, how: 'clean' | 'lost'): void {
     const { meshId } = stream.peer
+    this.pushes.gone(stream)
     const record = this.#meshes.get(meshId)
     if (!record) return
     record.streams.delete(stream)
     for (const waiter of record.waiters) {
-      waiter.waiting.delete(stream)
-      if (waiter.waiting.size === 0) waiter.finish()
+      if (waiter.waiting.delete(stream) && how === 'lost') {
+        const give = this.#clock.after(awayMs, () => {
+          waiter.away.delete(stream.node.id)
+          finishIfDone(waiter)
+        })
+        waiter.away.set(stream.node.id, give)
+      }
+      finishIfDone(waiter)
     }
     if (record.streams.size === 0 && record.waiters.size === 0) this.#meshes.delete(meshId)
   }
@@ -80,15 +107,16 @@ export class Ledger {
     return new Promise((resolve) => {
       const finish = (): void => {
         timer.cancel()
+        for (const give of waiter.away.values()) give.cancel()
         record.waiters.delete(waiter)
         if (record.streams.size === 0 && record.waiters.size === 0) this.#meshes.delete(meshId)
-        resolve({ acked: waiter.acked, rejected: waiter.rejected, stragglers: [...waiter.waiting].map((stream) => stream.node.id) })
+        resolve({ acked: waiter.acked, rejected: waiter.rejected, stragglers: [...waiter.away.keys(), ...[...waiter.waiting].map((stream) => stream.node.id)] })
       }
-      const waiter: Waiter = { revision, waiting: new Set(record.streams), acked: [], rejected: [], finish }
+      const waiter: Waiter = { revision, waiting: new Set(record.streams), away: new Map(), acked: [], rejected: [], finish }
       const timer = this.#clock.after(timeoutMs, finish)
       record.waiters.add(waiter)
       for (const stream of record.streams) judge(waiter, stream)
-      if (waiter.waiting.size === 0) finish()
+      finishIfDone(waiter)
     })
   }
 
@@ -97,15 +125,16 @@ export class Ledger {
     const record = this.#meshes.get(meshId)
     for (const waiter of record?.waiters ?? []) {
       for (const stream of waiter.waiting) judge(waiter, stream)
-      if (waiter.waiting.size === 0) waiter.finish()
+      finishIfDone(waiter)
     }
   }
 
   progressed(stream: XdsStream): void {
+    this.pushes.progressed(stream)
     for (const waiter of this.#meshes.get(stream.peer.meshId)?.waiters ?? []) {
       if (!waiter.waiting.has(stream)) continue
       judge(waiter, stream)
-      if (waiter.waiting.size === 0) waiter.finish()
+      finishIfDone(waiter)
     }
   }
 
@@ -113,6 +142,12 @@ export class Ledger {
   onRejection(listener: (news: RejectionNews) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Calls back when the last proxy that a change concerned has answered it. Returns the way to stop. */
+  onPush(listener: (push: PushTimes) => void): () => void {
+    this.#pushListeners.add(listener)
+    return () => this.#pushListeners.delete(listener)
   }
 
   rejected(stream: XdsStream, type: string, rejection: Rejection): void {
@@ -132,9 +167,13 @@ export class Ledger {
   }
 }
 
+function finishIfDone(waiter: Waiter): void {
+  if (waiter.waiting.size === 0 && waiter.away.size === 0) waiter.finish()
+}
+
 function judge(waiter: Waiter, stream: XdsStream): void {
   const unacked = stream.unackedSince
-  if (stream.viewRevision < waiter.revision || (unacked !== undefined && unacked <= waiter.revision)) return
+  if (stream.isStarting || stream.viewRevision < waiter.revision || (unacked !== undefined && unacked <= waiter.revision)) return
   waiter.waiting.delete(stream)
   if (!waiter.rejected.some((one) => one.node === stream.node.id)) {
     // Refused before anyone waited: `apply` returns its revision a moment before `--wait` asks about it.

@@ -5,6 +5,7 @@ import { ads, bytesCodec, cds, defineMethod, ecds, eds, lds, rds, type RpcMethod
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers } from './answers.ts'
+import { ServeCounts } from './counts.ts'
 import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
 import { LongPoll } from './long-poll.ts'
@@ -17,7 +18,9 @@ import { Turnstile } from './turnstile.ts'
 const requestBytesMax = 16 << 20
 /** First views that are made at once. */
 const firstViewsAtOnce = 8
-const stallCheckMs = 30_000
+const stallCheckMs = 10_000
+/** A proxy that lags for so long is resynced unasked and raised. */
+export const lateMs = 30_000
 
 export interface XdsOptions {
   /** The TLS port: proxies from anywhere. */
@@ -42,6 +45,7 @@ export interface XdsServer {
   readonly port: number
   readonly plaintextPort: number | undefined
   readonly ledger: Ledger
+  readonly counts: ServeCounts
   /** The same discovery by long polling; whoever has an HTTP port mounts it. */
   readonly longPoll: LongPoll
   /** Ends every stream with UNAVAILABLE, spread over the time, then whatever is left. Resolves when the ports are free. */
@@ -57,12 +61,23 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   if (options.plaintext && !isLoopbackAddress(options.plaintext.address)) throw new Error(`plaintext xDS is refused on ${options.plaintext.address}: loopback only`)
   if (!options.tls && !options.plaintext) throw new Error('xDS has no port to listen on')
   const ledger = new Ledger(clock)
+  const counts = new ServeCounts()
   const schedule = options.schedule ?? ((run: () => void) => void setImmediate(run))
   const publisher = new Publisher(clock, schedule)
   const watcher: StreamWatcher = {
     wake: (stream, urgency) => publisher.wake(stream, urgency),
     progressed: (stream) => ledger.progressed(stream),
-    rejected: (stream, type, rejection) => ledger.rejected(stream, type, rejection),
+    rejected: (stream, type, rejection) => {
+      counts.of(type).nacks += 1
+      ledger.rejected(stream, type, rejection)
+    },
+    concerned: (stream, revision) => ledger.pushes.concerns(stream, revision),
+    sent: (_stream, type, resources, bytes) => {
+      const of = counts.of(type)
+      of.responses += 1
+      of.resources += resources
+      of.bytes += bytes
+    },
     note: (event, fields) => options.note?.(event, fields),
   }
   const open = new Set<DiscoverySession>()
@@ -90,13 +105,17 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
     const port = tls && (await listen(tls, tlsCredentials(tls.trust), tls.trust))
     const plaintextPort = options.plaintext && (await listen(options.plaintext, ServerCredentials.createInsecure(), undefined))
     const stalls = clock.every(stallCheckMs, () => {
-      for (const stream of ledger.streams()) stream.reportStall()
+      for (const stream of ledger.streams()) {
+        stream.reportStall()
+        if (stream.resyncLate(lateMs)) counts.resyncs += 1
+      }
     })
     return {
       address: (tls ?? options.plaintext)?.address ?? '',
       port: port ?? plaintextPort ?? 0,
       plaintextPort,
       ledger,
+      counts,
       longPoll,
       close: async (graceMs) => {
         stalls.cancel()

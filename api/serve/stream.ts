@@ -36,7 +36,10 @@ export interface StreamWatcher {
   /** An answer came, or the view moved on. */
   progressed(stream: XdsStream): void
   rejected(stream: XdsStream, type: string, rejection: Rejection): void
-  note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
+  /** A change of the view that this client must hear of. */
+  concerned(stream: XdsStream, revision: number): void
+  sent(stream: XdsStream, type: string, resources: number, bytes: number): void
+  note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.resynced' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
 }
 
 export interface SentResource {
@@ -147,6 +150,12 @@ export class XdsStream {
     this.#view.release()
   }
 
+  /** Nothing that it asked for has been answered by it yet: it has connected, and is not configured. */
+  get isStarting(): boolean {
+    for (const { ackedRevision, rejection } of this.#subscriptions.values()) if (ackedRevision > 0 || rejection) return false
+    return true
+  }
+
   get viewRevision(): number {
     return this.#view.revision
   }
@@ -220,6 +229,31 @@ export class XdsStream {
     return this.#subscriptions.get(type)?.sinceMs ?? this.connectedAtMs
   }
 
+  /**
+   * What was sent and not acknowledged for `afterMs` is sent again unasked, and raised: an answer may have been lost on its way through what stands between.
+   * Each time that it happens to a type it takes twice as long to happen again, so a client that never answers costs little. A client that does not read is not sent more.
+   */
+  resyncLate(afterMs: number): boolean {
+    if (!this.#writable) return false
+    const nowMs = this.#clock.wallMs()
+    let resynced = false
+    for (const subscription of this.#subscriptions.values()) {
+      const lateMs = subscription.resyncIfLate(nowMs, afterMs, this.#view.revision)
+      if (lateMs === undefined) continue
+      resynced = true
+      this.#watcher.note('xds.resynced', { proxy: this.node.id, type: subscription.type, forMs: lateMs })
+    }
+    if (resynced) this.#watcher.wake(this, 'change')
+    return resynced
+  }
+
+  /** Something was sent longer ago than this and is not answered. */
+  isLate(afterMs: number): boolean {
+    const nowMs = this.#clock.wallMs()
+    for (const { inFlight } of this.#subscriptions.values()) if (inFlight && nowMs - inFlight.sentAtMs >= afterMs) return true
+    return false
+  }
+
   /** Reports a write that does not drain for a minute, or an ACK that is missing for five while more waits: logged and shown, never killed (xds-rules 25). */
   reportStall(): void {
     const nowMs = this.#clock.wallMs()
@@ -252,7 +286,10 @@ export class XdsStream {
       endpoints ||= resource.type === CLUSTER_LOAD_ASSIGNMENT
     }
     for (const { type, name } of change.removed) if (this.#subscriptions.get(type)?.gone(name, change.revision)) concerned = true
-    if (concerned) this.#watcher.wake(this, endpoints ? 'endpoints' : 'change')
+    if (concerned) {
+      this.#watcher.concerned(this, change.revision)
+      this.#watcher.wake(this, endpoints ? 'endpoints' : 'change')
+    }
     else this.#watcher.progressed(this)
   }
 
@@ -267,6 +304,7 @@ export class XdsStream {
     if (!taken) return
     const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, Number(subscription.nonce))
     subscription.carry(String(nonce))
+    this.#watcher.sent(this, type, taken.resources.length + taken.removed.length, message.length)
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {
       this.#writable = false

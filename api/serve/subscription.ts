@@ -60,6 +60,10 @@ export class Subscription {
   /** SotW sets of what is last to go: the resources last sent, for a removal that waits must stay in the set until then. References, shared with the view. */
   readonly #held: Map<string, Resource> | undefined
   #heartbeat = false
+  /** Resyncs without an answer between them. */
+  #resyncs = 0
+  /** When what is unanswered was first sent, before any resync. */
+  #lateSinceMs: number | undefined
   #owed = false
   #since: number | undefined
   #inFlight: InFlight | undefined
@@ -217,7 +221,7 @@ export class Subscription {
     this.#owed = false
     this.sentRevision = view.revision
     this.sinceMs = nowMs
-    this.#inFlight = { nonce: '', revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: nowMs }
+    this.#inFlight = { nonce: '', revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: this.#lateSinceMs ?? nowMs }
     return taken
   }
 
@@ -226,6 +230,8 @@ export class Subscription {
     const flight = this.#inFlight
     if (!flight || flight.nonce !== nonce) return false
     this.#inFlight = undefined
+    this.#resyncs = 0
+    this.#lateSinceMs = undefined
     this.sinceMs = nowMs
     if (refusal === undefined) {
       this.ackedRevision = flight.revision
@@ -244,6 +250,19 @@ export class Subscription {
       atMs: nowMs,
     }
     return true
+  }
+
+  /** Queues what is in flight for longer than `afterMs`, doubled with each time before, to be sent once more. Answers for how long it has been unanswered, ms; undefined when it is not late. */
+  resyncIfLate(nowMs: number, afterMs: number, revision: number): number | undefined {
+    const flight = this.#inFlight
+    if (!flight || nowMs - flight.sentAtMs < afterMs * 2 ** this.#resyncs) return undefined
+    this.#resyncs += 1
+    this.#lateSinceMs = flight.sentAtMs
+    this.#inFlight = undefined
+    for (const { name } of flight.resources) this.enqueue(name, flight.since, true)
+    if (flight.resources.length === 0) this.owe(flight.since)
+    this.#mark(Math.min(flight.since, revision))
+    return nowMs - flight.sentAtMs
   }
 
   /** The nonce of the response that was taken: it is known once that is encoded. */

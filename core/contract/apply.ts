@@ -35,7 +35,7 @@ export const applyResponse = z.object({
 export const waitResponse = z.object({
   revision: z.number().int(),
   acknowledged: z.number().int(),
-  /** Time from asking to the last acknowledgement. */
+  /** Time from the commit to the acknowledgements of the proxies that the change concerned; null when it concerned none, or not all have answered. */
   p50Ms: z.number().nullable(),
   p99Ms: z.number().nullable(),
   stragglers: z.array(z.string()),
