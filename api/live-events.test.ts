@@ -34,7 +34,7 @@ test('one picture a second is made for all who watch, and no second one while it
   const clock = new SteppedClock()
   let made = 0
   let finish = (_: Topology): void => {}
-  const events = new LiveEvents(clock, { topology: () => ((made += 1), new Promise((resolve) => (finish = resolve))), proxies: () => [] }, assert.fail)
+  const events = new LiveEvents(clock, { topology: () => ((made += 1), new Promise((resolve) => (finish = resolve))), proxies: () => [] }, (error) => assert.fail(String(error)))
   const heard = Array.from({ length: 50 }, (): MeshEvent[] => [])
   for (const one of heard) events.follow('mesh', (event) => one.push(event))
   clock.advance(5000)
@@ -56,7 +56,7 @@ test('a reader that does not read is given fewer pictures and never old ones, an
       return () => listeners.delete(listener)
     },
   })
-  const server = await serveApp(httpApp(api.doors))
+  const server = await serveApp(httpApp(api.doors, undefined))
   t.after(async () => {
     await server.close()
     await api.close()
