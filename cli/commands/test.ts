@@ -6,14 +6,16 @@ import { type AnyRow, judgeRows } from '#api/simulate/recorded-rows.ts'
 import type { RecordedConfig } from '#api/simulate/recorded-world.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
-import { configBeside, offlineMesh, readRequestsFile } from '../offline.ts'
+import type { Script } from '../engines/play.ts'
+import { configBeside, offlineMesh, readConfiguration, readRequestsFile } from '../offline.ts'
 import { readArgs, UsageError } from '../usage.ts'
 
-export const usage = `weft test PATH… [--engine weft|envoy] [-o table|jsonl|junit]
+export const usage = `weft test PATH… [--engine weft|envoy [--envoy-version VERSION]] [-o table|jsonl|junit]
 
 Asks the configuration what becomes of requests, and compares with what must. PATH is a requests.yaml, a folder with such files below it
 (requests.yaml or NAME.requests.yaml), or ROWS.jsonl: recorded calls, with their worlds in ROWS-configs.jsonl beside it.
-Without --engine the answer comes from the pure router, and nothing is started.
+Without --engine the answer comes from the pure router, and nothing is started. With it each file's workloads get small applications and real proxies
+on loopback, and the requests are sent; what live proxies cannot show is skipped with its reason.
 
 Exit 0 when everything is as expected, 79 when something is not.`
 
@@ -22,6 +24,8 @@ interface Outcome {
   readonly file: string
   readonly name: string
   readonly pass: boolean
+  /** Not judged: `why` says for what reason. */
+  readonly skipped?: boolean
   readonly why: string
   readonly got: unknown
   /** A recorded case's own form. */
@@ -29,22 +33,62 @@ interface Outcome {
 }
 
 export async function run(args: string[]): Promise<ExitCode> {
-  const { values, positionals } = readArgs(args, { engine: { type: 'string' }, output: { type: 'string', short: 'o' } }, { min: 1, max: 10_000 })
+  const { values, positionals } = readArgs(args, { engine: { type: 'string' }, 'envoy-version': { type: 'string' }, output: { type: 'string', short: 'o' } }, { min: 1, max: 10_000 })
   const format = values.output ?? 'table'
   if (!['table', 'jsonl', 'junit'].includes(format)) throw new UsageError('-o is table, jsonl or junit')
-  if (values.engine !== undefined) throw new UsageError(`--engine ${values.engine}: requests are not yet played through live proxies; leave it out to ask the router`)
+  const { engine } = values
+  if (engine !== undefined && engine !== 'weft' && engine !== 'envoy') throw new UsageError('--engine is weft or envoy')
+  if (values['envoy-version'] !== undefined && engine !== 'envoy') throw new UsageError('--envoy-version goes with --engine envoy')
   const all: Outcome[] = []
-  for (const file of positionals.flatMap(testFilesOf)) {
-    for await (const outcome of file.endsWith('.jsonl') ? recorded(file) : written(file)) {
-      all.push(outcome)
-      if (format === 'jsonl') process.stdout.write(`${JSON.stringify(outcome.row ?? { file: outcome.file, name: outcome.name, pass: outcome.pass, got: outcome.got, why: outcome.why })}\n`)
-      if (format === 'table') process.stdout.write(`${outcome.pass ? 'pass' : 'FAIL'}  ${outcome.name}${outcome.pass ? '' : `\n      ${outcome.file}: ${outcome.why}`}\n`)
-    }
+  const tell = (outcome: Outcome): void => {
+    all.push(outcome)
+    if (format === 'jsonl') process.stdout.write(`${JSON.stringify(outcome.row ?? { file: outcome.file, name: outcome.name, pass: outcome.pass, ...(outcome.skipped === true ? { skipped: true } : {}), got: outcome.got, why: outcome.why })}\n`)
+    if (format === 'table') process.stdout.write(lineOf(outcome))
   }
+  const files = positionals.flatMap(testFilesOf)
+  if (engine !== undefined) await played(files, engine, values['envoy-version'], tell)
+  else for (const file of files) for await (const outcome of file.endsWith('.jsonl') ? recorded(file) : written(file)) tell(outcome)
   const failed = all.filter((one) => !one.pass).length
+  const skipped = all.filter((one) => one.skipped === true).length
   if (format === 'junit') process.stdout.write(junitOf(all))
-  process.stderr.write(`${all.length - failed} of ${all.length} as expected\n`)
+  process.stderr.write(`${all.length - failed - skipped} of ${all.length - skipped} as expected${skipped === 0 ? '' : `, ${skipped} not played`}\n`)
   return failed === 0 ? exitCodes.done : exitCodes.findings
+}
+
+function lineOf({ file, name, pass, skipped, why }: Outcome): string {
+  if (skipped === true) return `skip  ${name}: ${why}\n`
+  return `${pass ? 'pass' : 'FAIL'}  ${name}${pass ? '' : `\n      ${file}: ${why}`}\n`
+}
+
+/** Cases at a time: each has proxies of its own. */
+const CASES_AT_ONCE = 2
+
+async function played(files: readonly string[], engine: 'weft' | 'envoy', envoyVersion: string | undefined, tell: (outcome: Outcome) => void): Promise<void> {
+  const recordings = files.find((file) => file.endsWith('.jsonl'))
+  if (recordings !== undefined) throw new UsageError(`${recordings} holds recorded calls, which are asked of the router alone; leave --engine out`)
+  // Only whoever plays requests pays for what plays them.
+  const { Player } = await import('../engines/play.ts')
+  const player = await Player.open(engine, envoyVersion)
+  try {
+    const waiting = [...files]
+    const work = async (): Promise<void> => {
+      for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+        try {
+          for await (const { name, result, why, got } of player.play(await scriptIn(file))) tell({ file, name, pass: result !== 'fail', skipped: result === 'skipped', why, got })
+        } catch (error) {
+          tell({ file, name: 'its proxies start', pass: false, why: error instanceof Error ? error.message : String(error), got: undefined })
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: CASES_AT_ONCE }, work))
+  } finally {
+    await player.close()
+  }
+}
+
+async function scriptIn(file: string): Promise<Script> {
+  const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
+  return { about, objects: (await readConfiguration(configBeside(file, about))).objects }
 }
 
 const isTestFile = (name: string): boolean => /(^|\.)requests\.ya?ml$/.test(name)
@@ -93,8 +137,8 @@ const escaped = (text: string): string => text.replace(/[<>&"']/g, (one) => `&#$
 function junitOf(all: readonly Outcome[]): string {
   const suites = [...new Set(all.map((one) => one.file))].map((file) => {
     const of = all.filter((one) => one.file === file)
-    const cases = of.map((one) => (one.pass ? `    <testcase name="${escaped(one.name)}"/>\n` : `    <testcase name="${escaped(one.name)}">\n      <failure message="${escaped(one.why)}"/>\n    </testcase>\n`))
-    return `  <testsuite name="${escaped(file)}" tests="${of.length}" failures="${of.filter((one) => !one.pass).length}">\n${cases.join('')}  </testsuite>\n`
+    const cases = of.map((one) => (one.skipped === true ? `    <testcase name="${escaped(one.name)}">\n      <skipped message="${escaped(one.why)}"/>\n    </testcase>\n` : one.pass ? `    <testcase name="${escaped(one.name)}"/>\n` : `    <testcase name="${escaped(one.name)}">\n      <failure message="${escaped(one.why)}"/>\n    </testcase>\n`))
+    return `  <testsuite name="${escaped(file)}" tests="${of.length}" failures="${of.filter((one) => !one.pass).length}" skipped="${of.filter((one) => one.skipped === true).length}">\n${cases.join('')}  </testsuite>\n`
   })
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n${suites.join('')}</testsuites>\n`
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { installChromium } from './chromium.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
+import { installH2spec } from '#infra/parts/h2spec.ts'
 
 /** What the tests drive, installed once on a machine; a part that cannot be had fails here, with its reason, and not in the middle of a suite. */
 export async function installParts(progress: (line: string) => void): Promise<void> {
@@ -9,6 +10,8 @@ export async function installParts(progress: (line: string) => void): Promise<vo
     progress(`Envoy ${version}`)
     await installEnvoy(version)
   }
+  progress('h2spec')
+  await installH2spec()
   progress('Chromium')
   await installChromium(progress)
 }

@@ -306,7 +306,7 @@ export class Connection {
     return this.#encoder
   }
 
-  /** Answers where the HEADERS frame is in the present chunk. */
+  /** Answers where the HEADERS frame is in the present chunk; -1 for one that CONTINUATION follows. */
   endHead(id: number, ends: boolean): number {
     const { out } = this
     const end = this.#encoder.end()
@@ -319,14 +319,13 @@ export class Connection {
       return at
     }
     let from = 0
-    let at = -1
     do {
       const to = Math.min(end, from + FRAME_BYTES)
       out.frame(from === 0 ? HEADERS : CONTINUATION, (from === 0 ? flags : 0) | (to === end ? END_HEADERS : 0), id, this.#headBytes, from, to)
       from = to
     } while (from < end)
-    // Too long to be amended later: an empty DATA frame ends such a stream.
-    return at
+    // Not to be amended: an empty DATA frame ends such a stream.
+    return -1
   }
 
   // ---- bytes in

@@ -84,9 +84,9 @@ export class FrameOut {
     this.used += FRAME_HEADER_BYTES + length
   }
 
-  /** Sets flags of a frame that has not left. False: it has. */
+  /** Sets flags of a frame that has not left. False: it has, or (`at` below zero) it is not to be touched. */
   amend(generation: number, at: number, flags: number): boolean {
-    if (generation !== this.generation || this.#chunk === undefined) return false
+    if (at < 0 || generation !== this.generation || this.#chunk === undefined) return false
     this.#chunk.bytes[at + 4]! |= flags
     return true
   }

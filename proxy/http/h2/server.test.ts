@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { httpServer, startProxy } from '../../testing/peers.ts'
+import { httpServer, startProxy, until } from '../../testing/peers.ts'
 import { forward, routePlan } from '../../testing/plan.ts'
 import { call, connect } from '../../testing/http2-peers.ts'
 
@@ -59,4 +61,53 @@ test('a request that is none of HTTP/1.1 either is refused before it leaves', as
   }
   assert.equal((await call(session, { 'x-large': 'x'.repeat(70_000) })).headers[':status'], 431)
   assert.equal((await call(session, {})).headers[':status'], 200)
+})
+
+test('a WebSocket over HTTP/2 reaches a server of HTTP/1.1 (RFC 8441)', async (t) => {
+  const seen: Record<string, unknown>[] = []
+  const upstream = await httpServer(t, (_request, response) => response.end('no'))
+  upstream.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    seen.push({ ...request.headers, method: request.method, url: request.url })
+    if (request.url === '/refused') return void socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\nx-word: yes\r\n\r\nfirst')
+    socket.on('data', (bytes: Buffer) => socket.write(`re: ${bytes.toString()}`))
+    socket.on('end', () => socket.end('bye'))
+    socket.on('error', () => undefined)
+  })
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port]]] })
+  const session = await connect(t, proxy.port)
+  await until(() => session.remoteSettings?.enableConnectProtocol === true)
+  const stream = session.request({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat', ':scheme': 'http', ':authority': 'shop', 'sec-websocket-version': '13' }, { endStream: false })
+  let text = ''
+  stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
+  const headers = await new Promise<Record<string, unknown>>((got, failed) => stream.once('response', got).once('error', failed))
+  assert.equal(headers[':status'], 200)
+  assert.equal(headers['x-word'], 'yes')
+  assert.equal(headers['sec-websocket-accept'], undefined)
+  stream.write('one')
+  await until(() => text === 'firstre: one')
+  stream.end()
+  await new Promise((closed) => stream.once('close', closed))
+  assert.equal(seen[0]?.['method'], 'GET')
+  assert.equal(seen[0]?.['upgrade'], 'websocket')
+  assert.match(String(seen[0]?.['sec-websocket-key']), /^[A-Za-z0-9+/]{22}==$/)
+  const refused = await call(session, { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/refused', ':scheme': 'http', ':authority': 'shop' })
+  assert.equal(refused.headers[':status'], 403)
+  assert.equal((await call(session, { ':path': '/' })).body.toString(), 'no')
+  await until(() => proxy.runtime.tunnels.size === 0 && proxy.runtime.active.size === 0)
+})
+
+test('a draining proxy finishes the streams under way, and its clients go elsewhere', async (t) => {
+  let finish: (() => void) | undefined
+  const upstream = await httpServer(t, (_request, response) => (finish = () => void response.end('whole')))
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port]]] })
+  const session = await connect(t, proxy.port)
+  const reply = call(session, { ':path': '/' })
+  await until(() => finish !== undefined)
+  const gone = new Promise((closed) => session.once('close', closed))
+  const drained = proxy.runtime.drain(10_000)
+  await new Promise((goaway) => session.once('goaway', goaway))
+  finish?.()
+  assert.equal((await reply).body.toString(), 'whole')
+  await Promise.all([drained, gone])
 })
