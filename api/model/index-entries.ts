@@ -1,3 +1,4 @@
+import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'
 import type { Destination } from '#core/resource/destination.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
@@ -16,6 +17,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `alias-of` HOST: ExternalName Services that stand for that host
  * - `endpoint-address` IP: ServiceEntries with an endpoint at that address
  * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
+ * - `selecting-in` NAMESPACE: services that select workloads there
  * - `virtual-service/GATEWAY` HOST: VirtualServices by gateway (`mesh`, or `istio-ingress/api-gateway`) and host
  * - `destination-rule` HOST
  * - `gateway-selector` LABEL=VALUE (or empty): Gateways by one pair of their selector
@@ -25,6 +27,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `in-namespace/KIND` NAMESPACE: policies
+ * - `asks` *: AuthorizationPolicies that name an external authorizer
  */
 export function indexEntries(stored: StoredResource, services: readonly MeshService[]): (readonly [index: string, entry: string])[] {
   const { kind, namespace } = stored.key
@@ -39,7 +42,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),
         ...(service.alias === undefined ? [] : [['alias-of', service.alias] as const]),
         ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),
-        ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const]),
+        ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const, ['selecting-in', namespace] as const]),
       ])
     case 'VirtualService': {
       const { hosts = [], http = [], tls = [], tcp = [] } = spec as VirtualServiceSpec
@@ -64,10 +67,11 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ['gateway-selector', filingPair((spec as GatewaySpec).selector)],
         ...((spec as GatewaySpec).servers ?? []).flatMap((server) => (server.tls?.credentialName ? [['credential', `${namespace}/${server.tls.credentialName}`] as const] : [])),
       ]
+    case 'AuthorizationPolicy':
+      return [[`in-namespace/${kind}`, namespace], ...((spec as AuthorizationPolicySpec | undefined)?.action === 'CUSTOM' ? [['asks', '*'] as const] : [])]
     case 'PeerAuthentication':
     case 'Sidecar':
     case 'RequestAuthentication':
-    case 'AuthorizationPolicy':
       return [[`in-namespace/${kind}`, namespace]]
     default:
       return []

@@ -51,7 +51,7 @@ export class MeshReader {
 
   /** What becomes of hosts that nothing describes. */
   unknownHosts(): 'ALLOW_ANY' | 'REGISTRY_ONLY' {
-    return this.#egress?.unknownHosts ?? this.settings().outboundTrafficPolicy ?? 'ALLOW_ANY'
+    return this.#egress?.unknownHosts ?? this.meshConfig().outboundTrafficPolicy?.mode ?? this.settings().outboundTrafficPolicy ?? 'ALLOW_ANY'
   }
 
   /** A service as this reader's scope has it; what a VirtualService in scope leads to is imported with it. */
@@ -72,12 +72,17 @@ export class MeshReader {
   }
 
   get rootNamespace(): string {
-    return this.#model.rootNamespace
+    return this.meshConfig().rootNamespace || this.#model.rootNamespace
   }
 
   settings(): MeshSettings {
     this.#record('settings')
     return this.#model.settings
+  }
+
+  /** Whether sidecars use mTLS where the other side can, and no rule speaks. */
+  autoMutualTls(): boolean {
+    return this.meshConfig().enableAutoMtls ?? this.settings().autoMutualTls ?? true
   }
 
   /** The mesh's own configuration, Istio's mesh file: empty where there is none. */
@@ -98,7 +103,7 @@ export class MeshReader {
     const found: MeshService[] = []
     for (const id of this.#model.filed('alias-of', host)) {
       for (const one of this.#declared(id)) {
-        if (one.alias === host && exportedTo(one.exportTo, one.namespace, client)) found.push(one)
+        if (one.alias === host && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client)) found.push(one)
       }
     }
     return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
@@ -110,7 +115,7 @@ export class MeshReader {
     let best: MeshService | undefined
     for (const id of this.#model.filed('service-host', host)) {
       for (const one of this.#declared(id)) {
-        if (one.host === host && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || precedes(one, best, client))) best = one
+        if (one.host === host && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && (best === undefined || precedes(one, best, client))) best = one
       }
     }
     return best
@@ -133,7 +138,7 @@ export class MeshReader {
     let best: MeshService | undefined
     for (const id of this.#model.filed('service-address', address)) {
       for (const one of this.#declared(id)) {
-        if (one.addresses.includes(address) && exportedTo(one.exportTo, one.namespace, client) && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host))) best = one
+        if (one.addresses.includes(address) && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host))) best = one
       }
     }
     return this.#scoped(best)?.host
@@ -144,7 +149,7 @@ export class MeshReader {
     this.#record(`member/${index}/${port}`)
     for (const id of this.#model.filed(index, String(port))) {
       for (const one of this.#declared(id)) {
-        if (exportedTo(one.exportTo, one.namespace, client) && this.#scoped(one)?.ports.some((of) => of.port === port) === true) return true
+        if (this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && this.#scoped(one)?.ports.some((of) => of.port === port) === true) return true
       }
     }
     // None is seen: the next to come may be.
@@ -158,7 +163,7 @@ export class MeshReader {
     const found: MeshService[] = []
     for (const id of this.#model.filed('plain-port', String(port))) {
       for (const one of this.#declared(id)) {
-        const scoped = one.addresses.length === 0 && exportedTo(one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
+        const scoped = one.addresses.length === 0 && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
         if (scoped !== undefined) found.push(scoped)
       }
     }
@@ -173,6 +178,12 @@ export class MeshReader {
       for (const id of this.#model.filed('service-selector', entry)) this.#record(`object/${id}`)
     }
     return this.#model.servicesSelecting(namespace, labels).sort((a, b) => (a.host < b.host ? -1 : 1))
+  }
+
+  /** Services of a namespace that select workloads, in order of host. For whoever judges a change: a translator that asked would depend on all of them. */
+  servicesIn(namespace: string): MeshService[] {
+    this.#record(`selecting-in/${namespace}`)
+    return [...this.#model.filed('selecting-in', namespace)].flatMap((id) => this.#declared(id)).sort((a, b) => (a.host < b.host ? -1 : 1))
   }
 
   /** Workloads behind a service, in order of name. */
@@ -198,12 +209,12 @@ export class MeshReader {
 
   /** The same, of exactly this host. */
   virtualServicesNaming(gateway: string, host: string, client: string): Typed<VirtualServiceSpec>[] {
-    return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => exportedTo(one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
+    return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => this.#exported('defaultVirtualServiceExportTo', one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
   }
 
   /** VirtualServices with `tls` or `tcp` routes on a gateway, oldest first. */
   virtualServicesOn(gateway: string, client: string): Typed<VirtualServiceSpec>[] {
-    return this.#list<VirtualServiceSpec>(`passthrough/${gateway}`, '*').filter((one) => exportedTo(one.spec.exportTo, one.namespace, client))
+    return this.#list<VirtualServiceSpec>(`passthrough/${gateway}`, '*').filter((one) => this.#exported('defaultVirtualServiceExportTo', one.spec.exportTo, one.namespace, client))
   }
 
   /** VirtualServices that lead to a host, or are bound to a gateway, as they name it. */
@@ -232,7 +243,7 @@ export class MeshReader {
     const candidates = [host, ...coveringWildcards(host)].map((one) => this.#list<DestinationRuleSpec>('destination-rule', one))
     for (const namespace of new Set([client, serviceNamespace, this.rootNamespace])) {
       for (const rules of candidates) {
-        const found = rules.filter((one) => one.namespace === namespace && (one.namespace === client || exportedTo(one.spec.exportTo, one.namespace, client)))
+        const found = rules.filter((one) => one.namespace === namespace && (one.namespace === client || this.#exported('defaultDestinationRuleExportTo', one.spec.exportTo, one.namespace, client)))
         if (found.length > 0) return found
       }
     }
@@ -287,6 +298,19 @@ export class MeshReader {
     return this.#list('in-namespace/RequestAuthentication', namespace)
   }
 
+  requestAuthentication(namespace: string, name: string): Typed<RequestAuthenticationSpec> | undefined {
+    return this.#object<RequestAuthenticationSpec>(`RequestAuthentication/${namespace}/${name}`)
+  }
+
+  authorizationPolicy(namespace: string, name: string): Typed<AuthorizationPolicySpec> | undefined {
+    return this.#object<AuthorizationPolicySpec>(`AuthorizationPolicy/${namespace}/${name}`)
+  }
+
+  /** AuthorizationPolicies that name an external authorizer, oldest first. */
+  policiesThatAsk(): Typed<AuthorizationPolicySpec>[] {
+    return this.#list('asks', '*')
+  }
+
   authorizationPolicies(namespace: string): Typed<AuthorizationPolicySpec>[] {
     return this.#list('in-namespace/AuthorizationPolicy', namespace)
   }
@@ -328,6 +352,14 @@ export class MeshReader {
       if (place !== undefined) this.named.add(place.namespace)
     }
     return services
+  }
+
+  /** Whether a client sees an object; where the object does not say, the mesh's settings do. */
+  #exported(standard: 'defaultServiceExportTo' | 'defaultVirtualServiceExportTo' | 'defaultDestinationRuleExportTo', exportTo: readonly string[] | undefined, owner: string, client: string): boolean {
+    if (exportTo !== undefined && exportTo.length > 0) return exportedTo(exportTo, owner, client)
+    const ofMesh = this.meshConfig()[standard]
+    for (const to of ofMesh ?? []) this.named.add(to)
+    return exportedTo(ofMesh, owner, client)
   }
 
   #name(namespace: string, exportTo: readonly string[] | undefined): void {

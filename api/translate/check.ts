@@ -4,16 +4,21 @@ import { objectId } from '#api/model/mesh-model.ts'
 import type { MeshModel } from '#api/model/mesh-model.ts'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
+import type { FaultCode } from '#core/fault/codes.ts'
 import { fault } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { ResourceKey } from '#db/store.ts'
+import { authenticationFindings, authorizationFindings } from './check-access.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { routeResource } from './route.ts'
 import { routeScopes, scopedRoutes } from './route-scope.ts'
 import { findCredential } from './secret.ts'
 import { destinationPolicy } from './traffic-policy.ts'
+
+/** What would never be carried out, or turn every request away: no mesh takes it. */
+const REFUSED: ReadonlySet<FaultCode> = new Set<FaultCode>(['xds.invalid', 'authorization.provider'])
 
 /**
  * What is wrong with a mesh as it is now, on account of the objects named: references that lead nowhere, of these objects and to them, hosts that two VirtualServices claim, and what cannot be translated.
@@ -26,7 +31,7 @@ export function admissionFindings(model: MeshModel, changed: readonly ResourceKe
   for (const key of changed) {
     for (const one of findings(model, reader, key)) {
       // An object that is judged for several reasons says each thing once.
-      found.set(`${one.resource} ${one.path} ${one.code} ${one.hint}`, { ...one, severity: one.code === 'xds.invalid' ? 'error' : severity })
+      found.set(`${one.resource} ${one.path} ${one.code} ${one.hint}`, { ...one, severity: REFUSED.has(one.code) ? 'error' : severity })
     }
   }
   return [...found.values()]
@@ -55,6 +60,19 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
       for (const one of reader.virtualServicesBy('leads-to', host)) yield* virtualServiceFindings(reader, one)
       return
     }
+    case 'AuthorizationPolicy': {
+      const policy = reader.authorizationPolicy(namespace, name)
+      if (policy !== undefined) yield* authorizationFindings(reader, policy)
+      return
+    }
+    case 'RequestAuthentication': {
+      const one = reader.requestAuthentication(namespace, name)
+      if (one !== undefined) yield* authenticationFindings(one)
+      return
+    }
+    case 'MeshConfig':
+      for (const policy of reader.policiesThatAsk()) yield* authorizationFindings(reader, policy)
+      return
     case 'Service':
     case 'ServiceEntry':
       for (const host of kind === 'Service' ? [resolveHost(name, namespace)] : model.declared(objectId(key)).map((one) => one.host)) {

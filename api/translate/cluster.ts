@@ -12,8 +12,9 @@ import { OutlierDetectionSchema } from '#core/wire/gen/envoy/config/cluster/v3/o
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
-import { anyOf, duration, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
+import { anyOf, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
+import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
@@ -36,6 +37,8 @@ export interface ClusterScope {
   /** The DestinationRule, or the service itself. */
   readonly origin: Origin
   readonly rule: { readonly namespace: string; readonly name: string } | undefined
+  /** How often the proxy resolves names. */
+  readonly dnsRefresh: string
   readonly origins: readonly string[]
 }
 
@@ -49,13 +52,14 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
   const origin = rule === undefined ? { resource: service.source, field: '' } : { resource: rule.id, field: 'trafficPolicy' }
   const passesOn = captured && service.headless
   const mutualTls = autoMutualTls(reader, service, passesOn)
+  const defaults = clusterDefaults(reader)
   const scopes: ClusterScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
-    const common = { service, port, passesOn, mutualTls, accounts, rule, origins: [service.source, ...destination.origins] }
-    scopes.push({ ...common, subset: '', policy: policyFor(destination.trafficPolicy, undefined, port.port), origin })
+    const common = { service, port, passesOn, mutualTls, accounts, rule, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins] }
+    scopes.push({ ...common, subset: '', policy: withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults), origin })
     for (const subset of destination.subsets) {
-      scopes.push({ ...common, subset: subset.name, policy: policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), origin: subset.origin })
+      scopes.push({ ...common, subset: subset.name, policy: withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults), origin: subset.origin })
     }
   }
   return scopes
@@ -66,7 +70,7 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
  * Where connections are passed on nobody looks at the endpoint, so all of them must take it.
  */
 function autoMutualTls(reader: MeshReader, service: MeshService, passesOn: boolean): ClusterScope['mutualTls'] {
-  if (service.external || reader.settings().autoMutualTls === false) return 'none'
+  if (service.external || !reader.autoMutualTls()) return 'none'
   if (mutualTlsFor(reader, service.namespace, {}, 0).mode === 'DISABLE') return 'none'
   if (!passesOn) return 'endpoint'
   const workloads = reader.workloadsOf(service)
@@ -154,7 +158,7 @@ function setDiscovery(cluster: Cluster, scope: ClusterScope): void {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STRICT_DNS }
     cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED
     cluster.respectDnsTtl = true
-    cluster.dnsRefreshRate = duration(60_000)
+    if (durationMs(scope.dnsRefresh) > 0) cluster.dnsRefreshRate = durationOf(scope.dnsRefresh)
     cluster.loadAssignment = namedEndpoints(cluster.name, service, port)
   } else {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }

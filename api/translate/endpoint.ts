@@ -11,6 +11,7 @@ import type { LbEndpointSchema } from '#core/wire/gen/envoy/config/endpoint/v3/e
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { metadataOf, socketAddress } from './message.ts'
+import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
@@ -49,6 +50,7 @@ export function endpointScopes(reader: MeshReader, client: ClientPlace, host: st
   if (service === undefined || service.resolution !== 'eds') return []
   const destination = destinationPolicy(reader, service, client.namespace)
   const workloads = reader.workloadsOf(service)
+  const defaults = clusterDefaults(reader)
   const scopes: EndpointScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
@@ -59,7 +61,10 @@ export function endpointScopes(reader: MeshReader, client: ClientPlace, host: st
       from: nearness ? client.locality : '',
       origins: [service.source],
     })
-    const counts = (policy: ReturnType<typeof policyFor>): boolean => policy.outlierDetection !== undefined && policy.loadBalancer?.localityLbSetting?.enabled !== false
+    const counts = (own: ReturnType<typeof policyFor>): boolean => {
+      const policy = withDefaults(own, defaults)
+      return policy.outlierDetection !== undefined && policy.loadBalancer?.localityLbSetting?.enabled !== false
+    }
     scopes.push(of('', endpoints, counts(policyFor(destination.trafficPolicy, undefined, port.port))))
     for (const subset of destination.subsets) {
       const members = endpoints.filter((one) => selects(subset.labels, one.labels))

@@ -7,7 +7,7 @@ import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import type { Destination } from '#core/resource/destination.ts'
 import type { ConsistentHash } from '#core/resource/load-balancer.ts'
-import type { HttpMatch, HttpRoute } from '#core/resource/virtual-service-http.ts'
+import type { HttpMatch, HttpRoute, Retries } from '#core/resource/virtual-service-http.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { delegatedRoutes } from './delegate.ts'
 import { outboundCluster } from './naming.ts'
@@ -49,6 +49,8 @@ export interface RouteScope {
   readonly service: MeshService | undefined
   /** What the service's own policy hashes by, for requests that no VirtualService routes. */
   readonly serviceHash: ConsistentHash | undefined
+  /** How requests that no VirtualService routes are tried again, where the mesh's settings say it. */
+  readonly retries?: Retries | undefined
   readonly origins: readonly string[]
 }
 
@@ -70,7 +72,7 @@ export function routeScopes(reader: MeshReader, client: RouteClient, host: strin
     // A VirtualService none of whose routes holds for this client and port does not speak for the service there. Where there is no service, a scope leads here all the same: to nothing.
     const routes = held.length === 0 && service?.ports.some((one) => one.port === port) === true ? undefined : held
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
-    return { host, port, routes, service, serviceHash, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }
+    return { host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }
   })
 }
 
@@ -87,9 +89,10 @@ export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualSer
   for (const { route, owner, field } of delegatedRoutes(reader, virtualService)) {
     const matches = route.match?.filter((one) => holdsFor(one, client, owner.namespace, port))
     if (matches !== undefined && matches.length === 0 && (route.match?.length ?? 0) > 0) continue
+    const retries = route.retries ?? reader.meshConfig().defaultHttpRetryPolicy
     const resolve = (to: Destination): ScopedDestination => resolveDestination(reader, client, to, owner.namespace, port)
     found.push({
-      route,
+      route: retries === undefined ? route : { ...route, retries },
       matches: matches === undefined || matches.length === 0 ? undefined : matches,
       destinations: (route.route ?? []).map((one) => resolve(one.destination)),
       mirrors: mirrorsOf(route).map((one) => ({ cluster: resolve(one.destination).cluster, percent: one.percent })),

@@ -53,7 +53,7 @@ export function translateRoutes(scope: RouteScope): Route[] {
 function serviceRoute(scope: RouteScope): Route {
   const { host, port, service } = scope
   const destination = { cluster: outboundCluster(port, '', host), host, port, hash: undefined }
-  const retry = retryPolicy(undefined)
+  const retry = retryPolicy(scope.retries)
   return create(RouteSchema, {
     name: 'default',
     match: routeMatch(undefined),

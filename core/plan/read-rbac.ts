@@ -1,5 +1,6 @@
 import { type Permission, PermissionSchema, type Policy, PolicySchema, type Principal, PrincipalSchema, type RBAC, RBAC_Action, RBACSchema } from '../wire/gen/envoy/config/rbac/v3/rbac_pb.ts'
 import { type PathMatcher, PathMatcherSchema } from '../wire/gen/envoy/type/matcher/v3/path_pb.ts'
+import type { MetadataMatcher } from '../wire/gen/envoy/type/matcher/v3/metadata_pb.ts'
 import type { FilterStateMatcher } from '../wire/gen/envoy/type/matcher/v3/filter_state_pb.ts'
 import type { HeadPredicate } from '../match/request.ts'
 import type { TextPredicate } from '../match/text.ts'
@@ -45,7 +46,7 @@ function readPolicy(reading: Reading, path: string, policy: Policy): { permissio
 
 function readPermission(reading: Reading, path: string, permission: Permission): RequestPredicate {
   reading.only(path, PermissionSchema, permission, [
-    'and_rules', 'or_rules', 'any', 'header', 'url_path', 'destination_ip', 'destination_port', 'destination_port_range', 'not_rule', 'requested_server_name',
+    'and_rules', 'or_rules', 'any', 'header', 'url_path', 'destination_ip', 'destination_port', 'destination_port_range', 'not_rule', 'requested_server_name', 'metadata',
   ])
   const { rule } = permission
   switch (rule.case) {
@@ -77,6 +78,8 @@ function readPermission(reading: Reading, path: string, permission: Permission):
       const name = readStringMatch(reading, at(path, 'requested_server_name'), rule.value)
       return { words: `server name ${name.words}`, matches: (_request, peer) => name.matches(peer.sni) }
     }
+    case 'metadata':
+      return readNoted(reading, at(path, 'metadata'), rule.value)
     case undefined:
       reading.invalid(path, 'has no rule')
       return NONE
@@ -126,6 +129,12 @@ function readPrincipal(reading: Reading, path: string, principal: Principal): Re
     default:
       return NONE
   }
+}
+
+/** What other filters note: only the one that verifies tokens is here to do so, and of all others there is never a note. */
+function readNoted(reading: Reading, path: string, matcher: MetadataMatcher): RequestPredicate {
+  if (matcher.filter === 'envoy.filters.http.jwt_authn') return onHead(readClaimMatch(reading, path, matcher))
+  return matcher.invert ? ANY : NONE
 }
 
 // "If unset, it applies to any user that is authenticated": a certificate was shown and verified, not merely TLS spoken.
