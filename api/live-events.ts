@@ -56,6 +56,16 @@ export class LiveEvents {
     }
   }
 
+  /** One event for all who watch the mesh. */
+  tell(meshId: string, event: MeshEvent): void {
+    for (const listener of this.#audiences.get(meshId)?.listeners ?? []) listener(event)
+  }
+
+  /** Whether anyone watches. */
+  hasAudience(meshId: string): boolean {
+    return this.#audiences.has(meshId)
+  }
+
   close(): void {
     for (const { timers } of this.#audiences.values()) for (const timer of timers) timer.cancel()
     this.#audiences.clear()

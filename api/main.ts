@@ -20,6 +20,9 @@ import { MeshTraffic } from './observe/mesh-traffic.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
+import { Conditions } from './observe/conditions.ts'
+import { Untranslated } from './observe/untranslated.ts'
+import { rejectionEvent } from './observe/rejection-event.ts'
 import { waitResponseOf } from './observe/sync.ts'
 import { explainIn } from './observe/explain.ts'
 import { clientStatus } from './serve/client-status.ts'
@@ -98,7 +101,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
   const admission = new MeshAdmission(meshes)
   const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies: (meshId) => ledger.statuses(meshId) }, (error) => log.warn('api.topology-failed', { reason: error instanceof Error ? error.message : String(error) }))
+  ledger.onRejection((news) => {
+    log.warn('xds.nack', { mesh: news.meshId, proxy: news.node, type: news.type, revision: news.rejection.revision, resources: news.rejection.resources, objects: news.rejection.origins, reason: news.rejection.message })
+    if (!events.hasAudience(news.meshId)) return
+    rejectionEvent(store, meshes.loaded(news.meshId), news).then(
+      (data) => events.tell(news.meshId, { event: 'rejection', data }),
+      (error: unknown) => log.warn('api.rejection-untold', { mesh: news.meshId, reason: error instanceof Error ? error.message : String(error) }),
+    )
+  })
   let publicUrl = options.publicUrl ?? ''
+  const untranslated = new Untranslated(meshes)
+  const conditions = new Conditions((meshId) => ledger.statuses(meshId), () => clock.monotonicMs(), (meshId, object) => untranslated.of(meshId, object))
   const audit = new AuditLog(store, (error) => log.error('audit.lost', { reason: error instanceof Error ? error.message : String(error) }))
   const apiDoors: ApiDoors = {
     store,
@@ -108,6 +121,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     createMesh,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     proxies: (meshId) => ledger.statuses(meshId),
+    faults: (meshId) => untranslated.all(meshId),
+    pushTimes: (meshId, revision) => ledger.pushes.timesOf(meshId, revision),
     proxyConfig: (meshId, proxy) => proxyConfigOf(ledger, meshId, proxy),
     async whenSynced(meshId, revision, timeoutMs) {
       const startedMs = clock.monotonicMs()
@@ -119,7 +134,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     explain: (meshId, asked) => explainIn(meshes, meshId, asked),
     topology: (meshId) => traffic.topology(meshId),
     follow: (meshId, listener) => events.follow(meshId, listener),
-    statusOf: () => undefined,
+    statusOf: (meshId, object) => conditions.statusOf(meshId, object),
     wallMs: () => clock.wallMs(),
     unexpected: (error) => log.error('api.unexpected', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     bootstrapKeyHash: options.bootstrapKeyHash,
@@ -128,7 +143,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const files = options.consoleDir === undefined ? undefined : { files: consoleFiles(options.consoleDir), policy: consoleSecurityPolicy }
   const rest = await listenHttp(httpApp(apiDoors, files, xds.longPoll).fetch, options.address, options.restPort)
   if (publicUrl === '') publicUrl = `http://${options.address}:${rest.port}`
-  const monitoring = await listenHttp(monitoringApp(store, ledger).fetch, options.address, options.monitoringPort)
+  const monitoring = await listenHttp(monitoringApp(store, xds).fetch, options.address, options.monitoringPort)
   log.info('control-plane.started', { rest: rest.port, xds: xds.port, monitoring: monitoring.port })
 
   return {

@@ -84,6 +84,11 @@ export class Meshes {
     return entry.loading
   }
 
+  /** A mesh that is in memory; nothing is loaded for it. */
+  loaded(meshId: string): LoadedMesh | undefined {
+    return this.#entries.get(meshId)?.loaded
+  }
+
   /** Keeps a mesh in memory until given back. */
   hold(meshId: string): () => void {
     const entry = this.#entries.get(meshId)

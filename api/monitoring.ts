@@ -1,10 +1,11 @@
 import { Hono } from 'hono'
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '#db/store.ts'
-import type { Ledger } from './serve/ledger.ts'
+import type { TypeCounts } from './serve/counts.ts'
+import { lateMs, type XdsServer } from './serve/server.ts'
 
 /** The control plane's own `/metrics`, `/healthz` and `/readyz`, on a port that no tenant needs to reach. */
-export function monitoringApp(store: Store, ledger: Ledger): Hono {
+export function monitoringApp(store: Store, { ledger, counts }: Pick<XdsServer, 'ledger' | 'counts'>): Hono {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'weft_' })
   new Gauge({
@@ -23,6 +24,46 @@ export function monitoringApp(store: Store, ledger: Ledger): Hono {
       this.set([...ledger.streams()].filter((stream) => stream.rejections.length > 0).length)
     },
   })
+  new Gauge({
+    name: 'weft_serve_streams_late',
+    help: 'Discovery streams that have owed an answer for more than 30 s',
+    registers: [registry],
+    collect() {
+      this.set([...ledger.streams()].filter((stream) => stream.isLate(lateMs)).length)
+    },
+  })
+  const byType = (name: string, help: string, read: (of: TypeCounts) => number): void => {
+    new Counter({
+      name,
+      help,
+      labelNames: ['type'],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [type, of] of counts.entries()) this.inc({ type: type.slice(type.lastIndexOf('.') + 1) }, read(of))
+      },
+    })
+  }
+  byType('weft_serve_pushes_total', 'Discovery responses sent', (of) => of.responses)
+  byType('weft_serve_resources_sent_total', 'Resources in discovery responses, removals included', (of) => of.resources)
+  byType('weft_serve_sent_bytes_total', 'Bytes of discovery responses, before compression and framing', (of) => of.bytes)
+  byType('weft_serve_nacks_total', 'Discovery responses that a proxy refused', (of) => of.nacks)
+  new Counter({
+    name: 'weft_serve_resyncs_total',
+    help: 'Streams that were sent again what they had not acknowledged for 30 s or more',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(counts.resyncs)
+    },
+  })
+  const pushDuration = new Histogram({
+    name: 'weft_serve_push_duration_seconds',
+    help: 'Time of a change from its commit to the last answer of the proxies that it concerned',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [registry],
+  })
+  ledger.onPush((push) => pushDuration.observe(push.maxMs / 1000))
   const app = new Hono()
   app.get('/metrics', async (c) => c.text(await registry.metrics(), 200, { 'content-type': registry.contentType }))
   app.get('/healthz', (c) => c.text('ok\n'))

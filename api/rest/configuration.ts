@@ -74,7 +74,7 @@ export const configurationRoutes: readonly Route[] = [
       if ((kind === undefined) !== (name === undefined)) throw new Faults([fault('request.invalid', { path: kind === undefined ? 'kind' : 'name', rule: 'kind and name together, or neither' })])
       const key: ResourceKey | undefined = kind === undefined || name === undefined ? undefined : { group: group ?? '', kind, namespace: namespace ?? '', name }
       const found = await request.doors.store.history(mesh.organizationId, mesh.id, { ...(key === undefined ? {} : { key }), ...(after === undefined ? {} : { afterRevision: after }) }, { limit: limit ?? PAGE_DEFAULT, ...(cursor === undefined ? {} : { cursor }) })
-      return { json: { items: found.items.map(shownEntry), next: found.next ?? null } }
+      return { json: { items: found.items.map((entry) => ({ ...shownEntry(entry), push: request.doors.pushTimes(mesh.id, entry.revision) ?? null })), next: found.next ?? null } }
     },
   },
 ]

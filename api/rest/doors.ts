@@ -9,6 +9,7 @@ import type { Fault } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Mesh, ResourceWrite, Store } from '#db/store.ts'
 import type { ProxyStatus } from '../serve/ledger-entry.ts'
+import type { PushTimes } from '../serve/pushes.ts'
 
 /** What the two HTTP APIs need of the rest of the control plane; `api/main.ts` joins the rooms. */
 export interface ApiDoors {
@@ -20,6 +21,10 @@ export interface ApiDoors {
   proxies(meshId: string): ProxyStatus[]
   /** Everything that a proxy was sent, by type, as protobuf JSON, secrets redacted; undefined when it is not connected. */
   proxyConfig(meshId: string, proxy: string): Promise<ProxyConfig | undefined>
+  /** How long a revision took from its commit to the last answer of the proxies that it concerned; undefined when it concerned none, or was long ago. */
+  pushTimes(meshId: string, revision: number): PushTimes | undefined
+  /** Objects that could not be translated and are kept from the proxies. */
+  faults(meshId: string): { readonly object: string; readonly faults: readonly Fault[] }[]
   whenSynced(meshId: string, revision: number, timeoutMs: number): Promise<WaitResponse & { timedOut: boolean }>
   /** Follows a request through the mesh as it is. @throws Faults 'object.not-found' for a workload that is not there */
   explain(meshId: string, asked: ExplainRequest): Promise<Trail>
@@ -46,9 +51,22 @@ export interface ProxyConfig {
   readonly resources: readonly { readonly type: string; readonly name: string; readonly version: string; readonly origins: readonly string[]; readonly content: unknown }[]
 }
 
+/** A proxy refused something: who, what, which objects it came from, and who wrote them. */
+export interface RejectionEvent {
+  readonly atMs: number
+  /** `NAME.NAMESPACE` */
+  readonly proxy: string
+  readonly type: string
+  readonly resources: readonly string[]
+  readonly objects: readonly { readonly object: string; readonly author: string }[]
+  readonly revision: number
+  readonly message: string
+}
+
 export type MeshEvent =
   | { readonly event: 'topology'; readonly data: Topology }
   | { readonly event: 'proxies'; readonly data: readonly ProxyStatus[] }
+  | { readonly event: 'rejection'; readonly data: RejectionEvent }
   | { readonly event: 'revision'; readonly data: { readonly revision: number } }
   /** Nothing new: only a sign that the stream lives. */
   | { readonly event: 'heartbeat' }

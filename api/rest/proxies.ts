@@ -18,8 +18,11 @@ export const proxyRoutes: readonly Route[] = [
     method: 'GET',
     path: `${MESH}/proxies`,
     summary: 'The proxies that are connected, and what each has acknowledged.',
-    answers: { status: 200, schema: z.object({ items: z.array(z.looseObject({})), next: z.null() }) },
-    handle: async (request) => ({ json: { items: request.doors.proxies((await meshTarget(request, 'read')).mesh.id), next: null } }),
+    answers: { status: 200, schema: z.object({ items: z.array(z.looseObject({})), next: z.null(), faults: z.array(z.looseObject({})).describe('Objects that are kept from the proxies because they cannot be translated.') }) },
+    async handle(request) {
+      const { mesh } = await meshTarget(request, 'read')
+      return { json: { items: request.doors.proxies(mesh.id), next: null, faults: request.doors.faults(mesh.id) } }
+    },
   },
   {
     method: 'GET',

@@ -18,6 +18,7 @@ interface Entry {
   readonly author: string
   readonly message: string
   readonly at: string
+  readonly push: { readonly proxies: number; readonly rejected: number; readonly maxMs: number } | null
 }
 
 export async function run(args: string[]): Promise<ExitCode> {
@@ -28,8 +29,14 @@ export async function run(args: string[]): Promise<ExitCode> {
   const { items } = await callApi<{ items: Entry[] }>(context, 'GET', meshPath(context, `/history?${new URLSearchParams({ limit: values.limit ?? '50', ...key }).toString()}`))
   if (output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
   else {
-    const rows = items.map((entry) => [String(entry.revision), entry.operation, `${entry.kind}/${entry.namespace}/${entry.name}`, entry.author, formatAge(Date.now() - Date.parse(entry.at)), entry.message])
-    process.stdout.write(`${formatTable(['REVISION', 'CHANGE', 'OBJECT', 'AUTHOR', 'AGE', 'MESSAGE'], rows)}\n`)
+    const rows = items.map((entry) => [String(entry.revision), entry.operation, `${entry.kind}/${entry.namespace}/${entry.name}`, entry.author, formatAge(Date.now() - Date.parse(entry.at)), pushed(entry), entry.message])
+    process.stdout.write(`${formatTable(['REVISION', 'CHANGE', 'OBJECT', 'AUTHOR', 'AGE', 'PUSHED', 'MESSAGE'], rows)}\n`)
   }
   return exitCodes.done
+}
+
+/** `12ms (3)`: the time to the last answer, and the proxies that it concerned. */
+function pushed({ push }: Entry): string {
+  if (push === null) return '-'
+  return `${Math.round(push.maxMs)}ms (${push.proxies}${push.rejected > 0 ? `, ${push.rejected} refused` : ''})`
 }

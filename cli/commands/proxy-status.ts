@@ -1,3 +1,4 @@
+import { describeFault, type Fault } from '#core/fault/fault.ts'
 import type { ProxyStatus, TypeStatus } from '#core/contract/proxy-status.ts'
 import { callApi, meshPath } from '../client.ts'
 import { contextOf } from '../context.ts'
@@ -8,7 +9,7 @@ import { outputOf, readArgs, serverFlags } from '../usage.ts'
 export const usage = `weft proxy-status [NAME.NAMESPACE] [-v] [-o table|json]
 
 Which proxy has acknowledged what. SYNCED: the newest sent is acknowledged. STALE: sent and not yet acknowledged. REJECTED: refused, with the reason.
--v shows a column a type. Exit 1 when a proxy rejects something.`
+-v shows a column a type. Exit 1 when a proxy rejects something, or an object could not be translated and is kept from them.`
 
 const columns: readonly [title: string, suffix: string][] = [
   ['CDS', '.Cluster'],
@@ -23,7 +24,7 @@ export async function run(args: string[]): Promise<ExitCode> {
   const { values, positionals } = readArgs(args, { ...serverFlags, verbose: { type: 'boolean', short: 'v' }, output: { type: 'string', short: 'o' } }, { min: 0, max: 1 })
   const output = outputOf(values.output, ['table', 'json'])
   const context = contextOf(values)
-  const { items } = await callApi<{ items: ProxyStatus[] }>(context, 'GET', meshPath(context, '/proxies'))
+  const { items, faults = [] } = await callApi<{ items: ProxyStatus[]; faults?: { object: string; faults: Fault[] }[] }>(context, 'GET', meshPath(context, '/proxies'))
   const wanted = positionals[0]
   const proxies = wanted === undefined ? items : items.filter((proxy) => `${proxy.node.name}.${proxy.node.namespace}` === wanted)
   if (wanted !== undefined && proxies.length === 0) {
@@ -36,7 +37,8 @@ export async function run(args: string[]): Promise<ExitCode> {
   for (const { proxy, rejection } of rejections) {
     process.stderr.write(`${proxy.node.name}.${proxy.node.namespace} rejects ${rejection.resources.join(', ')}: ${rejection.message}\n  from ${rejection.origins.join(', ') || 'no object'}, revision ${rejection.revision}\n`)
   }
-  return rejections.length > 0 ? exitCodes.failed : exitCodes.done
+  for (const { object, faults: found } of faults) process.stderr.write(`${object} is kept from the proxies: ${found.map(describeFault).join('; ')}\n`)
+  return rejections.length + faults.length > 0 ? exitCodes.failed : exitCodes.done
 }
 
 /** The worst of a proxy's types. */

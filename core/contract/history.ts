@@ -11,6 +11,11 @@ export const historyEntry = z.object({
   author: z.string(),
   message: z.string(),
   at: z.string(),
+  push: z
+    .object({ proxies: z.int(), rejected: z.int(), p50Ms: z.number(), p99Ms: z.number(), maxMs: z.number() })
+    .loose()
+    .nullable()
+    .describe('From the commit to the answers of the proxies that it concerned; null where it concerned none, not all have answered, or it was long ago.'),
   object: z.looseObject({}).nullable().describe('As it was after the change; null after a deletion.'),
 })
 

@@ -40,6 +40,8 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
     createMesh,
     admit: async () => [],
     proxies: () => [],
+    faults: () => [],
+    pushTimes: () => undefined,
     proxyConfig: async () => undefined,
     whenSynced: async (_meshId, revision) => ({ revision, acknowledged: 0, p50Ms: null, p99Ms: null, stragglers: [], rejected: [], timedOut: false }),
     async explain(meshId, asked) {
