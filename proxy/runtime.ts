@@ -115,7 +115,7 @@ export class Runtime implements Engine {
     if (plan === undefined) return
     const known = this.#clusters.get(name)
     if (known !== undefined) known.replacePlan(plan)
-    else this.#clusters.set(name, new Cluster(this.doors, this.#secrets, this.metrics, this.#connecting, plan))
+    else this.#clusters.set(name, new Cluster(this.doors, this.#secrets, this.metrics, this.#connecting, plan, this.callouts))
     this.#giveEndpoints(name)
   }
 

@@ -10,8 +10,12 @@ export interface HostState {
   /** 0: not ejected. */
   ejectedUntilMs: number
   readonly outlier: OutlierState
+  /** By active health checks; false where there are none. */
+  failsCheck: boolean
+  /** Share of its weight that it may have while it warms up, 0..1. */
+  ramp: number
 }
 
 export function hostState(plan: EndpointPlan): HostState {
-  return { plan, active: 0, ejectedUntilMs: 0, outlier: newOutlierState() }
+  return { plan, active: 0, ejectedUntilMs: 0, outlier: newOutlierState(), failsCheck: false, ramp: 1 }
 }

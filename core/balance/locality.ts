@@ -81,7 +81,7 @@ function statesOf(locality: Locality, hosts: ReadonlyMap<string, HostState>): Ho
 }
 
 function isHealthy(host: HostState): boolean {
-  return host.plan.health === 'healthy' && host.ejectedUntilMs === 0
+  return host.plan.health === 'healthy' && host.ejectedUntilMs === 0 && !host.failsCheck
 }
 
 function buildLevel(localities: readonly Locality[], hosts: ReadonlyMap<string, HostState>, panic: boolean, localityWeighted: boolean): PickLevel | undefined {
@@ -99,15 +99,17 @@ function buildLevel(localities: readonly Locality[], hosts: ReadonlyMap<string, 
   const cumulative: number[] = []
   let total = 0
   for (const part of joined) cumulative.push((total += part.weight))
-  const shares = joined.flatMap((part, at) => part.usable.map((host) => (host.plan.weight * part.weight) / (groups[at]?.total ?? 1)))
+  const shares = joined.flatMap((part) => part.usable.map((host) => (host.plan.weight * host.ramp * part.weight) / part.usable.reduce((sum, one) => sum + one.plan.weight * one.ramp, 0)))
   return { groups, cumulative, total, hosts: joined.flatMap((part) => part.usable), shares, ring: undefined, maglev: undefined }
 }
 
 /** A group of hosts, by their weights. */
 export function buildGroup(hosts: readonly HostState[]): PickGroup {
-  const weights = hosts.map((host) => host.plan.weight)
+  // In thousandths where a host warms up, so that the schedule has whole numbers.
+  const warms = hosts.some((host) => host.ramp < 1)
+  const weights = hosts.map((host) => (warms ? Math.max(1, Math.round(1000 * host.plan.weight * host.ramp)) : host.plan.weight))
   const equal = weights.every((weight) => weight === weights[0])
-  if (equal) return { hosts, cumulative: undefined, total: hosts.reduce((sum, host) => sum + host.plan.weight, 0), schedule: new Uint32Array(0), cursor: -1 }
+  if (equal) return { hosts, cumulative: undefined, total: hosts.reduce((sum, host) => sum + host.plan.weight * host.ramp, 0), schedule: new Uint32Array(0), cursor: -1 }
   const cumulative: number[] = []
   let total = 0
   for (const weight of weights) cumulative.push((total += weight))

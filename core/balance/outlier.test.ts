@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { EndpointPlan, OutlierPlan } from '../plan/plan.ts'
 import { hostState } from './host.ts'
-import { eject, newOutlierState, recordResult, sweep } from './outlier.ts'
+import { eject, judgeRates, newOutlierState, recordResult, sweep } from './outlier.ts'
 
 const plan: OutlierPlan = {
   consecutive5xx: 3, consecutiveGatewayFailure: 2, consecutiveLocalOrigin: 2, splitLocalOrigin: false, intervalMs: 1000, baseEjectionMs: 10_000, maxEjectionMs: 25_000, maxEjectionPercent: 50, minHealthPercent: 0,
@@ -77,4 +77,27 @@ test('without a plan all come back', () => {
   eject(plan, a, hosts, 0)
   assert.equal(sweep(undefined, hosts, 1), true)
   assert.equal(a.ejectedUntilMs, 0)
+})
+
+test('a host that does much worse than the others is ejected by its success rate, one that merely fails with all is not', () => {
+  const rates: OutlierPlan = { ...plan, consecutive5xx: 0, consecutiveGatewayFailure: 0, maxEjectionPercent: 50, successRate: { hostsMin: 5, requestsMin: 10, deviations: 1.9 } }
+  const hosts = ['a', 'b', 'c', 'd', 'e', 'f'].map(host)
+  const send = (failuresOf: (at: number) => number): void => {
+    for (const [at, one] of hosts.entries()) for (let nth = 0; nth < 20; nth++) recordResult(rates, one.outlier, nth < failuresOf(at) ? 500 : 200)
+  }
+  send(() => 10)
+  assert.equal(judgeRates(rates, hosts, 0, () => 0), false)
+  send((at) => (at === 2 ? 10 : 0))
+  assert.equal(judgeRates(rates, hosts, 0, () => 0), true)
+  assert.deepEqual(hosts.map((one) => one.ejectedUntilMs > 0), [false, false, true, false, false, false])
+  // Too few requests to say anything.
+  assert.equal(judgeRates(rates, hosts, 0, () => 0), false)
+})
+
+test('a host with too large a share of failures is ejected', () => {
+  const rates: OutlierPlan = { ...plan, consecutive5xx: 0, consecutiveGatewayFailure: 0, failurePercentage: { threshold: 85, hostsMin: 2, requestsMin: 10 } }
+  const hosts = ['a', 'b'].map(host)
+  for (const [at, one] of hosts.entries()) for (let nth = 0; nth < 10; nth++) recordResult(rates, one.outlier, at === 0 && nth > 0 ? 500 : 200)
+  assert.equal(judgeRates(rates, hosts, 0, () => 0), true)
+  assert.deepEqual(hosts.map((one) => one.ejectedUntilMs > 0), [true, false])
 })

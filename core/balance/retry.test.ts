@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
 import type { RetryPlan } from '../plan/plan.ts'
-import { parseRetryOn, retryDelayMs, shouldRetry, type TryOutcome } from './retry.ts'
+import { parseRetryOn, retryDelayMs, shouldRetry, type TryOutcome, retriesAllowed } from './retry.ts'
 
 function plan(text: string): RetryPlan {
   const { flags, statusCodes } = parseRetryOn(text)
@@ -40,4 +40,11 @@ test('a pause stays below base × 2^(attempt − 1) and below the bound', () => 
       assert.ok(pause >= 0 && pause < Math.min(250, 25 * 2 ** (attempt - 1)) + Number.EPSILON)
     }),
   )
+})
+
+test('a retry budget is a share of what is under way, and never below its minimum', () => {
+  const limits = { connectionsMax: 1, pendingMax: 1, requestsMax: 1, retriesMax: 7 }
+  assert.equal(retriesAllowed(limits, 1000), 7)
+  const budget = { ...limits, retryBudget: { percent: 20, minConcurrency: 3 } }
+  assert.deepEqual([0, 10, 100].map((underWay) => retriesAllowed(budget, underWay)), [3, 3, 20])
 })

@@ -1,4 +1,4 @@
-import type { RetryPlan } from '../plan/plan.ts'
+import type { ClusterLimits, RetryPlan } from '../plan/plan.ts'
 
 /** Conditions of `retry_on` and `retry_grpc_on` as bits (docs: envoy router filter, x-envoy-retry-on). */
 export const RetryOn = {
@@ -113,4 +113,10 @@ function grpcCondition(status: number): number {
 /** Pause before the `attempt`-th retry (1 is the first): uniform below base × 2^(attempt − 1), capped. `draw` is uniform in [0, 1). */
 export function retryDelayMs(plan: RetryPlan, attempt: number, draw: number): number {
   return draw * Math.min(plan.backoffMaxMs, plan.backoffBaseMs * 2 ** (attempt - 1))
+}
+
+/** How many retries may be under way at once: a bound, or with a budget a share of all that is under way, pending included (envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget). */
+export function retriesAllowed(limits: ClusterLimits, underWay: number): number {
+  const budget = limits.retryBudget
+  return budget === undefined ? limits.retriesMax : Math.max(budget.minConcurrency, Math.floor((budget.percent * underWay) / 100))
 }

@@ -366,6 +366,7 @@ export interface RedirectAction {
   readonly port: number | undefined
   readonly path: string | undefined
   readonly prefixRewrite: { readonly from: string; readonly to: string } | undefined
+  readonly regexRewrite?: { readonly words: string; rewrite(path: string): string } | undefined
   readonly stripQuery: boolean
 }
 
@@ -389,6 +390,8 @@ export interface RetryPlan {
   /** Avoid hosts that were tried (previous_hosts predicate), at most this many picks. */
   readonly avoidTriedHosts: boolean
   readonly hostSelectionAttemptsMax: number
+  /** Priorities that were tried are left out, looked at again every so many tries (previous_priorities). */
+  readonly avoidTriedPriorities?: { readonly updateFrequency: number }
 }
 
 export interface MirrorPlan {
@@ -411,6 +414,10 @@ export interface HeaderOperations {
   readonly set: readonly { readonly name: string; readonly value: string }[]
   readonly add: readonly { readonly name: string; readonly value: string }[]
   readonly remove: readonly string[]
+  /** Only where there is none. */
+  readonly addIfAbsent?: readonly { readonly name: string; readonly value: string }[]
+  /** Only where there is one. */
+  readonly setIfPresent?: readonly { readonly name: string; readonly value: string }[]
 }
 
 export interface CorsPlan {
@@ -428,7 +435,7 @@ export interface ClusterPlan {
   readonly name: string
   readonly version: string
   readonly origin: Origin | undefined
-  readonly discovery: 'eds' | 'static' | 'strict-dns' | 'original-destination'
+  readonly discovery: 'eds' | 'static' | 'strict-dns' | 'logical-dns' | 'original-destination'
   /** The ClusterLoadAssignment's name, for eds. */
   readonly endpointsName: string
   /** The endpoints themselves, for static and strict-dns (address is then a host name). */
@@ -447,6 +454,10 @@ export interface ClusterPlan {
   /** False: weights of localities do not count (no locality_weighted_lb_config). */
   readonly localityWeighted?: boolean
   readonly limits: ClusterLimits
+  /** How often names are resolved anew, for DNS; absent: Envoy's 5 s. */
+  readonly dnsRefreshMs?: number
+  readonly healthChecks?: readonly HealthCheckPlan[]
+  readonly slowStart?: SlowStartPlan
   readonly outlier: OutlierPlan | undefined
   /** First match by the endpoint's transport metadata wins; the last has no conditions. `tls: undefined` is plaintext. */
   readonly transports: readonly { readonly name: string; readonly match: Readonly<Record<string, string>>; readonly tls: ClientTlsPlan | undefined }[]
@@ -469,6 +480,44 @@ export interface ClusterLimits {
   readonly pendingMax: number
   readonly requestsMax: number
   readonly retriesMax: number
+  /** Instead of `retriesMax`: so many percent of what is under way, but never fewer than the minimum. */
+  readonly retryBudget?: { readonly percent: number; readonly minConcurrency: number }
+}
+
+/** How endpoints are asked whether they are well. */
+export interface HealthCheckPlan {
+  readonly how:
+    | {
+        readonly kind: 'http'
+        /** Empty: the cluster's name. */
+        readonly host: string
+        readonly path: string
+        readonly method: string
+        readonly headers: readonly { readonly name: string; readonly value: string }[]
+        /** From `start` up to, not with, `end`. */
+        readonly statuses: readonly { readonly start: number; readonly end: number }[]
+      }
+    /** Without bytes to send or to receive a connection is enough. */
+    | { readonly kind: 'tcp'; readonly send: Uint8Array; readonly receive: readonly Uint8Array[] }
+    | { readonly kind: 'grpc'; readonly service: string; readonly authority: string }
+  readonly timeoutMs: number
+  readonly intervalMs: number
+  /** While no request has used the cluster. */
+  readonly noTrafficIntervalMs: number
+  readonly unhealthyIntervalMs: number
+  /** So many in a row change the verdict; the very first check does at once. */
+  readonly unhealthyThreshold: number
+  readonly healthyThreshold: number
+  /** 0: the endpoint's own. */
+  readonly port: number
+}
+
+/** New endpoints get their full share only after a while. */
+export interface SlowStartPlan {
+  readonly windowMs: number
+  /** 1: linear. Above: faster at first. */
+  readonly aggression: number
+  readonly minWeightPercent: number
 }
 
 export interface OutlierPlan {
@@ -481,6 +530,12 @@ export interface OutlierPlan {
   readonly maxEjectionMs: number
   readonly maxEjectionPercent: number
   readonly minHealthPercent: number
+  /** Hosts that do worse than the others by so many standard deviations; absent: off. */
+  readonly successRate?: { readonly hostsMin: number; readonly requestsMin: number; readonly deviations: number }
+  /** Hosts with so many percent of failures; absent: off. */
+  readonly failurePercentage?: { readonly threshold: number; readonly hostsMin: number; readonly requestsMin: number }
+  /** Added to each ejection, drawn anew, so that hosts do not come back together. */
+  readonly ejectionJitterMs?: number
   /** One host may go whatever `maxEjectionPercent` says. */
   readonly alwaysEjectOne?: boolean
 }
@@ -488,7 +543,10 @@ export interface OutlierPlan {
 export interface ClientTlsPlan {
   /** Secret name of our certificate; undefined: none is shown. */
   readonly certificate: string | undefined
+  /** Undefined: the runtime's own roots, unless `unverified`. */
   readonly trust: string | undefined
+  /** Whatever certificate the server shows will do: what a TLS context without a validation context says to Envoy. Never merely left out. */
+  readonly unverified?: boolean
   /** The server must carry one of these SANs; empty: any that the roots vouch for. */
   readonly allowedSans: readonly StringMatchPlan[]
   readonly sni: string

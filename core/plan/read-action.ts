@@ -121,7 +121,7 @@ const STATUS: Readonly<Record<number, number>> = {
 
 export function readRedirect(reading: Reading, path: string, action: WireRedirect, matched: MatchedPath): RedirectAction {
   reading.only(path, RedirectActionSchema, action, [
-    'https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'response_code', 'strip_query',
+    'https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'response_code', 'strip_query',
   ])
   const status = STATUS[action.responseCode]
   if (status === undefined) reading.unsupported(at(path, 'response_code'), 'is not supported', action.responseCode)
@@ -135,6 +135,7 @@ export function readRedirect(reading: Reading, path: string, action: WireRedirec
     port: action.portRedirect === 0 ? undefined : action.portRedirect,
     path: rewrite.case === 'pathRedirect' && rewrite.value !== '' ? rewrite.value : undefined,
     prefixRewrite: rewrite.case === 'prefixRewrite' && rewrite.value !== '' && matched !== 'whole' ? { from: matched.prefix, to: rewrite.value } : undefined,
+    ...(rewrite.case === 'regexRewrite' ? { regexRewrite: readRegexRewrite(reading, at(path, 'regex_rewrite'), rewrite.value) } : {}),
     stripQuery: action.stripQuery,
   }
 }

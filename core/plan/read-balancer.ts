@@ -10,8 +10,9 @@ import { RingHash_HashFunction, RingHashSchema } from '../wire/gen/envoy/extensi
 import { RoundRobinSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.ts'
 import { WrrLocalitySchema } from '../wire/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { ClusterPlan } from './plan.ts'
+import type { ClusterPlan, SlowStartPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
+import { readSlowStart } from './read-slow-start.ts'
 
 export interface BalancerPlan {
   readonly balancer: ClusterPlan['balancer']
@@ -20,6 +21,7 @@ export interface BalancerPlan {
   readonly ringSizeMax?: number
   readonly ringHash?: 'xx' | 'murmur2'
   readonly hashesHostname?: boolean
+  readonly slowStart?: SlowStartPlan
   readonly localityWeighted: boolean
 }
 
@@ -51,12 +53,12 @@ function readLbPolicy(reading: Reading, cluster: Cluster): BalancerPlan {
   const { lbPolicy, lbConfig } = cluster
   switch (lbPolicy) {
     case Policy.ROUND_ROBIN:
-      if (lbConfig.case === 'roundRobinLbConfig') reading.only('round_robin_lb_config', Cluster_RoundRobinLbConfigSchema, lbConfig.value, [])
-      return { ...PLAIN, balancer: 'round-robin' }
+      if (lbConfig.case === 'roundRobinLbConfig') reading.only('round_robin_lb_config', Cluster_RoundRobinLbConfigSchema, lbConfig.value, ['slow_start_config'])
+      return { ...PLAIN, balancer: 'round-robin', ...slowStart(readSlowStart(reading, 'round_robin_lb_config.slow_start_config', lbConfig.case === 'roundRobinLbConfig' ? lbConfig.value.slowStartConfig : undefined)) }
     case Policy.LEAST_REQUEST: {
       if (lbConfig.case !== 'leastRequestLbConfig') return { ...PLAIN, balancer: 'least-request' }
-      reading.only('least_request_lb_config', Cluster_LeastRequestLbConfigSchema, lbConfig.value, ['choice_count'])
-      return { ...PLAIN, balancer: 'least-request', choiceCount: readChoiceCount(reading, 'least_request_lb_config', lbConfig.value.choiceCount) }
+      reading.only('least_request_lb_config', Cluster_LeastRequestLbConfigSchema, lbConfig.value, ['choice_count', 'slow_start_config'])
+      return { ...PLAIN, balancer: 'least-request', ...slowStart(readSlowStart(reading, 'least_request_lb_config.slow_start_config', lbConfig.value.slowStartConfig)), choiceCount: readChoiceCount(reading, 'least_request_lb_config', lbConfig.value.choiceCount) }
     }
     case Policy.RANDOM:
       return { ...PLAIN, balancer: 'random' }
@@ -90,14 +92,14 @@ function readTyped(reading: Reading, path: string, any: Any): BalancerPlan | und
   switch (typeName) {
     case RoundRobinSchema.typeName: {
       const message = reading.unpack(path, any, RoundRobinSchema)
-      if (message !== undefined) reading.only(path, RoundRobinSchema, message, ['locality_lb_config'])
-      return { ...PLAIN, balancer: 'round-robin', localityWeighted: readLocality(reading, path, message?.localityLbConfig) }
+      if (message !== undefined) reading.only(path, RoundRobinSchema, message, ['locality_lb_config', 'slow_start_config'])
+      return { ...PLAIN, balancer: 'round-robin', ...slowStart(readSlowStart(reading, at(path, 'slow_start_config'), message?.slowStartConfig)), localityWeighted: readLocality(reading, path, message?.localityLbConfig) }
     }
     case LeastRequestSchema.typeName: {
       const message = reading.unpack(path, any, LeastRequestSchema)
-      if (message !== undefined) reading.only(path, LeastRequestSchema, message, ['choice_count', 'locality_lb_config', 'selection_method'])
+      if (message !== undefined) reading.only(path, LeastRequestSchema, message, ['choice_count', 'locality_lb_config', 'selection_method', 'slow_start_config'])
       if (message !== undefined && message.selectionMethod !== LeastRequest_SelectionMethod.N_CHOICES) reading.unsupported(at(path, 'selection_method'), 'only N_CHOICES is supported')
-      return { balancer: 'least-request', choiceCount: readChoiceCount(reading, path, message?.choiceCount), localityWeighted: readLocality(reading, path, message?.localityLbConfig) }
+      return { balancer: 'least-request', ...slowStart(readSlowStart(reading, at(path, 'slow_start_config'), message?.slowStartConfig)), choiceCount: readChoiceCount(reading, path, message?.choiceCount), localityWeighted: readLocality(reading, path, message?.localityLbConfig) }
     }
     case RandomSchema.typeName: {
       const message = reading.unpack(path, any, RandomSchema)
@@ -150,6 +152,10 @@ function hashTableSize(reading: Reading, path: string, size: bigint | undefined,
   if (value < 1 || value > max) reading.unsupported(path, `1..${max}`, value)
   else if (kind === 'table' && !isPrime(value)) reading.invalid(path, 'is no prime number', value)
   return { hashTableSize: value }
+}
+
+function slowStart(plan: SlowStartPlan | undefined): Pick<BalancerPlan, 'slowStart'> {
+  return plan === undefined ? {} : { slowStart: plan }
 }
 
 function ringOf(murmur: boolean, sizeMax: bigint | undefined): Pick<BalancerPlan, 'ringHash' | 'ringSizeMax'> {

@@ -104,10 +104,13 @@ test('a cluster as the control plane sends it: mTLS where the endpoint says so, 
   assert.equal(plan.panicThresholdPercent, 50)
 })
 
-test('outlier detection without success rates is carried out; with them it is refused', () => {
+test('outlier detection is read with Envoy\'s defaults, success rates too unless they are switched off', () => {
   const detection = good(read({ name, ...eds, outlier_detection: { enforcing_success_rate: 0, consecutive_5xx: 3, interval: '1s', consecutive_gateway_failure: 2, enforcing_consecutive_gateway_failure: 100 } })).outlier
   assert.deepEqual([detection?.consecutive5xx, detection?.consecutiveGatewayFailure, detection?.intervalMs, detection?.baseEjectionMs, detection?.maxEjectionPercent], [3, 2, 1_000, 30_000, 10])
-  assert.deepEqual(faults(read({ name, ...eds, outlier_detection: {} })), ['xds.unsupported outlier_detection.enforcing_success_rate'])
+  assert.equal(detection?.successRate, undefined)
+  const rates = good(read({ name, ...eds, outlier_detection: { enforcing_failure_percentage: 100 } })).outlier
+  assert.deepEqual([rates?.successRate, rates?.failurePercentage], [{ hostsMin: 5, requestsMin: 100, deviations: 1.9 }, { threshold: 85, hostsMin: 5, requestsMin: 50 }])
+  assert.deepEqual(faults(read({ name, ...eds, outlier_detection: { enforcing_success_rate: 50 } })), ['xds.unsupported outlier_detection.enforcing_success_rate'])
 })
 
 test('balancers are read in both forms', () => {
@@ -132,9 +135,35 @@ test('a Maglev table whose size is no prime is refused: its filling would not en
 
 test('what a cluster cannot be is named', () => {
   assert.deepEqual(
-    faults(read({ name, type: 'LOGICAL_DNS', lb_subset_config: { fallback_policy: 'ANY_ENDPOINT' }, health_checks: [{ timeout: '1s', interval: '1s' }], circuit_breakers: { thresholds: [{ retry_budget: {} }] } })).sort(),
-    ['xds.unsupported circuit_breakers.thresholds[0].retry_budget', 'xds.unsupported health_checks', 'xds.unsupported lb_subset_config', 'xds.unsupported type'],
+    faults(read({ name, type: 'LOGICAL_DNS', lb_subset_config: { fallback_policy: 'ANY_ENDPOINT' }, health_checks: [{ timeout: '1s', interval: '1s' }], circuit_breakers: { per_host_thresholds: [{}] } })).sort(),
+    ['xds.invalid health_checks[0]', 'xds.invalid health_checks[0].healthy_threshold', 'xds.invalid health_checks[0].unhealthy_threshold', 'xds.unsupported circuit_breakers.per_host_thresholds', 'xds.unsupported lb_subset_config'],
   )
+})
+
+test('health checks, slow start, retry budgets and names to resolve are read', () => {
+  const plan = good(
+    read({
+      name, type: 'STRICT_DNS', dns_refresh_rate: '7s',
+      load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 'orders.example', port_value: 80 } } } }] }] },
+      round_robin_lb_config: { slow_start_config: { slow_start_window: '30s', aggression: { default_value: 2, runtime_key: 'x' } } },
+      circuit_breakers: { thresholds: [{ retry_budget: { budget_percent: { value: 25 }, min_retry_concurrency: 4 } }] },
+      health_checks: [{ timeout: '1s', interval: '2s', healthy_threshold: 2, unhealthy_threshold: 3, http_health_check: { path: '/healthz', expected_statuses: [{ start: '200', end: '300' }] } }],
+    }),
+  )
+  assert.deepEqual(plan.slowStart, { windowMs: 30_000, aggression: 2, minWeightPercent: 10 })
+  assert.deepEqual(plan.limits.retryBudget, { percent: 25, minConcurrency: 4 })
+  assert.deepEqual([plan.discovery, plan.dnsRefreshMs], ['strict-dns', 7000])
+  const [check] = plan.healthChecks ?? []
+  assert.deepEqual([check?.intervalMs, check?.noTrafficIntervalMs, check?.unhealthyThreshold], [2000, 60_000, 3])
+  assert.deepEqual(check?.how.kind === 'http' && check.how.statuses, [{ start: 200, end: 300 }])
+})
+
+test('a TLS context without trust says so: nobody is verified by oversight', () => {
+  const context = (common: JsonObject): JsonObject => ({ name: 'tls', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', common_tls_context: common } })
+  assert.equal(good(read({ name, ...eds, transport_socket: context({}) })).transports.at(-1)?.tls?.unverified, true)
+  assert.equal(good(read({ name, ...eds, transport_socket: context({ validation_context: { trusted_ca: { filename: '/roots.pem' } } }) })).transports.at(-1)?.tls?.unverified, undefined)
+  const named = context({ validation_context: { match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: 'a' } }] } })
+  assert.deepEqual(faults(read({ name, ...eds, transport_socket: named })), ['xds.invalid transport_socket.typed_config.common_tls_context.validation_context'])
 })
 
 test('trust and certificates in files of the machine are secrets by name, and inline ones are refused', () => {

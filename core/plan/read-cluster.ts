@@ -1,5 +1,5 @@
 import type { JsonValue } from '@bufbuild/protobuf'
-import { type CircuitBreakers, CircuitBreakers_ThresholdsSchema, CircuitBreakersSchema } from '../wire/gen/envoy/config/cluster/v3/circuit_breaker_pb.ts'
+import { type CircuitBreakers, CircuitBreakers_Thresholds_RetryBudgetSchema, CircuitBreakers_ThresholdsSchema, CircuitBreakersSchema } from '../wire/gen/envoy/config/cluster/v3/circuit_breaker_pb.ts'
 import { type Cluster, Cluster_DiscoveryType as Discovery, Cluster_TransportSocketMatchSchema, ClusterSchema } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { RoutingPriority } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { ClusterLimits, ClusterPlan, EndpointsPlan } from './plan.ts'
@@ -7,6 +7,7 @@ import { at, type Read, type Reading, readResource } from './read.ts'
 import { readBalancer } from './read-balancer.ts'
 import { readAssignment } from './read-endpoints.ts'
 import { originOf } from './read-origin.ts'
+import { readHealthChecks } from './read-health-check.ts'
 import { readOutlier } from './read-outlier.ts'
 import { readProtocol } from './read-protocol.ts'
 import { readClientTls } from './read-tls.ts'
@@ -18,7 +19,7 @@ export function readCluster(bytes: Uint8Array, version: string): Read<ClusterPla
 }
 
 const FIELDS = [
-  'name', 'alt_stat_name', 'type', 'eds_cluster_config', 'connect_timeout', 'per_connection_buffer_limit_bytes', 'lb_policy', 'load_assignment', 'max_requests_per_connection',
+  'health_checks', 'name', 'alt_stat_name', 'type', 'eds_cluster_config', 'connect_timeout', 'per_connection_buffer_limit_bytes', 'lb_policy', 'load_assignment', 'max_requests_per_connection',
   'circuit_breakers', 'common_http_protocol_options', 'http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'dns_jitter',
   'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family', 'wait_for_warm_on_init', 'outlier_detection', 'cleanup_interval', 'ring_hash_lb_config', 'maglev_lb_config',
   'least_request_lb_config', 'round_robin_lb_config', 'common_lb_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'protocol_selection',
@@ -44,6 +45,8 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
     connectTimeoutMs: milliseconds(message.connectTimeout, CONNECT_MS),
     ...readBalancer(reading, message),
     limits: readLimits(reading, message.circuitBreakers),
+    ...(message.healthChecks.length === 0 ? {} : { healthChecks: readHealthChecks(reading, message.healthChecks) }),
+    ...(message.dnsRefreshRate === undefined ? {} : { dnsRefreshMs: milliseconds(message.dnsRefreshRate, 0) }),
     outlier: readOutlier(reading, 'outlier_detection', message.outlierDetection),
     transports: readTransports(reading, message),
     ...readProtocol(reading, message),
@@ -60,6 +63,8 @@ function readDiscovery(reading: Reading, message: Cluster): ClusterPlan['discove
       return 'static'
     case Discovery.STRICT_DNS:
       return 'strict-dns'
+    case Discovery.LOGICAL_DNS:
+      return 'logical-dns'
     case Discovery.EDS:
       return 'eds'
     case Discovery.ORIGINAL_DST:
@@ -72,7 +77,7 @@ function readDiscovery(reading: Reading, message: Cluster): ClusterPlan['discove
 }
 
 function readInline(reading: Reading, message: Cluster, discovery: ClusterPlan['discovery'], version: string): EndpointsPlan | undefined {
-  if (discovery !== 'static' && discovery !== 'strict-dns') {
+  if (discovery === 'eds' || discovery === 'original-destination') {
     if (message.loadAssignment !== undefined) reading.invalid('load_assignment', 'belongs to static and DNS clusters only')
     return undefined
   }
@@ -87,14 +92,17 @@ function readLimits(reading: Reading, breakers: CircuitBreakers | undefined): Cl
   const found = breakers?.thresholds[index]
   if (found !== undefined) {
     reading.only(at('circuit_breakers', 'thresholds', index), CircuitBreakers_ThresholdsSchema, found, [
-      'priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'track_remaining', 'max_connection_pools',
+      'priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'retry_budget', 'track_remaining', 'max_connection_pools',
     ])
   }
+  const budget = found?.retryBudget
+  if (budget !== undefined) reading.only(at(at('circuit_breakers', 'thresholds', index), 'retry_budget'), CircuitBreakers_Thresholds_RetryBudgetSchema, budget, ['budget_percent', 'min_retry_concurrency'])
   return {
     connectionsMax: found?.maxConnections ?? 1024,
     pendingMax: found?.maxPendingRequests ?? 1024,
     requestsMax: found?.maxRequests ?? 1024,
     retriesMax: found?.maxRetries ?? 3,
+    ...(budget === undefined ? {} : { retryBudget: { percent: budget.budgetPercent?.value ?? 20, minConcurrency: budget.minRetryConcurrency ?? 3 } }),
   }
 }
 

@@ -78,9 +78,36 @@ test('any other Lua filter is refused, and an optional unknown filter is left ou
   assert.deepEqual(serve.filters, [])
 })
 
-test('a JWT filter is refused: nobody would check the token', () => {
-  const jwt = { name: 'jwt', typed_config: { '@type': type('http.jwt_authn.v3.JwtAuthentication') } }
-  assert.deepEqual(faults(listener({ filters: [named({ http_filters: [jwt, router] })] })), [`xds.unsupported ${base}.http_filters[0].typed_config`])
+test('a JWT filter is read with its providers, rules and keys; what is wrong in it is named', () => {
+  const uri = { uri: 'https://issuer/keys', cluster: 'issuer', timeout: '5s' }
+  const jwt = (fields: JsonObject) => ({ name: 'jwt', typed_config: { '@type': type('http.jwt_authn.v3.JwtAuthentication'), ...fields } })
+  const rules: JsonObject[] = [{ match: { prefix: '/' }, requires: { requires_any: { requirements: [{ provider_name: 'p' }, { allow_missing: {} }] } } }]
+  const serve = plan(listener({ filters: [named({ http_filters: [jwt({ providers: { p: { issuer: 'i', remote_jwks: { http_uri: uri }, payload_in_metadata: 'payload' } }, rules }), router] })] })).chains[0]?.serve
+  const [filter] = serve?.kind === 'http' ? serve.filters : []
+  assert.ok(filter?.kind === 'jwt')
+  assert.deepEqual(filter.jwt.providers.get('p')?.keys, { kind: 'remote', uri: 'https://issuer/keys', cluster: 'issuer', timeoutMs: 5000, cacheMs: 600_000 })
+  assert.deepEqual(filter.jwt.rules[0]?.requirement, { kind: 'any', of: [{ kind: 'provider', provider: 'p', audiences: undefined }, { kind: 'allow-missing' }] })
+  const bad = jwt({ providers: { p: { local_jwks: { inline_string: 'no keys' }, header_in_metadata: 'x' } }, rules: [{ match: { prefix: '/' }, requires: { provider_name: 'q' } }] })
+  assert.deepEqual(faults(listener({ filters: [named({ http_filters: [bad, router] })] })).sort(), [
+    `xds.invalid ${base}.http_filters[0].typed_config.providers[p].local_jwks`,
+    `xds.invalid ${base}.http_filters[0].typed_config.rules[0].requires`,
+    `xds.unsupported ${base}.http_filters[0].typed_config.providers[p].header_in_metadata`,
+  ])
+})
+
+test('an external authorizer is read over gRPC and HTTP; one over Google\'s own client is refused', () => {
+  const authz = (fields: JsonObject) => ({ name: 'authz', typed_config: { '@type': type('http.ext_authz.v3.ExtAuthz'), ...fields } })
+  const read = (fields: JsonObject) => {
+    const serve = plan(listener({ filters: [named({ http_filters: [authz(fields), router] })] })).chains[0]?.serve
+    const [filter] = serve?.kind === 'http' ? serve.filters : []
+    assert.ok(filter?.kind === 'ext-authz')
+    return filter.check
+  }
+  const grpc = read({ grpc_service: { envoy_grpc: { cluster_name: 'authz' }, timeout: '1s' }, filter_enabled_metadata: { filter: 'envoy.filters.http.rbac', path: [{ key: 'istio_ext_authz_shadow_effective_policy_id' }], value: { string_match: { prefix: 'istio-ext-authz' } } } })
+  assert.deepEqual([grpc.service.kind, grpc.timeoutMs, grpc.failsOpen, grpc.statusOnError, grpc.enabledBy?.key], ['grpc', 1000, false, 403, 'istio_ext_authz_shadow_effective_policy_id'])
+  const http = read({ http_service: { server_uri: { uri: 'http://authz', cluster: 'authz', timeout: '2s' }, path_prefix: '/check' }, failure_mode_allow: true })
+  assert.deepEqual([http.service.kind, http.timeoutMs, http.failsOpen], ['http', 2000, true])
+  assert.deepEqual(faults(listener({ filters: [named({ http_filters: [authz({ grpc_service: { google_grpc: { target_uri: 'x', stat_prefix: 'x' } } }), router] })] })), [`xds.unsupported ${base}.http_filters[0].typed_config.grpc_service.google_grpc`])
 })
 
 test('a chain of HTTP filters ends with the router', () => {

@@ -3,6 +3,7 @@ import { parseRetryOn } from '../balance/retry.ts'
 import type { RetryPlan } from './plan.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { milliseconds } from './read-value.ts'
+import { PreviousPrioritiesConfigSchema } from '../wire/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts'
 
 const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate'
 
@@ -10,7 +11,7 @@ const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHo
 export function readRetry(reading: Reading, path: string, policy: RetryPolicy | undefined): RetryPlan | undefined {
   if (policy === undefined) return undefined
   reading.only(path, RetryPolicySchema, policy, [
-    'retry_on', 'num_retries', 'per_try_timeout', 'retry_host_predicate', 'host_selection_retry_max_attempts', 'retriable_status_codes', 'retry_back_off',
+    'retry_on', 'num_retries', 'per_try_timeout', 'retry_host_predicate', 'host_selection_retry_max_attempts', 'retriable_status_codes', 'retry_back_off', 'retry_priority',
   ])
   const conditions = parseRetryOn(policy.retryOn)
   for (const word of conditions.unknown) reading.unsupported(at(path, 'retry_on'), 'is no condition that Weft knows', word)
@@ -34,5 +35,22 @@ export function readRetry(reading: Reading, path: string, policy: RetryPolicy | 
     backoffMaxMs: maxMs,
     avoidTriedHosts: policy.retryHostPredicate.length > 0,
     hostSelectionAttemptsMax: Math.max(1, Number(policy.hostSelectionRetryMaxAttempts)),
+    ...readPriorities(reading, at(path, 'retry_priority'), policy),
   }
+}
+
+function readPriorities(reading: Reading, path: string, { retryPriority }: RetryPolicy): Pick<RetryPlan, 'avoidTriedPriorities'> {
+  const config = retryPriority?.configType
+  if (config?.case === undefined) {
+    if (retryPriority !== undefined) reading.unsupported(path, 'has no typed_config', retryPriority.name)
+    return {}
+  }
+  if (typeNameOf(config.value) !== PreviousPrioritiesConfigSchema.typeName) {
+    reading.unsupported(path, 'only previous_priorities is supported', typeNameOf(config.value))
+    return {}
+  }
+  const wire = reading.unpack(at(path, 'typed_config'), config.value, PreviousPrioritiesConfigSchema)
+  if (wire === undefined) return {}
+  if (wire.updateFrequency < 1) reading.invalid(at(path, 'typed_config.update_frequency'), '1 or more', wire.updateFrequency)
+  return { avoidTriedPriorities: { updateFrequency: wire.updateFrequency } }
 }

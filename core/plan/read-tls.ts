@@ -61,7 +61,8 @@ export function readClientTls(reading: Reading, path: string, socket: TransportS
   }
   if (certificates.length > 1) reading.unsupported(at(inner, 'tls_certificate_sds_secret_configs'), 'only one certificate is supported', certificates.length)
   const trust = readTrust(reading, inner, common)
-  return { certificate: certificates[0], trust: trust.name, allowedSans: trust.sans, sni: context.sni, alpn: common?.alpnProtocols ?? [] }
+  if (trust.name === undefined && trust.sans.length > 0) reading.invalid(at(inner, 'validation_context'), 'names that the server must bear prove nothing without trusted_ca')
+  return { certificate: certificates[0], trust: trust.name, ...(trust.name === undefined ? { unverified: true } : {}), allowedSans: trust.sans, sni: context.sni, alpn: common?.alpnProtocols ?? [] }
 }
 
 function isPlain(socket: TransportSocket | undefined): boolean {

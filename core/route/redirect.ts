@@ -18,6 +18,7 @@ function redirectPath(action: RedirectAction, path: string): string {
   const search = query < 0 || action.stripQuery ? '' : path.slice(query)
   if (action.path !== undefined) return action.path + search
   const bare = query < 0 ? path : path.slice(0, query)
+  if (action.regexRewrite !== undefined) return action.regexRewrite.rewrite(bare) + search
   return (action.prefixRewrite === undefined ? bare : action.prefixRewrite.to + bare.slice(action.prefixRewrite.from.length)) + search
 }
 

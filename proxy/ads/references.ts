@@ -26,7 +26,7 @@ export function secretsOfCluster(cluster: ClusterPlan): Set<string> {
   return new Set(cluster.transports.flatMap(({ tls }) => (tls ? secretNames([tls.certificate, tls.trust]) : [])))
 }
 
-const secretNames = (names: readonly (string | undefined)[]): string[] => names.filter((name) => name !== undefined && !ownSecrets.has(name)).map(String)
+const secretNames = (names: readonly (string | undefined)[]): string[] => names.filter((name) => name !== undefined && !ownSecrets.has(name) && !name.startsWith('file-')).map(String)
 
 /** Clusters that a route table leads to. */
 export function clustersOfTable(table: RouteTable): Set<string> {

@@ -2,6 +2,7 @@ import type { HeaderOperations } from '#core/plan/plan.ts'
 import { compileFormat, renderFormat } from '../telemetry/format.ts'
 import type { Part } from '../telemetry/format.ts'
 import type { Facts } from '../telemetry/facts.ts'
+import type { FieldTable } from '../http/head-scan.ts'
 
 /** Header operations, ready to run: which names go, which lines come. */
 export interface CompiledOperations {
@@ -10,6 +11,8 @@ export interface CompiledOperations {
   readonly lines: readonly { readonly start: string; readonly parts: readonly Part[] }[]
   /** All lines, when none depends on the request. */
   readonly constant: string | undefined
+  /** Those that depend on what is there: `wants` says whether the header must be there, or must not. */
+  readonly conditional: readonly { readonly name: string; readonly wants: boolean; readonly start: string; readonly parts: readonly Part[] }[]
   /** A `host` or `:authority` that is set. */
   readonly authority: readonly Part[] | undefined
 }
@@ -36,11 +39,14 @@ function compile(operations: HeaderOperations): CompiledOperations {
   const lines = [...operations.set, ...operations.add]
     .filter((one) => !one.name.startsWith(':') && one.name !== 'host')
     .map((one) => ({ start: `${one.name}: `, parts: compileFormat(oneLine(one.value), isoOf) }))
+  const when = (list: HeaderOperations['addIfAbsent'], wants: boolean) =>
+    (list ?? []).filter((one) => !one.name.startsWith(':') && one.name !== 'host').map((one) => ({ name: one.name, wants, start: `${one.name}: `, parts: compileFormat(oneLine(one.value), isoOf) }))
   const fixed = lines.every((line) => line.parts.every((part) => typeof part === 'string'))
   return {
     drops,
     lines,
     constant: fixed ? lines.map((line) => `${line.start}${line.parts.join('')}\r\n`).join('') : undefined,
+    conditional: [...when(operations.addIfAbsent, false), ...when(operations.setIfPresent, true)],
     authority: authority === undefined ? undefined : compileFormat(oneLine(authority.value), isoOf),
   }
 }
@@ -50,5 +56,21 @@ export function renderOperations(operations: CompiledOperations, facts: Facts): 
   if (operations.constant !== undefined) return operations.constant
   let text = ''
   for (const line of operations.lines) text += `${line.start}${renderFormat(line.parts, facts)}\r\n`
+  return text
+}
+
+/**
+ * The lines of operations that depend on what is there, after the others: `dropped` marks the lines of the message that are left out, `added` has those that came before.
+ * A header that is replaced is marked as well.
+ */
+export function renderConditional(operations: CompiledOperations, facts: Facts, fields: FieldTable, dropped: Uint8Array, added: string): string {
+  let text = ''
+  for (const { name, wants, start, parts } of operations.conditional) {
+    let there = added.startsWith(start) || added.includes(`\n${start}`)
+    for (let at = 0; at < fields.count && !there; at++) there = dropped[at] === 0 && fields.nameIs(at, name)
+    if (there !== wants) continue
+    if (wants) for (let at = 0; at < fields.count; at++) if (fields.nameIs(at, name)) dropped[at] = 1
+    text += `${start}${renderFormat(parts, facts)}\r\n`
+  }
   return text
 }

@@ -394,7 +394,14 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     }
     if (action.hash.length > 0) this.#hash ??= stickyHash(this, action.hash)
     const retry = action.retry
-    return cluster.pick(this.#hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0)
+    return cluster.pick(this.#hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0, this.#triedPriorities(retry))
+  }
+
+  #triedPriorities(retry: RetryPlan | undefined): ReadonlySet<number> | undefined {
+    const frequency = retry?.avoidTriedPriorities?.updateFrequency
+    if (frequency === undefined || this.#tried === undefined) return undefined
+    const counted = this.#tried.slice(0, this.#tried.length - (this.#tried.length % frequency))
+    return new Set(counted.map((host) => host.priority))
   }
 
   onConnection(connection: Upstream): void {
@@ -556,7 +563,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       if (plan.retriesMax > 0) this.addFlag('URX')
       return false
     }
-    if (!this.#retryCounted && cluster.retries >= cluster.plan.limits.retriesMax) {
+    if (!this.#retryCounted && !cluster.mayRetry) {
       cluster.overflows += 1
       return false
     }
@@ -580,7 +587,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     }
     this.#retriesDone += 1
     this.#tryDeadlineMs = 0
-    if (plan.avoidTriedHosts && host !== undefined) (this.#tried ??= []).push(host)
+    if ((plan.avoidTriedHosts || plan.avoidTriedPriorities !== undefined) && host !== undefined) (this.#tried ??= []).push(host)
     engine.doors.clock.after(retryDelayMs(plan, this.#retriesDone, engine.doors.random.draw()), () => {
       if (!this.over) this.#attempt()
     })

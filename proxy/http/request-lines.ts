@@ -1,6 +1,6 @@
 import type { ForwardAction, HeaderOperations } from '#core/plan/plan.ts'
 import { rewritePath } from '#core/route/rewrite.ts'
-import { operationsOf, renderOperations } from '../filter/header-operations.ts'
+import { operationsOf, renderConditional, renderOperations } from '../filter/header-operations.ts'
 import { renderFormat } from '../telemetry/format.ts'
 import { CHUNKED, LENGTH, NO_BODY } from './body.ts'
 import type { Exchange } from './exchange.ts'
@@ -31,6 +31,7 @@ export class RequestLines {
       const compiled = operationsOf(operations)
       dropByOperations(fields, dropped, compiled)
       added += renderOperations(compiled, exchange)
+      if (compiled.conditional.length > 0) added += renderConditional(compiled, exchange, fields, dropped, added)
       if (compiled.authority !== undefined) authority = renderFormat(compiled.authority, exchange)
     }
     if (entry?.requestHeaders !== undefined) apply(entry.requestHeaders)

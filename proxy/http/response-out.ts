@@ -1,5 +1,5 @@
 import type { HeaderOperations } from '#core/plan/plan.ts'
-import { operationsOf, renderOperations } from '../filter/header-operations.ts'
+import { operationsOf, renderConditional, renderOperations } from '../filter/header-operations.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import { DATE, SERVER, UPSTREAM_SERVICE_TIME } from './field-kind.ts'
@@ -16,6 +16,7 @@ export function responseLines(exchange: Exchange, head: HttpResponseHead): strin
     const compiled = operationsOf(operations)
     dropByOperations(fields, dropped, compiled)
     added += renderOperations(compiled, exchange)
+    if (compiled.conditional.length > 0) added += renderConditional(compiled, exchange, fields, dropped, added)
   }
   if (entry?.responseHeaders !== undefined) apply(entry.responseHeaders)
   if (route?.responseHeaders !== undefined) apply(route.responseHeaders)

@@ -110,7 +110,9 @@ export class Listener {
     socket.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
   }
 
-  #serve(socket: Socket, sniffed: Sniffed, seen: Buffer | undefined): void {
+  #serve(socket: Socket, first: Sniffed, seen: Buffer | undefined): void {
+    // What plaintext looks like counts only where an HTTP inspector was asked for.
+    const sniffed = this.plan.inspectsHttp === false && first.transportProtocol === 'raw_buffer' ? UNREAD : first
     const chain = selectChain(this.plan, { destinationPort: socket.localPort ?? 0, destinationAddress: plainAddress(socket.localAddress ?? ''), ...sniffed })
     if (chain === undefined || socket.destroyed) {
       socket.destroy()
@@ -156,7 +158,7 @@ export class Listener {
 
 /** Whether the first bytes must be seen before a chain can be chosen. */
 const peeks = (plan: ListenerPlan): boolean =>
-  plan.inspectsTls || plan.chains.some((chain) => chain.tls !== undefined || chain.match.transportProtocol !== '' || chain.match.serverNames.length > 0 || chain.match.applicationProtocols.length > 0)
+  plan.inspectsTls || plan.inspectsHttp === true || plan.chains.some((chain) => chain.tls !== undefined || chain.match.transportProtocol !== '' || chain.match.serverNames.length > 0 || chain.match.applicationProtocols.length > 0)
 
 const peerOf = (socket: Socket, sni: string): PeerInfo => ({
   address: plainAddress(socket.remoteAddress ?? ''),

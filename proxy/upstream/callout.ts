@@ -25,6 +25,12 @@ export interface CalloutAnswer {
   readonly body: Buffer
 }
 
+export interface GrpcCall {
+  readonly authority: string
+  readonly metadata: readonly (readonly [name: string, value: string])[]
+  readonly timeoutMs: number
+}
+
 /** An answer larger than this is no answer. */
 const ANSWER_BYTES_MAX = 1024 * 1024
 /** HTTP/1.1 connections that are kept to one endpoint. */
@@ -36,9 +42,11 @@ const IDLE_MAX = 16
  */
 export class Callouts {
   readonly #clock: Clock
-  readonly #agents = new WeakMap<UpstreamHost, http.Agent>()
-  readonly #sessions = new Map<UpstreamHost, http2.ClientHttp2Session>()
-  readonly #all = new Set<http.Agent>()
+  /** By endpoint and port; they go with their endpoint. */
+  readonly #agents = new WeakMap<UpstreamHost, Map<number, http.Agent>>()
+  readonly #sessions = new WeakMap<UpstreamHost, Map<number, http2.ClientHttp2Session>>()
+  readonly #all = new Set<WeakRef<http.Agent>>()
+  readonly #open = new Set<http2.ClientHttp2Session>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -48,7 +56,7 @@ export class Callouts {
   async ask(cluster: Cluster | undefined, request: CalloutRequest): Promise<CalloutAnswer> {
     const { host, finish } = this.#begin(cluster)
     try {
-      const answer = host.pool.owner.plan.protocol === 'http2' ? await this.#askHttp2(host, request) : await this.#askHttp1(host, request)
+      const answer = await this.askHost(host, request, host.plan.port)
       finish(answer.status)
       return answer
     } catch (error) {
@@ -57,24 +65,35 @@ export class Callouts {
     }
   }
 
+  /** The same of one endpoint, at that port; counts nowhere. */
+  askHost(host: UpstreamHost, request: CalloutRequest, port: number): Promise<CalloutAnswer> {
+    return host.pool.owner.plan.protocol === 'http2' ? this.#askHttp2(host, request, port) : this.#askHttp1(host, request, port)
+  }
+
   /** One unary gRPC call; the message as bytes. @throws Error when the status is not OK, or none came */
-  async call(cluster: Cluster | undefined, method: string, message: Uint8Array, how: { readonly authority: string; readonly metadata: readonly (readonly [string, string])[]; readonly timeoutMs: number }): Promise<Buffer> {
+  async call(cluster: Cluster | undefined, method: string, message: Uint8Array, how: GrpcCall): Promise<Buffer> {
     const { host, finish } = this.#begin(cluster)
     try {
-      const frame = Buffer.alloc(5 + message.length)
-      frame.writeUInt32BE(message.length, 1)
-      frame.set(message, 5)
-      const headers: [string, string][] = [['content-type', 'application/grpc'], ['te', 'trailers'], ['grpc-timeout', `${Math.ceil(how.timeoutMs)}m`], ...how.metadata.map(([name, value]): [string, string] => [name, value])]
-      const answer = await this.#askHttp2(host, { method: 'POST', path: method, authority: how.authority, headers, body: frame, timeoutMs: how.timeoutMs })
-      finish(answer.status)
-      const status = answer.headers.findLast(([name]) => name === 'grpc-status')?.[1]
-      if (answer.status !== 200 || status !== '0') throw new Error(`gRPC status ${status ?? `none, HTTP ${answer.status}`}`)
-      if (answer.body.length < 5 || answer.body[0] !== 0 || answer.body.readUInt32BE(1) !== answer.body.length - 5) throw new Error('no gRPC message')
-      return answer.body.subarray(5)
+      const answer = await this.callHost(host, method, message, how, host.plan.port)
+      finish(200)
+      return answer
     } catch (error) {
       finish('reset')
       throw error
     }
+  }
+
+  /** The same of one endpoint, at that port; counts nowhere. */
+  async callHost(host: UpstreamHost, method: string, message: Uint8Array, how: GrpcCall, port: number): Promise<Buffer> {
+    const frame = Buffer.alloc(5 + message.length)
+    frame.writeUInt32BE(message.length, 1)
+    frame.set(message, 5)
+    const headers: [string, string][] = [['content-type', 'application/grpc'], ['te', 'trailers'], ['grpc-timeout', `${Math.ceil(how.timeoutMs)}m`], ...how.metadata.map(([name, value]): [string, string] => [name, value])]
+    const answer = await this.#askHttp2(host, { method: 'POST', path: method, authority: how.authority, headers, body: frame, timeoutMs: how.timeoutMs }, port)
+    const status = answer.headers.findLast(([name]) => name === 'grpc-status')?.[1]
+    if (answer.status !== 200 || status !== '0') throw new Error(`gRPC status ${status ?? `none, HTTP ${answer.status}`}`)
+    if (answer.body.length < 5 || answer.body[0] !== 0 || answer.body.readUInt32BE(1) !== answer.body.length - 5) throw new Error('no gRPC message')
+    return answer.body.subarray(5)
   }
 
   #begin(cluster: Cluster | undefined): { host: UpstreamHost; finish: (outcome: number | 'reset') => void } {
@@ -98,12 +117,12 @@ export class Callouts {
     }
   }
 
-  #askHttp1(host: UpstreamHost, { method, path, authority, headers, body, timeoutMs }: CalloutRequest): Promise<CalloutAnswer> {
+  #askHttp1(host: UpstreamHost, { method, path, authority, headers, body, timeoutMs }: CalloutRequest, port: number): Promise<CalloutAnswer> {
     return new Promise((resolve, reject) => {
       const fields: string[] = ['host', authority]
       for (const [name, value] of headers) if (name !== 'host' && name !== 'content-length') fields.push(name, value)
       fields.push('content-length', String(body?.length ?? 0))
-      const request = http.request({ agent: this.#agentOf(host), method, path, headers: fields, setHost: false, setDefaultHeaders: false })
+      const request = http.request({ agent: this.#agentOf(host, port), method, path, headers: fields, setHost: false, setDefaultHeaders: false })
       const timer = this.#clock.after(timeoutMs, () => request.destroy(new Error('timeout')))
       request.once('close', () => timer.cancel())
       request.on('error', reject)
@@ -114,24 +133,24 @@ export class Callouts {
     })
   }
 
-  #agentOf(host: UpstreamHost): http.Agent {
-    const known = this.#agents.get(host)
+  #agentOf(host: UpstreamHost, port: number): http.Agent {
+    const known = this.#agents.get(host)?.get(port)
     if (known !== undefined) return known
     const agent = new http.Agent({ keepAlive: true, maxFreeSockets: IDLE_MAX })
     agent.createConnection = (_options, made) => {
-      connect(host, ['http/1.1'], host.pool.owner.plan.connectTimeoutMs, this.#clock).then(
+      connectTo(host, port, ['http/1.1'], host.pool.owner.plan.connectTimeoutMs, this.#clock).then(
         (socket) => made?.(null, socket),
         (error: Error) => made?.(error, new net.Socket()),
       )
       return undefined
     }
-    this.#agents.set(host, agent)
-    this.#all.add(agent)
+    entryOf(this.#agents, host).set(port, agent)
+    this.#all.add(new WeakRef(agent))
     return agent
   }
 
-  async #askHttp2(host: UpstreamHost, { method, path, authority, headers, body, timeoutMs }: CalloutRequest): Promise<CalloutAnswer> {
-    const session = this.#sessions.get(host) ?? (await this.#sessionOf(host))
+  async #askHttp2(host: UpstreamHost, { method, path, authority, headers, body, timeoutMs }: CalloutRequest, port: number): Promise<CalloutAnswer> {
+    const session = this.#sessions.get(host)?.get(port) ?? (await this.#sessionOf(host, port))
     return new Promise((resolve, reject) => {
       const fields: Record<string, string | string[]> = { ':method': method, ':path': path, ':authority': authority, ':scheme': host.tls === undefined ? 'http' : 'https' }
       for (const [name, value] of headers) {
@@ -161,18 +180,21 @@ export class Callouts {
     })
   }
 
-  async #sessionOf(host: UpstreamHost): Promise<http2.ClientHttp2Session> {
-    const socket = await connect(host, ['h2'], host.pool.owner.plan.connectTimeoutMs, this.#clock)
-    const known = this.#sessions.get(host)
+  async #sessionOf(host: UpstreamHost, port: number): Promise<http2.ClientHttp2Session> {
+    const socket = await connectTo(host, port, ['h2'], host.pool.owner.plan.connectTimeoutMs, this.#clock)
+    const sessions = entryOf(this.#sessions, host)
+    const known = sessions.get(port)
     if (known !== undefined) {
       // Another call was first.
       socket.destroy()
       return known
     }
     const session = http2.connect('http://callout', { createConnection: () => socket })
-    this.#sessions.set(host, session)
+    sessions.set(port, session)
+    this.#open.add(session)
     const forget = (): void => {
-      if (this.#sessions.get(host) === session) this.#sessions.delete(host)
+      if (sessions.get(port) === session) sessions.delete(port)
+      this.#open.delete(session)
     }
     session.on('goaway', forget)
     session.on('error', forget)
@@ -183,10 +205,17 @@ export class Callouts {
   }
 
   close(): void {
-    for (const agent of this.#all) agent.destroy()
-    for (const session of this.#sessions.values()) session.destroy()
-    this.#sessions.clear()
+    for (const agent of this.#all) agent.deref()?.destroy()
+    for (const session of this.#open) session.destroy()
   }
+}
+
+function entryOf<Value>(all: WeakMap<UpstreamHost, Map<number, Value>>, host: UpstreamHost): Map<number, Value> {
+  const known = all.get(host)
+  if (known !== undefined) return known
+  const made = new Map<number, Value>()
+  all.set(host, made)
+  return made
 }
 
 function collect(stream: NodeJS.ReadableStream & { destroy(error?: Error): unknown }, done: (bytes: Buffer) => void, failed: (error: Error) => void): void {
@@ -208,10 +237,10 @@ function pairs(raw: readonly string[]): [string, string][] {
 }
 
 /** A connection to an endpoint, secured and judged as its cluster's plan says. */
-function connect(host: UpstreamHost, alpn: readonly string[], timeoutMs: number, clock: Clock): Promise<Duplex> {
+export function connectTo(host: UpstreamHost, port: number, alpn: readonly string[], timeoutMs: number, clock: Clock): Promise<Duplex> {
   const { tls: plan } = host
   const { owner } = host.pool
-  const { address, port } = host.plan
+  const { address } = host.plan
   return new Promise((resolve, reject) => {
     const context = plan && owner.secrets.clientContext(plan)
     if (plan !== undefined && context === undefined) {
@@ -221,7 +250,7 @@ function connect(host: UpstreamHost, alpn: readonly string[], timeoutMs: number,
     const socket =
       plan === undefined
         ? net.connect({ host: address, port, noDelay: true })
-        : tls.connect({ host: address, port, ...(context && { secureContext: context }), servername: net.isIP(plan.sni) === 0 ? plan.sni : '', ALPNProtocols: [...alpn], rejectUnauthorized: false, checkServerIdentity: () => undefined })
+        : tls.connect({ host: address, port, ...(context && { secureContext: context }), servername: net.isIP(plan.sni) === 0 ? plan.sni : '', ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }), rejectUnauthorized: false, checkServerIdentity: () => undefined })
     const timer = clock.after(timeoutMs, () => socket.destroy(new Error('connection timeout')))
     socket.on('error', (error) => {
       timer.cancel()

@@ -1,11 +1,16 @@
 import type { ClusterPlan, EndpointPlan, EndpointsPlan } from '#core/plan/plan.ts'
 import { buildPickSet, pick } from '#core/balance/pick.ts'
 import type { PickSet } from '#core/balance/pick.ts'
-import { eject, recordResult, sweep } from '#core/balance/outlier.ts'
+import { eject, judgeRates, recordResult, sweep } from '#core/balance/outlier.ts'
+import { retriesAllowed } from '#core/balance/retry.ts'
+import { rampOf } from '#core/balance/warm-up.ts'
 import type { HostOutcome } from '#core/balance/outlier.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { SecretSource } from '../sources.ts'
 import type { Destination, TrafficMetrics } from '../telemetry/metrics.ts'
+import type { Callouts } from './callout.ts'
+import { HealthChecks } from './health.ts'
+import { ResolvedNames } from './resolve.ts'
 import type { UpstreamConnection } from './connection.ts'
 import { UpstreamHost, transportOf } from './host.ts'
 import type { PoolOwner } from './pool.ts'
@@ -39,8 +44,15 @@ export class Cluster implements PoolOwner {
   #endpoints: EndpointsPlan | undefined
   #set: PickSet = { levels: [], cumulative: [] }
   #outlierTimer: Timer | undefined
+  readonly #callouts: Callouts
+  #checks: HealthChecks[] = []
+  #names: ResolvedNames | undefined
+  #warmUpTimer: Timer | undefined
+  /** By the priorities that are left out; made when a retry first wants one. */
+  #setsWithout = new Map<string, PickSet>()
 
-  constructor(doors: Doors, secrets: SecretSource, metrics: TrafficMetrics, connecting: Set<UpstreamConnection>, plan: ClusterPlan) {
+  constructor(doors: Doors, secrets: SecretSource, metrics: TrafficMetrics, connecting: Set<UpstreamConnection>, plan: ClusterPlan, callouts: Callouts) {
+    this.#callouts = callouts
     this.#doors = doors
     this.secrets = secrets
     this.#metrics = metrics
@@ -50,6 +62,7 @@ export class Cluster implements PoolOwner {
     this.selfDestination = metrics.selfDestination(plan.destination)
     this.securesPeers = securesPeers(plan)
     this.#watchOutliers(undefined)
+    this.#makeChecks()
   }
 
   nowMs(): number {
@@ -76,30 +89,50 @@ export class Cluster implements PoolOwner {
       if (wayChanged || fewer) host.pool.drain(false)
     }
     this.#watchOutliers(before)
+    if (JSON.stringify(before.healthChecks) !== JSON.stringify(plan.healthChecks)) this.#makeChecks()
     this.#rebuild()
   }
 
+  /** Endpoints as the plan names them: by address, or by name, which is resolved first where all its addresses count. */
   replaceEndpoints(endpoints: EndpointsPlan | undefined): void {
+    this.#names?.stop()
+    this.#names = undefined
+    // Until its addresses are known a name is dialled as it stands.
+    this.#useEndpoints(endpoints)
+    if (this.plan.discovery !== 'strict-dns' || endpoints === undefined || !ResolvedNames.needed(endpoints)) return
+    this.#names = new ResolvedNames(this.#doors.clock, endpoints, this.plan.dnsRefreshMs, (resolved) => this.#useEndpoints(resolved))
+  }
+
+  #useEndpoints(endpoints: EndpointsPlan | undefined): void {
     this.#endpoints = endpoints
     const gone = new Set(this.hosts.keys())
     for (const locality of endpoints?.localities ?? []) {
       for (const endpoint of locality.endpoints) {
         gone.delete(endpoint.key)
         const known = this.hosts.get(endpoint.key)
-        if (known === undefined) this.#addHost(endpoint, locality.locality)
-        else this.#replaceHost(known, endpoint, locality.locality)
+        const host = known ?? this.#addHost(endpoint, locality.locality)
+        host.priority = locality.priority
+        if (known !== undefined) this.#replaceHost(known, endpoint, locality.locality)
       }
     }
     for (const key of gone) {
       this.hosts.get(key)?.pool.drain(true)
       this.hosts.delete(key)
     }
+    for (const checks of this.#checks) checks.watch(this.hosts.values())
     this.#rebuild()
+  }
+
+  #makeChecks(): void {
+    for (const checks of this.#checks) checks.stop()
+    this.#checks = (this.plan.healthChecks ?? []).slice(0, 1).map((plan) => new HealthChecks(this, this.#doors.clock, this.#callouts, plan, () => this.#rebuild()))
+    for (const checks of this.#checks) checks.watch(this.hosts.values())
   }
 
   #addHost(endpoint: EndpointPlan, locality: string): UpstreamHost {
     const host = new UpstreamHost(this, endpoint, this.#metrics.destination(this.plan.destination, endpoint.workload))
     host.locality = locality
+    host.addedMs = this.nowMs()
     this.hosts.set(endpoint.key, host)
     return host
   }
@@ -116,6 +149,8 @@ export class Cluster implements PoolOwner {
   }
 
   #rebuild(): void {
+    this.#setsWithout.clear()
+    this.#warmUp()
     if (this.#endpoints !== undefined) this.#set = buildPickSet(this.#endpoints, this.hosts, this.plan.panicThresholdPercent, this.plan.localityWeighted !== false)
     else this.#set = { levels: [], cumulative: [] }
   }
@@ -128,15 +163,50 @@ export class Cluster implements PoolOwner {
     if (outlier === undefined) return
     this.#outlierTimer = this.#doors.clock.every(outlier.intervalMs, () => {
       const now = this.plan.outlier
-      if (now !== undefined && sweep(now, this.hosts.values(), this.nowMs())) this.#rebuild()
+      if (now === undefined) return
+      const went = judgeRates(now, [...this.hosts.values()], this.nowMs(), () => this.#doors.random.draw())
+      if (sweep(now, this.hosts.values(), this.nowMs()) || went) this.#rebuild()
     })
   }
 
+  /** Endpoints that came lately get less; looked at again while any is warming. */
+  #warmUp(): void {
+    this.#warmUpTimer?.cancel()
+    this.#warmUpTimer = undefined
+    const { slowStart } = this.plan
+    let warming = false
+    for (const host of this.hosts.values()) {
+      host.ramp = slowStart === undefined ? 1 : rampOf(slowStart, this.nowMs() - host.addedMs)
+      if (host.ramp < 1) warming = true
+    }
+    if (warming && slowStart !== undefined) this.#warmUpTimer = this.#doors.clock.after(Math.max(100, slowStart.windowMs / 50), () => this.#rebuild())
+  }
+
+  /** Whether one more request may be retried now. */
+  get mayRetry(): boolean {
+    return this.retries < retriesAllowed(this.plan.limits, this.requests + this.pending)
+  }
+
+  /** What may be picked when these priorities are left out; all, when nothing else has endpoints. */
+  #setWithout(priorities: ReadonlySet<number>): PickSet {
+    const endpoints = this.#endpoints
+    if (endpoints === undefined) return this.#set
+    const left = endpoints.localities.filter((one) => !priorities.has(one.priority))
+    if (left.every((one) => one.endpoints.length === 0)) return this.#set
+    const key = [...priorities].join()
+    const known = this.#setsWithout.get(key)
+    if (known !== undefined) return known
+    const made = buildPickSet({ ...endpoints, localities: left }, this.hosts, this.plan.panicThresholdPercent, this.plan.localityWeighted !== false)
+    this.#setsWithout.set(key, made)
+    return made
+  }
+
   /** An endpoint for a request; `tried` are avoided for at most `attemptsMax` draws. Undefined: none is healthy (UH). */
-  pick(hash: bigint | undefined, tried: readonly UpstreamHost[] | undefined, attemptsMax: number): UpstreamHost | undefined {
+  pick(hash: bigint | undefined, tried: readonly UpstreamHost[] | undefined, attemptsMax: number, withoutPriorities?: ReadonlySet<number>): UpstreamHost | undefined {
+    const set = withoutPriorities === undefined || withoutPriorities.size === 0 ? this.#set : this.#setWithout(withoutPriorities)
     let chosen: UpstreamHost | undefined
     for (let attempt = 0; ; attempt++) {
-      const found = pick(this.#set, this.plan, this.#doors.random, hash)
+      const found = pick(set, this.plan, this.#doors.random, hash)
       if (!(found instanceof UpstreamHost)) return undefined
       chosen = found
       if (tried === undefined || attempt >= attemptsMax || !tried.includes(found)) return chosen
@@ -164,7 +234,7 @@ export class Cluster implements PoolOwner {
     const outlier = this.plan.outlier
     if (outlier === undefined) return
     if (recordResult(outlier, host.outlier, outcome) === undefined) return
-    if (eject(outlier, host, this.hosts.values(), this.nowMs())) {
+    if (eject(outlier, host, this.hosts.values(), this.nowMs(), this.#doors.random.draw())) {
       this.ejectionsTotal += 1
       this.#rebuild()
     }
@@ -176,12 +246,20 @@ export class Cluster implements PoolOwner {
 
   /** The cluster is gone from the plan: what runs may end, nothing new comes. */
   retire(): void {
-    this.#outlierTimer?.cancel()
+    this.#stopTimers()
     for (const host of this.hosts.values()) host.pool.drain(true)
   }
 
-  destroy(): void {
+  #stopTimers(): void {
     this.#outlierTimer?.cancel()
+    this.#warmUpTimer?.cancel()
+    this.#names?.stop()
+    for (const checks of this.#checks) checks.stop()
+    this.#checks = []
+  }
+
+  destroy(): void {
+    this.#stopTimers()
     for (const host of this.hosts.values()) host.pool.destroy()
   }
 }

@@ -26,6 +26,11 @@ export class UpstreamHost implements HostState {
   plan: EndpointPlan
   active = 0
   ejectedUntilMs = 0
+  failsCheck = false
+  ramp = 1
+  /** Since when it warms up. */
+  addedMs = 0
+  priority = 0
   readonly outlier: OutlierState = newOutlierState()
   tls: ClientTlsPlan | undefined
   readonly pool: HostPool

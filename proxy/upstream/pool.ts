@@ -303,7 +303,7 @@ const http1Alpn = (alpn: readonly string[]): readonly string[] => alpn.filter((p
 
 /** Empty when the server's certificate leads to our roots and bears one of the names that the plan allows. */
 export function judgeServer(socket: TLSSocket, plan: ClientTlsPlan): string {
-  if (plan.trust === undefined) return ''
+  if (plan.unverified === true) return ''
   if (!socket.authorized) return `TLS_error:CERTIFICATE_VERIFY_FAILED:${String(socket.authorizationError)}`
   if (plan.allowedSans.length === 0) return ''
   const certificate = socket.getPeerX509Certificate()
