@@ -24,6 +24,8 @@ for (const [at, [name, value]] of staticTable.entries()) {
 
 /** What is known of a field name, in the spelling it came in. */
 interface NameUse {
+  /** As it came, with its colon. */
+  readonly prefix: string
   readonly name: string
   readonly staticIndex: number
   readonly secret: boolean
@@ -34,6 +36,9 @@ interface NameUse {
 
 /** Names from anywhere are bounded, since clients make them up. */
 const NAMES_MAX = 512
+/** Places of a section that are remembered; lines beyond share one. */
+const PLACES_MAX = 63
+const CR = 13
 
 interface Entry {
   readonly line: string
@@ -58,6 +63,9 @@ export class HpackEncoder {
   #seen = new Set<string>()
   #seenBefore = new Set<string>()
   #names = new Map<string, NameUse>()
+  /** What stood in each place of the last section: the next one is mostly the same, and then nothing is cut out or looked up. */
+  readonly #lastEntries: (Entry | undefined)[] = []
+  readonly #lastNames: (NameUse | undefined)[] = []
   #bytes!: Buffer
   #at = 0
 
@@ -151,16 +159,27 @@ export class HpackEncoder {
   /** Field lines, each with its CRLF; those that HTTP/2 does not have are left out. */
   lines(text: string): void {
     let from = 0
-    while (from < text.length) {
+    for (let place = 0; from < text.length; place++) {
+      const entry = this.#lastEntries[place]
+      if (entry !== undefined && entry.ordinal >= this.#evicted && text.startsWith(entry.line, from) && text.charCodeAt(from + entry.line.length) === CR) {
+        this.#indexed(entry)
+        from += entry.line.length + 2
+        continue
+      }
       const end = text.indexOf('\r\n', from)
       if (end < 0) return
-      this.#line(text.slice(from, end))
+      const use = this.#lastNames[place]
+      if (use !== undefined && use.fresh > VOLATILE_AFTER && (use.fresh & 63) !== 0 && text.startsWith(use.prefix, from)) {
+        use.fresh += 1
+        this.#literal(0x00, 0x0f, use.staticIndex, use.name, trimmed(text, from + use.prefix.length, end))
+      } else this.#line(text.slice(from, end), Math.min(place, PLACES_MAX))
       from = end + 2
     }
   }
 
-  #line(line: string): void {
+  #line(line: string, place: number): void {
     const known = this.#table.get(line)
+    this.#lastEntries[place] = known
     if (known !== undefined) return this.#indexed(known)
     const fixed = staticLines.get(line)
     if (fixed !== undefined) {
@@ -171,11 +190,7 @@ export class HpackEncoder {
     if (colon <= 0) return
     const use = this.#nameUse(line.slice(0, colon))
     if (use.forbidden) return
-    let start = colon + 1
-    while (start < line.length && isBlank(line.charCodeAt(start))) start++
-    let stop = line.length
-    while (stop > start && isBlank(line.charCodeAt(stop - 1))) stop--
-    const value = line.slice(start, stop)
+    const value = trimmed(line, colon + 1, line.length)
     if (use.secret) return this.#literal(0x10, 0x0f, use.staticIndex, use.name, value)
     if (use.name === 'te' && value !== 'trailers') return
     if (use.fresh < VOLATILE_AFTER || (use.fresh & 63) === 0) {
@@ -185,6 +200,7 @@ export class HpackEncoder {
       }
     }
     use.fresh += 1
+    this.#lastNames[place] = use
     this.#literal(0x00, 0x0f, use.staticIndex, use.name, value)
   }
 
@@ -192,7 +208,7 @@ export class HpackEncoder {
     const known = this.#names.get(spelling)
     if (known !== undefined) return known
     const name = spelling.toLowerCase()
-    const use: NameUse = { name, staticIndex: staticNames.get(name) ?? 0, secret: secrets.has(name), forbidden: forbidden.has(name), fresh: 0 }
+    const use: NameUse = { prefix: `${spelling}:`, name, staticIndex: staticNames.get(name) ?? 0, secret: secrets.has(name), forbidden: forbidden.has(name), fresh: 0 }
     if (this.#names.size >= NAMES_MAX) this.#names.clear()
     this.#names.set(spelling, use)
     return use
@@ -280,3 +296,12 @@ export class HpackEncoder {
 }
 
 const isBlank = (code: number): boolean => code === 32 || code === 9
+
+/** `text[from, end)` without blanks at its ends. */
+function trimmed(text: string, from: number, end: number): string {
+  let start = from
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  let stop = end
+  while (stop > start && isBlank(text.charCodeAt(stop - 1))) stop--
+  return text.slice(start, stop)
+}

@@ -156,9 +156,15 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
 
   onStreamClosed(stream: Stream): void {
     this.#idleSinceMs = this.engine.sweptMs
-    const { receiver } = stream
-    // A head is used again only after an exchange that ran to its end: nobody waits to look at it.
-    if (receiver instanceof ServerStream && receiver.finished && this.#freeHeads.length < FREE_HEADS_MAX) this.#freeHeads.push(receiver.head)
+    if (stream.receiver instanceof ServerStream) this.recycle(stream.receiver)
+  }
+
+  /** Called at the end of the stream and of its exchange, whichever comes first: the later one gives the head back. */
+  recycle(stream: ServerStream): void {
+    if (stream.finished && !stream.recycled && this.#freeHeads.length < FREE_HEADS_MAX) {
+      stream.recycled = true
+      this.#freeHeads.push(stream.head)
+    }
   }
 
   onFailed(): void {

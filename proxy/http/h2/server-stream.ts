@@ -23,9 +23,11 @@ export class ServerStream implements Downstream, StreamReceiver {
   readonly headFields = unusedFields
   /** Whether this read brought something that goes upstream at its end. */
   touched = false
+  /** The head is another stream's now. */
+  recycled = false
   #over = false
   /** What came for a tunnel that is not there yet. */
-  #early: Buffer[] = []
+  #early: Buffer[] | undefined = undefined
 
   constructor(connection: Http2ServerConnection, stream: Stream, head: HttpRequestHead) {
     this.connection = connection
@@ -112,6 +114,7 @@ export class ServerStream implements Downstream, StreamReceiver {
     if (!stream.remoteEnded && (closes || !requestComplete || stream.localEnded)) {
       stream.resetWhenSent(NO_ERROR)
     }
+    if (stream.closed) this.connection.recycle(this)
   }
 
   fail(): void {
@@ -124,8 +127,8 @@ export class ServerStream implements Downstream, StreamReceiver {
     const { stream, connection } = this
     stream.sendResponse(200, lines.replace(/^sec-websocket-accept:.*\r\n/im, ''), false)
     const end = new StreamEnd(stream)
-    const early = this.#early
-    this.#early = []
+    const early = this.#early ?? []
+    this.#early = undefined
     const tunnel = new Tunnel(connection.engine, end, upstream.wire, connection.stack.plan.streamIdleTimeoutMs, false, over)
     tunnel.begin(early.length === 0 ? undefined : Buffer.concat(early), upstream.takeRest())
     if (stream.remoteEnded) end.handler.onReadEnd()
@@ -139,6 +142,7 @@ export class ServerStream implements Downstream, StreamReceiver {
 
   onData(bytes: Buffer, start: number, end: number): void {
     if (this.head.upgrade !== '') {
+      this.#early ??= []
       this.#early.push(Buffer.from(bytes.subarray(start, end)))
       this.stream.pause()
       return
@@ -165,8 +169,8 @@ export class ServerStream implements Downstream, StreamReceiver {
     if (!this.#over) this.exchange.onDownstreamWritable()
   }
 
-  /** The answer was sent whole, so that nobody looks at the request's head any more. */
+  /** The answer was sent whole, so that nobody looks at the request's head any more: it may be used again. */
   get finished(): boolean {
-    return this.#over && this.exchange.over && this.stream.localEnded && this.head.upgrade === ''
+    return this.#over && this.exchange.over && this.stream.closed && this.stream.localEnded && this.head.upgrade === ''
   }
 }

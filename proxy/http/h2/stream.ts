@@ -38,7 +38,7 @@ export class Stream {
   expectedBytes = -1
   receivedBytes = 0
   pendingBytes = 0
-  #pending: Buffer[] = []
+  #pending: Buffer[] = NONE
   /** Ends with these trailers once what waits has left; undefined: not yet. */
   #pendingEnd: string | undefined = undefined
   /** RST_STREAM follows what waits; -1: none. */
@@ -99,6 +99,7 @@ export class Stream {
     let from = start
     if (this.pendingBytes === 0) from = this.#sendWithinWindow(bytes, start, end)
     if (from >= end) return
+    if (this.#pending === NONE) this.#pending = []
     this.#pending.push(Buffer.from(bytes.subarray(from, end)))
     if (this.pendingBytes === 0) this.blockedSinceMs = this.connection.nowMs
     this.pendingBytes += end - from
@@ -220,7 +221,7 @@ export class Stream {
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.#pending = []
+    this.#pending = NONE
     this.pendingBytes = 0
     if (this.#heldBytes > 0) this.connection.credit(this.#heldBytes)
     this.#heldBytes = 0
@@ -236,4 +237,5 @@ export class Stream {
   }
 }
 
+const NONE: Buffer[] = []
 const nothing = Buffer.alloc(0)
