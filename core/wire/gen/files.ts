@@ -15,6 +15,7 @@ import { file_envoy_config_cluster_v3_circuit_breaker } from './envoy/config/clu
 import { file_envoy_config_cluster_v3_cluster } from './envoy/config/cluster/v3/cluster_pb.ts'
 import { file_envoy_config_cluster_v3_filter } from './envoy/config/cluster/v3/filter_pb.ts'
 import { file_envoy_config_cluster_v3_outlier_detection } from './envoy/config/cluster/v3/outlier_detection_pb.ts'
+import { file_envoy_config_common_key_value_v3_config } from './envoy/config/common/key_value/v3/config_pb.ts'
 import { file_envoy_config_common_matcher_v3_matcher } from './envoy/config/common/matcher/v3/matcher_pb.ts'
 import { file_envoy_config_common_mutation_rules_v3_mutation_rules } from './envoy/config/common/mutation_rules/v3/mutation_rules_pb.ts'
 import { file_envoy_config_core_v3_address } from './envoy/config/core/v3/address_pb.ts'
@@ -51,33 +52,73 @@ import { file_envoy_config_rbac_v3_rbac } from './envoy/config/rbac/v3/rbac_pb.t
 import { file_envoy_config_route_v3_route } from './envoy/config/route/v3/route_pb.ts'
 import { file_envoy_config_route_v3_route_components } from './envoy/config/route/v3/route_components_pb.ts'
 import { file_envoy_config_route_v3_scoped_route } from './envoy/config/route/v3/scoped_route_pb.ts'
+import { file_envoy_config_tap_v3_common } from './envoy/config/tap/v3/common_pb.ts'
+import { file_envoy_config_trace_v3_datadog } from './envoy/config/trace/v3/datadog_pb.ts'
 import { file_envoy_config_trace_v3_http_tracer } from './envoy/config/trace/v3/http_tracer_pb.ts'
 import { file_envoy_config_trace_v3_opentelemetry } from './envoy/config/trace/v3/opentelemetry_pb.ts'
+import { file_envoy_config_trace_v3_skywalking } from './envoy/config/trace/v3/skywalking_pb.ts'
 import { file_envoy_config_trace_v3_zipkin } from './envoy/config/trace/v3/zipkin_pb.ts'
 import { file_envoy_data_accesslog_v3_accesslog } from './envoy/data/accesslog/v3/accesslog_pb.ts'
 import { file_envoy_extensions_access_loggers_file_v3_file } from './envoy/extensions/access_loggers/file/v3/file_pb.ts'
+import { file_envoy_extensions_access_loggers_filters_cel_v3_cel } from './envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts'
 import { file_envoy_extensions_access_loggers_grpc_v3_als } from './envoy/extensions/access_loggers/grpc/v3/als_pb.ts'
 import { file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service } from './envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.ts'
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from './envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import { file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener } from './envoy/extensions/bootstrap/internal_listener/v3/internal_listener_pb.ts'
+import { file_envoy_extensions_clusters_aggregate_v3_cluster } from './envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'
+import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from './envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'
+import { file_envoy_extensions_common_aws_v3_credential_provider } from './envoy/extensions/common/aws/v3/credential_provider_pb.ts'
+import { file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache } from './envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.ts'
 import { file_envoy_extensions_common_ratelimit_v3_ratelimit } from './envoy/extensions/common/ratelimit/v3/ratelimit_pb.ts'
+import { file_envoy_extensions_common_tap_v3_common } from './envoy/extensions/common/tap/v3/common_pb.ts'
+import { file_envoy_extensions_compression_brotli_compressor_v3_brotli } from './envoy/extensions/compression/brotli/compressor/v3/brotli_pb.ts'
+import { file_envoy_extensions_compression_brotli_decompressor_v3_brotli } from './envoy/extensions/compression/brotli/decompressor/v3/brotli_pb.ts'
+import { file_envoy_extensions_compression_gzip_compressor_v3_gzip } from './envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts'
+import { file_envoy_extensions_compression_gzip_decompressor_v3_gzip } from './envoy/extensions/compression/gzip/decompressor/v3/gzip_pb.ts'
+import { file_envoy_extensions_compression_zstd_compressor_v3_zstd } from './envoy/extensions/compression/zstd/compressor/v3/zstd_pb.ts'
 import { file_envoy_extensions_filters_common_fault_v3_fault } from './envoy/extensions/filters/common/fault/v3/fault_pb.ts'
 import { file_envoy_extensions_filters_common_matcher_action_v3_skip_action } from './envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts'
 import { file_envoy_extensions_filters_common_set_filter_state_v3_value } from './envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts'
+import { file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency } from './envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.ts'
+import { file_envoy_extensions_filters_http_admission_control_v3_admission_control } from './envoy/extensions/filters/http/admission_control/v3/admission_control_pb.ts'
+import { file_envoy_extensions_filters_http_bandwidth_limit_v3_bandwidth_limit } from './envoy/extensions/filters/http/bandwidth_limit/v3/bandwidth_limit_pb.ts'
+import { file_envoy_extensions_filters_http_buffer_v3_buffer } from './envoy/extensions/filters/http/buffer/v3/buffer_pb.ts'
+import { file_envoy_extensions_filters_http_composite_v3_composite } from './envoy/extensions/filters/http/composite/v3/composite_pb.ts'
+import { file_envoy_extensions_filters_http_compressor_v3_compressor } from './envoy/extensions/filters/http/compressor/v3/compressor_pb.ts'
 import { file_envoy_extensions_filters_http_cors_v3_cors } from './envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { file_envoy_extensions_filters_http_credential_injector_v3_credential_injector } from './envoy/extensions/filters/http/credential_injector/v3/credential_injector_pb.ts'
+import { file_envoy_extensions_filters_http_csrf_v3_csrf } from './envoy/extensions/filters/http/csrf/v3/csrf_pb.ts'
+import { file_envoy_extensions_filters_http_decompressor_v3_decompressor } from './envoy/extensions/filters/http/decompressor/v3/decompressor_pb.ts'
+import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from './envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts'
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from './envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
+import { file_envoy_extensions_filters_http_ext_proc_v3_ext_proc } from './envoy/extensions/filters/http/ext_proc/v3/ext_proc_pb.ts'
+import { file_envoy_extensions_filters_http_ext_proc_v3_processing_mode } from './envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.ts'
 import { file_envoy_extensions_filters_http_fault_v3_fault } from './envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { file_envoy_extensions_filters_http_gcp_authn_v3_gcp_authn } from './envoy/extensions/filters/http/gcp_authn/v3/gcp_authn_pb.ts'
+import { file_envoy_extensions_filters_http_grpc_http1_bridge_v3_config } from './envoy/extensions/filters/http/grpc_http1_bridge/v3/config_pb.ts'
+import { file_envoy_extensions_filters_http_grpc_json_transcoder_v3_transcoder } from './envoy/extensions/filters/http/grpc_json_transcoder/v3/transcoder_pb.ts'
 import { file_envoy_extensions_filters_http_grpc_stats_v3_config } from './envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts'
+import { file_envoy_extensions_filters_http_grpc_web_v3_grpc_web } from './envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.ts'
 import { file_envoy_extensions_filters_http_header_mutation_v3_header_mutation } from './envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts'
+import { file_envoy_extensions_filters_http_header_to_metadata_v3_header_to_metadata } from './envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata_pb.ts'
+import { file_envoy_extensions_filters_http_health_check_v3_health_check } from './envoy/extensions/filters/http/health_check/v3/health_check_pb.ts'
+import { file_envoy_extensions_filters_http_json_to_metadata_v3_json_to_metadata } from './envoy/extensions/filters/http/json_to_metadata/v3/json_to_metadata_pb.ts'
 import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from './envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from './envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { file_envoy_extensions_filters_http_lua_v3_lua } from './envoy/extensions/filters/http/lua/v3/lua_pb.ts'
+import { file_envoy_extensions_filters_http_oauth2_v3_oauth } from './envoy/extensions/filters/http/oauth2/v3/oauth_pb.ts'
+import { file_envoy_extensions_filters_http_on_demand_v3_on_demand } from './envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts'
+import { file_envoy_extensions_filters_http_original_src_v3_original_src } from './envoy/extensions/filters/http/original_src/v3/original_src_pb.ts'
 import { file_envoy_extensions_filters_http_ratelimit_v3_rate_limit } from './envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from './envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { file_envoy_extensions_filters_http_router_v3_router } from './envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from './envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts'
+import { file_envoy_extensions_filters_http_stateful_session_v3_stateful_session } from './envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
+import { file_envoy_extensions_filters_http_tap_v3_tap } from './envoy/extensions/filters/http/tap/v3/tap_pb.ts'
+import { file_envoy_extensions_filters_http_wasm_v3_wasm } from './envoy/extensions/filters/http/wasm/v3/wasm_pb.ts'
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from './envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from './envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
+import { file_envoy_extensions_filters_listener_original_src_v3_original_src } from './envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts'
 import { file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol } from './envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from './envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { file_envoy_extensions_filters_network_connection_limit_v3_connection_limit } from './envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.ts'
@@ -86,13 +127,23 @@ import { file_envoy_extensions_filters_network_ext_authz_v3_ext_authz } from './
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from './envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { file_envoy_extensions_filters_network_local_ratelimit_v3_local_rate_limit } from './envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from './envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
+import { file_envoy_extensions_filters_network_redis_proxy_v3_redis_proxy } from './envoy/extensions/filters/network/redis_proxy/v3/redis_proxy_pb.ts'
 import { file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state } from './envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts'
 import { file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster } from './envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.ts'
+import { file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy } from './envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.ts'
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from './envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { file_envoy_extensions_filters_network_wasm_v3_wasm } from './envoy/extensions/filters/network/wasm/v3/wasm_pb.ts'
+import { file_envoy_extensions_formatter_cel_v3_cel } from './envoy/extensions/formatter/cel/v3/cel_pb.ts'
 import { file_envoy_extensions_formatter_metadata_v3_metadata } from './envoy/extensions/formatter/metadata/v3/metadata_pb.ts'
 import { file_envoy_extensions_formatter_req_without_query_v3_req_without_query } from './envoy/extensions/formatter/req_without_query/v3/req_without_query_pb.ts'
 import { file_envoy_extensions_http_early_header_mutation_header_mutation_v3_header_mutation } from './envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts'
+import { file_envoy_extensions_http_header_formatters_preserve_case_v3_preserve_case } from './envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts'
 import { file_envoy_extensions_http_original_ip_detection_xff_v3_xff } from './envoy/extensions/http/original_ip_detection/xff/v3/xff_pb.ts'
+import { file_envoy_extensions_http_stateful_session_cookie_v3_cookie } from './envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.ts'
+import { file_envoy_extensions_http_stateful_session_header_v3_header } from './envoy/extensions/http/stateful_session/header/v3/header_pb.ts'
+import { file_envoy_extensions_internal_redirect_allow_listed_routes_v3_allow_listed_routes_config } from './envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config_pb.ts'
+import { file_envoy_extensions_internal_redirect_previous_routes_v3_previous_routes_config } from './envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config_pb.ts'
+import { file_envoy_extensions_internal_redirect_safe_cross_scheme_v3_safe_cross_scheme_config } from './envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config_pb.ts'
 import { file_envoy_extensions_load_balancing_policies_cluster_provided_v3_cluster_provided } from './envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided_pb.ts'
 import { file_envoy_extensions_load_balancing_policies_common_v3_common } from './envoy/extensions/load_balancing_policies/common/v3/common_pb.ts'
 import { file_envoy_extensions_load_balancing_policies_least_request_v3_least_request } from './envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.ts'
@@ -107,6 +158,10 @@ import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs 
 import { file_envoy_extensions_matching_common_inputs_ssl_v3_ssl_inputs } from './envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs_pb.ts'
 import { file_envoy_extensions_matching_input_matchers_ip_v3_ip } from './envoy/extensions/matching/input_matchers/ip/v3/ip_pb.ts'
 import { file_envoy_extensions_matching_input_matchers_runtime_fraction_v3_runtime_fraction } from './envoy/extensions/matching/input_matchers/runtime_fraction/v3/runtime_fraction_pb.ts'
+import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from './envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.ts'
+import { file_envoy_extensions_path_rewrite_uri_template_v3_uri_template_rewrite } from './envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.ts'
+import { file_envoy_extensions_rate_limit_descriptors_expr_v3_expr } from './envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.ts'
+import { file_envoy_extensions_request_id_uuid_v3_uuid } from './envoy/extensions/request_id/uuid/v3/uuid_pb.ts'
 import { file_envoy_extensions_retry_host_omit_canary_hosts_v3_omit_canary_hosts } from './envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts_pb.ts'
 import { file_envoy_extensions_retry_host_omit_host_metadata_v3_omit_host_metadata_config } from './envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config_pb.ts'
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from './envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts'
@@ -121,6 +176,7 @@ import { file_envoy_extensions_transport_sockets_tls_v3_tls } from './envoy/exte
 import { file_envoy_extensions_transport_sockets_tls_v3_tls_spiffe_validator_config } from './envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts'
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from './envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { file_envoy_extensions_upstreams_tcp_v3_tcp_protocol_options } from './envoy/extensions/upstreams/tcp/v3/tcp_protocol_options_pb.ts'
+import { file_envoy_extensions_wasm_v3_wasm } from './envoy/extensions/wasm/v3/wasm_pb.ts'
 import { file_envoy_service_accesslog_v3_als } from './envoy/service/accesslog/v3/als_pb.ts'
 import { file_envoy_service_auth_v3_attribute_context } from './envoy/service/auth/v3/attribute_context_pb.ts'
 import { file_envoy_service_auth_v3_external_auth } from './envoy/service/auth/v3/external_auth_pb.ts'
@@ -136,6 +192,7 @@ import { file_envoy_service_route_v3_rds } from './envoy/service/route/v3/rds_pb
 import { file_envoy_service_route_v3_srds } from './envoy/service/route/v3/srds_pb.ts'
 import { file_envoy_service_secret_v3_sds } from './envoy/service/secret/v3/sds_pb.ts'
 import { file_envoy_service_status_v3_csds } from './envoy/service/status/v3/csds_pb.ts'
+import { file_envoy_type_http_v3_cookie } from './envoy/type/http/v3/cookie_pb.ts'
 import { file_envoy_type_http_v3_path_transformation } from './envoy/type/http/v3/path_transformation_pb.ts'
 import { file_envoy_type_matcher_v3_address } from './envoy/type/matcher/v3/address_pb.ts'
 import { file_envoy_type_matcher_v3_filter_state } from './envoy/type/matcher/v3/filter_state_pb.ts'
@@ -206,6 +263,7 @@ export const files: readonly GenFile[] = [
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_cluster_v3_filter,
   file_envoy_config_cluster_v3_outlier_detection,
+  file_envoy_config_common_key_value_v3_config,
   file_envoy_config_common_matcher_v3_matcher,
   file_envoy_config_common_mutation_rules_v3_mutation_rules,
   file_envoy_config_core_v3_address,
@@ -242,33 +300,73 @@ export const files: readonly GenFile[] = [
   file_envoy_config_route_v3_route,
   file_envoy_config_route_v3_route_components,
   file_envoy_config_route_v3_scoped_route,
+  file_envoy_config_tap_v3_common,
+  file_envoy_config_trace_v3_datadog,
   file_envoy_config_trace_v3_http_tracer,
   file_envoy_config_trace_v3_opentelemetry,
+  file_envoy_config_trace_v3_skywalking,
   file_envoy_config_trace_v3_zipkin,
   file_envoy_data_accesslog_v3_accesslog,
   file_envoy_extensions_access_loggers_file_v3_file,
+  file_envoy_extensions_access_loggers_filters_cel_v3_cel,
   file_envoy_extensions_access_loggers_grpc_v3_als,
   file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service,
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener,
+  file_envoy_extensions_clusters_aggregate_v3_cluster,
+  file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,
+  file_envoy_extensions_common_aws_v3_credential_provider,
+  file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache,
   file_envoy_extensions_common_ratelimit_v3_ratelimit,
+  file_envoy_extensions_common_tap_v3_common,
+  file_envoy_extensions_compression_brotli_compressor_v3_brotli,
+  file_envoy_extensions_compression_brotli_decompressor_v3_brotli,
+  file_envoy_extensions_compression_gzip_compressor_v3_gzip,
+  file_envoy_extensions_compression_gzip_decompressor_v3_gzip,
+  file_envoy_extensions_compression_zstd_compressor_v3_zstd,
   file_envoy_extensions_filters_common_fault_v3_fault,
   file_envoy_extensions_filters_common_matcher_action_v3_skip_action,
   file_envoy_extensions_filters_common_set_filter_state_v3_value,
+  file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency,
+  file_envoy_extensions_filters_http_admission_control_v3_admission_control,
+  file_envoy_extensions_filters_http_bandwidth_limit_v3_bandwidth_limit,
+  file_envoy_extensions_filters_http_buffer_v3_buffer,
+  file_envoy_extensions_filters_http_composite_v3_composite,
+  file_envoy_extensions_filters_http_compressor_v3_compressor,
   file_envoy_extensions_filters_http_cors_v3_cors,
+  file_envoy_extensions_filters_http_credential_injector_v3_credential_injector,
+  file_envoy_extensions_filters_http_csrf_v3_csrf,
+  file_envoy_extensions_filters_http_decompressor_v3_decompressor,
+  file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
   file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
+  file_envoy_extensions_filters_http_ext_proc_v3_ext_proc,
+  file_envoy_extensions_filters_http_ext_proc_v3_processing_mode,
   file_envoy_extensions_filters_http_fault_v3_fault,
+  file_envoy_extensions_filters_http_gcp_authn_v3_gcp_authn,
+  file_envoy_extensions_filters_http_grpc_http1_bridge_v3_config,
+  file_envoy_extensions_filters_http_grpc_json_transcoder_v3_transcoder,
   file_envoy_extensions_filters_http_grpc_stats_v3_config,
+  file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
   file_envoy_extensions_filters_http_header_mutation_v3_header_mutation,
+  file_envoy_extensions_filters_http_header_to_metadata_v3_header_to_metadata,
+  file_envoy_extensions_filters_http_health_check_v3_health_check,
+  file_envoy_extensions_filters_http_json_to_metadata_v3_json_to_metadata,
   file_envoy_extensions_filters_http_jwt_authn_v3_config,
   file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
   file_envoy_extensions_filters_http_lua_v3_lua,
+  file_envoy_extensions_filters_http_oauth2_v3_oauth,
+  file_envoy_extensions_filters_http_on_demand_v3_on_demand,
+  file_envoy_extensions_filters_http_original_src_v3_original_src,
   file_envoy_extensions_filters_http_ratelimit_v3_rate_limit,
   file_envoy_extensions_filters_http_rbac_v3_rbac,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,
+  file_envoy_extensions_filters_http_stateful_session_v3_stateful_session,
+  file_envoy_extensions_filters_http_tap_v3_tap,
+  file_envoy_extensions_filters_http_wasm_v3_wasm,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
+  file_envoy_extensions_filters_listener_original_src_v3_original_src,
   file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
   file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
   file_envoy_extensions_filters_network_connection_limit_v3_connection_limit,
@@ -277,13 +375,23 @@ export const files: readonly GenFile[] = [
   file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
   file_envoy_extensions_filters_network_local_ratelimit_v3_local_rate_limit,
   file_envoy_extensions_filters_network_rbac_v3_rbac,
+  file_envoy_extensions_filters_network_redis_proxy_v3_redis_proxy,
   file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state,
   file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster,
+  file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy,
   file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+  file_envoy_extensions_filters_network_wasm_v3_wasm,
+  file_envoy_extensions_formatter_cel_v3_cel,
   file_envoy_extensions_formatter_metadata_v3_metadata,
   file_envoy_extensions_formatter_req_without_query_v3_req_without_query,
   file_envoy_extensions_http_early_header_mutation_header_mutation_v3_header_mutation,
+  file_envoy_extensions_http_header_formatters_preserve_case_v3_preserve_case,
   file_envoy_extensions_http_original_ip_detection_xff_v3_xff,
+  file_envoy_extensions_http_stateful_session_cookie_v3_cookie,
+  file_envoy_extensions_http_stateful_session_header_v3_header,
+  file_envoy_extensions_internal_redirect_allow_listed_routes_v3_allow_listed_routes_config,
+  file_envoy_extensions_internal_redirect_previous_routes_v3_previous_routes_config,
+  file_envoy_extensions_internal_redirect_safe_cross_scheme_v3_safe_cross_scheme_config,
   file_envoy_extensions_load_balancing_policies_cluster_provided_v3_cluster_provided,
   file_envoy_extensions_load_balancing_policies_common_v3_common,
   file_envoy_extensions_load_balancing_policies_least_request_v3_least_request,
@@ -298,6 +406,10 @@ export const files: readonly GenFile[] = [
   file_envoy_extensions_matching_common_inputs_ssl_v3_ssl_inputs,
   file_envoy_extensions_matching_input_matchers_ip_v3_ip,
   file_envoy_extensions_matching_input_matchers_runtime_fraction_v3_runtime_fraction,
+  file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
+  file_envoy_extensions_path_rewrite_uri_template_v3_uri_template_rewrite,
+  file_envoy_extensions_rate_limit_descriptors_expr_v3_expr,
+  file_envoy_extensions_request_id_uuid_v3_uuid,
   file_envoy_extensions_retry_host_omit_canary_hosts_v3_omit_canary_hosts,
   file_envoy_extensions_retry_host_omit_host_metadata_v3_omit_host_metadata_config,
   file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
@@ -312,6 +424,7 @@ export const files: readonly GenFile[] = [
   file_envoy_extensions_transport_sockets_tls_v3_tls_spiffe_validator_config,
   file_envoy_extensions_upstreams_http_v3_http_protocol_options,
   file_envoy_extensions_upstreams_tcp_v3_tcp_protocol_options,
+  file_envoy_extensions_wasm_v3_wasm,
   file_envoy_service_accesslog_v3_als,
   file_envoy_service_auth_v3_attribute_context,
   file_envoy_service_auth_v3_external_auth,
@@ -327,6 +440,7 @@ export const files: readonly GenFile[] = [
   file_envoy_service_route_v3_srds,
   file_envoy_service_secret_v3_sds,
   file_envoy_service_status_v3_csds,
+  file_envoy_type_http_v3_cookie,
   file_envoy_type_http_v3_path_transformation,
   file_envoy_type_matcher_v3_address,
   file_envoy_type_matcher_v3_filter_state,
