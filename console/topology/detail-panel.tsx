@@ -54,7 +54,7 @@ function NodeDetail({ node, nodes, edges, objects, onSelect }: { node: TopologyN
                   <td className="end">{total > 0 ? percent(version.requestsPerSecond / total) : '–'}</td>
                   <td className="end">{rate(version.requestsPerSecond)}</td>
                   <td className={`end ${toneClass(version)}`}>{percent(version.errorShare)}</td>
-                  <td className="end">{latencies(version.p50Ms, version.p99Ms) ?? '–'}</td>
+                  <td className="end">{latencies(version.p50Ms, version.p99Ms) ?? <NotReported flow={version} />}</td>
                 </tr>
               ))}
             </tbody>
@@ -90,13 +90,16 @@ function EdgeDetail({ edge, nodes, objects, onSelect }: { edge: TopologyEdge; no
   )
 }
 
+/** A stock Envoy counts requests and times none. Where nothing moves there is nothing to report. */
+const NotReported = ({ flow }: { flow: { requestsPerSecond: number } }) => (flow.requestsPerSecond > 0 ? <span className="unreported">not reported</span> : <>–</>)
+
 function Numbers({ flow, rateWord }: { flow: { requestsPerSecond: number; errorShare: number; p50Ms: number | null; p99Ms: number | null }; rateWord: string }) {
   return (
     <dl className="figures">
       <div><dt>{rateWord}</dt><dd>{rate(flow.requestsPerSecond)}</dd></div>
       <div><dt>Errors</dt><dd className={toneClass(flow)}>{percent(flow.errorShare)}</dd></div>
-      <div><dt>p50</dt><dd>{flow.p50Ms === null ? '–' : milliseconds(flow.p50Ms)}</dd></div>
-      <div><dt>p99</dt><dd>{flow.p99Ms === null ? '–' : milliseconds(flow.p99Ms)}</dd></div>
+      <div><dt>p50</dt><dd>{flow.p50Ms === null ? <NotReported flow={flow} /> : milliseconds(flow.p50Ms)}</dd></div>
+      <div><dt>p99</dt><dd>{flow.p99Ms === null ? <NotReported flow={flow} /> : milliseconds(flow.p99Ms)}</dd></div>
     </dl>
   )
 }

@@ -158,6 +158,33 @@ describe('the console on a running shop', () => {
   })
 })
 
+describe('the console on a shop of stock Envoys', () => {
+  const shop = new Shop({ engine: 'envoy', database: 'pglite', rate: 20 })
+  let browser: Browser
+  before(async () => {
+    const path = await installChromium((line) => process.stderr.write(`${line}\n`))
+    await shop.start()
+    browser = await chromium.launch({ executablePath: path, args: chromiumArguments() })
+  })
+  after(async () => {
+    await browser?.close()
+    await shop.stop()
+    shop.remove()
+  })
+
+  test('rates and errors are those that Envoy counts; what it does not time is said to be not reported', async () => {
+    await shop.behave('order-v2', { status: 500 })
+    const page = await browser.newPage()
+    await page.goto(`${shop.ready.rest}/#key=${shop.ready.apiKey}&mesh=demo/shop`)
+    const service = page.getByRole('button', { name: /^service order-service in prod, [\d.]+\/s, [\d.]+% errors, v1 [\d.]+%, v2 [\d.]+%/ })
+    await service.waitFor({ state: 'attached', timeout: 60_000 })
+    await service.press('Enter')
+    const details = page.getByRole('complementary', { name: 'Details' })
+    await until('latencies are said to be missing', async () => /p50\s+not reported\s+p99\s+not reported/.test(await details.innerText()))
+    assert.match(await page.getByLabel('The mesh in numbers').innerText(), /Mutual TLS\s+not reported/)
+  })
+})
+
 /** How the page names order-service when it shows this report. */
 function orderWords(topology: Topology): string {
   const node = topology.nodes.find((one) => one.id === order)
