@@ -3,7 +3,7 @@ import path from 'node:path'
 import { parse } from 'yaml'
 import type { z } from 'zod'
 import { workloadFrom } from '#api/simulate/workload-words.ts'
-import { worldOf, type World } from '#api/simulate/world.ts'
+import { worldOf, type World, type WorldParts } from '#api/simulate/world.ts'
 import { requestsFile, type RequestsFile } from '#core/contract/requests-file.ts'
 import { type Fault, Faults } from '#core/fault/fault.ts'
 import { readDocuments } from '#core/resource/documents.ts'
@@ -25,6 +25,22 @@ export interface OfflineMesh {
  * @throws Faults of everything that is not valid, with file and line
  */
 export async function offlineMesh(sources: readonly string[], about: RequestsFile): Promise<OfflineMesh> {
+  const { objects, places } = await readConfiguration(sources)
+  const world = worldOf({ objects, workloads: (about.workloads ?? []).map(workloadFrom), assumesCredentials: true, ...worldSettings(about) })
+  return { world, places }
+}
+
+/** What a description says of a mesh as a whole. */
+export const worldSettings = (about: RequestsFile): Pick<WorldParts, 'settings' | 'trustDomain'> => ({
+  ...(about.settings?.outboundTrafficPolicy === undefined ? {} : { settings: { outboundTrafficPolicy: about.settings.outboundTrafficPolicy } }),
+  ...(about.trustDomain === undefined ? {} : { trustDomain: about.trustDomain }),
+})
+
+/**
+ * The objects in files and folders, in order.
+ * @throws Faults of everything that is not valid, with file and line
+ */
+export async function readConfiguration(sources: readonly string[]): Promise<{ readonly objects: readonly ResourceObject[]; readonly places: Places }> {
   const objects: ResourceObject[] = []
   const places = new Map<string, { file: string; lineOf(path: string): number }>()
   const faults: Fault[] = []
@@ -40,14 +56,7 @@ export async function offlineMesh(sources: readonly string[], about: RequestsFil
     }
   }
   if (faults.length > 0) throw new Faults(faults)
-  const world = worldOf({
-    objects,
-    workloads: (about.workloads ?? []).map(workloadFrom),
-    assumesCredentials: true,
-    ...(about.settings?.outboundTrafficPolicy === undefined ? {} : { settings: { outboundTrafficPolicy: about.settings.outboundTrafficPolicy } }),
-    ...(about.trustDomain === undefined ? {} : { trustDomain: about.trustDomain }),
-  })
-  return { world, places }
+  return { objects, places }
 }
 
 /** A `requests.yaml`, or a list of workloads alone. @throws Faults with file and line */

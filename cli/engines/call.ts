@@ -1,0 +1,120 @@
+import http from 'node:http'
+import http2 from 'node:http2'
+import net from 'node:net'
+import tls from 'node:tls'
+
+/** One call, put so that nothing is left to find out: where to connect, and what to say there. */
+export interface Call {
+  readonly address: string
+  readonly port: number
+  readonly method: string
+  readonly path: string
+  readonly authority: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Absent: plaintext. */
+  readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string }
+  /** Bytes that are no HTTP. */
+  readonly bytes?: boolean
+}
+
+/** What the caller sees. `closed`: no answer, but an end. */
+export type Answer =
+  | { readonly kind: 'answer'; readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string; readonly elapsedMs: number }
+  | { readonly kind: 'closed'; readonly why: string; readonly elapsedMs: number }
+
+const ANSWER_WITHIN_MS = 15_000
+const BODY_MAX = 1 << 20
+
+/** Sends it, and answers with what came of it: an error of the connection is an outcome. */
+export async function send(call: Call, agent: http.Agent | undefined): Promise<Answer> {
+  const startedMs = performance.now()
+  const elapsedMs = (): number => performance.now() - startedMs
+  try {
+    const secured = call.tls === undefined ? undefined : await connectTls(call, call.tls)
+    const answer = call.bytes === true ? await overBytes(call, secured) : secured?.alpnProtocol === 'h2' ? await overHttp2(call, secured) : await overHttp1(call, secured, agent)
+    return { kind: 'answer', ...answer, elapsedMs: elapsedMs() }
+  } catch (error) {
+    return { kind: 'closed', why: error instanceof Error ? error.message : String(error), elapsedMs: elapsedMs() }
+  }
+}
+
+type Got = Omit<Extract<Answer, { kind: 'answer' }>, 'kind' | 'elapsedMs'>
+
+function connectTls(call: Call, of: NonNullable<Call['tls']>): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({
+      host: call.address,
+      port: call.port,
+      ...(of.sni === '' ? {} : { servername: of.sni }),
+      ALPNProtocols: [...of.alpn],
+      // Who answers is told by the answer; certificates are made for the run.
+      rejectUnauthorized: false,
+      ...(of.certificate === undefined ? {} : { cert: of.certificate, key: of.privateKey }),
+    })
+    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
+    socket.once('secureConnect', () => resolve(socket))
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('closed within the handshake')))
+  })
+}
+
+function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent | undefined): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const request = http.request(
+      {
+        method: call.method,
+        path: call.path,
+        headers: { host: call.authority, ...call.headers },
+        setHost: false,
+        timeout: ANSWER_WITHIN_MS,
+        ...(socket === undefined ? { host: call.address, port: call.port, agent: agent ?? false } : { createConnection: () => socket }),
+      },
+      (response) => {
+        let body = ''
+        response.on('data', (chunk: Buffer) => (body = (body + chunk.toString()).slice(0, BODY_MAX)))
+        response.on('error', reject)
+        response.on('end', () => {
+          socket?.destroy()
+          resolve({ status: response.statusCode ?? 0, headers: flat(response.headers), body })
+        })
+      },
+    )
+    request.on('timeout', () => request.destroy(new Error('no answer in time')))
+    request.on('error', reject)
+    request.end()
+  })
+}
+
+function overHttp2(call: Call, socket: tls.TLSSocket): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const session = http2.connect(`https://${call.authority}`, { createConnection: () => socket })
+    session.on('error', reject)
+    const stream = session.request({ ':method': call.method, ':path': call.path, ':authority': call.authority, ...call.headers }, { endStream: true })
+    let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {}
+    let body = ''
+    stream.on('response', (headers) => (head = headers))
+    stream.on('data', (chunk: Buffer) => (body = (body + chunk.toString()).slice(0, BODY_MAX)))
+    stream.on('error', reject)
+    stream.on('end', () => {
+      session.destroy()
+      resolve({ status: Number(head[':status'] ?? 0), headers: flat(head), body })
+    })
+    stream.on('close', () => reject(new Error('the stream was closed')))
+  })
+}
+
+/** A line there and a line back; the application answers with its name. */
+function overBytes(call: Call, secured: net.Socket | undefined): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const socket = secured ?? net.connect({ host: call.address, port: call.port })
+    let body = ''
+    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
+    socket.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    socket.on('error', reject)
+    socket.on('close', () => (body === '' ? reject(new Error('closed without a byte')) : resolve({ status: 0, headers: {}, body })))
+    socket.write('hello\n')
+  })
+}
+
+const flat = (headers: http.IncomingHttpHeaders | http2.IncomingHttpHeaders): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined || name.startsWith(':') ? [] : [[name, Array.isArray(value) ? value.join(',') : String(value)]])))

@@ -1,0 +1,244 @@
+import { destinationOf, type Destination } from '#api/simulate/recorded-destination.ts'
+import { healthyEndpoints } from '#core/explain/client.ts'
+import type { PlanSet } from '#core/explain/trail.ts'
+import type { Expectation, RequestTest } from '#core/contract/requests-file.ts'
+import { durationMs } from '#core/resource/duration.ts'
+import { WORKLOAD_HEADER } from './applications.ts'
+import type { LiveCase } from './live-case.ts'
+import { isCopy, observe, type Observation, routeOf, type Route } from './observe.ts'
+
+/** What was played, in words of the format; `wrong` is empty when all is as expected. */
+export interface Verdict {
+  readonly wrong: readonly string[]
+  readonly got: { readonly outcome: string; readonly status: number | undefined; readonly by: string | undefined; readonly to: readonly string[] }
+}
+
+/** Enough that a share of one in ten is told from one in five with near certainty. */
+const WEIGHED_TIMES = 400
+const SEVERAL_TIMES = 60
+/** Standard deviations that a count may be off: one run in a hundred thousand fails by chance. */
+const SIGMAS = 4.5
+/** What is longer is not waited for. */
+const TIMEOUT_PLAYED_MAX_MS = 3000
+const LATE_MS = 800
+
+type Wanted = NonNullable<Expectation['to']>[number]
+
+/** Plays a test and judges what its expectation names. @throws Unplayable */
+export async function play(live: LiveCase, test: RequestTest, id: string): Promise<Verdict> {
+  const { expect } = test
+  const route = routeOf(live, test)
+  const times = test.repeat ?? timesFor(expect)
+  const { delay, ...application } = test.application ?? {}
+  const behaviour = test.application === undefined ? {} : { behaviour: { ...application, ...(delay === undefined ? {} : { delayMs: durationMs(delay) }) } as const }
+  const copies = expect.mirrors === undefined ? {} : { copies: Math.floor(expect.mirrors.reduce((sum, one) => sum + (times * (one.percent ?? 100)) / 100, 0)) }
+  const seen = await observe(live, route, times, id, { ...behaviour, ...copies })
+  const plans = route.proxy === undefined ? undefined : live.world.plansOf(route.proxy.node)
+  const wrong = [
+    ...outcomeWrong(expect, seen),
+    ...answerWrong(expect, seen),
+    ...requestWrong(expect, seen),
+    ...(expect.to === undefined ? [] : destinationsWrong(expect.to, seen, plans)),
+    ...(expect.mirrors === undefined ? [] : mirrorsWrong(expect.mirrors, seen, plans)),
+    ...(expect.answeredBy === undefined ? [] : answeredByWrong(expect.answeredBy, seen)),
+    ...(expect.by === undefined ? [] : seen.slice(0, 1).flatMap((one) => byWrong(expect.by ?? '', one))),
+    ...(await probes(live, route, test, id)),
+    ...live.rejections(),
+  ]
+  return { wrong: [...new Set(wrong)], got: gotOf(seen) }
+}
+
+function timesFor(expect: Expectation): number {
+  if (expect.share !== undefined || (expect.to ?? []).filter((one) => one.weight !== undefined).length > 1) return WEIGHED_TIMES
+  if ((expect.mirrors ?? []).some((one) => one.percent !== undefined && one.percent < 100)) return WEIGHED_TIMES
+  if ((expect.to ?? []).length > 1 || expect.answeredBy === 'one' || (expect.answeredBy ?? []).length > 1) return SEVERAL_TIMES
+  return 1
+}
+
+const statusOf = ({ answer }: Observation): number | undefined => (answer.kind === 'answer' ? answer.status : undefined)
+const isEcho = ({ answer }: Observation): boolean => answer.kind === 'answer' && (WORKLOAD_HEADER in answer.headers || answer.status === 0)
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** By the names of the format; several where what is seen from outside leaves it open. */
+function outcomesOf(one: Observation): string[] {
+  const { answer, line } = one
+  if (isEcho(one)) return ['routed']
+  if (answer.kind === 'closed') return ['refused']
+  const details = text(line?.['response_code_details'])
+  const flags = text(line?.['response_flags'])
+  if (details.includes('rbac_access_denied') || (answer.status === 403 && answer.body.startsWith('RBAC: access denied'))) return ['refused']
+  const { location } = answer.headers
+  if (location !== undefined && answer.status >= 300 && answer.status < 400) return location.startsWith('https://') ? ['redirect', 'https-redirect'] : ['redirect']
+  if (details === 'direct_response') return ['direct-response']
+  if (flags.includes('NR') || details === 'route_not_found') return ['not-found']
+  // The callee's proxy closed the connection: from here that is a broken one.
+  if (/U[CF]/.test(flags)) return ['refused', 'routed']
+  return ['routed']
+}
+
+function outcomeWrong(expect: Expectation, seen: readonly Observation[]): string[] {
+  return seen.flatMap((one) => {
+    const outcomes = outcomesOf(one)
+    const found = expect.outcome === undefined || outcomes.includes(expect.outcome) ? [] : [`outcome ${expect.outcome} was expected, ${outcomes.join(' or ')} came (${wordsOf(one)})`]
+    const status = statusOf(one)
+    if (expect.status !== undefined && expect.share === undefined && status !== expect.status && !(outcomes.includes('refused') && status === undefined && expect.status >= 500)) found.push(`status ${expect.status} was expected, ${status ?? 'no answer'} came (${wordsOf(one)})`)
+    return found
+  })
+}
+
+function wordsOf({ answer, line }: Observation): string {
+  const said = answer.kind === 'closed' ? answer.why : `${answer.status} ${answer.body.slice(0, 80).replaceAll('\n', ' ')}`
+  return line === undefined ? said : `${said}; ${[line['response_flags'], line['response_code_details'], line['upstream_cluster'], line['upstream_transport_failure_reason']].filter((one) => text(one) !== '').join(' ')}`
+}
+
+function answerWrong(expect: Expectation, seen: readonly Observation[]): string[] {
+  const found: string[] = []
+  for (const one of seen) {
+    const { answer } = one
+    const headers = answer.kind === 'answer' ? answer.headers : {}
+    for (const [name, value] of Object.entries(expect.answer?.headers ?? {})) if (headers[name.toLowerCase()] !== value) found.push(`answer header ${name}: ${value} was expected, ${headers[name.toLowerCase()] ?? 'none'} came`)
+    for (const name of expect.answer?.withoutHeaders ?? []) if (headers[name.toLowerCase()] !== undefined) found.push(`answer header ${name} was not expected, ${headers[name.toLowerCase()] ?? ''} came`)
+    if (expect.answer?.body !== undefined && (answer.kind !== 'answer' || answer.body !== expect.answer.body)) found.push(`body ${JSON.stringify(expect.answer.body)} was expected, ${wordsOf(one)} came`)
+    if (expect.location !== undefined && headers['location'] !== expect.location) found.push(`location ${expect.location} was expected, ${headers['location'] ?? 'none'} came`)
+    if (expect.elapsed?.least !== undefined && answer.elapsedMs < durationMs(expect.elapsed.least) - 5) found.push(`an answer after ${expect.elapsed.least} was expected, it came after ${Math.round(answer.elapsedMs)} ms`)
+    if (expect.elapsed?.most !== undefined && answer.elapsedMs > durationMs(expect.elapsed.most)) found.push(`an answer within ${expect.elapsed.most} was expected, it came after ${Math.round(answer.elapsedMs)} ms`)
+  }
+  if (expect.share !== undefined) {
+    const count = seen.filter((one) => statusOf(one) === expect.status).length
+    if (isUnlikely(count, seen.length, expect.share / 100)) found.push(`status ${expect.status ?? ''} for ${expect.share} % was expected, ${count} of ${seen.length} came`)
+    const others = seen.filter((one) => statusOf(one) !== expect.status && !isEcho(one))
+    if (others.length > 0) found.push(`the others should be answered by the application, and ${others.length} were not`)
+  }
+  return found
+}
+
+function requestWrong(expect: Expectation, seen: readonly Observation[]): string[] {
+  const found: string[] = []
+  for (const one of seen) {
+    const arrived = one.receipts.filter((receipt) => !isCopy(receipt))
+    if (expect.attempts !== undefined && arrived.length !== expect.attempts) found.push(`${expect.attempts} attempts were expected, ${arrived.length} came (${wordsOf(one)})`)
+    const last = arrived.at(-1)
+    const judges = expect.headers ?? expect.withoutHeaders ?? expect.rewrite
+    if (judges === undefined) continue
+    if (last === undefined) {
+      found.push(`no application saw the request (${wordsOf(one)})`)
+      continue
+    }
+    for (const [name, value] of Object.entries(expect.headers ?? {})) {
+      const came = name.toLowerCase() === 'host' || name === ':authority' ? last.authority : last.headers[name.toLowerCase()]
+      if (came !== value) found.push(`header ${name}: ${value} was expected, ${came ?? 'none'} arrived`)
+    }
+    for (const name of expect.withoutHeaders ?? []) if (last.headers[name.toLowerCase()] !== undefined) found.push(`header ${name} was not expected, ${last.headers[name.toLowerCase()] ?? ''} arrived`)
+    if (expect.rewrite?.path !== undefined && last.path !== expect.rewrite.path) found.push(`rewritten path ${expect.rewrite.path} was expected, ${last.path} arrived`)
+    if (expect.rewrite?.authority !== undefined && last.authority !== expect.rewrite.authority) found.push(`rewritten authority ${expect.rewrite.authority} was expected, ${last.authority} arrived`)
+  }
+  return found
+}
+
+/** The clusters that requests were sent to, by count; an application that answers must be one of its cluster's endpoints. */
+function destinationsWrong(wanted: readonly Wanted[], seen: readonly Observation[], plans: PlanSet | undefined): string[] {
+  const found: string[] = []
+  const counts = wanted.map(() => 0)
+  for (const one of seen) {
+    const cluster = text(one.line?.['upstream_cluster'])
+    const led = destinationOf(cluster, undefined)
+    const index = wanted.findIndex((candidate) => leadsTo(candidate, led))
+    if (index < 0) {
+      found.push(`to ${wanted.map(nameOf).join(', ')} was expected, ${cluster === '' ? 'nowhere' : cluster} came (${wordsOf(one)})`)
+      continue
+    }
+    counts[index] = (counts[index] ?? 0) + 1
+    const who = one.answer.kind === 'answer' ? one.answer.headers[WORKLOAD_HEADER] : undefined
+    const host = text(one.line?.['upstream_host'])
+    const known = plans && endpointsOf(plans, cluster)
+    if (who !== undefined && known !== undefined && known.length > 0 && host !== '' && !known.includes(host)) found.push(`${who} at ${host} answered, which is no endpoint of ${cluster}`)
+  }
+  const total = wanted.reduce((sum, one) => sum + (one.weight ?? 0), 0)
+  for (const [index, one] of wanted.entries()) {
+    const count = counts[index] ?? 0
+    if (one.weight !== undefined && total > 0 ? isUnlikely(count, seen.length, one.weight / total) : count === 0 && found.length === 0) found.push(`${nameOf(one)} was expected${one.weight === undefined ? '' : ` for ${one.weight} of ${total}`}, ${count} of ${seen.length} came`)
+  }
+  return found
+}
+
+const leadsTo = (wanted: Wanted, led: Destination): boolean => (['kind', 'host', 'subset', 'port'] as const).every((field) => wanted[field] === undefined || wanted[field] === (led[field] ?? (field === 'subset' ? '' : undefined)))
+const nameOf = (one: { host?: string | undefined; subset?: string | undefined; kind?: string | undefined }): string => `${one.host ?? one.kind ?? ''}${one.subset === undefined || one.subset === '' ? '' : ` ${one.subset}`}`.trim()
+
+function endpointsOf(plans: PlanSet, name: string): readonly string[] {
+  const cluster = plans.clusters.get(name)
+  return cluster === undefined ? [] : healthyEndpoints(plans, cluster).map((one) => one.key)
+}
+
+/** A count that would come about by chance less than once in a hundred thousand runs. */
+export function isUnlikely(count: number, times: number, share: number): boolean {
+  if (share === 0 || share === 1) return count !== share * times
+  return Math.abs(count - times * share) > SIGMAS * Math.sqrt(times * share * (1 - share)) + 1
+}
+
+function mirrorsWrong(wanted: NonNullable<Expectation['mirrors']>, seen: readonly Observation[], plans: PlanSet | undefined): string[] {
+  const copies = seen.flatMap((one) => one.receipts.filter(isCopy))
+  if (wanted.length === 0) return copies.length === 0 ? [] : [`no mirror was expected, ${copies[0]?.workload ?? ''} got a copy`]
+  // Several mirrors of one destination are told apart by nobody.
+  const groups = Map.groupBy(wanted, (one) => nameOf(one))
+  const found = [...groups].flatMap(([name, of]) => {
+    const [first] = of
+    const endpoints = new Set([...(plans?.clusters.keys() ?? [])].filter((cluster) => first !== undefined && leadsTo(first, destinationOf(cluster, undefined))).flatMap((cluster) => (plans === undefined ? [] : endpointsOf(plans, cluster))))
+    const expected = of.reduce((sum, one) => sum + (one.percent ?? 100) / 100, 0)
+    const came = copies.filter((copy) => endpoints.size === 0 || [...endpoints].some((one) => one.startsWith(`${copy.address}:`))).length
+    const wrong = expected > 1 ? came < seen.length : isUnlikely(came, seen.length, expected)
+    return wrong ? [`a copy of ${100 * expected} % to ${name} was expected, ${came} of ${seen.length} came`] : []
+  })
+  return found
+}
+
+function answeredByWrong(wanted: 'one' | readonly string[], seen: readonly Observation[]): string[] {
+  const who = new Set(seen.map(({ answer }) => (answer.kind === 'closed' ? '' : (answer.headers[WORKLOAD_HEADER] ?? (answer.status === 0 ? answer.body.trim() : '')))))
+  const came = [...who].sort().map((one) => (one === '' ? 'no application' : one))
+  if (wanted === 'one') return who.size === 1 && !who.has('') ? [] : [`one workload was expected to answer, ${came.join(', ')} did`]
+  const names = [...wanted].sort()
+  return JSON.stringify(names) === JSON.stringify(came) ? [] : [`answers of ${names.join(', ')} were expected, ${came.join(', ')} answered`]
+}
+
+/** Who decided, as access logs tell it: the route's object, or the policy that refused. What closes a connection leaves no word. */
+function byWrong(wanted: string, one: Observation): string[] {
+  if (one.answer.kind === 'closed' || wanted.startsWith('PeerAuthentication/')) return []
+  const denial = /rbac_access_denied_matched_policy\[(?:ns\[(?<namespace>[^\]]*)\]-policy\[(?<name>[^\]]*)\])?/.exec(text(one.callee?.['response_code_details'] ?? one.line?.['response_code_details']))
+  if (denial !== null) {
+    const { namespace, name } = denial.groups ?? {}
+    // When no ALLOW policy holds, none of them has decided more than another.
+    const by = namespace === undefined ? undefined : `AuthorizationPolicy/${namespace}/${name ?? ''}`
+    return by === undefined || wanted === by || wanted.startsWith(`${by} `) ? [] : [`by ${wanted} was expected, ${by} came`]
+  }
+  const by = text(one.line?.['origin'])
+  const whole = `${by} ${text(one.line?.['origin_field'])}`
+  return wanted === by || wanted === whole ? [] : [`by ${wanted} was expected, ${whole.trim() === '' ? 'none' : whole.trim()} came`]
+}
+
+/** What a single request does not show: a timeout needs a slow application, retries a failing one. */
+async function probes(live: LiveCase, route: Route, test: RequestTest, id: string): Promise<string[]> {
+  const { expect } = test
+  const found: string[] = []
+  const timeoutMs = expect.timeout === undefined ? 0 : durationMs(expect.timeout)
+  if (timeoutMs > 0 && timeoutMs <= TIMEOUT_PLAYED_MAX_MS) {
+    const [one] = await observe(live, route, 1, `${id}-slow`, { behaviour: { delayMs: timeoutMs + 2 * LATE_MS } })
+    if (one !== undefined && statusOf(one) !== 504) found.push(`a timeout of ${timeoutMs} ms was expected, ${statusOf(one) ?? 'no answer'} came after ${Math.round(one.answer.elapsedMs)} ms`)
+    else if (one !== undefined && (one.answer.elapsedMs < timeoutMs - 10 || one.answer.elapsedMs > timeoutMs + LATE_MS)) found.push(`a timeout of ${timeoutMs} ms was expected, it came after ${Math.round(one.answer.elapsedMs)} ms`)
+  }
+  if (expect.retries !== undefined) {
+    const { status = 503, reset } = test.application ?? {}
+    const [one] = await observe(live, route, 1, `${id}-failing`, { behaviour: reset === true ? { reset } : { status } })
+    const attempts = one?.receipts.filter((receipt) => !isCopy(receipt)).length ?? 0
+    if (attempts !== expect.retries + 1) found.push(`${expect.retries} retries were expected, ${attempts - 1} came`)
+  }
+  return found
+}
+
+function gotOf(seen: readonly Observation[]): Verdict['got'] {
+  const [first] = seen
+  return {
+    outcome: first === undefined ? '' : (outcomesOf(first)[0] ?? ''),
+    status: first && statusOf(first),
+    by: first === undefined || text(first.line?.['origin']) === '' ? undefined : text(first.line?.['origin']),
+    to: [...new Set(seen.map((one) => text(one.line?.['upstream_cluster'])).filter((one) => one !== ''))],
+  }
+}

@@ -1,0 +1,206 @@
+import { X509Certificate } from 'node:crypto'
+import { selects } from '#api/model/labels.ts'
+import { makeRoot, readAuthority, type Authority } from '#api/ca/root.ts'
+import { serverCertificate } from '#api/ca/sign.ts'
+import { gatewayOf, sidecarOf, type World, worldOf } from '#api/simulate/world.ts'
+import type { RequestsFile, WorkloadWords } from '#core/contract/requests-file.ts'
+import type { GatewaySpec } from '#core/resource/gateway.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import type { Doors } from '#core/time/clock.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
+import { worldSettings } from '../offline.ts'
+import { type AddressBlock, claimBlock } from './address-block.ts'
+import { Applications } from './applications.ts'
+import type { CaseControlPlane, JoinableMesh } from './control-plane.ts'
+import { type EngineParts, LiveProxy } from './live-proxy.ts'
+
+const OUTBOUND_PORT = 15_001
+const INBOUND_PORT = 15_006
+/** Below this, a port needs privileges; gateways are given another. */
+const PRIVILEGED = 1024
+const GATEWAY_PORT_OFFSET = 20_000
+
+/** A certificate for gateways, and one for clients that show one, from one authority that `ca.crt` names. */
+interface Certificates {
+  readonly server: { readonly certificate: string; readonly privateKey: string }
+  readonly client: { readonly certificate: string; readonly privateKey: string }
+}
+
+/** A configuration and its workloads at work: an application each, and a proxy for each that calls or that a proxy stands in front of. */
+export class LiveCase {
+  readonly world: World
+  readonly applications: Applications
+  readonly certificates: Certificates
+  readonly #plane: CaseControlPlane
+  readonly #block: AddressBlock
+  readonly #mesh: JoinableMesh
+  readonly #proxies = new Map<string, LiveProxy>()
+
+  private constructor(of: { world: World; applications: Applications; certificates: Certificates; plane: CaseControlPlane; block: AddressBlock }) {
+    this.world = of.world
+    this.applications = of.applications
+    this.certificates = of.certificates
+    this.#plane = of.plane
+    this.#block = of.block
+    this.#mesh = of.plane.add(of.world)
+  }
+
+  /** Resolves when every proxy has its configuration and listens. @throws Error with the words of the proxy that does not get there */
+  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[]): Promise<LiveCase> {
+    const block = await claimBlock(doors.random.draw)
+    const authority = readAuthority(makeRoot({ organization: 'weft test', nowMs: doors.clock.wallMs() }))
+    const certificates = certificatesOf(authority, configuration, doors.clock.wallMs())
+    const words = about.workloads ?? []
+    const services = configuration.filter((one) => one.kind === 'Service')
+    const isGateway = (one: WorkloadWords): boolean => configuration.some((object) => isGatewayObject(object) && Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
+    const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, block.at(index), isGateway(one) ? [] : portsOf(one, services)) }))
+    const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
+    const objects = withCredentials(configuration, authority.certificate, certificates).map((one) => moved(one, addresses))
+    const world = worldOf({ objects, workloads: placed.map((one) => one.workload), ...worldSettings(about) })
+    const applications = new Applications(certificates.server)
+    const live = new LiveCase({ world, applications, certificates, plane, block })
+    try {
+      const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
+      const nodes = placed.flatMap(({ workload, gateway }): ProxyNode[] => {
+        if (gateway) return [gatewayNode(workload, objects)]
+        const calls = callers.has(`${workload.name}.${workload.namespace}`)
+        return calls || (workload.mutualTls && workload.ports.length > 0) ? [sidecarNode(workload)] : []
+      })
+      const unnamed = [...callers].flatMap((from) => unnamedGateway(from, objects, nodes)).map((one, index) => gatewayNode({ ...one, address: block.at(placed.length + index) }, objects))
+      const started = await Promise.allSettled([
+        ...placed.flatMap(({ workload }) => workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port))),
+        ...[...nodes, ...unnamed].map(async (node) => {
+          const options = { doors, parts, node, trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
+          live.#proxies.set(`${node.name}.${node.namespace}`, await LiveProxy.start(options))
+        }),
+      ])
+      // What started beside what did not must be known before all of it is stopped.
+      const failure = started.find((one) => one.status === 'rejected')
+      if (failure !== undefined) throw failure.reason
+      return live
+    } catch (error) {
+      const refused = plane.rejections(live.#mesh)
+      await live.stop()
+      throw refused.length === 0 ? error : new Error(refused.join('; '), { cause: error })
+    }
+  }
+
+  /** The proxy beside a workload, or a gateway, by `NAME.NAMESPACE`. */
+  proxy(name: string): LiveProxy | undefined {
+    return this.#proxies.get(name)
+  }
+
+  proxies(): readonly LiveProxy[] {
+    return [...this.#proxies.values()]
+  }
+
+  /** What proxies refused of their configuration, in words. */
+  rejections(): string[] {
+    return this.#plane.rejections(this.#mesh)
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#proxies.values()].map((proxy) => proxy.stop()))
+    await this.applications.close()
+    this.#plane.remove(this.#mesh)
+    await this.#block.release()
+  }
+}
+
+/** Where a workload's caller side takes requests, and where its application listens behind its proxy, if it has one. */
+function place(words: WorkloadWords, address: string, ports: readonly { readonly port: number; readonly name?: string }[]): Workload {
+  const proxied = words.mutualTls !== false
+  return {
+    name: words.name,
+    namespace: words.namespace,
+    serviceAccount: words.serviceAccount ?? 'default',
+    labels: words.labels ?? {},
+    address,
+    network: words.network ?? '',
+    locality: words.locality ?? '',
+    cluster: '',
+    ports: ports.map((one, index): WorkloadPort => ({ ...one, listen: { address, port: proxied ? INBOUND_PORT + index : one.port }, app: { address, port: one.port } })),
+    mutualTls: proxied,
+    health: words.healthy === false ? 'unhealthy' : 'healthy',
+  }
+}
+
+/** The ports that a workload's words name, else those to which services lead that select it. */
+function portsOf(words: WorkloadWords, services: readonly ResourceObject[]): { readonly port: number; readonly name?: string }[] {
+  if (words.ports !== undefined) return words.ports.map((one) => (typeof one === 'number' ? { port: one } : { port: one.port, ...(one.name === undefined ? {} : { name: one.name }) }))
+  const led = services
+    .filter((one) => one.metadata.namespace === words.namespace)
+    .map((one) => one.spec as { selector?: Record<string, string>; ports?: readonly { port: number; targetPort?: number | string }[] } | undefined)
+    .filter((spec) => spec?.selector !== undefined && selects(spec.selector, words.labels ?? {}))
+    .flatMap((spec) => (spec?.ports ?? []).map((one) => one.targetPort ?? one.port))
+    .filter((port): port is number => typeof port === 'number')
+  return [...new Set(led)].map((port) => ({ port }))
+}
+
+const sidecarNode = (workload: Workload): ProxyNode => {
+  const node = sidecarOf(workload, true)
+  return { ...node, serviceAccount: workload.serviceAccount, outbound: { address: workload.address, port: OUTBOUND_PORT }, ports: workload.mutualTls ? node.ports : [] }
+}
+
+const isGatewayObject = (object: ResourceObject): boolean => object.kind === 'Gateway' && object.apiVersion.startsWith('networking.istio.io/')
+const selectorOf = (object: ResourceObject): Readonly<Record<string, string>> | undefined => (object.spec as GatewaySpec | undefined)?.selector
+
+/** A gateway process for a Gateway that tests name and that no workload serves. */
+function unnamedGateway(from: string, objects: readonly ResourceObject[], nodes: readonly ProxyNode[]): { name: string; namespace: string; labels: Readonly<Record<string, string>>; serviceAccount: string }[] {
+  if (!from.startsWith('gateway:')) return []
+  const [, name = '', namespace = ''] = /^gateway:(.+)\.([^.]+)$/.exec(from) ?? []
+  if (nodes.some((one) => one.name === name && one.namespace === namespace)) return []
+  const object = objects.find((one) => isGatewayObject(one) && one.metadata.name === name && one.metadata.namespace === namespace)
+  return [{ name, namespace, labels: (object && selectorOf(object)) ?? {}, serviceAccount: name }]
+}
+
+function gatewayNode(of: { name: string; namespace: string; labels: Readonly<Record<string, string>>; serviceAccount: string; address: string }, objects: readonly ResourceObject[]): ProxyNode {
+  const ports = objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).map((server) => server.port.number))
+  return {
+    ...gatewayOf(of),
+    serviceAccount: of.serviceAccount,
+    gatewayAddress: of.address,
+    gatewayPorts: new Map([...new Set(ports)].filter((port) => port < PRIVILEGED).map((port) => [port, port + GATEWAY_PORT_OFFSET])),
+  }
+}
+
+function certificatesOf(authority: Authority, objects: readonly ResourceObject[], nowMs: number): Certificates {
+  const hosts = objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.hosts ?? []))
+  const names = [...new Set(hosts.map((host) => host.slice(host.indexOf('/') + 1)).filter((host) => host !== '*'))]
+  return { server: serverCertificate(authority, names.length === 0 ? ['localhost'] : names, nowMs), client: serverCertificate(authority, ['client.example.com'], nowMs) }
+}
+
+/** Every credential that a Gateway names, in each namespace where its process may look; what stands in the configuration and is no certificate gives way to one that is. */
+function withCredentials(objects: readonly ResourceObject[], rootPem: string, { server }: Certificates): ResourceObject[] {
+  const data = { 'tls.crt': server.certificate, 'tls.key': server.privateKey, 'ca.crt': rootPem }
+  const kept = objects.map((one) => (one.kind === 'Secret' && !holdsCertificate(one) ? { ...one, data: undefined, stringData: data } : one))
+  const there = new Set(objects.filter((one) => one.kind === 'Secret').map((one) => `${one.metadata.namespace ?? ''}/${one.metadata.name}`))
+  const names = new Set(objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.tls?.credentialName ?? [])))
+  const namespaces = new Set(['istio-system', ...objects.map((one) => one.metadata.namespace ?? '')].filter((one) => one !== ''))
+  const missing = [...names].flatMap((name) => [...namespaces].filter((namespace) => !there.has(`${namespace}/${name}`)).map((namespace): ResourceObject => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data })))
+  return [...kept, ...missing]
+}
+
+function holdsCertificate(secret: ResourceObject): boolean {
+  const { data, stringData } = secret as { data?: Record<string, string>; stringData?: Record<string, string> }
+  const text = stringData?.['tls.crt'] ?? (data?.['tls.crt'] === undefined ? undefined : Buffer.from(data['tls.crt'], 'base64').toString())
+  if (text === undefined) return stringData?.['ca.crt'] !== undefined || data?.['ca.crt'] !== undefined
+  try {
+    return new X509Certificate(text).subject !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** The object with the addresses that workloads have here in place of those that the file gave them. */
+function moved(object: ResourceObject, addresses: ReadonlyMap<string, string>): ResourceObject {
+  if (addresses.size === 0) return object
+  const move = (value: unknown): unknown => {
+    if (typeof value === 'string') return addresses.get(value) ?? value
+    if (Array.isArray(value)) return value.map(move)
+    if (value === null || typeof value !== 'object') return value
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, move(one)]))
+  }
+  return { ...object, ...(object.spec === undefined ? {} : { spec: move(object.spec) }) } as ResourceObject
+}

@@ -1,0 +1,140 @@
+import http from 'node:http'
+import { coveringWildcards, serviceHost } from '#api/model/host.ts'
+import type { RequestTest } from '#core/contract/requests-file.ts'
+import type { Answer, Call } from './call.ts'
+import { send } from './call.ts'
+import { type Behaviour, type Receipt, WORKLOAD_HEADER } from './applications.ts'
+import type { LiveCase } from './live-case.ts'
+import type { LiveProxy, LogLine } from './live-proxy.ts'
+
+/** One request as it was played: what the caller saw, what the first proxy logged, what applications saw. */
+export interface Observation {
+  readonly answer: Answer
+  /** Of the caller's sidecar, the gateway, or the callee's where the caller has no proxy; undefined: it logged nothing. */
+  readonly line: LogLine | undefined
+  /** Of the callee's sidecar, where a policy of its own answered. */
+  readonly callee: LogLine | undefined
+  readonly receipts: readonly Receipt[]
+}
+
+/** Where a test's requests go, found once. */
+export interface Route {
+  readonly call: Call
+  /** Whose access log tells of it. */
+  readonly proxy: LiveProxy | undefined
+}
+
+const PARALLEL = 8
+/** Mirrored copies arrive when they arrive; this is how long one is waited for that may not come. */
+const COPIES_WITHIN_MS = 400
+const LOOK_EVERY_MS = 10
+
+/** Why a test cannot be played, in words. */
+export class Unplayable extends Error {}
+
+/** @throws Unplayable */
+export function routeOf(live: LiveCase, test: RequestTest): Route {
+  const { from, request } = test
+  const url = new URL(request.url.replace(/^(tcp|tls):/, 'http:'))
+  const scheme = request.url.slice(0, request.url.indexOf(':'))
+  const secure = scheme === 'https' || scheme === 'tls' || request.tls !== undefined
+  const port = request.port ?? (url.port === '' ? (secure ? 443 : 80) : Number(url.port))
+  const headers = Object.fromEntries(Object.entries(request.headers ?? {}).filter(([name]) => name.toLowerCase() !== 'host'))
+  const authority = Object.entries(request.headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? url.host
+  const about = { method: request.method ?? 'GET', path: `${url.pathname}${url.search}`, authority, headers, ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}) }
+  const client = request.tls === 'mtls' ? live.certificates.client : {}
+  const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client } : undefined
+  const ofTls = tls === undefined ? {} : { tls }
+
+  if (from.startsWith('gateway:')) {
+    const proxy = live.proxy(from.slice('gateway:'.length))
+    if (proxy === undefined) throw new Unplayable(`there is no ${from}`)
+    const { gatewayAddress, gatewayPorts } = proxy.node
+    return { proxy, call: { ...about, ...ofTls, address: gatewayAddress, port: gatewayPorts.get(port) ?? port } }
+  }
+  if (from === 'outside') {
+    const at = inboundOf(live, url.hostname, port)
+    if (at === undefined) throw new Unplayable(`no workload stands behind ${url.host}; name the gateway`)
+    return { proxy: at.proxy, call: { ...about, ...ofTls, ...at.bind } }
+  }
+  const proxy = live.proxy(from)
+  if (proxy?.node.outbound === undefined) throw new Unplayable(`there is no workload ${from} with a proxy`)
+  if (tls !== undefined || about.bytes === true) throw new Unplayable('an application speaks plain HTTP to its proxy; bytes and TLS of its own need captured traffic')
+  if (request.address !== undefined) throw new Unplayable('an address that is dialled needs captured traffic')
+  return { proxy, call: { ...about, ...proxy.node.outbound } }
+}
+
+/** Where the first workload behind a service's port takes its peers' connections. */
+function inboundOf(live: LiveCase, host: string, port: number): { bind: { address: string; port: number }; proxy: LiveProxy | undefined } | undefined {
+  const reader = live.world.model.read(() => {})
+  const [first = '', second = ''] = host.split('.')
+  const candidates = [host, ...(second === '' ? [] : [serviceHost(first, second)]), ...coveringWildcards(host)]
+  for (const candidate of candidates) {
+    const service = reader.service(candidate, '')
+    const target = service?.ports.find((one) => one.port === port)?.targetPort
+    if (service === undefined || target === undefined) continue
+    for (const workload of reader.workloadsOf(service)) {
+      const at = workload.ports.find((one) => one.port === target || one.name === target)
+      if (at !== undefined) return { bind: at.listen, proxy: live.proxy(`${workload.name}.${workload.namespace}`) }
+    }
+  }
+  return undefined
+}
+
+/** Plays a request so often, each with an id of its own, and gathers what became of each. */
+export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number } = {}): Promise<Observation[]> {
+  const agent = times > 1 ? new http.Agent({ keepAlive: true, maxSockets: PARALLEL }) : undefined
+  const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]
+  if (own !== undefined && times > 1) throw new Unplayable('a request with a user agent of its own cannot be told apart when it is repeated')
+  const ids = Array.from({ length: times }, (_, index) => own ?? `${idBase}-${index}`)
+  const answers: Answer[] = []
+  let next = 0
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < times; index = next++) {
+      const id = ids[index] ?? idBase
+      if (options.behaviour !== undefined) live.applications.behave(id, options.behaviour)
+      answers[index] = await send({ ...route.call, headers: { ...route.call.headers, 'user-agent': id } }, agent)
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(PARALLEL, times) }, work))
+    const lines = await linesOf(route, ids, answers)
+    if (options.copies !== undefined) await copiesOf(live, ids, options.copies)
+    return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
+      answer: answers[index] ?? { kind: 'closed', why: 'never sent', elapsedMs: 0 },
+      line: lines.get(id),
+      callee: await calleeLine(live, route, id, answers[index]),
+      receipts: live.applications.received(id),
+    })))
+  } finally {
+    agent?.destroy()
+    for (const id of ids) live.applications.forget(id)
+  }
+}
+
+/** The first proxy's lines by id. A connection that was closed without an answer may leave none, and is not waited for. */
+async function linesOf({ proxy }: Route, ids: readonly string[], answers: readonly Answer[]): Promise<Map<string, LogLine>> {
+  const wanted = new Set(ids)
+  const answered = answers.filter((one) => one.kind === 'answer' && one.status > 0).length
+  const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])), answered) ?? [])
+  return new Map(lines.map((line) => [String(line['user_agent']), line]))
+}
+
+async function calleeLine(live: LiveCase, route: Route, id: string, answer: Answer | undefined): Promise<LogLine | undefined> {
+  if (answer?.kind !== 'answer' || answer.status !== 403 || WORKLOAD_HEADER in answer.headers) return undefined
+  const denied = (line: LogLine): boolean => line['user_agent'] === id && String(line['response_code_details']).includes('rbac_access_denied')
+  const [own] = (await route.proxy?.logged(denied, 0)) ?? []
+  if (own !== undefined) return own
+  const [line] = (await Promise.all(live.proxies().map((proxy) => proxy.logged(denied, 0)))).flat()
+  return line
+}
+
+/** Waits until so many copies have come, or no more can be expected. */
+async function copiesOf(live: LiveCase, ids: readonly string[], least: number): Promise<void> {
+  const deadlineMs = performance.now() + COPIES_WITHIN_MS
+  const count = (): number => ids.reduce((sum, id) => sum + live.applications.received(id).filter(isCopy).length, 0)
+  while ((least === 0 || count() < least) && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+}
+
+/** Mirrored requests bear `-shadow` after their host, as Envoy marks them. */
+export const isCopy = (receipt: Receipt): boolean => /-shadow(:\d+)?$/.test(receipt.authority)

@@ -1,0 +1,84 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { RequestsFile } from '#core/contract/requests-file.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { systemDoors } from '#core/time/system.ts'
+import { bundleProxies } from '#infra/build/bundle.ts'
+import { ENVOY_NEWEST, installEnvoy } from '#infra/parts/envoy.ts'
+import { CaseControlPlane } from './control-plane.ts'
+import { play, type Verdict } from './judge.ts'
+import { LiveCase } from './live-case.ts'
+import type { EngineParts } from './live-proxy.ts'
+import { Unplayable } from './observe.ts'
+
+export interface Played {
+  readonly name: string
+  /** `skipped`: live proxies cannot show it, `why` says for what reason. */
+  readonly result: 'pass' | 'fail' | 'skipped'
+  readonly why: string
+  readonly got: Verdict['got'] | undefined
+}
+
+/** A file of requests, read. */
+export interface Script {
+  readonly about: RequestsFile
+  readonly objects: readonly ResourceObject[]
+}
+
+/** Live proxies of one engine, for any number of cases one after the other or a few at a time. */
+export class Player {
+  readonly #parts: EngineParts
+  readonly #plane: CaseControlPlane
+  readonly #folder: string | undefined
+  #count = 0
+
+  private constructor(parts: EngineParts, plane: CaseControlPlane, folder: string | undefined) {
+    this.#parts = parts
+    this.#plane = plane
+    this.#folder = folder
+  }
+
+  /** Builds the bundled engine, or installs Envoy where it is not there yet. */
+  static async open(engine: 'weft' | 'envoy', envoyVersion: string = ENVOY_NEWEST): Promise<Player> {
+    const plane = await CaseControlPlane.start(systemDoors)
+    try {
+      if (engine === 'envoy') return new Player({ kind: 'envoy', binary: await installEnvoy(envoyVersion) }, plane, undefined)
+      const folder = await mkdtemp(path.join(tmpdir(), 'weft-engine-'))
+      const { proxy, gateway } = await bundleProxies({ outDir: folder })
+      return new Player({ kind: 'weft', proxy, gateway }, plane, folder)
+    } catch (error) {
+      await plane.close()
+      throw error
+    }
+  }
+
+  /** Starts the case's applications and proxies, plays its tests in order, and ends all. Nothing is started when none of them can be played. */
+  async *play({ about, objects }: Script): AsyncGenerator<Played> {
+    const tests = about.tests ?? []
+    const id = `weft-test/${++this.#count}`
+    const live = tests.some((one) => one.routerOnly === undefined) ? await LiveCase.start(systemDoors, this.#plane, this.#parts, about, objects) : undefined
+    try {
+      for (const [index, test] of tests.entries()) {
+        if (live === undefined || test.routerOnly !== undefined) {
+          yield { name: test.name, result: 'skipped', why: test.routerOnly ?? '', got: undefined }
+          continue
+        }
+        try {
+          const { wrong, got } = await play(live, test, `${id}.${index}`)
+          yield { name: test.name, result: wrong.length === 0 ? 'pass' : 'fail', why: wrong.slice(0, 4).join('; '), got }
+        } catch (error) {
+          if (!(error instanceof Unplayable)) throw error
+          yield { name: test.name, result: 'skipped', why: error.message, got: undefined }
+        }
+      }
+    } finally {
+      await live?.stop()
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#plane.close()
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true })
+  }
+}
