@@ -80,10 +80,11 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const follower: PlanFollower = {
     applyListener(name) {
       binding += 1
-      void runtime.applyListener(name).then((failure) => {
+      return runtime.applyListener(name).then((failure) => {
         binding -= 1
         if (failure !== '') log.error('listener.not-bound', { listener: name, error: failure })
         look()
+        return failure
       })
     },
     removeListener: (name) => runtime.removeListener(name),

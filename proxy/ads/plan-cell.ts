@@ -1,5 +1,6 @@
 import type { Clock } from '#core/time/clock.ts'
 import type { ClusterPlan, EndpointsPlan, ListenerPlan, RouteTable, ScopePlan, SecretPlan } from '#core/plan/plan.ts'
+import { fault } from '#core/fault/fault.ts'
 import type { Read } from '#core/plan/read.ts'
 import { readCluster } from '#core/plan/read-cluster.ts'
 import { readEndpoints } from '#core/plan/read-endpoints.ts'
@@ -19,7 +20,8 @@ import { Warming } from './warming.ts'
 
 /** Hears of each swap, after it was made: the data path, which opens and closes listeners and pools. */
 export interface PlanFollower {
-  applyListener(name: string): void
+  /** Resolves when its port is bound (empty), or cannot be: then with the reason. */
+  applyListener(name: string): Promise<string>
   removeListener(name: string): void
   applyCluster(name: string): void
   removeCluster(name: string): void
@@ -40,6 +42,9 @@ export interface Update {
   readonly resources: readonly RawResource[]
   readonly removed: readonly string[]
 }
+
+/** A resource is in force, or overtaken; with a reason when it could not be put in force. */
+type Settled = (failure?: string) => void
 
 /** What one resource points at, by kind: subscribed as long as the resource is in force or on its way there. */
 interface Demands {
@@ -127,7 +132,7 @@ export class PlanCell implements PlanSource {
     this.#follower = follower
     for (const name of this.clusters.keys()) follower.applyCluster(name)
     for (const name of this.endpoints.keys()) follower.applyEndpoints(name)
-    for (const name of this.listeners.keys()) follower.applyListener(name)
+    for (const name of this.listeners.keys()) void follower.applyListener(name)
   }
 
   /** What has come and is not in force yet. */
@@ -144,11 +149,12 @@ export class PlanCell implements PlanSource {
   }
 
   /**
-   * Takes one response. `done` runs once, when everything in it is in force or overtaken by something newer; at once, if nothing has to wait.
+   * Takes one response. `done` runs once, when everything in it is in force or overtaken by something newer; at once, if nothing has to wait. It hears of what could not be put in force after all.
    * @returns what was refused, with its faults: the rest of the response is taken all the same, as Envoy does
    */
-  take(update: Update, done: () => void): readonly Rejected[] {
+  take(update: Update, done: (unenforced: readonly Rejected[]) => void): readonly Rejected[] {
     const rejected: Rejected[] = []
+    const unenforced: Rejected[] = []
     const subscription = this.#byType.get(update.type)
     let open = 1
     const settled = (): void => {
@@ -156,12 +162,18 @@ export class PlanCell implements PlanSource {
       if (open > 0) return
       this.#revision = Math.max(this.#revision, update.revision)
       this.#settleFirst(update.type)
-      done()
+      done(unenforced)
     }
     for (const resource of update.resources) {
       if (!subscription?.wants(resource.name)) continue
       open += 1
-      const read = this.#read(update.type, resource, settled)
+      const read = this.#read(update.type, resource, (failure) => {
+        if (failure !== undefined && failure !== '') {
+          subscription.versions.delete(resource.name)
+          unenforced.push({ name: resource.name, faults: [fault('listener.port', { path: 'address', rule: `a port that can be bound: ${failure}` })] })
+        }
+        settled()
+      })
       if (read.ok) {
         subscription.versions.set(resource.name, resource.version)
         // A copy: the bytes are a window on the whole response, which would be kept as long as any one of its resources.
@@ -188,7 +200,7 @@ export class PlanCell implements PlanSource {
     }
   }
 
-  #read(type: TypeUrl, { bytes, version, name }: RawResource, settled: () => void): Read<unknown> {
+  #read(type: TypeUrl, { bytes, version, name }: RawResource, settled: Settled): Read<unknown> {
     const through = <Plan>(read: Read<Plan>, enter: (plan: Plan) => void): Read<Plan> => {
       if (read.ok) enter(read.plan)
       return read
@@ -211,7 +223,7 @@ export class PlanCell implements PlanSource {
     }
   }
 
-  #enterCluster(plan: ClusterPlan, settled: () => void): void {
+  #enterCluster(plan: ClusterPlan, settled: Settled): void {
     const endpoints = plan.discovery === 'eds' ? [plan.endpointsName] : []
     const needs = endpoints.filter((name) => !this.endpoints.has(name)).map((name) => `eds ${name}`)
     this.#hold(`cds ${plan.name}`, { endpoints, secrets: secretsOfCluster(plan) }, needs, settled, () => {
@@ -220,14 +232,14 @@ export class PlanCell implements PlanSource {
     })
   }
 
-  #enterEndpoints(plan: EndpointsPlan, settled: () => void): void {
+  #enterEndpoints(plan: EndpointsPlan, settled: Settled): void {
     this.endpoints.set(plan.name, plan)
     this.#follower?.applyEndpoints(plan.name)
     this.#warming.arrived(`eds ${plan.name}`)
     settled()
   }
 
-  #enterListener(plan: ListenerPlan, settled: () => void): void {
+  #enterListener(plan: ListenerPlan, settled: Settled): void {
     const { names, scoped } = tablesOfListener(plan)
     const secrets = secretsOfListener(plan)
     const needs = [...names].filter((name) => !this.tables.has(name)).map((name) => `rds ${name}`)
@@ -235,11 +247,11 @@ export class PlanCell implements PlanSource {
     if (scoped && this.#firsts.has(SCOPED_ROUTE_CONFIGURATION)) needs.push(firstKey(SCOPED_ROUTE_CONFIGURATION))
     this.#hold(`lds ${plan.name}`, { tables: names, secrets }, needs, settled, () => {
       this.listeners.set(plan.name, plan)
-      this.#follower?.applyListener(plan.name)
+      return this.#follower?.applyListener(plan.name)
     })
   }
 
-  #enterScope(plan: ScopePlan, settled: () => void): void {
+  #enterScope(plan: ScopePlan, settled: Settled): void {
     const needs = this.tables.has(plan.table) ? [] : [`rds ${plan.table}`]
     this.#hold(`srds ${plan.name}`, { tables: [plan.table] }, needs, settled, () => {
       const before = this.#scopeKeys.get(plan.name)
@@ -250,13 +262,15 @@ export class PlanCell implements PlanSource {
   }
 
   /** A table waits for clusters that are on their way and have never served; one that no cluster answers to is the request's affair (flag NC). */
-  #enterTable(plan: RouteTable, settled: () => void): void {
+  #enterTable(plan: RouteTable, settled: Settled): void {
     const needs = [...clustersOfTable(plan)].filter((name) => !this.clusters.has(name) && this.#warming.has(`cds ${name}`)).map((name) => `cds ${name}`)
     if (this.#firsts.has(CLUSTER)) needs.push(firstKey(CLUSTER))
-    this.#hold(`rds ${plan.name}`, {}, needs, settled, () => this.tables.set(plan.name, plan))
+    this.#hold(`rds ${plan.name}`, {}, needs, settled, () => {
+      this.tables.set(plan.name, plan)
+    })
   }
 
-  #enterSecret(name: string, plan: SecretPlan, settled: () => void): void {
+  #enterSecret(name: string, plan: SecretPlan, settled: Settled): void {
     this.#heldSecrets.add(name)
     this.#secrets.put(plan)
     this.#warming.arrived(`sds ${name}`)
@@ -266,17 +280,16 @@ export class PlanCell implements PlanSource {
   /**
    * Puts a value in force once what it needs is here. Until then its demands stand beside those of the value in force, so that neither loses what it points at.
    */
-  #hold(id: string, demands: Demands, needs: readonly string[], settled: () => void, enforce: () => void): void {
+  #hold(id: string, demands: Demands, needs: readonly string[], settled: Settled, enforce: () => Promise<string> | undefined | void): void {
     const pending = `${id} #${++this.#tokens}`
     this.#demand(pending, demands)
     this.#warming.hold(id, needs, (inForce) => {
-      if (inForce) {
-        this.#demand(id, demands)
-        enforce()
-      }
+      if (inForce) this.#demand(id, demands)
+      const enforced = inForce ? enforce() : undefined
       this.#demand(pending, {})
       if (inForce) this.#warming.arrived(id)
-      settled()
+      if (enforced) void enforced.then(settled)
+      else settled()
     })
   }
 

@@ -8,7 +8,7 @@ import { describeError, type Log } from '../admin/log.ts'
 import { backOffMs } from '../identity/back-off.ts'
 import type { WorkloadCertificate } from '../identity/certificate.ts'
 import { controlPlaneChannel, type ControlPlane } from './control-plane.ts'
-import { describeRejections } from './nack.ts'
+import { describeRejections, type Rejected } from './nack.ts'
 import type { PlanCell } from './plan-cell.ts'
 import type { Reply, Subscription } from './subscription.ts'
 
@@ -118,20 +118,22 @@ export class Ads {
     const { nonce, removedResources, systemVersionInfo } = response
     const resources = response.resources.map(({ name, version, resource }) => ({ name, version, bytes: resource?.value ?? new Uint8Array() }))
     let refused = false
-    const acknowledge = (): void => {
-      if (refused) return
-      this.counts.acks += 1
-      this.#send(connection, subscription, { nonce, refusal: undefined })
-    }
-    const update = { type: subscription.type, revision: Number(systemVersionInfo) || 0, resources, removed: removedResources }
-    // `take` may call back before it returns, and only its answer says whether anything was refused: hence the microtask.
-    const rejected = this.#cell.take(update, () => queueMicrotask(acknowledge))
-    if (rejected.length > 0) {
+    const refuse = (rejected: readonly Rejected[]): void => {
       refused = true
       this.counts.nacks += 1
       this.#log.warn('xds.nack', { type: subscription.type, revision: systemVersionInfo, rejected })
       this.#send(connection, subscription, { nonce, refusal: describeRejections(rejected) })
     }
+    const acknowledge = (unenforced: readonly Rejected[]): void => {
+      if (refused) return
+      if (unenforced.length > 0) return refuse(unenforced)
+      this.counts.acks += 1
+      this.#send(connection, subscription, { nonce, refusal: undefined })
+    }
+    const update = { type: subscription.type, revision: Number(systemVersionInfo) || 0, resources, removed: removedResources }
+    // `take` may call back before it returns, and only its answer says whether anything was refused: hence the microtask.
+    const rejected = this.#cell.take(update, (unenforced) => queueMicrotask(() => acknowledge(unenforced)))
+    if (rejected.length > 0) refuse(rejected)
     // What has just come points at more: ask for it now, whether or not this response is acknowledged yet.
     for (const one of this.#cell.subscriptions) this.#send(connection, one, undefined)
   }
