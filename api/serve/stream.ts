@@ -22,6 +22,8 @@ const patienceMs = 1000
 const ownEngine = 'weft'
 /** Names that one stream may subscribe to in one type. */
 const namesMax = 200_000
+/** Names of secrets that one stream is written down for. */
+const auditedMax = 32
 
 /** The other end, as far as a stream sees it. */
 export interface Channel {
@@ -39,7 +41,7 @@ export interface StreamWatcher {
   /** A change of the view that this client must hear of. */
   concerned(stream: XdsStream, revision: number): void
   sent(stream: XdsStream, type: string, resources: number, bytes: number): void
-  note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.resynced' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
+  note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.resynced' | 'xds.secret-refused' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
 }
 
 export interface SentResource {
@@ -69,6 +71,7 @@ export class XdsStream {
   readonly #answers: Answers
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #unknownTypes = new Set<string>()
+  readonly #refusedSecrets = new Set<string>()
   #writable = true
   #blockedSinceMs = 0
   #closed = false
@@ -112,6 +115,7 @@ export class XdsStream {
     if (settled && subscription.rejection && request.refusal !== undefined) this.#watcher.rejected(this, request.type, subscription.rejection)
     if (this.protocol === 'delta') applyDelta(subscription, request, this.#view, { resumes: this.node.engine === ownEngine })
     else applySotw(subscription, request, this.#view)
+    if (request.type === SECRET) this.#auditSecrets(request.names)
     if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
     if (settled) this.#watcher.progressed(this)
     if (this.#hasWork()) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
@@ -265,6 +269,15 @@ export class XdsStream {
       if (sentAtMs !== undefined && subscription.hasWork && nowMs - sentAtMs > 300_000) {
         this.#watcher.note('xds.stalled', { proxy: this.node.id, type: subscription.type, why: 'does not acknowledge', forMs: nowMs - sentAtMs })
       }
+    }
+  }
+
+  /** A secret that is not this client's own is not there for it, and that it asked is written down (xds-rules 28). */
+  #auditSecrets(names: readonly string[]): void {
+    for (const name of names) {
+      if (this.#refusedSecrets.has(name) || this.#refusedSecrets.size >= auditedMax || this.#view.get(SECRET, name) !== undefined) continue
+      this.#refusedSecrets.add(name)
+      this.#watcher.note('xds.secret-refused', { mesh: this.peer.meshId, proxy: this.node.id, identity: this.peer.identity && formatSpiffeId(this.peer.identity), secret: name.slice(0, 200) })
     }
   }
 
