@@ -45,12 +45,22 @@ export async function choosePorts(dataDir: string, base: number | undefined): Pr
     for (const name of ['rest', 'xds', 'monitoring'] as const) {
       if (!(await isFree('127.0.0.1', remembered[name]))) throw new Error(`port ${remembered[name]} (${name}), which this folder had at its last start, is taken: free it, or choose others with --port-base 0`)
     }
+    if (!(await claimBlock(remembered.block))) throw new Error(`the addresses 127.0.${remembered.block}.*, which this folder had at its last start, belong to another weft up: end it, or choose others with --port-base 0`)
     return remembered
   }
   const ports = await freshPorts(base)
   writeFileSync(file, JSON.stringify(ports), { mode: 0o600 })
   return ports
 }
+
+/** Takes a block for as long as this process lives, so that another `weft up` that starts at the same moment takes the next one. */
+const claimBlock = (block: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const claim = createServer()
+    claim.unref()
+    claim.once('error', () => resolve(false))
+    claim.listen({ port: 15_000, host: `127.0.${block}.1`, exclusive: true }, () => resolve(true))
+  })
 
 /** Nobody else's shop stands there, not even one that is just ending. */
 async function isFreeBlock(block: number): Promise<boolean> {
@@ -83,6 +93,6 @@ async function freshPorts(base: number | undefined): Promise<Ports> {
     chosen[name] = port
   }
   let block = usual.block
-  while (block < 250 && !(await isFreeBlock(block))) block++
+  while (block < 250 && !((await isFreeBlock(block)) && (await claimBlock(block)))) block++
   return { ...chosen, block }
 }
