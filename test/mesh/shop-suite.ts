@@ -354,6 +354,55 @@ spec:
     })
   })
 
+  describe('what a proxy does not take', () => {
+    let taken: net.Server
+    const blocked = (): string => `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: blocked, namespace: istio-ingress }
+spec:
+  selector: { istio: ingressgateway }
+  servers:
+  - port: { number: ${(taken.address() as net.AddressInfo).port}, name: http, protocol: HTTP }
+    hosts: ["*"]
+`
+    before(async () => {
+      taken = net.createServer()
+      await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    })
+    after(async () => {
+      await shop.weft(['delete', 'gateway/blocked', '-n', 'istio-ingress', '--ignore-not-found'])
+      taken.close()
+    })
+
+    test('a rejected resource shows with its reason and the object behind it, and the others still arrive', async () => {
+      const ran = await shop.weft(['apply', '-f', '-', '--wait=20s'], blocked())
+      assert.equal(ran.code, 1, ran.stdout + ran.stderr)
+      assert.match(ran.stderr, /rejected by ingressgateway\.istio-ingress/)
+      const status = await shop.weft(['proxy-status'])
+      assert.equal(status.code, 1)
+      assert.match(status.stdout, /ingressgateway\.istio-ingress .*REJECTED/)
+      assert.match(status.stderr, /Gateway\/istio-ingress\/blocked/)
+      assert.match(status.stderr, /bind|in use|EADDRINUSE/i)
+      await shop.apply(split(0, 100))
+      assert.deepEqual([...(await tally(shop.workload('client').outbound, orders, 20)).byVersion.keys()], ['v2'])
+      await shop.weft(['delete', 'gateway/blocked', '-n', 'istio-ingress'])
+      await until('the rejection is gone with its cause', async () => (await shop.weft(['proxy-status'])).code === 0)
+    })
+  })
+
+  test('apply --wait fails naming the proxy that has not acknowledged', async () => {
+    const group = -shop.workload('client').pid
+    process.kill(group, 'SIGSTOP')
+    try {
+      const ran = await shop.weft(['apply', '-f', '-', '--wait=2s'], split(70, 30))
+      assert.equal(ran.code, 6, ran.stdout + ran.stderr)
+      assert.match(ran.stderr, /not acknowledged in time by client\.prod$/m)
+    } finally {
+      process.kill(group, 'SIGCONT')
+    }
+    await until('it catches up', async () => /client\.prod .*SYNCED/.test((await shop.weft(['proxy-status'])).stdout))
+  })
+
   test('the control plane is killed under load: no request fails, and a change reaches the proxies once it is back', async () => {
     await shop.apply(split(100, 0))
     const load = startLoad(shop.workload('client').outbound, orders, 100)
