@@ -1,5 +1,6 @@
 import type { FilterChainPlan, HttpPlan, ListenerPlan, TcpPlan } from '#core/plan/plan.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
+import type { SocketAddress } from '#core/workload/workload.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { KeySets } from './filter/key-sets.ts'
 import { HttpStack } from './filter/stack.ts'
@@ -59,6 +60,8 @@ export class Runtime implements Engine {
   readonly #secrets: SecretSource
   readonly #sink: LogSink
   readonly #listeners = new Map<string, Listener>()
+  /** Those that are reached by handing off alone; made anew when first needed after a change. */
+  readonly #byAddress = new Map<string, Listener>()
   readonly #clusters = new Map<string, Cluster>()
   readonly #connecting = new Set<UpstreamConnection>()
   readonly #stacks = new Map<HttpPlan | TcpPlan, HttpStack | TcpStack>()
@@ -91,16 +94,29 @@ export class Runtime implements Engine {
   applyListener(name: string): Promise<string> {
     const plan = this.plans.listeners.get(name)
     if (plan === undefined) return Promise.resolve(`no listener ${name}`)
+    this.#byAddress.clear()
     const known = this.#listeners.get(name)
     if (known !== undefined && known.failure === '' && known.replacePlan(plan)) return Promise.resolve('')
     known?.close()
     return new Promise((settled) => {
-      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, stackOf: (chain, direction) => this.#stackOf(chain, direction) }, plan, (listener) => settled(listener.failure)))
+      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, stackOf: (chain, direction) => this.#stackOf(chain, direction), listenerAt: (to) => this.#listenerAt(to) }, plan, (listener) => settled(listener.failure)))
       if (plan.bind === undefined) settled('')
     })
   }
 
+  /** By exact address, then by any address with its port. */
+  #listenerAt(to: SocketAddress): Listener | undefined {
+    if (this.#byAddress.size === 0) {
+      for (const listener of this.#listeners.values()) {
+        const { address, bind } = listener.plan
+        if (address !== undefined && bind === undefined) this.#byAddress.set(`${address.address} ${address.port}`, listener)
+      }
+    }
+    return this.#byAddress.get(`${to.address} ${to.port}`) ?? this.#byAddress.get(`${to.address.includes(':') ? '::' : '0.0.0.0'} ${to.port}`) ?? this.#byAddress.get(`0.0.0.0 ${to.port}`)
+  }
+
   removeListener(name: string): void {
+    this.#byAddress.clear()
     this.#listeners.get(name)?.close()
     this.#listeners.delete(name)
   }

@@ -31,6 +31,8 @@ export interface ListenerPlan {
   readonly inspectsHttp?: boolean
   /** The connection's destination before it was captured chooses the listener and the chain (`use_original_dst`, original_dst filter). */
   readonly usesOriginalDestination?: boolean
+  /** Connections go on to the listener of that address, where there is one (`use_original_dst`). */
+  readonly handsOff?: boolean
   readonly chains: readonly FilterChainPlan[]
   readonly defaultChain: FilterChainPlan | undefined
 }

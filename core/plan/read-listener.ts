@@ -39,6 +39,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     inspectsTls: inspectors.tls,
     inspectsHttp: inspectors.http,
     usesOriginalDestination: inspectors.originalDestination || (message.useOriginalDst ?? false),
+    ...(message.useOriginalDst === true ? { handsOff: true } : {}),
     chains,
     defaultChain: message.defaultFilterChain && readChain(reading, 'default_filter_chain', message.defaultFilterChain, version),
   }

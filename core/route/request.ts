@@ -47,6 +47,8 @@ export interface PeerInfo {
   /** The workload's side of the connection. */
   readonly localAddress: string
   readonly localPort: number
+  /** The workload's side is where the connection was going before it was captured, which is not where it arrived. */
+  readonly captured?: boolean
   /** URI SANs of a verified client certificate: `spiffe://…`. Empty for plaintext and for TLS without a client certificate. */
   readonly uriSans: readonly string[]
   readonly dnsSans: readonly string[]

@@ -387,6 +387,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   #pickHost(cluster: Cluster, action: ForwardAction, request: HttpRequestHead): UpstreamHost | undefined {
     if (cluster.plan.discovery === 'original-destination') {
+      if (this.peer.captured === true) return cluster.hostAt(this.peer.localAddress, this.peer.localPort)
       const { authority } = request
       const colon = authority.lastIndexOf(':')
       const port = Number(authority.slice(colon + 1))

@@ -1,6 +1,7 @@
 import net from 'node:net'
 import type { Socket } from 'node:net'
 import type { FilterChainPlan, ListenerPlan } from '#core/plan/plan.ts'
+import type { SocketAddress } from '#core/workload/workload.ts'
 import type { PeerInfo } from '#core/route/request.ts'
 import { selectChain } from '#core/route/chain.ts'
 import { authorize } from '#core/authz/authorize.ts'
@@ -14,6 +15,7 @@ import { HttpStack } from '../filter/stack.ts'
 import type { SecretSource } from '../sources.ts'
 import { TcpStack } from '../tcp/tcp-stack.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
+import { originalDestination } from './original-destination.ts'
 import { serveTls } from './secure.ts'
 import { CLIENT_HELLO_BYTES_MAX, sniff } from './sniff.ts'
 import type { Sniffed } from './sniff.ts'
@@ -32,6 +34,8 @@ export interface ListenerDoors {
   readonly sink: LogSink
   /** Made once for each plan of a chain. */
   stackOf(chain: FilterChainPlan, direction: ListenerPlan['direction']): HttpStack | TcpStack
+  /** The listener of an address that a captured connection was going to. */
+  listenerAt(to: SocketAddress): Listener | undefined
 }
 
 /** A bound port. Its plan may be replaced while connections stand; they keep what they began with. */
@@ -55,7 +59,7 @@ export class Listener {
       this.failure = error.code ?? error.message
       listening(this)
     })
-    if (plan.bind !== undefined) this.#server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG }, () => listening(this))
+    if (plan.bind !== undefined) this.#server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, ipv6Only: plan.bind.address === '::' }, () => listening(this))
   }
 
   /** The port in use; undefined while not bound. */
@@ -80,19 +84,25 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    this.accepted += 1
-    if (this.#peeks) this.#sniff(socket)
-    else this.#serve(socket, UNREAD, undefined)
+    const to = this.plan.usesOriginalDestination === true ? originalDestination(socket) : undefined
+    const other = to !== undefined && this.plan.handsOff === true ? this.#doors.listenerAt(to) : undefined
+    ;(other ?? this).#take(socket, to)
   }
 
-  #sniff(socket: Socket): void {
+  #take(socket: Socket, to: SocketAddress | undefined): void {
+    this.accepted += 1
+    if (this.#peeks) this.#sniff(socket, to)
+    else this.#serve(socket, UNREAD, undefined, to)
+  }
+
+  #sniff(socket: Socket, to: SocketAddress | undefined): void {
     let seen: Buffer | undefined
     this.#sniffing.add(socket)
     const settle = (sniffed: Sniffed): void => {
       timer.cancel()
       this.#sniffing.delete(socket)
       socket.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-      this.#serve(socket, sniffed, seen)
+      this.#serve(socket, sniffed, seen, to)
     }
     const onData = (bytes: Buffer): void => {
       seen = seen === undefined ? bytes : Buffer.concat([seen, bytes])
@@ -110,22 +120,22 @@ export class Listener {
     socket.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
   }
 
-  #serve(socket: Socket, first: Sniffed, seen: Buffer | undefined): void {
+  #serve(socket: Socket, first: Sniffed, seen: Buffer | undefined, to: SocketAddress | undefined): void {
     // What plaintext looks like counts only where an HTTP inspector was asked for.
     const sniffed = this.plan.inspectsHttp === false && first.transportProtocol === 'raw_buffer' ? UNREAD : first
-    const chain = selectChain(this.plan, { destinationPort: socket.localPort ?? 0, destinationAddress: plainAddress(socket.localAddress ?? ''), ...sniffed })
+    const chain = selectChain(this.plan, { destinationPort: to?.port ?? socket.localPort ?? 0, destinationAddress: to?.address ?? plainAddress(socket.localAddress ?? ''), ...sniffed })
     if (chain === undefined || socket.destroyed) {
       socket.destroy()
       return
     }
     if (chain.tls === undefined) {
-      this.#serveChain(chain, socket, peerOf(socket, sniffed.serverName), noIdentity, seen, false)
+      this.#serveChain(chain, socket, peerOf(socket, sniffed.serverName, to), noIdentity, seen, false)
       return
     }
     socket.pause()
     if (seen !== undefined) socket.unshift(seen)
     serveTls(socket, chain.tls, chain.serve.kind === 'tcp', sniffed.applicationProtocols, this.#doors.secrets, this.#doors.engine.doors.clock, (client) => {
-      const peer = { ...peerOf(socket, sniffed.serverName), uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }
+      const peer = { ...peerOf(socket, sniffed.serverName, to), uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }
       this.#serveChain(chain, client.socket, peer, client, undefined, client.socket.alpnProtocol === 'h2')
     })
   }
@@ -160,11 +170,12 @@ export class Listener {
 const peeks = (plan: ListenerPlan): boolean =>
   plan.inspectsTls || plan.inspectsHttp === true || plan.chains.some((chain) => chain.tls !== undefined || chain.match.transportProtocol !== '' || chain.match.serverNames.length > 0 || chain.match.applicationProtocols.length > 0)
 
-const peerOf = (socket: Socket, sni: string): PeerInfo => ({
+const peerOf = (socket: Socket, sni: string, to: SocketAddress | undefined): PeerInfo => ({
   address: plainAddress(socket.remoteAddress ?? ''),
   port: socket.remotePort ?? 0,
-  localAddress: plainAddress(socket.localAddress ?? ''),
-  localPort: socket.localPort ?? 0,
+  localAddress: to?.address ?? plainAddress(socket.localAddress ?? ''),
+  localPort: to?.port ?? socket.localPort ?? 0,
+  ...(to !== undefined && { captured: true }),
   uriSans: [],
   dnsSans: [],
   sni,
