@@ -21,6 +21,6 @@ export function present(doors: Pick<ApiDoors, 'statusOf'>, mesh: Mesh, kind: Res
     },
     ...fields,
   })
-  const status = kind.kind === 'Namespace' && kind.group === '' ? { phase: 'Active' } : doors.statusOf(mesh.id, stored.object)
+  const status = kind.kind === 'Namespace' && kind.group === '' ? { phase: 'Active' } : doors.statusOf(mesh.id, shown)
   return status === undefined ? shown : { ...shown, status }
 }

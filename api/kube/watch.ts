@@ -45,6 +45,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
   const { mesh } = target
   const shape = new EventShape(request)
   const news = new News(doors.store.onChange.bind(doors.store), mesh.id, stop)
+  let unfollow: (() => void) | undefined
   try {
     const asked = query('resourceVersion')
     const initial = asked === undefined || asked === '' || asked === '0' || query('sendInitialEvents') === 'true'
@@ -58,6 +59,12 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
       for (const object of list.items) yield shape.initial(object)
       revision = list.revision
       if (query('sendInitialEvents') === 'true') yield shape.bookmark(revision, { 'k8s.io/initial-events-end': 'true' })
+    }
+    // Whoever waits for one object has listed it before: its status may have changed since without a revision, so that it is told once more.
+    if (!initial && selectionOf(request).name !== undefined) {
+      for (const object of (await listObjects({ ...request, query: (name) => (name === 'limit' || name === 'continue' ? undefined : query(name)) })).items) {
+        if (Number(object.metadata.resourceVersion) <= revision && hasConditions(object.status)) yield shape.again(object)
+      }
     }
     while (!stop.aborted) {
       const { changes, tooOld } = await doors.store.changesAfter(mesh.id, revision, CHANGES_MAX)
@@ -76,9 +83,17 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
         if (!told && query('allowWatchBookmarks') === 'true') yield shape.bookmark(revision)
         continue
       }
+      // Proxies' answers make no revision: while one is awaited, the mesh's live events say when to look again.
+      if (shape.isUnsettled()) unfollow ??= doors.follow(mesh.id, () => news.nudge())
+      else {
+        unfollow?.()
+        unfollow = undefined
+      }
       await news.after(revision)
+      yield* shape.settled()
     }
   } finally {
+    unfollow?.()
     news.close()
   }
 }
@@ -86,6 +101,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
 /** Wakes a waiter when the mesh has moved beyond a revision. */
 class News {
   #newest = 0
+  #nudged = false
   #wake: (() => void) | undefined
   readonly #unsubscribe: () => void
   readonly #stop: AbortSignal
@@ -103,10 +119,17 @@ class News {
 
   /** Resolves at news of a later revision, or when it is time to stop. */
   async after(revision: number): Promise<void> {
-    while (this.#newest <= revision && !this.#stop.aborted) {
+    while (this.#newest <= revision && !this.#nudged && !this.#stop.aborted) {
       await new Promise<void>((resolve) => (this.#wake = resolve))
       this.#wake = undefined
     }
+    this.#nudged = false
+  }
+
+  /** Resolves the wait without news of a revision. */
+  nudge(): void {
+    this.#nudged = true
+    this.#wake?.()
   }
 
   close(): void {
@@ -122,6 +145,8 @@ class EventShape {
   readonly #asTable: boolean
   /** Objects that the client was told of and that are still there. */
   readonly #known = new Set<string>()
+  /** Objects that were shown as not yet programmed, and with which status: proxies' answers make no revision, so that these are looked at again. */
+  readonly #unsettled = new Map<string, { readonly object: ResourceObject; readonly said: string }>()
   #columnsSent = false
 
   constructor(request: ObjectsRequest) {
@@ -132,7 +157,34 @@ class EventShape {
 
   initial(object: ResourceObject): WatchEvent {
     this.#known.add(keyText(object.metadata))
+    this.#note(object)
     return { type: 'ADDED', object: this.#form(object) }
+  }
+
+  again(object: ResourceObject): WatchEvent {
+    return { ...this.initial(object), type: 'MODIFIED' }
+  }
+
+  isUnsettled(): boolean {
+    return this.#unsettled.size > 0
+  }
+
+  /** Events of objects whose status is another than the one that was shown. */
+  *settled(): Iterable<WatchEvent> {
+    const { doors, target } = this.#request
+    for (const { object, said } of [...this.#unsettled.values()]) {
+      const status = doors.statusOf(target.mesh.id, object)
+      if (JSON.stringify(status) === said) continue
+      const now = { ...object, status }
+      this.#note(now)
+      yield { type: 'MODIFIED', object: this.#form(now) }
+    }
+  }
+
+  #note(object: ResourceObject): void {
+    const key = keyText(object.metadata)
+    if (isSettled(object.status)) this.#unsettled.delete(key)
+    else this.#unsettled.set(key, { object, said: JSON.stringify(object.status) })
   }
 
   bookmark(revision: number, annotations?: Readonly<Record<string, string>>): WatchEvent {
@@ -150,6 +202,7 @@ class EventShape {
     const known = this.#known.has(key)
     if (change.stored === undefined) {
       this.#known.delete(key)
+      this.#unsettled.delete(key)
       const last = change.last === undefined ? undefined : this.#present({ ...change.last, revision: change.revision })
       return last === undefined || (!known && !this.#selection.matches(last)) ? undefined : { type: 'DELETED', object: this.#form(last) }
     }
@@ -157,9 +210,11 @@ class EventShape {
     if (!this.#selection.matches(object)) {
       // It was selected, and is not any more: to this client it is gone.
       this.#known.delete(key)
+      this.#unsettled.delete(key)
       return known ? { type: 'DELETED', object: this.#form(object) } : undefined
     }
     this.#known.add(key)
+    this.#note(object)
     return { type: known || !(await this.#isNew(change.stored)) ? 'MODIFIED' : 'ADDED', object: this.#form(object) }
   }
 
@@ -183,5 +238,11 @@ class EventShape {
     return table
   }
 }
+
+/** Nothing will change by proxies’ answers alone, or there is nothing to change. */
+const isSettled = (status: unknown): boolean => !hasConditions(status) || status.conditions.every((one) => one.status === 'True')
+
+const hasConditions = (status: unknown): status is { readonly conditions: readonly { readonly status?: unknown }[] } =>
+  status !== null && typeof status === 'object' && 'conditions' in status && Array.isArray(status.conditions)
 
 const keyText = (of: { readonly namespace?: string; readonly name: string }): string => `${of.namespace ?? ''}/${of.name}`
