@@ -175,7 +175,7 @@ export class Connection {
   /** Called by the stream. */
   forget(stream: Stream): void {
     this.streams.delete(stream.id)
-    this.blocked.delete(stream)
+    if (this.blocked.size > 0) this.blocked.delete(stream)
     this.#owner.onStreamClosed(stream)
   }
 

@@ -48,6 +48,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
   #sourceId = ''
   #closing = false
   #closeByMs = 0
+  #drainsSinceMs = 0
   #idleSinceMs: number
   readonly #beganMs: number
 
@@ -191,8 +192,12 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
       return
     }
     const { plan } = this.stack
-    if (this.draining || this.engine.draining) connection.drain()
-    if (connection.drained) return this.#close()
+    if (this.draining || this.engine.draining) {
+      connection.drain()
+      this.#drainsSinceMs ||= nowMs
+      // A client that does not even answer a PING is not waited for.
+      if (connection.streams.size === 0 && (connection.drained || nowMs - this.#drainsSinceMs >= LINGER_MS)) return this.#close()
+    }
     connection.sweepBlocked(nowMs, plan.streamIdleTimeoutMs)
     const helloMs = plan.headersTimeoutMs > 0 ? plan.headersTimeoutMs : HELLO_TIMEOUT_MS
     if (!connection.ready && nowMs - this.#beganMs >= helloMs) return connection.fail(PROTOCOL_ERROR, 'no SETTINGS in time')
