@@ -72,6 +72,9 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     case 'PeerAuthentication':
     case 'Sidecar':
     case 'RequestAuthentication':
+    case 'Telemetry':
+    case 'WasmPlugin':
+    case 'EnvoyFilter':
       return [[`in-namespace/${kind}`, namespace]]
     default:
       return []

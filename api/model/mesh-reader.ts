@@ -1,12 +1,15 @@
 import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
+import type { EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
 import type { RequestAuthenticationSpec } from '#core/resource/request-authentication.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { SidecarSpec } from '#core/resource/sidecar.ts'
+import type { TelemetrySpec } from '#core/resource/telemetry.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
 import { EgressScope } from './egress-scope.ts'
@@ -309,6 +312,22 @@ export class MeshReader {
   /** AuthorizationPolicies that name an external authorizer, oldest first. */
   policiesThatAsk(): Typed<AuthorizationPolicySpec>[] {
     return this.#list('asks', '*')
+  }
+
+  telemetry(namespace: string, name: string): Typed<TelemetrySpec> | undefined {
+    return this.#object<TelemetrySpec>(`Telemetry/${namespace}/${name}`)
+  }
+
+  telemetries(namespace: string): Typed<TelemetrySpec>[] {
+    return this.#list('in-namespace/Telemetry', namespace)
+  }
+
+  wasmPlugins(namespace: string): Typed<WasmPluginSpec>[] {
+    return this.#list('in-namespace/WasmPlugin', namespace)
+  }
+
+  envoyFilters(namespace: string): Typed<EnvoyFilterSpec>[] {
+    return this.#list('in-namespace/EnvoyFilter', namespace)
   }
 
   authorizationPolicies(namespace: string): Typed<AuthorizationPolicySpec>[] {

@@ -11,6 +11,7 @@ import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { ResourceKey } from '#db/store.ts'
 import { authenticationFindings, authorizationFindings } from './check-access.ts'
+import { logFormatFindings, telemetryFindings } from './check-telemetry.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { routeResource } from './route.ts'
 import { routeScopes, scopedRoutes } from './route-scope.ts'
@@ -31,7 +32,7 @@ export function admissionFindings(model: MeshModel, changed: readonly ResourceKe
   for (const key of changed) {
     for (const one of findings(model, reader, key)) {
       // An object that is judged for several reasons says each thing once.
-      found.set(`${one.resource} ${one.path} ${one.code} ${one.hint}`, { ...one, severity: REFUSED.has(one.code) ? 'error' : severity })
+      found.set(`${one.resource} ${one.path} ${one.code} ${one.hint}`, { ...one, severity: REFUSED.has(one.code) ? 'error' : one.severity === 'warning' ? 'warning' : severity })
     }
   }
   return [...found.values()]
@@ -70,7 +71,13 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
       if (one !== undefined) yield* authenticationFindings(one)
       return
     }
+    case 'Telemetry': {
+      const one = reader.telemetry(namespace, name)
+      if (one !== undefined) yield* telemetryFindings(reader, one)
+      return
+    }
     case 'MeshConfig':
+      yield* logFormatFindings(objectId(key), reader.meshConfig())
       for (const policy of reader.policiesThatAsk()) yield* authorizationFindings(reader, policy)
       return
     case 'Service':

@@ -23,7 +23,7 @@ for (const version of ENVOY_VERSIONS) {
         const about = parse(readFileSync(join(cases, name, 'case.yaml'), 'utf8')) as MeshCase
         const { views } = meshOf(objectsIn(readFileSync(join(cases, name, 'mesh.yaml'), 'utf8')), (about.workloads ?? []).map(workloadFrom), about.settings)
         const file = join(folder, `${name}-${version}.json`)
-        writeFileSync(file, validationBootstrap(views.viewFor(nodeFrom(about.proxy), undefined)))
+        writeFileSync(file, validationBootstrap(views.viewFor({ ...nodeFrom(about.proxy), version }, undefined)))
         const said = await promisify(execFile)(envoy, ['--mode', 'validate', '-c', file, '--log-level', 'warning']).then(
           () => '',
           (error: { stderr?: string; message: string }) => error.stderr ?? error.message,

@@ -11,10 +11,12 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
 } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
 import { CORS_FILTER, FAULT_FILTER } from './route-filters.ts'
 import { FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
-import { accessLog, tracing } from './telemetry.ts'
+import { applySettings } from './http-settings.ts'
+import { tracingOf } from './spans.ts'
 import type { TracingScope } from './telemetry.ts'
 
 export type HttpManager = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, Message>
@@ -33,12 +35,13 @@ export interface ManagerScope {
 
 /** The HTTP connection manager of a role, as a network filter. */
 export function httpManager(scope: ManagerScope): MessageInitShape<typeof FilterSchema> {
-  const spans = tracing(scope.tracing)
+  const reporting = scope.role === 'inbound' ? scope.tracing.servers : scope.tracing.clients
+  const spans = tracingOf(scope.tracing, reporting?.spans)
   const manager: HttpManager = {
     statPrefix: scope.statPrefix,
     routeSpecifier: scope.routes,
     httpFilters: [...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
-    accessLog: [accessLog()],
+    accessLog: accessLogs(reporting?.log),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
@@ -48,7 +51,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
     ...roleSettings(scope.role),
     ...(scope.scopePort === undefined ? {} : { earlyHeaderMutationExtensions: [scopeMutation(scope.scopePort)] }),
   }
-  return { name: 'envoy.filters.network.http_connection_manager', configType: { case: 'typedConfig', value: anyOf(HttpConnectionManagerSchema, manager) } }
+  return { name: 'envoy.filters.network.http_connection_manager', configType: { case: 'typedConfig', value: anyOf(HttpConnectionManagerSchema, applySettings(manager, scope.tracing.http, scope.role)) } }
 }
 
 /** Who is believed about the client: a gateway takes what the connection proves, a sidecar adds to what its peer has proved. */

@@ -10,10 +10,13 @@ import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
 import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
 import { gatewayServers, servesHttp } from './gateway-scope.ts'
+import { grpcClusters, grpcEndpoints, grpcListeners, grpcRoutes } from './grpc.ts'
 import { capturedInbound } from './captured-inbound.ts'
+import { httpSettings } from './http-settings.ts'
 import { inboundResources, inboundScopes } from './inbound.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { explicitFallback, explicitListener, explicitScopes } from './outbound.ts'
+import { reportingOf } from './reporting.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
@@ -33,7 +36,11 @@ const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
 export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const endpoint = node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp
   // Without spans a proxy's own name is nothing that its listeners depend on.
-  const tracing: TracingScope = { endpoint, serviceName: endpoint === '' ? '' : serviceName(node) }
+  const reporting = reportingOf(reader, node)
+  const http = httpSettings(reader)
+  const named = endpoint !== '' || reporting.clients?.spans?.collector !== undefined || reporting.servers?.spans?.collector !== undefined
+  const tracing: TracingScope = { endpoint, serviceName: named ? serviceName(node) : '', ...reporting, ...(http === undefined ? {} : { http }) }
+  if (node.type === 'grpc') return grpcLayers(node)
   const captured = isCaptured(node)
   const sidecar = node.type === 'sidecar' ? reader.sidecarFor(node.namespace, node.labels) : undefined
   const egress: Egress = sidecar === undefined ? undefined : { namespace: sidecar.namespace, name: sidecar.name, client: node.namespace }
@@ -79,6 +86,17 @@ function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egre
     layer('captured-addresses', ['service-host'], (at, host) => addressListeners(at, client, host, tracing), client, tracing),
     layer('captured-ports', ['http-port', 'plain-port'], (at, port) => ofPort(port, at), client, tracing),
     single(keyOf('captured-outbound', egress ?? ''), (at) => virtualOutbound(at.within(egress))),
+  ]
+}
+
+/** A client of gRPC without a proxy. */
+function grpcLayers({ namespace, locality, grpcCertificates: certificates = false }: ProxyNode): LayerSpec[] {
+  const client = (from: string): RouteClient => ({ namespace: from, labels: {}, gateway: 'mesh' })
+  return [
+    seenFrom('grpc-listeners', namespace, MESH_HOSTS, undefined, (at, from, host) => grpcListeners(at, client(from), host)),
+    seenFrom('grpc-routes', namespace, MESH_HOSTS, undefined, (at, from, host) => grpcRoutes(at, client(from), host)),
+    seenFrom(keyOf('grpc-clusters', { certificates }), namespace, ['service-host'], undefined, (at, from, host) => grpcClusters(at, { namespace: from, certificates }, host)),
+    seenFrom(keyOf('grpc-endpoints', { locality }), namespace, ['service-host'], undefined, (at, from, host) => grpcEndpoints(at, { namespace: from, locality }, host)),
   ]
 }
 

@@ -1,19 +1,18 @@
 import { create } from '@bufbuild/protobuf'
-import type { MessageInitShape } from '@bufbuild/protobuf'
 import { AccessLogSchema } from '#core/wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
 import type { AccessLog } from '#core/wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
 import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
-import { OpenTelemetryConfigSchema } from '#core/wire/gen/envoy/config/trace/v3/opentelemetry_pb.ts'
 import { StdoutAccessLogSchema } from '#core/wire/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
-import type { HttpConnectionManager_TracingSchema } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { anyOf, duration, socketAddress } from './message.ts'
+import type { HttpSettings } from './http-settings.ts'
+import type { Reporting } from './reporting.ts'
 import { resourceOf } from './resource.ts'
 
 export const OTLP_CLUSTER = 'otlp'
 
 /** Istio's default JSON fields (istio.io/latest/docs/tasks/observability/logs/access-log), and ours: which object and field routed, and what RBAC decided. */
-const HTTP_FIELDS = {
+export const HTTP_FIELDS = {
   authority: '%REQ(:AUTHORITY)%',
   bytes_received: '%BYTES_RECEIVED%',
   bytes_sent: '%BYTES_SENT%',
@@ -55,31 +54,16 @@ export const accessLog = (): AccessLog =>
     },
   })
 
-/** Where spans go. */
+/** What proxies report, and where spans go. */
 export interface TracingScope {
   /** `http://HOST:PORT/v1/traces`; empty: nowhere. */
   readonly endpoint: string
   readonly serviceName: string
-}
-
-/** Spans over OTLP/HTTP for every request; W3C trace context goes on from caller to callee. */
-export function tracing(scope: TracingScope): MessageInitShape<typeof HttpConnectionManager_TracingSchema> | undefined {
-  if (scope.endpoint === '') return undefined
-  return {
-    clientSampling: { value: 100 },
-    randomSampling: { value: 100 },
-    overallSampling: { value: 100 },
-    provider: {
-      name: 'envoy.tracers.opentelemetry',
-      configType: {
-        case: 'typedConfig',
-        value: anyOf(OpenTelemetryConfigSchema, {
-          serviceName: scope.serviceName,
-          httpService: { httpUri: { uri: scope.endpoint, httpUpstreamType: { case: 'cluster', value: OTLP_CLUSTER }, timeout: duration(10_000) } },
-        }),
-      },
-    },
-  }
+  /** What Telemetry and the mesh's settings say of the proxy as its clients' and servers' side; absent: nothing. */
+  readonly clients?: Reporting
+  readonly servers?: Reporting
+  /** How it reads requests and whom it believes, where the mesh's settings say it. */
+  readonly http?: HttpSettings
 }
 
 /** The cluster of the collector, as the endpoint's URL names it. */

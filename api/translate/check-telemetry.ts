@@ -1,0 +1,40 @@
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import { warning } from '#core/fault/fault.ts'
+import type { Fault } from '#core/fault/fault.ts'
+import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
+import type { TelemetrySpec } from '#core/resource/telemetry.ts'
+import { formatComplaint } from './access-log.ts'
+import { celComplaint } from './cel.ts'
+
+/** What of a Telemetry object does nothing: providers that are not there, expressions that are none, and what no proxy here can do. */
+export function* telemetryFindings(reader: MeshReader, { id: resource, spec }: Typed<TelemetrySpec>): Iterable<Fault> {
+  const providers = new Map((reader.meshConfig().extensionProviders ?? []).map((one) => [one.name, one]))
+  for (const [index, entry] of (spec.tracing ?? []).entries()) {
+    for (const [at, { name }] of (entry.providers ?? []).entries()) {
+      const found = providers.get(name)
+      if (found?.opentelemetry === undefined && found?.zipkin === undefined) yield warning('object.field-inert', { resource, path: `spec.tracing[${index}].providers[${at}].name`, value: name, rule: 'an extensionProvider of the MeshConfig with opentelemetry or zipkin' })
+    }
+  }
+  for (const [index, entry] of (spec.accessLogging ?? []).entries()) {
+    for (const [at, { name }] of (entry.providers ?? []).entries()) {
+      if (name !== 'envoy' && providers.get(name)?.envoyFileAccessLog === undefined) yield warning('object.field-inert', { resource, path: `spec.accessLogging[${index}].providers[${at}].name`, value: name, rule: 'envoy, or an extensionProvider of the MeshConfig with envoyFileAccessLog' })
+    }
+    const expression = entry.filter?.expression
+    if (expression === undefined) continue
+    const path = `spec.accessLogging[${index}].filter.expression`
+    const complaint = celComplaint(expression)
+    if (complaint !== undefined) yield warning('object.field-range', { resource, path, value: expression, rule: complaint, hint: 'all requests are logged' })
+    else yield warning('object.field-inert', { resource, path, rule: 'stock Envoys heed it; Weft’s own proxies log all requests' })
+  }
+  if ((spec.metrics ?? []).length > 0) yield warning('object.field-inert', { resource, path: 'spec.metrics', rule: 'metrics are the same for all workloads' })
+}
+
+/** Formats of access logs that Envoy would refuse. */
+export function* logFormatFindings(resource: string, spec: MeshConfigSpec): Iterable<Fault> {
+  const judge = function* (path: string, format: string | undefined): Iterable<Fault> {
+    const complaint = format === undefined ? undefined : formatComplaint(format)
+    if (complaint !== undefined) yield warning('object.field-range', { resource, path, value: format, rule: complaint, hint: 'the default format is used' })
+  }
+  yield* judge('spec.accessLogFormat', spec.accessLogFormat)
+  for (const [index, one] of (spec.extensionProviders ?? []).entries()) yield* judge(`spec.extensionProviders[${index}].envoyFileAccessLog.logFormat.text`, one.envoyFileAccessLog?.logFormat?.text)
+}

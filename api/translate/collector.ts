@@ -1,0 +1,32 @@
+import { resolveHost } from '#api/model/host.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { durationMs } from '#core/resource/duration.ts'
+import type { Engine } from './engine.ts'
+import { outboundCluster } from './naming.ts'
+
+/** A service of the mesh that takes spans. */
+export interface Collector {
+  readonly kind: 'otlp-http' | 'otlp-grpc' | 'zipkin'
+  /** `HOST:PORT` */
+  readonly authority: string
+  readonly cluster: string
+  readonly path: string
+  readonly timeoutMs: number
+}
+
+/** The collector of a tracing provider; undefined where there is none such, or the proxy does not speak its language: Weft's own speaks OTLP over HTTP. */
+export function collectorOf(reader: MeshReader, name: string, engine: Engine): Collector | undefined {
+  const provider = reader.meshConfig().extensionProviders?.find((one) => one.name === name)
+  const spec = provider?.opentelemetry ?? provider?.zipkin
+  if (spec === undefined) return undefined
+  const [namespace, word] = spec.service?.includes('/') ? spec.service.split('/', 2) : [reader.rootNamespace, spec.service]
+  const host = resolveHost(word ?? '', namespace ?? '')
+  const port = spec.port ?? 0
+  const service = reader.declared(host, namespace ?? '')
+  if (service === undefined || !service.ports.some((one) => one.port === port)) return undefined
+  const at = { authority: `${host}:${port}`, cluster: outboundCluster(port, '', host) }
+  const http = provider?.opentelemetry?.http
+  if (http !== undefined) return { kind: 'otlp-http', ...at, path: http.path || '/v1/traces', timeoutMs: durationMs(http.timeout ?? '3s') }
+  if (engine === 'weft') return undefined
+  return provider?.opentelemetry === undefined ? { kind: 'zipkin', ...at, path: provider?.zipkin?.path || '/api/v2/spans', timeoutMs: 0 } : { kind: 'otlp-grpc', ...at, path: '', timeoutMs: durationMs(provider.opentelemetry.grpc?.timeout ?? '0s') }
+}

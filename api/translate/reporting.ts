@@ -1,0 +1,158 @@
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import { appliesTo } from '#api/model/targets.ts'
+import type { ExtensionProvider } from '#core/resource/extension-provider.ts'
+import type { TelemetrySpec } from '#core/resource/telemetry.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
+import { celComplaint } from './cel.ts'
+import { collectorOf } from './collector.ts'
+import type { Collector } from './collector.ts'
+import { engineOf, isOlder } from './engine.ts'
+
+/** A tag of every span, as configuration has it. */
+export type SpanTag = NonNullable<NonNullable<TelemetrySpec['tracing']>[number]['customTags']>[string]
+
+/** What is said of the spans of one direction; what is absent is default. */
+export interface SpanSettings {
+  /** Share of requests that are traced where the caller has not decided, 0..100. */
+  readonly samplingPercent?: number
+  /** No spans, but their context goes on. */
+  readonly silent?: true
+  readonly tags?: Readonly<Record<string, SpanTag>>
+  readonly pathTagLength?: number
+  readonly collector?: Collector
+}
+
+/** A log and its form: text in Envoy's format, or JSON by field; undefined: the default. */
+export interface LogSink {
+  readonly path: string
+  readonly format?: string | Readonly<Record<string, unknown>>
+  readonly omitEmpty?: true
+}
+
+/** What is said of the access log of one direction. */
+export interface LogSettings {
+  /** Empty: nothing is logged. */
+  readonly sinks: readonly LogSink[]
+  /** A CEL expression, which requests must meet. */
+  readonly filter?: string
+}
+
+export interface Reporting {
+  readonly spans?: SpanSettings
+  readonly log?: LogSettings
+}
+
+/** The oldest Envoy on which they were proven. */
+const FORMATTED_TAGS = '1.40.0'
+
+type Mode = 'CLIENT' | 'SERVER'
+
+/** The Telemetry objects that apply to a workload, the widest first: of the mesh, its namespace, itself. Of two at one level the oldest counts. */
+export function telemetryFor(reader: MeshReader, namespace: string, labels: Readonly<Record<string, string>>): Typed<TelemetrySpec>[] {
+  const selective = (one: Typed<TelemetrySpec>): boolean => Object.keys(one.spec.selector?.matchLabels ?? {}).length > 0 || one.spec.targetRef !== undefined || (one.spec.targetRefs ?? []).length > 0
+  const own = reader.telemetries(namespace)
+  const wide = namespace === reader.rootNamespace ? [] : reader.telemetries(reader.rootNamespace)
+  const levels = [wide.find((one) => !selective(one)), own.find((one) => !selective(one)), own.find((one) => selective(one) && appliesTo(one.spec, labels, true))]
+  return levels.filter((one) => one !== undefined)
+}
+
+/**
+ * What a proxy reports of its clients' and servers' side, by the mesh's settings and Telemetry: field by field, the narrower over the wider.
+ * istio.io/latest/docs/reference/config/telemetry
+ */
+export function reportingOf(reader: MeshReader, node: ProxyNode): { readonly clients?: Reporting; readonly servers?: Reporting } {
+  const levels = telemetryFor(reader, node.namespace, node.labels).map((one) => one.spec)
+  const of = (mode: Mode): Reporting => ({ ...spansOf(reader, node, levels, mode), ...logOf(reader, node, levels, mode) })
+  const clients = of('CLIENT')
+  const servers = of('SERVER')
+  return { ...(isEmpty(clients) ? {} : { clients }), ...(isEmpty(servers) ? {} : { servers }) }
+}
+
+const isEmpty = (of: object): boolean => Object.keys(of).length === 0
+
+const inMode = (entry: { readonly match?: { readonly mode?: string | undefined } | undefined }, mode: Mode): boolean => [undefined, 'CLIENT_AND_SERVER', mode].includes(entry.match?.mode)
+
+function spansOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { spans?: SpanSettings } {
+  const mesh = reader.meshConfig()
+  const standard = mesh.defaultConfig?.tracing
+  let spans: SpanSettings = {
+    ...(standard?.sampling === undefined ? {} : { samplingPercent: standard.sampling }),
+    ...(standard?.maxPathTagLength === undefined ? {} : { pathTagLength: standard.maxPathTagLength }),
+    ...(mesh.enableTracing === false ? { silent: true as const } : {}),
+  }
+  let provider = mesh.defaultProviders?.tracing?.[0]
+  for (const level of levels) {
+    const entry = level.tracing?.find((one) => inMode(one, mode))
+    if (entry === undefined) continue
+    const { silent: _, ...rest } = spans
+    spans = {
+      ...(entry.disableSpanReporting === undefined ? spans : rest),
+      ...(entry.randomSamplingPercentage === undefined ? {} : { samplingPercent: entry.randomSamplingPercentage }),
+      ...(entry.disableSpanReporting === true ? { silent: true as const } : {}),
+      ...(entry.customTags === undefined ? {} : { tags: knownTags(entry.customTags, node) }),
+    }
+    provider = entry.providers?.[0]?.name ?? provider
+  }
+  const collector = provider === undefined ? undefined : collectorOf(reader, provider, engineOf(node))
+  if (collector !== undefined) spans = { ...spans, collector }
+  return isEmpty(spans) ? {} : { spans }
+}
+
+/** Tags by format are new: an Envoy that does not know them would refuse the listener. */
+function knownTags(tags: Readonly<Record<string, SpanTag>>, node: ProxyNode): Readonly<Record<string, SpanTag>> {
+  return isOlder(node.version, FORMATTED_TAGS) ? Object.fromEntries(Object.entries(tags).filter(([, one]) => one.formatter === undefined)) : tags
+}
+
+function logOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { log?: LogSettings } {
+  const mesh = reader.meshConfig()
+  const { accessLogFile: path, accessLogFormat: format, accessLogEncoding: encoding } = mesh
+  const ofMesh = path === undefined && format === undefined && encoding === undefined ? undefined : path === '' ? [] : [{ path: path ?? '/dev/stdout', ...meshFormat(format, encoding) }]
+  const named = (names: readonly string[]): LogSink[] => names.flatMap((name) => (name === 'envoy' ? (ofMesh ?? STANDARD) : sinkOf(mesh.extensionProviders?.find((one) => one.name === name))))
+  let sinks = mesh.defaultProviders?.accessLogging === undefined ? ofMesh : named(mesh.defaultProviders.accessLogging)
+  let filter: string | undefined
+  let disabled = false
+  for (const level of levels) {
+    for (const entry of level.accessLogging ?? []) {
+      if (!inMode(entry, mode)) continue
+      if (entry.providers !== undefined && entry.disabled !== true) sinks = named(entry.providers.map((one) => one.name))
+      disabled = entry.disabled ?? false
+      filter = entry.filter?.expression ?? filter
+    }
+  }
+  // Weft's own proxy has no CEL: it logs more, not less.
+  const judged = filter === undefined || engineOf(node) === 'weft' || celComplaint(filter) !== undefined ? {} : { filter }
+  if (disabled) return { log: { sinks: [] } }
+  if (sinks === undefined && isEmpty(judged)) return {}
+  return { log: { sinks: sinks ?? STANDARD, ...judged } }
+}
+
+const STANDARD: LogSink[] = [{ path: '/dev/stdout' }]
+
+function meshFormat(format: string | undefined, encoding: 'TEXT' | 'JSON' | undefined): Pick<LogSink, 'format'> {
+  if (encoding === 'JSON') return jsonFormat(format)
+  if (format) return { format: format.endsWith('\n') ? format : `${format}\n` }
+  return encoding === undefined ? {} : { format: TEXT }
+}
+
+function jsonFormat(format: string | undefined): Pick<LogSink, 'format'> {
+  try {
+    const parsed: unknown = JSON.parse(format ?? '')
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? { format: Object.fromEntries(Object.entries(parsed)) } : {}
+  } catch {
+    // None, or no JSON: the default fields are JSON as well.
+    return {}
+  }
+}
+
+function sinkOf(provider: ExtensionProvider | undefined): LogSink[] {
+  const file = provider?.envoyFileAccessLog
+  if (file === undefined) return []
+  const format = file.logFormat?.labels ?? file.logFormat?.text
+  return [{ path: file.path ?? '/dev/stdout', ...(format === undefined ? {} : { format }), ...(file.omitEmptyValues === true ? { omitEmpty: true as const } : {}) }]
+}
+
+/** Istio's default text (istio.io/latest/docs/tasks/observability/logs/access-log/#default-access-log-format). */
+const TEXT =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% ' +
+  '"%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" ' +
+  '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n'
