@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
 import { describeFault, Faults } from '#core/fault/fault.ts'
 import { systemDoors } from '#core/time/system.ts'
-import { describeError, jsonLog } from './admin/log.ts'
+import { describeError, jsonLog, type Log } from './admin/log.ts'
 import type { Bootstrap } from './bootstrap/bootstrap.ts'
 import { readBootstrap, withFlags } from './bootstrap/read-bootstrap.ts'
 import type { Environment } from './bootstrap/variables.ts'
 import { type Proxy, startProxy } from './start.ts'
 import { version } from './version.ts'
+import { wrapCommand } from './wrap.ts'
 
 const WRONG_USAGE = 2
 
@@ -18,8 +19,11 @@ const WRONG_USAGE = 2
 export async function runProxy(type: 'sidecar' | 'router', environment: Environment, flags: readonly string[]): Promise<void> {
   const log = jsonLog(systemDoors.clock, (line) => process.stderr.write(line))
   let bootstrap: Bootstrap
+  // Behind `--` stands the application, for which the proxy is a wrapper.
+  const dashes = flags.indexOf('--')
+  const command = dashes < 0 ? undefined : flags.slice(dashes + 1)
   try {
-    const merged = withFlags(environment, flags)
+    const merged = withFlags(environment, dashes < 0 ? flags : flags.slice(0, dashes))
     bootstrap = readBootstrap(merged.environment, type, { readFile, ownAddress, hostName: hostname, version })
   } catch (error) {
     if (!(error instanceof Faults)) throw error
@@ -27,6 +31,13 @@ export async function runProxy(type: 'sidecar' | 'router', environment: Environm
     process.exit(WRONG_USAGE)
   }
   log.level = bootstrap.logLevel
+  if (command !== undefined) {
+    if (command.length === 0 || bootstrap.engine.kind !== 'weft') {
+      log.error('proxy.bootstrap', { error: command.length === 0 ? 'no command stands behind --' : 'a command is wrapped by the engine weft alone' })
+      process.exit(WRONG_USAGE)
+    }
+    process.exit(await wrap(bootstrap, command, log))
+  }
 
   let running: Pick<Proxy, 'stop'> | undefined
   let ending = false
@@ -42,6 +53,16 @@ export async function runProxy(type: 'sidecar' | 'router', environment: Environm
   } catch (error) {
     log.error('proxy.start-failed', { error: describeError(error) })
     process.exit(1)
+  }
+}
+
+async function wrap(bootstrap: Bootstrap, command: readonly string[], log: Log): Promise<number> {
+  try {
+    const proxy = await startProxy(systemDoors, bootstrap, { log, readFile, memory: () => process.memoryUsage(), quit: () => process.exit(0) })
+    return await wrapCommand(proxy, command, systemDoors.clock, log)
+  } catch (error) {
+    log.error('proxy.start-failed', { error: describeError(error) })
+    return 1
   }
 }
 

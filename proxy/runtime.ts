@@ -211,6 +211,24 @@ export class Runtime implements Engine {
 
   // ---- shutting down
 
+  /** Takes no more inbound connections; resolves when no inbound request is under way, or after `withinMs`. Outbound goes on. */
+  async drainInbound(withinMs: number): Promise<void> {
+    for (const [name, listener] of this.#listeners) {
+      if (listener.plan.direction !== 'inbound') continue
+      listener.close()
+      this.#listeners.delete(name)
+    }
+    const deadlineMs = this.doors.clock.monotonicMs() + withinMs
+    const busy = (): boolean => [...this.active].some((exchange) => exchange.stack.direction === 'inbound')
+    await new Promise<void>((done) => {
+      const look = (): void => {
+        if (!busy() || this.doors.clock.monotonicMs() >= deadlineMs) done()
+        else this.doors.clock.after(SWEEP_MS / 2, look)
+      }
+      look()
+    })
+  }
+
   /** Stops accepting, asks clients to close, waits for what is under way at most `graceMs`, then closes everything. */
   async drain(graceMs: number): Promise<void> {
     this.draining = true

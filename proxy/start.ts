@@ -36,6 +36,8 @@ export interface Proxy {
   /** Resolves when the first full configuration is in force, its listeners are bound, and the identity is there. */
   readonly ready: Promise<void>
   state(): ProxyState
+  /** First half of stopping: leaves the mesh and takes no new inbound requests; resolves when those in flight have ended, or the time is over. Outbound goes on. */
+  leaveInbound(withinMs: number): Promise<void>
   /** Leaves the mesh, lets what is in flight end, closes all. Safe to call twice. */
   stop(): Promise<void>
 }
@@ -93,14 +95,19 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     applyEndpoints: (name) => runtime.applyEndpoints(name),
   }
 
+  let left: Promise<void> | undefined
+  const leaveMesh = (): Promise<void> => {
+    if (left !== undefined) return left
+    identity.stop()
+    // The registry takes the workload out before its listeners close, so that peers stop calling first.
+    return (left = ads.stop())
+  }
   const stop = (): Promise<void> => (stopping ??= leave())
   async function leave(): Promise<void> {
     log.info('proxy.draining', { graceMs: bootstrap.drainMs })
-    identity.stop()
     lastGood?.stop()
     loads.stop()
-    // The registry takes the workload out before its listeners close, so that peers stop calling first.
-    await ads.stop()
+    await leaveMesh()
     await runtime.drain(bootstrap.drainMs)
     cell.stop()
     loads.close()
@@ -152,6 +159,10 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     adminPort: admin.port,
     ready,
     state,
+    async leaveInbound(withinMs) {
+      await leaveMesh()
+      await runtime.drainInbound(withinMs)
+    },
     async stop() {
       await stop()
       for (const { server } of [admin, ...probes]) {

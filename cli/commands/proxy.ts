@@ -4,7 +4,8 @@ import type { ExitCode } from '../exit-codes.ts'
 export const usage = `weft proxy [--xds HOST:PORT] [--xds-root FILE] [--join-token-file FILE] [--name NAME] [--namespace NS] [--service-account SA] [--labels k=v,…]
            [--address IP] [--ports JSON] [--outbound IP:PORT] [--admin IP:PORT] [--engine weft|envoy] …
 
-       weft proxy install-capture …   (see weft proxy install-capture --help)
+       weft proxy [flags] -- COMMAND …   as the wrapper of an application: ready before it starts, gone after it, with its exit code
+       weft proxy install-capture …      (see weft proxy install-capture --help)
 
 Runs a sidecar beside an application. Each flag is also a variable: --xds-root is WEFT_XDS_ROOT. Ends on SIGTERM when what was in flight has ended.`
 

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import { dlopen } from 'node:ffi'
 import type { SocketAddress } from '#core/workload/workload.ts'
 
 /** linux/in.h, linux/in6.h, linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h */
@@ -11,9 +10,9 @@ type GetSockOpt = (fd: number, level: number, option: number, value: Uint8Array,
 
 const library: { getsockopt?: GetSockOpt } = {}
 
-/** From the C library that the process has already: nothing is loaded. */
+/** From the C library that the process has already: nothing is loaded. Node's door to it is experimental, so that only who captures opens it. */
 function getsockopt(): GetSockOpt {
-  return (library.getsockopt ??= dlopen(null, { getsockopt: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'] } }).functions.getsockopt)
+  return (library.getsockopt ??= process.getBuiltinModule('node:ffi').dlopen(null, { getsockopt: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'] } }).functions.getsockopt)
 }
 
 /**
