@@ -3,17 +3,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installEnvoy } from '#test/parts/envoy.ts'
-import { calledResources, callerResources, plainResources } from './sidecar/config.ts'
+import { calledResources, callerResources, grpcResources, plainResources } from './sidecar/config.ts'
 import type { BenchFiles } from './sidecar/config.ts'
-import { LOAD_CPU, PROXY_CPU, cpuNs, median, ready, startOn, stop, wrk } from './sidecar/measure.ts'
+import type { Load } from './sidecar/measure.ts'
+import { LOAD_CPU, PROXY_CPU, cpuNs, h2load, median, ready, startOn, stop, wrk } from './sidecar/measure.ts'
 
 /**
  * What a request costs in CPU: a Weft sidecar beside Envoy in one run, alone and as a pair with mutual TLS: HTTP/1.1 between the two, and HTTP/2, over which requests share connections.
- * Rounds are interleaved; a ratio is Envoy's cost by Weft's in the same round. Options: --only plain|pair, --sizes 128,16384, --rounds 5, --seconds 3, --warmup 3, --connections 64, --weft-only, --profile DIR.
+ * Rounds are interleaved; a ratio is Envoy's cost by Weft's in the same round. Options: --only plain|pair|grpc, --sizes 128,16384, --rounds 5, --seconds 3, --warmup 3, --connections 64, --weft-only, --profile DIR.
  */
 
 const NEEDED = ['taskset', 'wrk', 'openssl']
 const BACKEND = 21180
+const GRPC_BACKEND = 21181
 
 interface Subject {
   /** `envoy`, `weft`; of a pair with what is spoken between the two: `envoy h1`. */
@@ -43,14 +45,15 @@ export async function run(args: readonly string[]): Promise<void> {
     const node = [process.execPath, ...(profile === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])]
     const only = option('only', '')
     const connections = Number(option('connections', '64'))
-    const how = { rounds: Number(option('rounds', '5')), seconds: Number(option('seconds', '3')), warmup: Number(option('warmup', '3')), connections }
+    const how = { rounds: Number(option('rounds', '5')), seconds: Number(option('seconds', '3')), warmup: Number(option('warmup', '3')), connections, path: '/b/128' }
     for (const size of option('sizes', '128,16384').split(',')) {
       for (const work of ['plain', 'pair'] as const) {
         if (only !== '' && only !== work) continue
         const subjects = work === 'plain' ? plainSubjects(folder, envoy, node) : pairSubjects(folder, envoy, node)
-        await compare(`${work} ${size} B`, subjects, `/b/${size}`, how)
+        await compare(`${work} ${size} B`, subjects, { ...how, readyStatus: 200, load: (port, seconds) => wrk(port, `/b/${size}`, seconds, connections) })
       }
     }
+    if (only === '' || only === 'grpc') await compareGrpc(folder, envoy, node, how, connections)
   } finally {
     await stop(backend)
     rmSync(folder, { recursive: true, force: true })
@@ -110,7 +113,33 @@ function makeCertificates(folder: string): { client: BenchFiles; server: BenchFi
   return { client: leaf('client'), server: leaf('server') }
 }
 
-async function compare(title: string, subjects: readonly Subject[], path: string, how: { rounds: number; seconds: number; warmup: number; connections: number }): Promise<void> {
+/** gRPC unary calls of 128 bytes, HTTP/2 in plaintext on either side of one sidecar; needs h2load. */
+async function compareGrpc(folder: string, envoy: string | undefined, node: readonly string[], how: { rounds: number; seconds: number; warmup: number; connections: number; path: string }, connections: number): Promise<void> {
+  const backend = startOn(LOAD_CPU, [process.execPath, join(import.meta.dirname, 'sidecar/grpc-backend.ts'), String(GRPC_BACKEND)])
+  const body = join(folder, 'call.bin')
+  writeFileSync(body, Buffer.concat([Buffer.from([0, 0, 0, 0, 128]), Buffer.alloc(128, 120)]))
+  const subjects: Subject[] = [{ name: 'weft', port: 21122, commands: [[...node, WEFT, write(folder, 'weft-grpc.json', grpcResources(21122, GRPC_BACKEND, join(folder, 'weft-grpc.log')))]] }]
+  if (envoy !== undefined) subjects.unshift({ name: 'envoy', port: 21121, commands: [envoyCommand(envoy, write(folder, 'envoy-grpc.json', bootstrap('grpc', grpcResources(21121, GRPC_BACKEND, join(folder, 'envoy-grpc.log')))), 7)] })
+  try {
+    // A GET is refused by the sidecar itself: it is there.
+    await compare('gRPC unary 128 B', subjects, { ...how, readyStatus: 403, load: (port, seconds) => h2load(port, '/b/unary', seconds, connections, body) })
+  } finally {
+    await stop(backend)
+  }
+}
+
+interface How {
+  readonly rounds: number
+  readonly seconds: number
+  readonly warmup: number
+  readonly connections: number
+  readonly path: string
+  /** What a GET of the path is answered once the subject is there. */
+  readonly readyStatus: number
+  load(port: number, seconds: number): Promise<Load>
+}
+
+async function compare(title: string, subjects: readonly Subject[], how: How): Promise<void> {
   const costs = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]))
   const rates = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]))
   let failures = 0
@@ -118,12 +147,12 @@ async function compare(title: string, subjects: readonly Subject[], path: string
     for (const subject of subjects) {
       const children = subject.commands.map((command) => startOn(PROXY_CPU, command))
       try {
-        await ready(subject.port, path)
+        await ready(subject.port, how.path, how.readyStatus)
         // taskset becomes the command itself, so the child's pid is the proxy's.
         const pids = children.flatMap((child) => child.pid ?? [])
-        await wrk(subject.port, path, how.warmup, how.connections)
+        await how.load(subject.port, how.warmup)
         const before = cpuNs(pids)
-        const load = await wrk(subject.port, path, how.seconds, how.connections)
+        const load = await how.load(subject.port, how.seconds)
         costs.get(subject.name)?.push((cpuNs(pids) - before) / 1000 / load.requests)
         rates.get(subject.name)?.push(load.requests / how.seconds)
         failures += load.failures

@@ -25,13 +25,13 @@ const logOf = (path: string): Json => ({
   },
 })
 
-const rbacOf = (principal: Json): Json => ({
+const rbacOf = (principal: Json, method = 'GET'): Json => ({
   name: 'envoy.filters.http.rbac',
   typed_config: {
     '@type': `${TYPE}.filters.http.rbac.v3.RBAC`,
     rules: {
       action: 'ALLOW',
-      policies: { reads: { permissions: [{ and_rules: { rules: [{ url_path: { path: { prefix: '/b' } } }, { header: { name: ':method', string_match: { exact: 'GET' } } }] } }], principals: [principal] } },
+      policies: { reads: { permissions: [{ and_rules: { rules: [{ url_path: { path: { prefix: '/b' } } }, { header: { name: ':method', string_match: { exact: method } } }] } }], principals: [principal] } },
     },
   },
 })
@@ -91,6 +91,22 @@ export const plainResources = (port: number, backend: number, log: string): { li
   clusters: [cluster('v1', backend), cluster('v2', backend)],
 })
 
+const http2Options: Json = { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`, explicit_http_config: { http2_protocol_options: {} } } } }
+
+/** One sidecar between a gRPC client and its server, HTTP/2 in plaintext on either side; all else as in `plainResources`. */
+export const grpcResources = (port: number, backend: number, log: string): { listeners: Json[]; clusters: Json[] } => ({
+  listeners: [
+    listener('outbound', port, {
+      stat_prefix: 'grpc',
+      codec_type: 'AUTO',
+      access_log: [logOf(log)],
+      http_filters: [rbacOf({ any: true }, 'POST'), router],
+      route_config: { name: 'r', virtual_hosts: [{ name: 'all', domains: ['*'], routes: weightedRoutes }] },
+    }),
+  ],
+  clusters: [cluster('v1', backend, http2Options), cluster('v2', backend, http2Options)],
+})
+
 /** The caller's sidecar of a pair. `files` undefined: certificates come by name, as Weft takes them. `http2`: requests share connections between the two. */
 export function callerResources(port: number, called: number, log: string, files: BenchFiles | undefined, http2: boolean): { listeners: Json[]; clusters: Json[] } {
   const tls = {
@@ -103,7 +119,7 @@ export function callerResources(port: number, called: number, log: string, files
       },
     },
   }
-  const protocol = http2 ? { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`, explicit_http_config: { http2_protocol_options: {} } } } } : {}
+  const protocol = http2 ? http2Options : {}
   const plain = plainResources(port, called, log)
   return { listeners: plain.listeners, clusters: [cluster('v1', called, { ...tls, ...protocol }), cluster('v2', called, { ...tls, ...protocol })] }
 }

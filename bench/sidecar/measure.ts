@@ -25,8 +25,8 @@ export async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(hard)
 }
 
-/** Waits until the port answers 200. @throws Error after 15 s */
-export async function ready(port: number, path: string): Promise<void> {
+/** Waits until the port answers so. @throws Error after 15 s */
+export async function ready(port: number, path: string, wanted = 200): Promise<void> {
   const deadline = performance.now() + 15_000
   for (;;) {
     const status = await new Promise<number>((resolve) => {
@@ -37,7 +37,7 @@ export async function ready(port: number, path: string): Promise<void> {
       request.on('error', () => resolve(0))
       request.on('timeout', () => request.destroy())
     })
-    if (status === 200) return
+    if (status === wanted) return
     if (performance.now() > deadline) throw new Error(`port ${port} is not ready: last status ${status}`)
     await new Promise((tick) => setTimeout(tick, 20))
   }
@@ -88,6 +88,22 @@ export async function wrk(port: number, path: string, seconds: number, connectio
   const requests = Number(/(\d+) requests in/.exec(out)?.[1] ?? 0)
   if (requests === 0) throw new Error(`wrk: ${out}`)
   return { requests, failures: Number(/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0) + (out.includes('Socket errors') ? 1 : 0) }
+}
+
+/** gRPC unary calls: `connections` in all, eight on each HTTP/2 connection. */
+export async function h2load(port: number, path: string, seconds: number, connections: number, body: string): Promise<Load> {
+  const headers = ['content-type: application/grpc', 'te: trailers', 'user-agent: grpc-node-js/1.14.7', 'grpc-accept-encoding: identity,deflate,gzip', 'grpc-timeout: 10S']
+  const parameters = ['-t1', `-c${Math.max(1, connections >> 3)}`, '-m8', `-D${seconds}`, '-d', body, ...headers.flatMap((header) => ['-H', header]), `http://127.0.0.1:${port}${path}`]
+  const child = spawn('taskset', ['-c', LOAD_CPU, 'h2load', ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()))
+  await new Promise<void>((ended, failed) => {
+    child.once('error', failed)
+    child.once('exit', () => ended())
+  })
+  const [, done = '0', succeeded = '0'] = /(\d+) done, (\d+) succeeded/.exec(out) ?? []
+  if (Number(done) === 0) throw new Error(`h2load: ${out}`)
+  return { requests: Number(done), failures: Number(done) - Number(succeeded) }
 }
 
 export function median(values: readonly number[]): number {
