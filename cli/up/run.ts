@@ -32,6 +32,7 @@ const organizationName = 'demo'
 const meshName = 'shop'
 /** Everything must be gone 5 s after the signal; the last of it is killed a second earlier. */
 const graceMs = 4000
+const endMs = 4700
 const readyTimeoutMs = 90_000
 /** A process that has ended so often before all were ready will not get there by itself. */
 const startsMax = 3
@@ -72,6 +73,8 @@ export async function runUp(options: UpOptions): Promise<ExitCode> {
     return exitCodes.failed
   } finally {
     await unlock()
+    // All is ended and closed; what still waits for something that will not come would only hold up the end.
+    if (ended.signalled) process.exit(exitCodes.done)
   }
 }
 
@@ -81,7 +84,9 @@ async function runLocked(options: UpOptions, ended: Ended): Promise<ExitCode> {
   const workloads = options.shop ? shopWorkloads(ports) : []
   const supervisor = new Supervisor(dir, systemDoors.clock, (line) => progress.say(line))
   const log = createWriteStream(path.join(dir, 'logs', 'control-plane.log'), { flags: 'a', mode: 0o600 })
-  let plane: ControlPlane | undefined
+  let starting: Promise<ControlPlane> | undefined
+  /** Undefined when the signal to end came first. */
+  const unlessEnded = <T>(work: Promise<T>): Promise<T | undefined> => Promise.race([work, ended.then(() => undefined)])
   try {
     const rootCertificate = path.join(dir, 'root.pem')
     const envoy = engine === 'envoy' ? await progress.step('looking for Envoy', () => installEnvoy(), () => false) : undefined
@@ -90,8 +95,8 @@ async function runLocked(options: UpOptions, ended: Ended): Promise<ExitCode> {
     const apps = Promise.all(workloads.filter((workload) => workload.app !== 'client').map((workload) => supervisor.run(appSpec(settings, workload))))
     const database = options.database ?? `pglite:${path.join(dir, 'db')}`
     if (options.database === undefined) await progress.step('making an empty database', () => seedFolder(path.join(dir, 'db'), cacheFolder(), systemDoors), (made) => made)
-    const started = await progress.step('starting the control plane', () => startPlane(options, ports, database, (line) => log.write(line)))
-    plane = started
+    const plane = await progress.step('starting the control plane', () => unlessEnded((starting = startPlane(options, ports, database, (line) => log.write(line)))))
+    if (plane === undefined) return exitCodes.done
     const organization = await plane.ensureOrganization(organizationName)
     const mesh = await plane.ensureMesh(organization, meshName, 'cluster.local')
     const context = await contextFor(plane, organization, dir, ports)
@@ -99,30 +104,31 @@ async function runLocked(options: UpOptions, ended: Ended): Promise<ExitCode> {
     writeFileSync(path.join(dir, 'kubeconfig'), kubeconfigText(context.server, context.organization, context.mesh, context.apiKey), { mode: 0o600 })
     storeContext(context)
     const certificate = demoCertificate(dir, 'api.example.com')
-    if (mesh.revision === 0 && workloads.length > 0) await progress.step("applying the shop's configuration", () => applyShop(context, certificate))
+    if (mesh.revision === 0 && workloads.length > 0) await progress.step("applying the shop's configuration", () => unlessEnded(applyShop(context, certificate)))
     if (ended.signalled) return exitCodes.done
 
     const pids = await progress.step(workloads.length > 0 ? 'starting the gateway and the sidecars' : 'starting the gateway', async () => {
       await apps
-      const pids = await startProxies(supervisor, started, mesh, settings, workloads)
-      await Promise.race([allSynced(started, supervisor, mesh.id, [...workloads, gatewayWorkload].map((one) => `${one.name}.${one.namespace}`)), ended])
+      const pids = await startProxies(supervisor, plane, mesh, settings, workloads)
+      await unlessEnded(allSynced(plane, supervisor, mesh.id, [...workloads, gatewayWorkload].map((one) => `${one.name}.${one.namespace}`)))
       return pids
     })
     if (ended.signalled) return exitCodes.done
     // The client calls at once, so it begins when there is somebody to answer.
     await Promise.all(workloads.filter((workload) => workload.app === 'client').map((workload) => supervisor.run(appSpec(settings, workload))))
     await supervisor.endLeftovers()
-    const firstStatus = workloads.length > 0 ? await Promise.race([firstRequest(ports.gatewayHttps, certificate.caFile), ended]) : undefined
+    const firstStatus = workloads.length > 0 ? await unlessEnded(firstRequest(ports.gatewayHttps, certificate.caFile)) : undefined
     if (ended.signalled) return exitCodes.done
     if (options.readyFile !== undefined) writeReady(options.readyFile, readyDocument({ plane, context, dir, ports, rootCertificate, workloads, engine, pids }))
     const seconds = (performance.now() - options.beganMs) / 1000
-    process.stdout.write(welcome({ context, dir, ports, shop: options.shop, rate: options.rate, caFile: certificate.caFile, firstStatus: firstStatus ?? undefined, seconds }))
-    await showTraffic(() => started.topology(mesh.id), ended, (callback) => progress.onLine(callback))
+    process.stdout.write(welcome({ context, dir, ports, shop: options.shop, rate: options.rate, caFile: certificate.caFile, firstStatus, seconds }))
+    await showTraffic(() => plane.topology(mesh.id), ended, (callback) => progress.onLine(callback))
     return exitCodes.done
   } finally {
     await progress.step('ending', async () => {
       await supervisor.end(graceMs)
-      await plane?.close()
+      // When it did not start, its reason has been thrown already.
+      await (await starting?.catch(() => undefined))?.close()
     })
     await new Promise<void>((resolve) => log.end(resolve))
   }
@@ -154,6 +160,8 @@ function untilSignal(): Ended {
         process.on(signal, () => {
           waiting.signalled = true
           resolve()
+          // Whatever hangs by then has no child left, and the database forgives it.
+          setTimeout(() => process.exit(exitCodes.done), endMs).unref()
         })
       }
     }),

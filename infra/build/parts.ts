@@ -25,6 +25,7 @@ const recordFile = path.join(dist, 'built.json')
 const alsoRead = ['package-lock.json', 'tsconfig.json', 'console/index.html', 'console/icon.svg', 'infra/build/parts.ts', 'infra/build/bundle.ts', 'infra/build/console.ts']
 /** Builds that are kept: a process that runs from an older one may still load parts of it. */
 const buildsKept = 8
+const draftKeptMs = 600_000
 
 interface BuildRecord {
   /** Hash of the inputs' contents. */
@@ -99,10 +100,12 @@ async function writeRecord(record: BuildRecord): Promise<void> {
 }
 
 async function removeOldBuilds(newest: string): Promise<void> {
-  const builds = (await readdir(dist)).filter((name) => name.startsWith('build-')).map((name) => path.join(dist, name))
-  const ages = await Promise.all(builds.map(async (folder) => ({ folder, mtimeMs: (await stat(folder)).mtimeMs })))
-  const old = ages.filter(({ folder }) => folder !== newest).sort((a, b) => b.mtimeMs - a.mtimeMs).slice(buildsKept - 1)
-  await Promise.all(old.map(({ folder }) => rm(folder, { recursive: true, force: true })))
+  const folders = (await readdir(dist)).filter((name) => /^(build|draft)-/.test(name)).map((name) => path.join(dist, name))
+  const ages = await Promise.all(folders.map(async (folder) => ({ folder, mtimeMs: (await stat(folder).catch(() => undefined))?.mtimeMs ?? 0 })))
+  const old = ages.filter(({ folder }) => folder !== newest && path.basename(folder).startsWith('build-')).sort((a, b) => b.mtimeMs - a.mtimeMs).slice(buildsKept - 1)
+  // A build that was interrupted.
+  const left = ages.filter(({ folder, mtimeMs }) => path.basename(folder).startsWith('draft-') && Date.now() - mtimeMs > draftKeptMs)
+  await Promise.all([...old, ...left].map(({ folder }) => rm(folder, { recursive: true, force: true })))
 }
 
 if (import.meta.main) {
