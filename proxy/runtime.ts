@@ -29,6 +29,8 @@ export type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
 
 export interface RuntimeOptions {
   readonly node: ProxyNode
+  /** The workload's own SPIFFE ID, for metrics. */
+  readonly principal?: string
   /** Where access log lines go; by default to the paths that the plan names. */
   readonly accessLog?: LogSink
   /** Takes spans of sampled requests. */
@@ -78,7 +80,7 @@ export class Runtime implements Engine {
     this.onSpan = options.onSpan
     this.callouts = new Callouts(doors.clock)
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
-    this.metrics = new TrafficMetrics(options.node)
+    this.metrics = new TrafficMetrics(options.node, options.principal)
     this.sweptMs = doors.clock.monotonicMs()
     this.#tickSecond()
     this.#sweeper = doors.clock.every(SWEEP_MS, () => this.#sweep())

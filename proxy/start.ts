@@ -60,7 +60,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   )
   const cell = new PlanCell(clock, secrets, log)
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, ...(spans && { onSpan: spans.onSpan }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, principal: formatSpiffeId(bootstrap.identity), ...(spans && { onSpan: spans.onSpan }) })
   const stream = { controlPlane, node, certificate: () => identity.now }
   const ads = new Ads(doors, stream, cell, log)
   const loads = new LoadReports(doors, stream, () => runtime.takeLoads(), log)

@@ -12,7 +12,7 @@ export interface RequestHead {
   /** First value of a header by its lower-case name; several lines of one name are joined with `,`. Undefined when absent. */
   header(name: string): string | undefined
   /** The client's address as trusted hops of x-forwarded-for tell it; absent: the peer's. RBAC's `remote_ip` reads it. */
-  readonly remoteAddress?: string
+  readonly remoteAddress?: string | undefined
   /** Claims of a token that was verified; absent: there is none. RBAC and routes read them as Envoy's metadata `envoy.filters.http.jwt_authn`, `payload`. */
   readonly claims?: { readonly [name: string]: unknown } | undefined
 }

@@ -3,6 +3,7 @@ import type { ForwardAction, Origin, RetryPlan, Route, RouteTable, VirtualHost, 
 import type { PeerInfo } from '#core/route/request.ts'
 import { retryDelayMs, shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
+import { clientAddress, clientScheme } from '#core/route/forwarded.ts'
 import { normalizePath } from '#core/route/normalize.ts'
 import { redirectLocation } from '#core/route/redirect.ts'
 import { findVirtualHost, selectRoute, withoutPort } from '#core/route/select.ts'
@@ -19,7 +20,7 @@ import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
 import { LENGTH, NO_BODY } from './body.ts'
 import type { Engine } from './engine.ts'
-import { REQUEST_ID } from './field-kind.ts'
+import { FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID } from './field-kind.ts'
 import { asGrpc, grpcTimeoutMs, httpStatusOf, isGrpc, statusInTrailers } from './grpc.ts'
 import { answerLines, responseLines, upgradeLines } from './response-out.ts'
 import { RequestLines } from './request-lines.ts'
@@ -89,6 +90,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #filterAt = 0
   #lines: RequestLines | undefined = undefined
   #upstream: Upstream | undefined = undefined
+  #overMutualTls = false
   #responseHead: HttpResponseHead | undefined = undefined
   #waits = false
   #counted = false
@@ -180,6 +182,11 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.requestComplete = request.framing === NO_BODY
     this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
     if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request)
+    const { useRemoteAddress, trustedHops } = stack.plan
+    if (!useRemoteAddress || trustedHops > 0) {
+      request.remoteAddress = clientAddress(request.fields.findKind(FORWARDED_FOR), trustedHops, useRemoteAddress)
+      request.scheme = clientScheme(request.fields.findKind(FORWARDED_PROTO), trustedHops, useRemoteAddress) ?? request.scheme
+    }
     if (stack.plan.stripPort) request.authority = withoutPort(request.authority)
     if (stack.rewritesPath) {
       const path = normalizePath(request.path, stack.pathRules)
@@ -416,6 +423,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const lines = this.#lines
     if (host === undefined || lines === undefined) return
     this.#upstream = upstream
+    this.#overMutualTls = upstream.secure
     upstream.begin(this, request.method)
     this.#attemptMs = this.attempts === 1 && this.requestComplete && upstream.requests > 1 ? this.startMs : this.engine.doors.clock.monotonicMs()
     const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0
@@ -731,8 +739,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       if (this.#retryCounted) cluster.retries -= 1
     }
     const inbound = this.stack.direction === 'inbound'
-    const destination = inbound ? (cluster?.selfDestination ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
-    engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
+    const destination = inbound ? ((this.peer.uriSans.length > 0 ? cluster?.selfSecured : cluster?.selfDestination) ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
+    engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#overMutualTls ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
     const { logs } = this.stack
     for (const log of logs) log.add(this)
     if (this.trace !== undefined) this.trace.finish(this)

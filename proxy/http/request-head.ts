@@ -64,6 +64,8 @@ export class HttpRequestHead implements RequestHead {
   target = ''
   /** Of a verified token. */
   claims: { readonly [name: string]: unknown } | undefined = undefined
+  /** As trusted hops tell it; undefined: the peer's. */
+  remoteAddress: string | undefined = undefined
 
   /** Forgets the last request, so that nothing of it is told of one that cannot be read. */
   clear(): void {
@@ -102,6 +104,7 @@ export class HttpRequestHead implements RequestHead {
     this.closes = false
     this.upgrade = ''
     this.claims = undefined
+    this.remoteAddress = undefined
     if (this.dropped.length < count) this.dropped = new Uint8Array(fields.kinds.length)
     const dropped = this.dropped
     dropped.fill(0, 0, count)

@@ -60,6 +60,7 @@ test('two sidecars speak mutual TLS, and the application learns who called', asy
     assert.equal(seen.headers['x-envoy-peer-metadata-id'], undefined)
   }
   assert.match(server.runtime.metricsText(), /istio_requests_total\{reporter="destination",source_workload="client-v1",.*source_principal="spiffe:\/\/cluster\.local\/ns\/prod\/sa\/checkout".*connection_security_policy="mutual_tls"\} 3/)
+  assert.match(client.runtime.metricsText(), /istio_requests_total\{reporter="source",.*destination_principal="spiffe:\/\/cluster\.local\/ns\/prod\/sa\/order".*\} 3/)
   assert.equal(client.runtime.takeLoads()[0]?.secured, 3)
 })
 

@@ -101,7 +101,7 @@ class TcpConnection implements Facts, WireHandler {
     const { metrics } = this.#engine
     const { inbound } = this.#stack
     const host = cluster.plan.discovery === 'original-destination' ? cluster.hostAt(this.peer.localAddress, this.peer.localPort) : cluster.pick(undefined, undefined, 0)
-    this.#series = metrics.tcp(inbound, inbound ? metrics.source(this.peer.uriSans[0] ?? '', '', this.peer.uriSans.length > 0) : metrics.self, inbound ? cluster.selfDestination : (host?.destination ?? cluster.destination))
+    this.#series = metrics.tcp(inbound, inbound ? metrics.source(this.peer.uriSans[0] ?? '', '', this.peer.uriSans.length > 0) : metrics.self, inbound ? (this.peer.uriSans.length > 0 ? cluster.selfSecured : cluster.selfDestination) : (host?.destination ?? cluster.destination))
     this.#series.opened += 1
     if (host === undefined) return this.#fail('UH')
     if (cluster.connections >= cluster.plan.limits.connectionsMax) return this.#fail('UO')

@@ -60,28 +60,36 @@ export class TrafficMetrics {
   readonly #flagNumbers = new Map<string, number>([['', 0]])
   /** This workload as the caller. */
   readonly self: Source
+  /** The same where this workload proved who it is. */
+  readonly selfSecured: Source
   readonly unknownDestination: Destination
   readonly #selfLabels: Readonly<Record<string, string>>
 
-  constructor(node: ProxyNode) {
+  readonly #principal: string
+
+  /** `principal`: this workload's own SPIFFE ID. */
+  constructor(node: ProxyNode, principal = '') {
     this.#node = node
+    this.#principal = principal
     this.#selfLabels = node.labels
     const app = node.labels['app'] ?? ''
     const version = node.labels['version'] ?? ''
-    this.self = {
-      id: 0,
+    const own = (id: number, proven: string): Source => ({
+      id,
       policy: 'unknown',
       labels: sourceLabels({
         workload: workloadName(node),
         namespace: node.namespace,
-        principal: 'unknown',
+        principal: proven,
         app,
         version,
         service: node.labels['service.istio.io/canonical-name'] ?? app,
         revision: node.labels['service.istio.io/canonical-revision'] ?? (version === '' ? 'latest' : version),
         cluster: node.cluster,
       }),
-    }
+    })
+    this.self = own(0, 'unknown')
+    this.selfSecured = principal === '' ? this.self : own(SOURCES_MAX + 1, principal)
     this.unknownDestination = this.destination({ host: '', name: '', namespace: '', subset: '', port: 0 }, undefined)
   }
 
@@ -112,11 +120,11 @@ export class TrafficMetrics {
     return made
   }
 
-  destination(of: ClusterPlan['destination'], workload: EndpointPlan['workload']): Destination {
+  destination(of: ClusterPlan['destination'], workload: EndpointPlan['workload'], principal = ''): Destination {
     const labels = [
       label('destination_workload', workload?.name ?? ''),
       label('destination_workload_namespace', workload?.namespace ?? of.namespace),
-      label('destination_principal', ''),
+      label('destination_principal', principal),
       label('destination_app', workload?.service ?? of.name),
       label('destination_version', workload?.version ?? of.subset),
       label('destination_service', of.host),
@@ -130,7 +138,7 @@ export class TrafficMetrics {
   }
 
   /** This workload as the one called, for one of its services. */
-  selfDestination(of: ClusterPlan['destination']): Destination {
+  selfDestination(of: ClusterPlan['destination'], secured: boolean): Destination {
     const node = this.#node
     return this.destination(of, {
       name: workloadName(node),
@@ -138,7 +146,7 @@ export class TrafficMetrics {
       service: this.#selfLabels['service.istio.io/canonical-name'] ?? this.#selfLabels['app'] ?? '',
       version: this.#selfLabels['version'] ?? '',
       cluster: node.cluster,
-    })
+    }, secured ? this.#principal : '')
   }
 
   #destinationOf(labels: string): Destination {

@@ -36,6 +36,8 @@ export class Cluster implements PoolOwner {
   destination: Destination
   /** This workload as one that serves the cluster's service: what inbound traffic counts under. */
   selfDestination: Destination
+  /** The same for callers who proved who they are, and to whom this workload did. */
+  selfSecured: Destination
   /** Some endpoint of it is reached over TLS with our certificate: a mesh peer. */
   securesPeers: boolean
   readonly connecting: Set<UpstreamConnection>
@@ -59,7 +61,8 @@ export class Cluster implements PoolOwner {
     this.connecting = connecting
     this.plan = plan
     this.destination = metrics.destination(plan.destination, undefined)
-    this.selfDestination = metrics.selfDestination(plan.destination)
+    this.selfDestination = metrics.selfDestination(plan.destination, false)
+    this.selfSecured = metrics.selfDestination(plan.destination, true)
     this.securesPeers = securesPeers(plan)
     this.#watchOutliers(undefined)
     this.#makeChecks()
@@ -78,14 +81,15 @@ export class Cluster implements PoolOwner {
     const before = this.plan
     this.plan = plan
     this.destination = this.#metrics.destination(plan.destination, undefined)
-    this.selfDestination = this.#metrics.selfDestination(plan.destination)
+    this.selfDestination = this.#metrics.selfDestination(plan.destination, false)
+    this.selfSecured = this.#metrics.selfDestination(plan.destination, true)
     this.securesPeers = securesPeers(plan)
     // What is open beyond a lowered bound would never close by itself under load.
     const fewer = plan.limits.connectionsMax < before.limits.connectionsMax && this.connections > plan.limits.connectionsMax
     const wayChanged = JSON.stringify(before.transports) !== JSON.stringify(plan.transports)
     for (const host of this.hosts.values()) {
       host.tls = transportOf(plan, host.plan)
-      host.destination = this.#metrics.destination(plan.destination, host.plan.workload)
+      host.destination = this.#metrics.destination(plan.destination, host.plan.workload, host.principal)
       if (wayChanged || fewer) host.pool.drain(false)
     }
     this.#watchOutliers(before)
@@ -145,7 +149,7 @@ export class Cluster implements PoolOwner {
       host.tls = tls
       host.pool.drain(false)
     }
-    host.destination = this.#metrics.destination(this.plan.destination, endpoint.workload)
+    host.destination = this.#metrics.destination(this.plan.destination, endpoint.workload, host.principal)
   }
 
   #rebuild(): void {
@@ -227,6 +231,13 @@ export class Cluster implements PoolOwner {
       }
     }
     return this.#addHost({ key, address, port, weight: 1, health: 'healthy', hostname: address, transport: {}, workload: undefined }, '')
+  }
+
+  /** A handshake told who an endpoint is. */
+  recognize(host: UpstreamHost, principal: string): void {
+    if (host.principal === principal) return
+    host.principal = principal
+    host.destination = this.#metrics.destination(this.plan.destination, host.plan.workload, principal)
   }
 
   /** Tells outlier detection how a request ended. */

@@ -35,6 +35,8 @@ export class UpstreamHost implements HostState {
   tls: ClientTlsPlan | undefined
   readonly pool: HostPool
   destination: Destination
+  /** SPIFFE ID of its certificate, as the last handshake showed it; empty before, and without one. */
+  principal = ''
   load = emptyLoad()
   /** Since the proxy started, for admin. */
   readonly total = emptyLoad()

@@ -27,6 +27,8 @@ export interface PoolOwner {
   pending: number
   connectFailures: number
   nowMs(): number
+  /** Who an endpoint proved to be; empty without a SPIFFE ID. */
+  recognize(host: UpstreamHost, principal: string): void
   /** Connections being made, for the sweep of connect timeouts. */
   readonly connecting: Set<UpstreamConnection>
 }
@@ -207,6 +209,8 @@ export class HostPool {
       return
     }
     connection.secure = plan.certificate !== undefined
+    const certificate = socket.getPeerX509Certificate()
+    if (certificate !== undefined && plan.unverified !== true) this.owner.recognize(this.host, uriSansOf(certificate)[0] ?? '')
     if (connection.forStreams && this.owner.plan.protocol === 'alpn') {
       this.#negotiated = socket.alpnProtocol === 'h2' ? 'http2' : 'http1'
       if (this.#negotiated === 'http1') this.#fallBack(connection)
