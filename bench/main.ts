@@ -2,6 +2,7 @@
 const benches: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   xds: () => import('./xds.ts'),
   sidecar: () => import('./sidecar.ts'),
+  api: () => import('./api.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -25,17 +25,17 @@ export function limitRate(doors: Pick<ApiDoors, 'rates'>, context: Context): voi
  * Files a write, or a refused attempt at one, once its answer is known. Without a valid key there is no tenant whose log it would be.
  * The answer is passed through; what is kept of it are verdicts and faults, never values.
  */
-export function recordWrite(doors: Pick<ApiDoors, 'audit' | 'store' | 'wallMs'>, context: Context): (response: Response, target?: Target) => Response {
+export function recordWrite(doors: Pick<ApiDoors, 'audit' | 'store' | 'wallMs'>, context: Context): (response: Response, who?: Pick<Target, 'actor'> & { readonly mesh?: Target['mesh'] }) => Response {
   const { audit } = doors
   const { method } = context.req
-  return (response, target) => {
+  return (response, who) => {
     if (audit === undefined || method === 'GET' || method === 'HEAD') return response
     const { pathname } = new URL(context.req.url)
     const copy = response.headers.get('content-type')?.includes('json') ? response.clone() : undefined
-    const filed = Promise.all([target?.actor ?? authenticate(doors.store, credentialOf(context.req.header('authorization'))).catch(() => undefined), copy?.text() ?? '']).then(async ([actor, text]) => {
+    const filed = Promise.all([who?.actor ?? authenticate(doors.store, credentialOf(context.req.header('authorization'))).catch(() => undefined), copy?.text() ?? '']).then(async ([actor, text]) => {
       if (actor === undefined) return
       const meshName = /^\/(?:api\/v1\/organizations\/[^/]+\/meshes|k8s\/[^/]+)\/([^/]+)/.exec(pathname)?.[1]
-      const meshId = target?.mesh.id ?? (meshName === undefined ? undefined : (await doors.store.meshByName(actor.organizationId, decodeURIComponent(meshName)))?.id)
+      const meshId = who?.mesh?.id ?? (meshName === undefined ? undefined : (await doors.store.meshByName(actor.organizationId, decodeURIComponent(meshName)))?.id)
       audit.record(actor.organizationId, { meshId: meshId ?? null, atMs: doors.wallMs(), actor: actor.name, actorId: actor.id, source: sourceOf(context), method, path: pathname, status: response.status, what: summary(text) })
     })
     audit.expect(filed)

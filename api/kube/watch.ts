@@ -1,6 +1,7 @@
 import type { ResourceObject } from '#core/resource/object.ts'
 import { apiVersionOf } from '#core/resource/registry.ts'
 import type { Change, StoredResource } from '#db/store.ts'
+import type { ApiDoors } from '../rest/doors.ts'
 import { present } from './present.ts'
 import { listObjects, selectionOf } from './read.ts'
 import type { ObjectsRequest } from './request.ts'
@@ -67,7 +68,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
       }
     }
     while (!stop.aborted) {
-      const { changes, tooOld } = await doors.store.changesAfter(mesh.id, revision, CHANGES_MAX)
+      const { changes, tooOld } = await changesTogether(doors.store, mesh.id, revision)
       if (tooOld) {
         yield { type: 'ERROR', object: expired() }
         return
@@ -96,6 +97,23 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
     unfollow?.()
     news.close()
   }
+}
+
+const newness = new WeakMap<StoredResource, Promise<boolean>>()
+
+type ChangesAnswer = Awaited<ReturnType<ApiDoors['store']['changesAfter']>>
+const reading = new WeakMap<ApiDoors['store'], Map<string, Promise<ChangesAnswer>>>()
+
+/** Changes after a revision, read once for all watchers that ask at the same time: a thousand of them wake at one write. */
+function changesTogether(store: ApiDoors['store'], meshId: string, revision: number): Promise<ChangesAnswer> {
+  const under = reading.get(store) ?? new Map<string, Promise<ChangesAnswer>>()
+  reading.set(store, under)
+  const place = `${meshId} ${revision}`
+  const known = under.get(place)
+  if (known !== undefined) return known
+  const read = store.changesAfter(meshId, revision, CHANGES_MAX).finally(() => under.delete(place))
+  under.set(place, read)
+  return read
 }
 
 /** Wakes a waiter when the mesh has moved beyond a revision. */
@@ -220,6 +238,13 @@ class EventShape {
 
   async #isNew(stored: StoredResource): Promise<boolean> {
     if (stored.generation > 1) return false
+    // Watchers that share the reading share the object, and so this answer.
+    const known = newness.get(stored) ?? this.#askWhetherNew(stored)
+    newness.set(stored, known)
+    return known
+  }
+
+  async #askWhetherNew(stored: StoredResource): Promise<boolean> {
     const { doors, target } = this.#request
     const { items } = await doors.store.history(target.mesh.organizationId, target.mesh.id, { key: stored.key, afterRevision: stored.revision - 1 }, { limit: 100 })
     return items.find((one) => one.revision === stored.revision)?.operation === 'create'

@@ -4,6 +4,8 @@ import type { Context } from 'hono'
 import { LRUCache } from 'lru-cache'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { limitRate, recordWrite, sourceOf } from '../access/record.ts'
+import type { Mesh } from '#db/store.ts'
+import type { Actor } from '../access/actor.ts'
 import { authenticate } from '../access/check.ts'
 import { credentialOf } from '../apply/target.ts'
 import { boundedBody } from '../kube/request.ts'
@@ -59,11 +61,13 @@ export function restApi(doors: ApiDoors): Hono {
 }
 
 async function answer(doors: ApiDoors, route: Route, context: Context, replays: LRUCache<string, Replay>): Promise<Response> {
-  const done = recordWrite(doors, context)
+  let who: { actor: Actor; mesh?: Mesh } | undefined
+  const record = recordWrite(doors, context)
+  const done = (response: Response): Response => record(response, who)
   try {
     limitRate(doors, context)
     const raw = route.method === 'POST' || route.method === 'PATCH' ? await boundedBody(context.req.raw) : Buffer.alloc(0)
-    const request = requestOf(doors, context, raw)
+    const request = requestOf(doors, context, raw, (found) => void (who = found))
     const idempotencyKey = context.req.header('idempotency-key')
     if (!route.idempotent || idempotencyKey === undefined) return done(await finished(responseOf(await route.handle(request)), context))
     return done(await finished(await replayed(route, request, raw, context, idempotencyKey, replays), context))
@@ -72,7 +76,7 @@ async function answer(doors: ApiDoors, route: Route, context: Context, replays: 
   }
 }
 
-function requestOf(doors: ApiDoors, context: Context, raw: Buffer): RestRequest {
+function requestOf(doors: ApiDoors, context: Context, raw: Buffer, proven: RestRequest['proven']): RestRequest {
   return {
     doors,
     authorization: context.req.header('authorization'),
@@ -82,6 +86,7 @@ function requestOf(doors: ApiDoors, context: Context, raw: Buffer): RestRequest 
       return judge(schema, jsonOf(raw, context.req.header('content-type')))
     },
     signal: context.req.raw.signal,
+    proven,
     source: sourceOf(context),
   }
 }

@@ -18,6 +18,7 @@ export const MESH = '/api/v1/organizations/{organization}/meshes/{mesh}'
 /** `within`: the namespace that the request keeps to; the whole mesh unless told, which a key of some namespaces may not see; 'any' where the route itself looks. */
 export async function meshTarget(request: RestRequest, verb: Verb, within: { readonly namespace?: string } | 'any' = {}): Promise<Target> {
   const target = await targetOf(request.doors.store, request.authorization, { organization: request.param('organization'), mesh: request.param('mesh') }, verb)
+  request.proven(target)
   if (within !== 'any') permitNamespace(target.actor, within.namespace)
   return target
 }

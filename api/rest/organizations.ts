@@ -25,6 +25,7 @@ export const organizationNotFound = (): Faults => new Faults([fault('object.not-
 /** Who asks, and the organization of the path, which must be theirs. */
 export async function organizationOf(request: RestRequest): Promise<{ actor: Actor; organization: Organization }> {
   const actor = await authenticate(request.doors.store, credentialOf(request.authorization))
+  request.proven({ actor })
   const found = await request.doors.store.organizationByName(request.param('organization'))
   if (found === undefined || found.id !== actor.organizationId) throw organizationNotFound()
   return { actor, organization: found }

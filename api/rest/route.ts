@@ -2,6 +2,8 @@ import type { z } from 'zod'
 import { Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import { faultsOf } from '#core/resource/issue.ts'
+import type { Mesh } from '#db/store.ts'
+import type { Actor } from '../access/actor.ts'
 import type { ApiDoors } from './doors.ts'
 
 /** One request, before its route has read it. */
@@ -14,6 +16,8 @@ export interface RestRequest {
   /** The JSON body, judged. @throws Faults 'request.invalid' */
   body<T>(schema: z.ZodType<T>): Promise<T>
   readonly signal: AbortSignal
+  /** Told who asks, and of which mesh, once that is proven: the audit log files it without asking again. */
+  readonly proven: (who: { readonly actor: Actor; readonly mesh?: Mesh }) => void
   /** The address from which it came; empty where none is known. */
   readonly source: string
 }

@@ -1,0 +1,27 @@
+import { systemDoors } from '#core/time/system.ts'
+import { startControlPlane } from '#api/main.ts'
+
+/** A control plane in a process of its own: prints where it listens and the keys that may ask it, and ends with its parent. */
+const [database = 'pglite:memory', keyCount = '1'] = process.argv.slice(2)
+const plane = await startControlPlane({
+  doors: systemDoors,
+  log: { debug: () => {}, info: () => {}, warn: () => {}, error: (event, fields) => console.error(event, fields) },
+  database,
+  sealKey: Buffer.alloc(32, 7),
+  address: '127.0.0.1',
+  restPort: 0,
+  xdsPort: 0,
+  monitoringPort: 0,
+  xdsNames: ['localhost'],
+  sole: true,
+})
+const organization = await plane.ensureOrganization('bench')
+await plane.ensureMesh(organization, 'bench', 'cluster.local')
+// A key may make so many requests a second: the load comes from several, as it would.
+const keys: string[] = []
+for (let at = 0; at < Number(keyCount); at += 1) keys.push(await plane.createApiKey(organization, `bench-${at}`, 'owner'))
+process.stdout.write(`${JSON.stringify({ port: plane.rest.port, keys })}\n`)
+process.on('message', (order) => {
+  if (order === 'usage') process.send?.({ cpu: process.cpuUsage(), rssMiB: process.memoryUsage().rss / 2 ** 20 })
+})
+process.on('disconnect', () => process.exit(0))
