@@ -33,7 +33,7 @@ test('a stream has a sign of life every ten seconds, even when no picture can be
 test('one picture a second is made for all who watch, and no second one while it takes long', async () => {
   const clock = new SteppedClock()
   let made = 0
-  let finish = (_: Topology): void => {}
+  let finish: (picture: Topology) => void = () => {}
   const events = new LiveEvents(clock, { topology: () => ((made += 1), new Promise((resolve) => (finish = resolve))), proxies: () => [] }, (error) => assert.fail(String(error)))
   const heard = Array.from({ length: 50 }, (): MeshEvent[] => [])
   for (const one of heard) events.follow('mesh', (event) => one.push(event))
@@ -78,7 +78,8 @@ test('a reader that does not read is given fewer pictures and never old ones, an
     for (const listener of listeners) listener({ event: 'topology', data: picture(revision, padding) })
     await settled()
   }
-  while (quickBytes < 5_000_000) await once(quick, 'data')
+  const enough = (): boolean => quickBytes >= 5_000_000
+  while (!enough()) await once(quick, 'data')
   assert.equal(listeners.size, 2, 'the slow one is still there')
   for (const listener of listeners) listener({ event: 'revision', data: { revision: 401 } })
   let slowBytes = 0

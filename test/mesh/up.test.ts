@@ -71,7 +71,7 @@ describe('weft up', () => {
       assert.match(one.outbound, /^127\.0\.\d+\.\d+:15001$/)
       assert.match(one.admin, /^127\.0\.\d+\.\d+:15000$/)
       if (one.name === 'client') assert.deepEqual([one.app, one.inbound], [undefined, undefined])
-      else assert.deepEqual([/:8080$/.test(one.app), /:15006$/.test(one.inbound)], [true, true])
+      else assert.deepEqual([one.app.endsWith(':8080'), one.inbound.endsWith(':15006')], [true, true])
     }
     for (const address of addressesOf(ready)) assert.equal(await isOpen(address), true, address)
     assert.equal((await send(shop.workload('client').outbound, { host: 'order-service:8080', path: '/orders' })).status, 200)
