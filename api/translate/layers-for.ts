@@ -17,6 +17,8 @@ import { inboundResources, inboundScopes } from './inbound.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { explicitFallback, explicitListener, explicitScopes } from './outbound.ts'
 import { reportingOf } from './reporting.ts'
+import { patchedLayers } from './patch/patched-layers.ts'
+import type { PatchedProxy } from './patch/patches.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
@@ -33,7 +35,19 @@ type Egress = { readonly namespace: string; readonly name: string; readonly clie
 const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
 
 /** What a node's view is made of. A layer's key says all that its units may depend on beside the mesh, so nodes with equal keys share it. */
-export function layersFor(node: ProxyNode, reader: MeshReader): LayerSpec[] {
+export const layersFor = (node: ProxyNode, reader: MeshReader): readonly LayerSpec[] => patchedLayers(reader, patchedProxy(node), plainLayers(node, reader), keyOf)
+
+/** What EnvoyFilters may ask of a node. */
+const patchedProxy = (node: ProxyNode): PatchedProxy => ({
+  type: node.type,
+  namespace: node.namespace,
+  labels: node.labels,
+  engine: engineOf(node),
+  version: node.version,
+  metadata: { NAMESPACE: node.namespace, SERVICE_ACCOUNT: node.serviceAccount, CLUSTER_ID: node.cluster, NETWORK: node.network },
+})
+
+function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const endpoint = node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp
   // Without spans a proxy's own name is nothing that its listeners depend on.
   const reporting = reportingOf(reader, node)

@@ -246,7 +246,8 @@ class View implements ResourceView, Dependent {
   }
 
   placeholder(type: string, name: string): Resource | undefined {
-    return placeholderFor(type, name)
+    // A client of gRPC takes an absence for what it is; Envoy would wait for ever (xds-rules 19).
+    return this.node.type === 'grpc' ? undefined : placeholderFor(type, name)
   }
 
   release(): void {

@@ -41,6 +41,7 @@ export function readNode(node: Node): ProxyNode {
     gatewayPorts: reader.gatewayPorts(),
     gatewayAddress: reader.address('WEFT_GATEWAY_ADDRESS'),
     otlp: reader.text('WEFT_OTLP'),
+    ...(reader.text('WEFT_GRPC_CERTIFICATES') === 'true' ? { grpcCertificates: true } : {}),
     ...(node.clientFeatures.includes(RESOURCE_TTL) ? { resourceTtl: true } : {}),
   }
   if (reader.faults.length > 0) throw new Faults(reader.faults)
@@ -54,6 +55,7 @@ export function writeNode(node: ProxyNode): Node {
   const texts = { CLUSTER_ID: node.cluster, NETWORK: node.network, WEFT_GATEWAY_ADDRESS: node.gatewayAddress, WEFT_OTLP: node.otlp }
   for (const [key, value] of Object.entries(texts)) if (value !== '') metadata[key] = value
   if (node.type === 'grpc') metadata['GENERATOR'] = 'grpc'
+  if (node.grpcCertificates === true) metadata['WEFT_GRPC_CERTIFICATES'] = 'true'
   if (node.outbound) metadata['WEFT_OUTBOUND'] = formatSocketAddress(node.outbound)
   if (node.ports.length > 0) metadata['WEFT_PORTS'] = node.ports.map(writePort)
   if (node.gatewayPorts.size > 0) metadata['WEFT_GATEWAY_PORTS'] = Object.fromEntries([...node.gatewayPorts].map(([from, to]) => [String(from), to]))

@@ -27,6 +27,8 @@ export interface ProxyNode {
   readonly gatewayAddress: string
   /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
   readonly otlp: string
+  /** A client of gRPC without a proxy whose bootstrap has a certificate provider `default` (metadata `WEFT_GRPC_CERTIFICATES`, "true"). */
+  readonly grpcCertificates?: boolean
   /** It forgets resources that bear a time to live when no heartbeat comes (client feature `xds.config.supports-resource-ttl`). */
   readonly resourceTtl?: boolean
 }
