@@ -6,6 +6,7 @@ import { KeySets } from './filter/key-sets.ts'
 import { HttpStack } from './filter/stack.ts'
 import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
+import { LiveSet } from './http/live-set.ts'
 import { Listener } from './listener/listener.ts'
 import type { PlanSource, SecretSource } from './sources.ts'
 import { TcpStack } from './tcp/tcp-stack.ts'
@@ -52,7 +53,7 @@ export class Runtime implements Engine {
   readonly callouts: Callouts
   readonly keys: KeySets
   readonly onSpan: SpanSink | undefined
-  readonly active = new Set<Exchange>()
+  readonly active = new LiveSet<Exchange>()
   readonly connections = new Set<ClientConnection>()
   readonly tunnels = new Set<Tunnel>()
   readonly mirrors = new Set<Mirror>()

@@ -10,6 +10,7 @@ import type { Callouts } from '../upstream/callout.ts'
 import type { Mirror } from '../upstream/mirror.ts'
 import type { Tunnel } from '../tcp/tunnel.ts'
 import type { Exchange } from './exchange.ts'
+import type { LiveSet } from './live-set.ts'
 import type { HttpStack } from '../filter/stack.ts'
 
 /** One client's connection, whatever it speaks. */
@@ -36,7 +37,7 @@ export interface Engine {
   readonly callouts: Callouts
   cluster(name: string): Cluster | undefined
   /** Exchanges under way, for the sweep of deadlines. */
-  readonly active: Set<Exchange>
+  readonly active: LiveSet<Exchange>
   readonly connections: Set<ClientConnection>
   readonly tunnels: Set<Tunnel>
   readonly mirrors: Set<Mirror>

@@ -56,6 +56,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   readonly peer: PeerInfo
   /** Monotonic. */
   readonly startMs: number
+  /** Among the exchanges under way. */
+  place = -1
   durationMs = 0
   startWallMs = 0
   status = 0

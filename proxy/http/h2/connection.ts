@@ -12,6 +12,7 @@ import { HpackDecoder } from './hpack-decoder.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import { PeerSettings } from './settings.ts'
 import type { OwnSettings } from './settings.ts'
+import { StreamTable } from './stream-table.ts'
 import { Stream } from './stream.ts'
 import { trailerLines } from './trailers.ts'
 
@@ -56,7 +57,7 @@ export class Connection {
   readonly peer = new PeerSettings()
   readonly own: OwnSettings
   readonly isServer: boolean
-  readonly streams = new Map<number, Stream>()
+  readonly streams = new StreamTable()
   /** Streams with bytes that wait for a window. */
   readonly blocked = new Set<Stream>()
   readonly calm: Calm
@@ -168,7 +169,7 @@ export class Connection {
   open(): Stream {
     const stream = new Stream(this, this.#nextStream, this.peer.initialWindow, this.own.streamWindow)
     this.#nextStream += 2
-    this.streams.set(stream.id, stream)
+    this.streams.add(stream)
     return stream
   }
 
@@ -240,7 +241,7 @@ export class Connection {
   /** The bytes have ended, or end now. */
   failStreams(code: number): void {
     this.failed = true
-    for (const stream of [...this.streams.values()]) stream.fail(code, 'connection')
+    for (const stream of this.streams.all()) stream.fail(code, 'connection')
   }
 
   ping(): void {
@@ -249,7 +250,7 @@ export class Connection {
 
   /** What waits may go on: the socket took what it had. */
   onWritable(): void {
-    for (const stream of [...this.streams.values()]) if (!stream.congested) stream.receiver?.onWritable()
+    for (const stream of this.streams.all()) if (!stream.congested) stream.receiver?.onWritable()
   }
 
   // ---- windows
@@ -652,7 +653,7 @@ export class Connection {
     }
     if (!this.#decode(bytes, start, end, this.#owner.headFields)) return
     const stream = new Stream(this, id, this.peer.initialWindow, this.own.streamWindow)
-    this.streams.set(id, stream)
+    this.streams.add(stream)
     stream.headSeen = true
     if (!block.tooLarge && (block.malformed || block.status !== '' || (ends && block.contentLength > 0))) return this.#streamError(stream, PROTOCOL_ERROR)
     stream.expectedBytes = block.contentLength
@@ -732,7 +733,7 @@ export class Connection {
     this.#encoder.allow(peer.headerTableBytes)
     const grown = peer.initialWindow - windowBefore
     if (grown !== 0) {
-      for (const stream of this.streams.values()) {
+      for (const stream of this.streams.all()) {
         stream.sendWindow += grown
         if (stream.sendWindow > WINDOW_MAX) return this.fail(FLOW_CONTROL_ERROR, 'window overflow')
       }
@@ -762,7 +763,7 @@ export class Connection {
     const last = bytes.readUInt32BE(start) & STREAM_ID_MAX
     const code = bytes.readUInt32BE(start + 4)
     this.goneAway = true
-    if (!this.isServer) for (const stream of [...this.streams.values()]) if (stream.id > last) stream.fail(REFUSED_STREAM, 'peer')
+    if (!this.isServer) for (const stream of this.streams.all()) if (stream.id > last) stream.fail(REFUSED_STREAM, 'peer')
     this.#owner.onGoaway(last, code)
   }
 }
