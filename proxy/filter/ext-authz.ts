@@ -6,7 +6,6 @@ import { answers } from '../http/answer.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { NO_BODY } from '../http/body.ts'
-import { dropByName } from '../http/request-out.ts'
 import { CONTINUE, type HttpFilter, WAITING, ANSWERED } from './filter.ts'
 
 type Field = readonly [name: string, value: string]
@@ -67,10 +66,9 @@ export function extAuthz(plan: ExtAuthzPlan, engine: Engine): HttpFilter {
 }
 
 function accept(exchange: Exchange, { set, add, remove, answer }: Extract<Verdict, { kind: 'yes' }>): void {
-  const { fields, dropped } = exchange.request
-  for (const name of remove) if (name !== 'host' && !name.startsWith(':')) dropByName(fields, dropped, name)
-  for (const [name] of set) dropByName(fields, dropped, name)
-  exchange.requestFields += lines(set) + lines(add)
+  for (const name of remove) if (name !== 'host' && !name.startsWith(':')) exchange.removeRequestHeader(name)
+  for (const [name] of set) exchange.removeRequestHeader(name)
+  for (const [name, value] of [...set, ...add]) exchange.addRequestHeader(name, value)
   exchange.responseFields += lines(answer)
 }
 
@@ -81,14 +79,17 @@ const writable = ([name, value]: Field): boolean => /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 
 /** Request headers that the service is told. */
 function toldHeaders(plan: ExtAuthzPlan, exchange: Exchange, otherwise: (name: string) => boolean): Field[] {
-  const { fields } = exchange.request
-  const told: Field[] = []
+  const { fields, overwritten } = exchange.request
+  const all: Field[] = []
   for (let at = 0; at < fields.count; at++) {
     const name = fields.name(at).toLowerCase()
-    const allowed = plan.allowedHeaders === undefined ? otherwise(name) : matchesAny(plan.allowedHeaders, name) || ALWAYS.has(name)
-    if (allowed && !matchesAny(plan.disallowedHeaders, name)) told.push([name, fields.value(at)])
+    if (!overwritten.has(name)) all.push([name, fields.value(at)])
   }
-  return told
+  for (const [name, value] of overwritten) if (value !== undefined) all.push([name, value])
+  return all.filter(([name]) => {
+    const allowed = plan.allowedHeaders === undefined ? otherwise(name) : matchesAny(plan.allowedHeaders, name) || ALWAYS.has(name)
+    return allowed && !matchesAny(plan.disallowedHeaders, name)
+  })
 }
 
 /** What Envoy tells an HTTP service whatever the list says, besides method, path, host. */

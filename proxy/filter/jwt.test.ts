@@ -4,6 +4,7 @@ import http from 'node:http'
 import { test, type TestContext } from 'node:test'
 import type { JwtKeysPlan, JwtPlan, JwtProviderPlan, JwtRequirement, RbacPlan } from '#core/plan/plan.ts'
 import { ask, httpServer, startProxy, until } from '../testing/peers.ts'
+import { call, connect } from '../testing/http2-peers.ts'
 import { forward, routePlan } from '../testing/plan.ts'
 
 interface Signer {
@@ -58,6 +59,37 @@ test('a good token passes, is taken off the request, and its claims reach RBAC',
   assert.equal(headers['x-sub'], 'ann')
   assert.equal((JSON.parse(Buffer.from(headers['x-payload'] ?? '', 'base64url').toString()) as { sub: string }).sub, 'ann')
   assert.equal((await ask(proxy.port, '/', bearer(token(a, { scope: 'read' })))).status, 403)
+})
+
+test('policies read what a token says in a header, and never what the client wrote there', async (t) => {
+  const a = signer('a')
+  const annOnly: RbacPlan = {
+    action: 'allow',
+    shadow: false,
+    policies: [{ name: 'ann', origin: undefined, permission: { words: 'any', matches: () => true }, principal: { words: 'x-sub', matches: (request) => request?.header('x-sub') === 'ann' } }],
+  }
+  const optional: JwtRequirement = { kind: 'any', of: [{ kind: 'provider', provider: 'p', audiences: undefined }, { kind: 'allow-missing' }] }
+  const proxy = await world(t, plan(provider({ kind: 'local', jwks: jwks(a) }, { claimHeaders: [{ header: 'x-sub', claim: ['sub'] }] }), optional), { rbac: annOnly })
+  assert.equal((await ask(proxy.port, '/', { headers: { 'x-sub': 'ann' } })).status, 403)
+  assert.equal((await ask(proxy.port, '/', { headers: { authorization: `Bearer ${token(a, { sub: 'bob' })}`, 'x-sub': 'ann' } })).status, 403)
+  assert.equal((await ask(proxy.port, '/', bearer(token(a, { sub: 'ann' })))).status, 200)
+})
+
+test('claims of one request are none of the next on the same HTTP/2 connection', async (t) => {
+  const a = signer('a')
+  const members: RbacPlan = {
+    action: 'allow',
+    shadow: false,
+    policies: [{ name: 'members', origin: undefined, permission: { words: 'any', matches: () => true }, principal: { words: 'sub', matches: (request) => request?.claims?.['sub'] === 'ann' } }],
+  }
+  const optional: JwtRequirement = { kind: 'any', of: [{ kind: 'provider', provider: 'p', audiences: undefined }, { kind: 'allow-missing' }] }
+  const proxy = await world(t, plan(provider({ kind: 'local', jwks: jwks(a) }), optional), { rbac: members })
+  const session = await connect(t, proxy.port)
+  const statusOf = async (headers: Record<string, string>): Promise<unknown> => (await call(session, { ':path': '/', ...headers })).headers[':status']
+  for (let round = 0; round < 5; round++) {
+    assert.equal(await statusOf({ authorization: `Bearer ${token(a, { sub: 'ann' })}` }), 200)
+    assert.equal(await statusOf({}), 403)
+  }
 })
 
 test('what is wrong with a token is said in Envoy\'s words', async (t) => {

@@ -5,7 +5,6 @@ import { judgeClaims, normalizeClaims, parseToken, type Token, type TokenProblem
 import { answers } from '../http/answer.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { dropByName } from '../http/request-out.ts'
 import { ANSWERED, CONTINUE, type HttpFilter, WAITING } from './filter.ts'
 import type { KeySet } from './key-sets.ts'
 
@@ -58,7 +57,7 @@ export function jwt(plan: JwtPlan, engine: Engine): HttpFilter {
   return (exchange) => {
     const { request, route } = exchange
     // A client may not say what only a verified token says.
-    for (const name of own) dropByName(request.fields, request.dropped, name)
+    for (const name of own) exchange.removeRequestHeader(name)
     if (route?.jwt?.disabled === true) return CONTINUE
     if (plan.bypassCorsPreflight && request.method === 'OPTIONS' && request.header('origin') !== undefined && request.header('access-control-request-method') !== undefined) return CONTINUE
     const named = route?.jwt?.requirement
@@ -206,11 +205,11 @@ class Provider {
   accept(exchange: Exchange, { token, found }: Verified): void {
     const { request } = exchange
     const { forward, payloadHeader, payloadPadded, claimHeaders, tellsClaims, reroutes } = this.#plan
-    if (!forward && found.header !== '') dropByName(request.fields, request.dropped, found.header)
-    if (payloadHeader !== '') exchange.requestFields += `${payloadHeader}: ${payloadPadded ? token.payload.padEnd(Math.ceil(token.payload.length / 4) * 4, '=') : token.payload}\r\n`
+    if (!forward && found.header !== '') exchange.removeRequestHeader(found.header)
+    if (payloadHeader !== '') exchange.addRequestHeader(payloadHeader, payloadPadded ? token.payload.padEnd(Math.ceil(token.payload.length / 4) * 4, '=') : token.payload)
     for (const { header, claim } of claimHeaders) {
       const value = claimText(token.claims, claim)
-      if (value !== undefined) exchange.requestFields += `${header}: ${value}\r\n`
+      if (value !== undefined) exchange.addRequestHeader(header, value)
     }
     if (tellsClaims) request.claims = normalizeClaims(this.#plan, token.claims)
     if (reroutes) exchange.chooseRoute()

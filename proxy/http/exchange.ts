@@ -24,6 +24,7 @@ import { FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID } from './field-kind.ts'
 import { asGrpc, grpcTimeoutMs, httpStatusOf, isGrpc, statusInTrailers } from './grpc.ts'
 import { answerLines, responseLines, upgradeLines } from './response-out.ts'
 import { RequestLines } from './request-lines.ts'
+import { dropByName, withoutLines } from './request-out.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 import type { Downstream, Upstream, UpstreamUser } from './sides.ts'
@@ -166,6 +167,20 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   responseHeader(name: string): string | undefined {
     return this.#responseHead?.header(name)
+  }
+
+  /** A filter takes a request header away: from what goes upstream, and from what decides after it. */
+  removeRequestHeader(lowerName: string): void {
+    dropByName(this.request.fields, this.request.dropped, lowerName)
+    this.requestFields = withoutLines(this.requestFields, lowerName)
+    this.request.overwrite(lowerName, undefined)
+  }
+
+  /** A filter adds a line to the request, beside those that are there. */
+  addRequestHeader(lowerName: string, value: string): void {
+    const before = this.request.header(lowerName)
+    this.request.overwrite(lowerName, before === undefined ? value : `${before},${value}`)
+    this.requestFields += `${lowerName}: ${value}\r\n`
   }
 
   addFlag(flag: string): void {

@@ -41,6 +41,8 @@ const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::[0-9]{
 
 export const isAuthority = (text: string): boolean => text.length > 0 && text.length <= 260 && AUTHORITY.test(text)
 
+const NOTHING_WRITTEN: ReadonlyMap<string, string | undefined> = new Map()
+
 const CHUNKED_WORD = /^chunked$/i
 
 /** A request's head as it came, with offsets into one latin1 string. One per connection, filled anew for each request. */
@@ -66,6 +68,8 @@ export class HttpRequestHead implements RequestHead {
   claims: { readonly [name: string]: unknown } | undefined = undefined
   /** As trusted hops tell it; undefined: the peer's. */
   remoteAddress: string | undefined = undefined
+  /** Headers that filters took away (undefined) or wrote: what decides later reads these, and not what the client sent under their names. */
+  #written: Map<string, string | undefined> | undefined = undefined
 
   /** Forgets the last request, so that nothing of it is told of one that cannot be read. */
   clear(): void {
@@ -77,9 +81,28 @@ export class HttpRequestHead implements RequestHead {
     this.framing = NO_BODY
     this.closes = false
     this.upgrade = ''
+    this.forgetDecisions()
+  }
+
+  /** A head is filled again for the next request, which must not pass by what was found out about the last one. */
+  forgetDecisions(): void {
+    this.claims = undefined
+    this.remoteAddress = undefined
+    this.#written = undefined
+  }
+
+  /** From here on the header reads as `value`; undefined: as absent. Its lines are the caller's to drop and to add. */
+  overwrite(lowerName: string, value: string | undefined): void {
+    ;(this.#written ??= new Map()).set(lowerName, value)
+  }
+
+  /** What filters took away or wrote, by lower-case name. */
+  get overwritten(): ReadonlyMap<string, string | undefined> {
+    return this.#written ?? NOTHING_WRITTEN
   }
 
   header(name: string): string | undefined {
+    if (this.#written?.has(name) === true) return this.#written.get(name)
     if (name === 'host' || name === ':authority') return this.authority
     if (name === ':method') return this.method
     if (name === ':path') return this.path
@@ -103,8 +126,7 @@ export class HttpRequestHead implements RequestHead {
     this.expectsContinue = false
     this.closes = false
     this.upgrade = ''
-    this.claims = undefined
-    this.remoteAddress = undefined
+    this.forgetDecisions()
     if (this.dropped.length < count) this.dropped = new Uint8Array(fields.kinds.length)
     const dropped = this.dropped
     dropped.fill(0, 0, count)

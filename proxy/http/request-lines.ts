@@ -6,7 +6,7 @@ import { CHUNKED, LENGTH, NO_BODY } from './body.ts'
 import type { Exchange } from './exchange.ts'
 import { ATTEMPT_COUNT, CLIENT_CERTIFICATE, FORWARDED_FOR, FORWARDED_PROTO, PEER_ID, REQUEST_ID, TRACEPARENT } from './field-kind.ts'
 import type { Upstream } from './sides.ts'
-import { dropByKind, dropByName, dropByOperations, keptLines } from './request-out.ts'
+import { dropByKind, dropByName, dropByOperations, keptLines, withoutLines } from './request-out.ts'
 
 /** The head of a request as it goes upstream: what is the same for all its tries is joined once. */
 export class RequestLines {
@@ -30,6 +30,7 @@ export class RequestLines {
       if (operations === undefined) return
       const compiled = operationsOf(operations)
       dropByOperations(fields, dropped, compiled)
+      if (added !== '') for (const name of compiled.drops) added = withoutLines(added, name)
       added += renderOperations(compiled, exchange)
       if (compiled.conditional.length > 0) added += renderConditional(compiled, exchange, fields, dropped, added)
       if (compiled.authority !== undefined) authority = renderFormat(compiled.authority, exchange)

@@ -28,6 +28,12 @@ export function dropByName(fields: FieldTable, dropped: Uint8Array, lowerName: s
   for (let i = 0; i < fields.count; i++) if (fields.nameIs(i, lowerName)) dropped[i] = 1
 }
 
+/** The same of lines that were added, each with its CRLF. */
+export function withoutLines(added: string, lowerName: string): string {
+  if (!added.includes(`${lowerName}: `)) return added
+  return added.split('\r\n').filter((line) => !line.startsWith(`${lowerName}: `)).join('\r\n')
+}
+
 export function dropByKind(fields: FieldTable, dropped: Uint8Array, kind: number): void {
   const { kinds, count } = fields
   for (let i = 0; i < count; i++) if (kinds[i] === kind) dropped[i] = 1

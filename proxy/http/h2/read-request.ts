@@ -15,6 +15,7 @@ export const MALFORMED: HeadProblem = { status: 400, details: 'http2.violation.o
 export function readRequest(head: HttpRequestHead, block: HeadBlock, ends: boolean): HeadProblem | undefined {
   const { fields } = head
   const { count, kinds } = fields
+  head.forgetDecisions()
   head.closes = false
   head.upgrade = ''
   head.expectsContinue = false
