@@ -88,7 +88,8 @@ test('claims of one request are none of the next on the same HTTP/2 connection',
   const statusOf = async (headers: Record<string, string>): Promise<unknown> => (await call(session, { ':path': '/', ...headers })).headers[':status']
   for (let round = 0; round < 5; round++) {
     assert.equal(await statusOf({ authorization: `Bearer ${token(a, { sub: 'ann' })}` }), 200)
-    assert.equal(await statusOf({}), 403)
+    // Heads are used again in turn.
+    for (let more = 0; more < 3; more++) assert.equal(await statusOf({}), 403)
   }
 })
 
