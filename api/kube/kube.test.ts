@@ -192,6 +192,29 @@ test('no patch and no bytes make the readers throw anything but faults', () => {
   assert.equal(({} as Record<string, unknown>)['x'], undefined)
 })
 
+test('a patch that doubles the document, and a body that nests without end, are refused', async () => {
+  const doubling = Array.from({ length: 60 }, (_, at) => ({ op: 'copy', from: '/data', path: `/data/copy${at}` }))
+  assert.throws(() => applyJsonPatch({ data: { value: 'x' } }, doubling), /copies and moves less/)
+  const shifting = [{ op: 'add', path: '/list', value: Array.from({ length: 100_000 }, () => 0) }, ...Array.from({ length: 9000 }, () => ({ op: 'add', path: '/list/0', value: 0 }))]
+  assert.throws(() => applyJsonPatch({}, shifting), /copies and moves less/)
+  let deep: unknown = 'bottom'
+  for (let at = 0; at < 5000; at++) deep = { a: deep }
+  const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'deep' }, data: deep }
+  for (const [method, path, type] of [['POST', MAPS, 'application/json'], ['PATCH', `${MAPS}/deep?fieldManager=a`, 'application/apply-patch+yaml'], ['PATCH', `${MAPS}/deep`, 'application/merge-patch+json']] as const) {
+    const refused = await ask(method, path, body, type)
+    assert.equal(refused.status, 400, type)
+    assert.match(refused.body.message ?? '', /nested at most 64 deep/)
+  }
+})
+
+test('a certificate that begins twenty thousand times and never ends is refused at once', async () => {
+  const began = performance.now()
+  const pem = Buffer.from('-----BEGIN CERTIFICATE-----'.repeat(20_000)).toString('base64')
+  const { status } = await ask('POST', `${ROOT}/api/v1/namespaces/default/secrets`, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'endless' }, type: 'kubernetes.io/tls', data: { 'tls.crt': pem, 'tls.key': 'AAAA' } })
+  assert.equal(status, 422)
+  assert.ok(performance.now() - began < 3000)
+})
+
 test('nothing of all this was a defect of ours', () => {
   assert.deepEqual(api.unexpected, [])
 })

@@ -1,5 +1,5 @@
 import { isMap, parseDocument } from 'yaml'
-import { DOCUMENT_BOUNDS } from '#core/resource/documents.ts'
+import { DOCUMENT_BOUNDS, isTooDeep, repeatedKey } from '#core/resource/documents.ts'
 import { Faults, fault } from '#core/fault/fault.ts'
 import type { ResourceKind } from '#core/resource/kind.ts'
 import type { Target } from '../apply/target.ts'
@@ -47,6 +47,12 @@ export async function boundedBody(request: Request): Promise<Buffer> {
 
 /** A body as a value: JSON, or YAML or Kubernetes' protobuf where its type says so. @throws Faults 'object.unreadable' */
 export function readBody(body: Buffer, contentType: string): unknown {
+  const value = parseBody(body, contentType)
+  if (isTooDeep(value)) throw new Faults([fault('object.unreadable', { path: '', rule: `nested at most ${DOCUMENT_BOUNDS.depthMax} deep` })])
+  return value
+}
+
+function parseBody(body: Buffer, contentType: string): unknown {
   const type = (contentType.split(';')[0] ?? '').trim().toLowerCase()
   if (type === 'application/vnd.kubernetes.protobuf') return readProtobuf(body)
   const text = body.toString('utf8')
@@ -68,8 +74,9 @@ export function readBody(body: Buffer, contentType: string): unknown {
     }
   }
   try {
-    const document = parseDocument(text, { version: '1.2', prettyErrors: false, logLevel: 'error' })
+    const document = parseDocument(text, { version: '1.2', prettyErrors: false, uniqueKeys: false, logLevel: 'error' })
     if (document.errors.length > 0) throw unreadable(`YAML that can be read: ${document.errors[0]?.message ?? ''}`)
+    if (repeatedKey(document.contents) !== undefined) throw unreadable('YAML: Map keys must be unique')
     if (!isMap(document.contents)) throw unreadable('an object')
     return document.toJS({ maxAliasCount: DOCUMENT_BOUNDS.aliasesMax })
   } catch (error) {

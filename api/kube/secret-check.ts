@@ -27,8 +27,8 @@ const decode = (base64: string | undefined): string => Buffer.from(base64 ?? '',
 
 function certificates(base64: string | undefined, name: string, faults: Fault[]): X509Certificate[] | undefined {
   const path = `data[${JSON.stringify(name)}]`
-  const blocks = decode(base64).match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
-  if (blocks === null) {
+  const blocks = pemBlocks(decode(base64))
+  if (blocks.length === 0) {
     faults.push(fault('secret.certificate', { path, rule: 'a certificate in PEM', hint: 'it begins with -----BEGIN CERTIFICATE-----' }))
     return undefined
   }
@@ -42,6 +42,22 @@ function certificates(base64: string | undefined, name: string, faults: Fault[])
     }
   }
   return read
+}
+
+const BEGIN = '-----BEGIN CERTIFICATE-----'
+const END = '-----END CERTIFICATE-----'
+
+/** Certificates in a text, in one pass: a pattern would look for an end behind every beginning that has none. */
+function pemBlocks(text: string): string[] {
+  const blocks: string[] = []
+  for (let end = 0; ; ) {
+    const begin = text.indexOf(BEGIN, end)
+    if (begin < 0) return blocks
+    const stop = text.indexOf(END, begin)
+    if (stop < 0) return blocks
+    end = stop + END.length
+    blocks.push(text.slice(begin, end))
+  }
 }
 
 function privateKey(base64: string | undefined, faults: Fault[]): KeyObject | undefined {

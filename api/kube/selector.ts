@@ -31,7 +31,19 @@ export function readSelection(labelSelector: string | undefined, fieldSelector: 
 
 // Commas separate requirements, except within the parentheses of `in (a,b)`.
 function splitSelector(text: string): string[] {
-  return text.split(/,(?![^(]*\))/).map((part) => part.trim()).filter((part) => part !== '')
+  const parts: string[] = []
+  let start = 0
+  let within = false
+  for (let index = 0; index < text.length; index += 1) {
+    const letter = text[index]
+    if (letter === '(') within = true
+    else if (letter === ')') within = false
+    else if (letter === ',' && !within) {
+      parts.push(text.slice(start, index))
+      start = index + 1
+    }
+  }
+  return [...parts, text.slice(start)].map((part) => part.trim()).filter((part) => part !== '')
 }
 
 function labelTest(part: string, equalities: Record<string, string>): Test {

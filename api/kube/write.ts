@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
+import { DOCUMENT_BOUNDS, isTooDeep } from '#core/resource/documents.ts'
 import { nameComplaint } from '#core/resource/metadata.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { splitApiVersion } from '#core/resource/registry.ts'
 import type { ResourceKey, StoredResource } from '#db/store.ts'
 import { StoreConflict } from '#db/store.ts'
-import { quotaOf } from '../access/quota.ts'
+import { quotaOf, sizeFaults } from '../access/quota.ts'
 import { applyChange } from '../apply/apply.ts'
 import type { Applied } from '../apply/apply.ts'
 import { applyJsonPatch } from './json-patch.ts'
@@ -73,6 +74,9 @@ async function patchStored(request: ObjectsRequest, type: string, patch: unknown
   // Patches apply to what a reader sees, so that none can test for a hidden value; hidden ones are restored on the way in.
   const base = stored === undefined ? undefined : present(doors, target.mesh, kind, stored, version)
   if (type === 'application/apply-patch+yaml') {
+    // Ownership is kept by leaf: what would be too large in the end is not taken apart.
+    const tooLarge = sizeFaults(quotaOf(target.organization), [{ path: '', value: patch, resource: `${kind.kind}/${request.name}` }])
+    if (tooLarge.length > 0) throw new Faults(tooLarge)
     const manager = request.query('fieldManager')
     if (!manager) throw new Faults([fault('request.invalid', { path: 'fieldManager', rule: 'needed for server-side apply' })])
     const by = { manager, force: request.query('force') === 'true', time: new Date(doors.wallMs()).toISOString().replace(/\.\d{3}Z$/, 'Z') }
@@ -165,6 +169,8 @@ function expectation(value: ResourceObject, stored: StoredResource): string {
 /** The body as an object of the path's kind, namespace and name; both may be left out of it and may not contradict the path. */
 function aligned(request: ObjectsRequest, value: unknown): ResourceObject {
   if (!isObject(value)) throw new Faults([fault('object.unreadable', { path: '', rule: 'an object' })])
+  // A patch can nest what none of its parts does.
+  if (isTooDeep(value)) throw new Faults([fault('object.unreadable', { path: '', rule: `nested at most ${DOCUMENT_BOUNDS.depthMax} deep` })])
   const { kind } = request
   const metadata = isObject(value['metadata']) ? value['metadata'] : {}
   const faults: Fault[] = []

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { LRUCache } from 'lru-cache'
 import { fault, Faults } from '#core/fault/fault.ts'
+import { DOCUMENT_BOUNDS, isTooDeep } from '#core/resource/documents.ts'
 import { limitRate, recordWrite, sourceOf } from '../access/record.ts'
 import type { Mesh } from '#db/store.ts'
 import type { Actor } from '../access/actor.ts'
@@ -94,11 +95,14 @@ function requestOf(doors: ApiDoors, context: Context, raw: Buffer, proven: RestR
 function jsonOf(raw: Buffer, type: string | undefined): unknown {
   // A form cannot have this type, so no foreign page can send one in a visitor's name.
   if (!/^application\/(.+\+)?json\b/i.test(type ?? '')) throw new Faults([fault('request.invalid', { path: 'content-type', value: type ?? '', rule: 'application/json' })])
+  let value: unknown
   try {
-    return JSON.parse(raw.toString('utf8'))
+    value = JSON.parse(raw.toString('utf8'))
   } catch (error) {
     throw new Faults([fault('request.invalid', { path: '', rule: `JSON that can be read: ${error instanceof Error ? error.message : String(error)}` })])
   }
+  if (isTooDeep(value)) throw new Faults([fault('request.invalid', { path: '', rule: `nested at most ${DOCUMENT_BOUNDS.depthMax} deep` })])
+  return value
 }
 
 const responseOf = (given: RestAnswer): Response => (given instanceof Response ? given : Response.json(given.json, { status: given.status ?? 200 }))

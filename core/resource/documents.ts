@@ -1,8 +1,14 @@
-import { isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
+import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
 import type { Document, Node, ParsedNode } from 'yaml'
 import { fault } from '../fault/fault.ts'
 import type { Fault } from '../fault/fault.ts'
 import { parsePath } from './path.ts'
+
+/** Whether a value nests deeper than objects may: what walks it recurses, and some of it copies the way to each leaf. */
+export function isTooDeep(value: unknown, depthMax: number = DOCUMENT_BOUNDS.depthMax): boolean {
+  if (value === null || typeof value !== 'object') return false
+  return depthMax === 0 || Object.values(value).some((one) => isTooDeep(one, depthMax - 1))
+}
 
 export interface ReadDocument {
   readonly value: unknown
@@ -25,7 +31,7 @@ export function readDocuments(text: string, file: string): { documents: ReadDocu
   const lines = new LineCounter()
   let parsed: Document.Parsed<ParsedNode>[]
   try {
-    const answer = parseAllDocuments(text, { lineCounter: lines, version: '1.2', prettyErrors: false, uniqueKeys: true, strict: true, logLevel: 'error' })
+    const answer = parseAllDocuments(text, { lineCounter: lines, version: '1.2', prettyErrors: false, uniqueKeys: false, strict: true, logLevel: 'error' })
     parsed = Array.isArray(answer) ? answer : []
   } catch (error) {
     // The parser gives up by throwing where it cannot recover, such as on very deep nesting.
@@ -40,6 +46,11 @@ export function readDocuments(text: string, file: string): { documents: ReadDocu
       continue
     }
     const { contents } = document
+    const twice = repeatedKey(contents)
+    if (twice !== undefined) {
+      faults.push(refuse('YAML: Map keys must be unique', lineAt(twice, lines)))
+      continue
+    }
     if (contents === null || (isScalar(contents) && contents.value === null)) continue
     let value: unknown
     try {
@@ -51,6 +62,22 @@ export function readDocuments(text: string, file: string): { documents: ReadDocu
     documents.push(...listed(value, contents, lines))
   }
   return { documents, faults }
+}
+
+/** A key that its map has already. The parser's own look compares each key with all before it, which takes minutes in a map of a hundred thousand. */
+export function repeatedKey(node: unknown): Node | undefined {
+  if (!isMap(node) && !isSeq(node)) return undefined
+  const seen = new Set<unknown>()
+  for (const item of node.items) {
+    const key = isPair(item) ? item.key : undefined
+    if (isScalar(key)) {
+      if (seen.has(key.value)) return key
+      seen.add(key.value)
+    }
+    const below = repeatedKey(key) ?? repeatedKey(isPair(item) ? item.value : item)
+    if (below !== undefined) return below
+  }
+  return undefined
 }
 
 function listed(value: unknown, node: Node, lines: LineCounter): ReadDocument[] {

@@ -153,3 +153,12 @@ test('an example with one field replaced by anything never makes the parser thro
     { numRuns: 2000 },
   )
 })
+
+test('a key that a map has already is a fault with its line, and a map of very many keys is read at once', () => {
+  const { faults } = readDocuments('a:\n  b: 1\n  c: 2\n  b: 3\n', 'twice.yaml')
+  assert.deepEqual(faults.map((one) => [one.rule, one.source?.line]), [['YAML: Map keys must be unique', 4]])
+  const began = performance.now()
+  const { documents } = readDocuments(Array.from({ length: 30_000 }, (_, at) => `key${at}: 1`).join('\n'), 'wide.yaml')
+  assert.equal(documents.length, 1)
+  assert.ok(performance.now() - began < 8000, 'keys are compared with all before them')
+})
