@@ -5,8 +5,14 @@ import { destinationOf, type Destination } from './recorded-destination.ts'
 
 type Wanted = NonNullable<Expectation['to']>[number]
 
+/** What the caller sends of it. */
+export interface Sent {
+  readonly headers: Readonly<Record<string, string>>
+  readonly host: string
+}
+
 /** What differs between an expectation and what became of a request, in words; empty: nothing. What the expectation does not name is not judged. */
-export function differences(expected: Expectation, got: Trail): string[] {
+export function differences(expected: Expectation, got: Trail, sent: Sent = { headers: {}, host: '' }): string[] {
   const found: string[] = []
   const compare = (what: string, wanted: unknown, came: unknown): void => {
     if (wanted !== undefined && wanted !== came) found.push(`${what} ${String(wanted)} was expected, ${came === undefined ? 'none' : String(came)} came`)
@@ -19,9 +25,10 @@ export function differences(expected: Expectation, got: Trail): string[] {
   compare('rewritten authority', expected.rewrite?.authority, got.rewrite?.authority)
   if (expected.timeout !== undefined) compare('timeout of ms', durationMs(expected.timeout), got.timeoutMs)
   compare('retries', expected.retries, got.retries)
-  for (const [name, value] of Object.entries(expected.headers ?? {})) {
-    const set = [...(got.requestHeaders?.set ?? []), ...(got.requestHeaders?.add ?? [])].find((one) => one.name === name.toLowerCase())
-    compare(`header ${name}`, value, set?.value)
+  for (const [name, value] of Object.entries(expected.headers ?? {})) compare(`header ${name}`, value, arriving(name.toLowerCase(), got, sent))
+  for (const name of expected.withoutHeaders ?? []) {
+    const came = arriving(name.toLowerCase(), got, sent)
+    if (came !== undefined) found.push(`header ${name} was not expected, ${came} came`)
   }
   if (expected.to !== undefined) {
     const led = got.outcome === 'routed' ? got.to.map((one) => destinationOf(one.cluster, one.weight)) : []
@@ -33,6 +40,17 @@ export function differences(expected: Expectation, got: Trail): string[] {
     if (!fits) found.push(`mirrors ${JSON.stringify(expected.mirrors)} were expected, ${JSON.stringify(got.mirrors)} came`)
   }
   return found
+}
+
+/** A request header as it leaves towards a destination: removed, then set, then added to (Envoy's order); several values as an application reads them. */
+function arriving(name: string, got: Trail, { headers, host }: Sent): string | undefined {
+  const authority = got.rewrite?.authority ?? host
+  const own = name === 'host' || name === ':authority' ? (authority === '' ? undefined : authority) : Object.entries(headers).find(([one]) => one.toLowerCase() === name)?.[1]
+  const { set = [], add = [], remove = [] } = got.requestHeaders ?? {}
+  const kept = remove.includes(name) ? undefined : own
+  const values = [set.findLast((one) => one.name === name)?.value ?? kept, ...add.filter((one) => one.name === name).map((one) => one.value)]
+  const all = values.filter((one) => one !== undefined)
+  return all.length === 0 ? undefined : all.join(', ')
 }
 
 /** In any order; weights as shares, where all are named. */

@@ -35,6 +35,22 @@ const TLS_HANDSHAKE = 0x16
 type Asked = http.IncomingMessage | http2.Http2ServerRequest
 type Answering = http.ServerResponse | http2.Http2ServerResponse
 
+const listening = (server: net.Server, address: string, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: address, port, exclusive: true }, resolve)
+  })
+
+/** HTTP/2 and TLS read from the system's own socket, past what was read of it before; so they get a connection of their own. */
+function relay(socket: net.Socket, to: net.Server): void {
+  const at = to.address()
+  const inner = net.connect({ host: '127.0.0.1', port: typeof at === 'object' && at !== null ? at.port : 0 })
+  inner.on('error', () => socket.destroy())
+  inner.on('close', () => socket.destroy())
+  socket.on('close', () => inner.destroy())
+  socket.pipe(inner).pipe(socket)
+}
+
 /** Small applications, one a workload: each answers with its name and with what it was asked, in HTTP/1.1, HTTP/2, TLS around either, or plain bytes. */
 export class Applications {
   readonly #receipts = new Map<string, Receipt[]>()
@@ -67,19 +83,14 @@ export class Applications {
   async serve(workload: string, address: string, port: number): Promise<void> {
     const answer = (request: Asked, response: Answering): void => this.#answer({ workload, address }, request, response)
     const plain = http.createServer(answer)
-    const second = http2.createServer(answer)
-    const secured = (socket: net.Socket): void => {
-      const inner = new tls.TLSSocket(socket, { isServer: true, cert: this.#certificate.certificate, key: this.#certificate.privateKey, ALPNProtocols: ['h2', 'http/1.1'] })
-      inner.on('error', () => socket.destroy())
-      receive(inner)
-    }
+    const second: net.Server = http2.createServer(answer)
     const receive = (socket: net.Socket): void => {
       socket.once('data', (first: Buffer) => {
         socket.pause()
         socket.unshift(first)
         const start = first.toString('latin1', 0, 16)
-        if (first[0] === TLS_HANDSHAKE) secured(socket)
-        else if (start.startsWith(HTTP2_PREFACE)) second.emit('connection', socket)
+        if (first[0] === TLS_HANDSHAKE) relay(socket, secured)
+        else if (start.startsWith(HTTP2_PREFACE)) relay(socket, second)
         else if (METHODS.test(start)) plain.emit('connection', socket)
         else {
           this.#note('bytes', { workload, address, method: '', path: '', authority: '', headers: {}, protocol: 'bytes' })
@@ -88,6 +99,7 @@ export class Applications {
         socket.resume()
       })
     }
+    const secured: net.Server = tls.createServer({ cert: this.#certificate.certificate, key: this.#certificate.privateKey, ALPNProtocols: ['h2', 'http/1.1'] }, receive)
     const server = net.createServer((socket) => {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))
@@ -95,11 +107,9 @@ export class Applications {
       socket.on('error', () => socket.destroy())
       receive(socket)
     })
-    this.#servers.push(server)
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ host: address, port, exclusive: true }, resolve)
-    })
+    this.#servers.push(server, second, secured)
+    for (const inner of [second, secured]) await listening(inner, '127.0.0.1', 0)
+    await listening(server, address, port)
   }
 
   async close(): Promise<void> {

@@ -97,7 +97,8 @@ function overHttp2(call: Call, socket: tls.TLSSocket): Promise<Got> {
     stream.on('error', reject)
     stream.on('end', () => {
       session.destroy()
-      resolve({ status: Number(head[':status'] ?? 0), headers: flat(head), body })
+      if (head[':status'] === undefined) reject(new Error('the stream ended without an answer'))
+      else resolve({ status: head[':status'], headers: flat(head), body })
     })
     stream.on('close', () => reject(new Error('the stream was closed')))
   })

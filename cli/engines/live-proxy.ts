@@ -36,6 +36,7 @@ const LOOK_EVERY_MS = 15
 const CERTIFICATE_MS = 3_600_000
 /** The longest that a line of an access log may be late. */
 const LOG_WITHIN_MS = 3_000
+const LOG_EVERY_MS = 20
 const SAID_MAX = 16_384
 const SHOWN_MAX = 1500
 
@@ -50,9 +51,11 @@ export class LiveProxy {
   #child: ChildProcess | undefined
   #said = ''
   #ended = false
+  readonly #asksForLogs: boolean
 
   private constructor(options: ProxyOptions) {
     this.node = options.node
+    this.#asksForLogs = options.parts.kind === 'weft'
     this.#doors = options.doors
     this.#folder = mkdtempSync(path.join(tmpdir(), 'weft-play-'))
     // Whatever ends this process must not leave its proxies behind.
@@ -80,8 +83,10 @@ export class LiveProxy {
     for (;;) {
       const found = this.#lines.filter(wanted)
       if (found.length >= count || this.#ended || this.#doors.clock.monotonicMs() >= deadlineMs) return found
+      // Envoy was told to write at once; the bundled engine is asked each time.
+      if (this.#asksForLogs) await askAdmin(this.node.address, 'POST', '/reopen_logs')
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, 100)
+        const timer = setTimeout(done, LOG_EVERY_MS)
         const listening = this.#listening
         function done(): void {
           clearTimeout(timer)
@@ -172,7 +177,7 @@ export class LiveProxy {
 
   async #ready(): Promise<void> {
     const deadlineMs = this.#doors.clock.monotonicMs() + READY_WITHIN_MS
-    while (!(await isReady(this.node.address))) {
+    while ((await askAdmin(this.node.address, 'GET', '/ready')) !== 200) {
       if (this.#ended) throw new Error(`the proxy of ${this.node.name}.${this.node.namespace} ended: ${this.#said.slice(-SHOWN_MAX)}`)
       if (this.#doors.clock.monotonicMs() > deadlineMs) throw new Error(`the proxy of ${this.node.name}.${this.node.namespace} was not ready within ${READY_WITHIN_MS} ms: ${this.#said.slice(-SHOWN_MAX)}`)
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
@@ -180,12 +185,14 @@ export class LiveProxy {
   }
 }
 
-const isReady = (address: string): Promise<boolean> =>
+/** The status that the admin port answers; undefined: none. */
+const askAdmin = (address: string, method: string, page: string): Promise<number | undefined> =>
   new Promise((resolve) => {
-    const request = http.get({ host: address, port: ADMIN_PORT, path: '/ready', agent: false, timeout: 1000 }, (response) => {
+    const request = http.request({ host: address, port: ADMIN_PORT, method, path: page, agent: false, timeout: 1000 }, (response) => {
       response.resume()
-      resolve(response.statusCode === 200)
+      resolve(response.statusCode)
     })
     request.on('timeout', () => request.destroy())
-    request.on('error', () => resolve(false))
+    request.on('error', () => resolve(undefined))
+    request.end()
   })

@@ -76,6 +76,8 @@ const applicationWords = z.strictObject({
   times: z.int().min(1).optional().describe('So many requests, and then as always.'),
 })
 
+export type RequestWords = z.infer<typeof requestWords>
+
 export const requestTest = z.strictObject({
   name: z.string().min(1),
   from: z.string().min(1),

@@ -43,6 +43,12 @@ export function probePages(shown: Shown): Pages {
   ])
 }
 
+/** Envoy's word for it; here what the access logs hold back is written, and files stay open. */
+function writeLogs({ runtime }: Shown): Page {
+  runtime.flushLogs()
+  return { body: 'OK\n' }
+}
+
 /** All pages of the admin port. They show configuration and can end the process: bound to loopback unless told otherwise. */
 export function adminPages(shown: Shown): Pages {
   const pages = new Map<string, (query: URLSearchParams) => Page | Promise<Page>>([
@@ -55,6 +61,7 @@ export function adminPages(shown: Shown): Pages {
     ['GET /memory', () => jsonPage(memory(shown))],
     ['GET /logging', () => ({ body: `level: ${shown.log.level}\n` })],
     ['POST /logging', (query) => setLevel(shown.log, query.get('level') ?? '')],
+    ['POST /reopen_logs', () => writeLogs(shown)],
     ['POST /drain', () => begin(shown.drain)],
     ['POST /quitquitquit', () => begin(shown.quit)],
   ])

@@ -83,9 +83,18 @@ function reader(name: string, argument: string, alternative: string | undefined,
       return (facts) => orNone(facts.downstreamTlsVersion)
     case 'HOSTNAME':
       return () => undefined
+    case 'METADATA':
+      return routeMetadata(argument)
     default:
       return () => undefined
   }
+}
+
+/** What translation writes into a route's metadata: the object and the field that decided. */
+function routeMetadata(argument: string): (facts: Facts) => string | undefined {
+  if (argument === 'ROUTE:weft:resource') return (facts) => facts.origin?.resource
+  if (argument === 'ROUTE:weft:field') return (facts) => facts.origin?.field
+  return () => undefined
 }
 
 /** `X?:Y`: X, or Y when there is no X. */
