@@ -322,8 +322,16 @@ export class MeshReader {
     return this.#list('in-namespace/Telemetry', namespace)
   }
 
+  wasmPlugin(namespace: string, name: string): Typed<WasmPluginSpec> | undefined {
+    return this.#object<WasmPluginSpec>(`WasmPlugin/${namespace}/${name}`)
+  }
+
   wasmPlugins(namespace: string): Typed<WasmPluginSpec>[] {
     return this.#list('in-namespace/WasmPlugin', namespace)
+  }
+
+  envoyFilter(namespace: string, name: string): Typed<EnvoyFilterSpec> | undefined {
+    return this.#object<EnvoyFilterSpec>(`EnvoyFilter/${namespace}/${name}`)
   }
 
   envoyFilters(namespace: string): Typed<EnvoyFilterSpec>[] {

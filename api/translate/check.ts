@@ -15,6 +15,8 @@ import { logFormatFindings, telemetryFindings } from './check-telemetry.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { routeResource } from './route.ts'
 import { routeScopes, scopedRoutes } from './route-scope.ts'
+import { patchFindings } from './patch/check-patches.ts'
+import { pluginFindings } from './patch/wasm.ts'
 import { findCredential } from './secret.ts'
 import { destinationPolicy } from './traffic-policy.ts'
 
@@ -74,6 +76,16 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
     case 'Telemetry': {
       const one = reader.telemetry(namespace, name)
       if (one !== undefined) yield* telemetryFindings(reader, one)
+      return
+    }
+    case 'EnvoyFilter': {
+      const one = reader.envoyFilter(namespace, name)
+      if (one !== undefined) yield* patchFindings(one)
+      return
+    }
+    case 'WasmPlugin': {
+      const one = reader.wasmPlugin(namespace, name)
+      if (one !== undefined) yield* pluginFindings(one)
       return
     }
     case 'MeshConfig':

@@ -1,24 +1,22 @@
-import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { JwtRule } from '#core/resource/request-authentication.ts'
-import { Cluster_DiscoveryType, Cluster_DnsLookupFamily, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { JwtAuthenticationSchema } from '#core/wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import type { JwtProviderSchema, JwtRequirementSchema } from '#core/wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { httpFilter } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
-import { anyOf, duration, durationOf, socketAddress } from './message.ts'
+import { anyOf, duration, durationOf } from './message.ts'
 import { outboundCluster } from './naming.ts'
-import { resourceOf } from './resource.ts'
-import { originatedSocket } from './tls.ts'
+import { outsideCluster, outsideClusterName, outsideServer } from './outside-cluster.ts'
+import type { OutsideServer } from './outside-cluster.ts'
 
 /** Where an issuer's keys are fetched. */
 export interface KeySource {
   readonly uri: string
   readonly cluster: string
   /** Undefined: the cluster is a service's, which the mesh knows. */
-  readonly outside: { readonly host: string; readonly port: number; readonly tls: boolean } | undefined
+  readonly outside: OutsideServer | undefined
 }
 
 /** One issuer whose tokens a workload accepts. */
@@ -36,14 +34,10 @@ export const issuersOf = (reader: MeshReader, namespace: string, rules: readonly
 function keySource(reader: MeshReader, namespace: string, rule: JwtRule): KeySource | undefined {
   const uri = rule.jwksUri ?? rule.jwks_uri
   if (rule.jwks !== undefined || uri === undefined || !URL.canParse(uri)) return undefined
-  const { hostname, port, protocol } = new URL(uri)
-  const host = hostname.replace(/^\[(.*)\]$/, '$1')
-  const tls = protocol === 'https:'
-  const number = port === '' ? (tls ? 443 : 80) : Number(port)
-  const service = reader.service(host, namespace)
-  const known = service !== undefined && service.ports.some((one) => one.port === number)
-  if (known) return { uri, cluster: outboundCluster(number, '', service.host), outside: undefined }
-  return { uri, cluster: `jwks|${number}|${tls ? 'tls' : 'plain'}|${host}`, outside: { host, port: number, tls } }
+  const server = outsideServer(uri)
+  const service = reader.service(server.host, namespace)
+  if (service?.ports.some((one) => one.port === server.port) === true) return { uri, cluster: outboundCluster(server.port, '', service.host), outside: undefined }
+  return { uri, cluster: outsideClusterName('jwks', server), outside: server }
 }
 
 /**
@@ -146,16 +140,5 @@ function provider({ rule, keys }: Issuer): MessageInitShape<typeof JwtProviderSc
 /** The clusters of issuers outside the mesh. */
 export function keyClusters(issuers: readonly Issuer[], origins: readonly string[]): Resource[] {
   const clusters = new Map(issuers.flatMap(({ keys }) => (keys?.outside === undefined ? [] : [[keys.cluster, keys.outside] as const])))
-  return [...clusters].map(([name, { host, port, tls }]) => {
-    const isAddress = /^[\d.]+$/.test(host) || host.includes(':')
-    const message = create(ClusterSchema, {
-      name,
-      clusterDiscoveryType: { case: 'type', value: isAddress ? Cluster_DiscoveryType.STATIC : Cluster_DiscoveryType.STRICT_DNS },
-      dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
-      connectTimeout: duration(5_000),
-      loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(host, port) } } }] }] },
-    })
-    if (tls) message.transportSocket = originatedSocket({ sni: isAddress ? '' : host, sans: isAddress ? [] : [host], http2: false, certificate: undefined, trust: undefined, verify: true })
-    return resourceOf(ClusterSchema, name, message, origins)
-  })
+  return [...clusters].map(([name, server]) => outsideCluster(name, server, origins))
 }
