@@ -30,7 +30,7 @@ function operationOf(route: Route): Json {
     ...(route.idempotent ? [{ name: 'Idempotency-Key', in: 'header', required: false, schema: { type: 'string', maxLength: 255 } }] : []),
   ]
   const { status, schema, type } = route.answers
-  const content = schema ? { content: { 'application/json': { schema: schemaOf(schema, 'output') } } } : type ? { content: { [type]: { schema: { type: 'string' } } } } : {}
+  const content = schema ? { content: { 'application/json': { schema: schemaOf(schema, 'output') } } } : type ? { content: { [type]: { schema: type.endsWith('yaml') ? {} : { type: 'string' } } } } : {}
   return {
     operationId: `${route.method.toLowerCase()}${route.path.replace('/api/v1', '').replaceAll(/[^A-Za-z]+(\w)?/g, (_, letter: string | undefined) => (letter ?? '').toUpperCase())}`,
     summary: route.summary,

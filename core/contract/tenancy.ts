@@ -28,7 +28,8 @@ export const keyRequest = z.strictObject({
   mesh: name.optional(),
   /** The only namespaces that it may see and touch; all unless told. */
   namespaces: z.array(z.string().min(1).max(63)).min(1).max(100).optional(),
-  expiresAt: z.iso.datetime().optional(),
+  // Years before the epoch and beyond 9999 are written in other ways by databases.
+  expiresAt: z.iso.datetime().refine((text) => Date.parse(text) > 0, 'a time after 1970').optional(),
 })
 export const key = z.object({ id: z.string(), name: z.string(), role: z.string(), mesh: z.string().nullable(), namespaces: z.array(z.string()).nullable(), expiresAt: z.string().nullable(), createdAt: z.string() })
 export const keyCreated = key.extend({ secret: z.string() })

@@ -81,7 +81,7 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
 /** Serves an app on a free port of loopback. */
 export async function serveApp(app: Hono): Promise<{ url: string; close(): Promise<void> }> {
   const { server, port } = await new Promise<{ server: ReturnType<typeof serve>; port: number }>((resolve) => {
-    const started: ReturnType<typeof serve> = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, (address: AddressInfo) => resolve({ server: started, port: address.port }))
+    const started: ReturnType<typeof serve> = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0, serverOptions: { maxHeaderSize: 256 * 1024 } }, (address: AddressInfo) => resolve({ server: started, port: address.port }))
   })
   return {
     url: `http://127.0.0.1:${port}`,
