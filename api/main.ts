@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { serve as serveHttp, type ServerType } from '@hono/node-server'
 import type { Fault } from '#core/fault/fault.ts'
 import { openStore } from '#db/open.ts'
@@ -22,6 +23,7 @@ import type { ApiDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
 import { Conditions } from './observe/conditions.ts'
 import { Untranslated } from './observe/untranslated.ts'
+import { ReplicaStatuses } from './observe/replica-statuses.ts'
 import { rejectionEvent } from './observe/rejection-event.ts'
 import { waitResponseOf } from './observe/sync.ts'
 import { explainIn } from './observe/explain.ts'
@@ -52,7 +54,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   // Configuration: meshes in memory, and who is in them.
   const meshes = new Meshes(store, clock, log)
-  const registration = new Registration(store, clock, log)
+  // Among others on one database each replica has a name, for as long as it runs.
+  const replica = options.sole ? undefined : randomUUID()
+  const registration = new Registration(store, clock, log, replica)
   if (options.sole) meshes.onLoaded = (mesh, workloads) => registration.expect(mesh.id, workloads)
 
   // Streams.
@@ -99,8 +103,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     trust.set(mesh.id, root.certificate)
     return mesh
   }
+  const replicas = replica === undefined ? undefined : new ReplicaStatuses(store, ledger, clock, log, replica)
+  const proxies = (meshId: string) => replicas?.proxies(meshId) ?? ledger.statuses(meshId)
   const admission = new MeshAdmission(meshes)
-  const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies: (meshId) => ledger.statuses(meshId) }, (error) => log.warn('api.topology-failed', { reason: error instanceof Error ? error.message : String(error) }))
+  const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies }, (error) => log.warn('api.topology-failed', { reason: error instanceof Error ? error.message : String(error) }))
   ledger.onRejection((news) => {
     log.warn('xds.nack', { mesh: news.meshId, proxy: news.node, type: news.type, revision: news.rejection.revision, resources: news.rejection.resources, objects: news.rejection.origins, reason: news.rejection.message })
     if (!events.hasAudience(news.meshId)) return
@@ -111,7 +117,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   })
   let publicUrl = options.publicUrl ?? ''
   const untranslated = new Untranslated(meshes)
-  const conditions = new Conditions((meshId) => ledger.statuses(meshId), () => clock.monotonicMs(), (meshId, object) => untranslated.of(meshId, object))
+  const conditions = new Conditions(proxies, () => clock.monotonicMs(), (meshId, object) => untranslated.of(meshId, object))
   const audit = new AuditLog(store, (error) => log.error('audit.lost', { reason: error instanceof Error ? error.message : String(error) }))
   const apiDoors: ApiDoors = {
     store,
@@ -120,7 +126,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     rates: { keys: new Rates(RATE_DEFAULT, () => clock.wallMs()), logins: new Rates(LOGIN_RATE, () => clock.wallMs()) },
     createMesh,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
-    proxies: (meshId) => ledger.statuses(meshId),
+    proxies,
     faults: (meshId) => untranslated.all(meshId),
     pushTimes: (meshId, revision) => ledger.pushes.timesOf(meshId, revision),
     proxyConfig: (meshId, proxy) => proxyConfigOf(ledger, meshId, proxy),
@@ -129,7 +135,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       await meshes.reached(meshId, revision, timeoutMs)
       const leftMs = Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))
       const outcome = await ledger.whenSynced(meshId, revision, leftMs)
-      return waitResponseOf(revision, outcome, ledger.pushes.timesOf(meshId, revision))
+      const here = waitResponseOf(revision, outcome, ledger.pushes.timesOf(meshId, revision))
+      return replicas ? replicas.completed(meshId, here, Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))) : here
     },
     explain: (meshId, asked) => explainIn(meshes, meshId, asked),
     topology: (meshId) => traffic.topology(meshId),
@@ -168,6 +175,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       renewal.cancel()
       events.close()
       registration.close()
+      await replicas?.close()
       await Promise.all([closeHttp(rest.server), closeHttp(monitoring.server), xds.close(CLOSE_GRACE_MS)])
       meshes.close()
       await audit.settled()

@@ -19,6 +19,8 @@ import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedR
 import { createOrganization, listOrganizations, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
 import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
+import { endLease, expireLeases, renewLeases } from './store/leases.ts'
+import { otherReplicaStatus, putReplicaStatus } from './store/replica-status.ts'
 import { objectsAt } from './store/rollback.ts'
 import { CHANGE_CHANNEL } from './store/revision.ts'
 import { createJoinToken, deleteJoinToken, joinTokenByHash, listJoinTokens } from './store/tokens.ts'
@@ -84,8 +86,13 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     onChange: (listener) => follower.listen(listener),
     objectsAt: (organizationId, meshId, revision, key) => objectsAt(tenancy, seal, organizationId, meshId, revision, key),
     history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
-    putWorkload: (meshId, workload) => putWorkload(tenancy, meshId, workload),
-    removeWorkload: (meshId, key) => removeWorkload(tenancy, meshId, key),
+    putWorkload: (meshId, workload, lease) => putWorkload(tenancy, meshId, workload, lease),
+    removeWorkload: (meshId, key, holder) => removeWorkload(tenancy, meshId, key, holder),
+    renewLeases: (meshId, keys, leaseMs) => renewLeases(tenancy, meshId, keys, leaseMs),
+    endLease: (meshId, key, holder, leaseMs) => endLease(tenancy, meshId, key, holder, leaseMs),
+    expireLeases: (meshId) => expireLeases(tenancy, meshId),
+    putReplicaStatus: (meshId, replica, statuses, ttlMs) => putReplicaStatus(tenancy, meshId, replica, statuses, ttlMs),
+    otherReplicaStatus: (meshId, replica) => otherReplicaStatus(tenancy, meshId, replica),
     platformValue: (name) => platformValue(tenancy, name),
     putPlatformValue: (name, value) => putPlatformValue(tenancy, name, value),
     ping: async () => {

@@ -1,3 +1,4 @@
+import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 
@@ -60,8 +61,20 @@ export interface Store {
   history(organizationId: string, meshId: string, filter: { key?: ResourceKey; afterRevision?: number }, page: Page): Promise<Paged<HistoryEntry>>
 
   // workloads
-  putWorkload(meshId: string, workload: Workload): Promise<number>
-  removeWorkload(meshId: string, key: { namespace: string; name: string }): Promise<number>
+  /** With a lease it is removed when that has run out by the database's clock, without one it stays. */
+  putWorkload(meshId: string, workload: Workload, lease?: WorkloadLease): Promise<number>
+  /** With a holder: only while no other replica has heard of the workload since. */
+  removeWorkload(meshId: string, key: WorkloadKey, holder?: string): Promise<number>
+  /** Prolongs leases; answers the workloads that are gone and must be put again. */
+  renewLeases(meshId: string, keys: readonly WorkloadKey[], leaseMs: number): Promise<WorkloadKey[]>
+  /** The workload has so long to be heard of again, unless another replica has heard of it since. */
+  endLease(meshId: string, key: WorkloadKey, holder: string, leaseMs: number): Promise<void>
+  /** Removes the workloads whose leases have run out, and answers them. */
+  expireLeases(meshId: string): Promise<WorkloadKey[]>
+
+  // what proxies acknowledged, for other replicas: may be lost without harm
+  putReplicaStatus(meshId: string, replica: string, statuses: readonly ProxyStatus[], ttlMs: number): Promise<void>
+  otherReplicaStatus(meshId: string, replica: string): Promise<ProxyStatus[]>
 
   // what the installation keeps for itself, sealed by its caller
   platformValue(name: string): Promise<Uint8Array | undefined>
@@ -73,6 +86,8 @@ export interface Store {
   close(): Promise<void>
 }
 
+export interface WorkloadKey { readonly namespace: string; readonly name: string }
+export interface WorkloadLease { readonly ms: number; readonly holder: string }
 export interface Organization { readonly quota: Quota; readonly id: string; readonly name: string; readonly createdAtMs: number }
 export interface MeshSettings {
   /** Refuse, and not only warn of, dangling references and double claims. */

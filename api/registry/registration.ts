@@ -9,10 +9,17 @@ import type { Log } from '../log.ts'
 /** How long a workload stays in the mesh after its proxy's stream broke without a goodbye: long enough to reconnect after a restart of this server. */
 const LEASE_MS = 15_000
 
+/** Among replicas: leases are the database's, and each replica renews those of its streams. Longer than two renewals, so that one may be late. */
+const SHARED_LEASE_MS = 60_000
+const RENEWAL_MS = 20_000
+/** A proxy whose stream broke may be back at another replica that has renewed just before: it must stay until the next renewal. */
+const BROKEN_LEASE_MS = 30_000
+
 interface Lease {
   readonly meshId: string
   readonly namespace: string
   readonly name: string
+  workload: Workload | undefined
   streams: number
   expiry: Timer | undefined
 }
@@ -45,10 +52,16 @@ export class Registration {
   readonly #leases = new Map<string, Lease>()
   readonly #writes = new Map<string, Promise<void>>()
 
-  constructor(store: Store, clock: Clock, log: Log) {
+  /** This replica's name among others on the database; undefined when it is the only one, and keeps leases itself. */
+  readonly #replica: string | undefined
+  readonly #renewals: Timer | undefined
+
+  constructor(store: Store, clock: Clock, log: Log, replica?: string) {
     this.#store = store
     this.#clock = clock
     this.#log = log
+    this.#replica = replica
+    if (replica !== undefined) this.#renewals = clock.every(RENEWAL_MS, () => void this.renew())
   }
 
   connected(peer: Peer, node: ProxyNode): void {
@@ -57,7 +70,8 @@ export class Registration {
     lease.expiry?.cancel()
     lease.expiry = undefined
     lease.streams++
-    this.#write(lease, 'registry.joined', () => this.#store.putWorkload(lease.meshId, workload))
+    lease.workload = workload
+    this.#put(lease, workload)
   }
 
   disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void {
@@ -65,7 +79,47 @@ export class Registration {
     lease.streams = Math.max(0, lease.streams - 1)
     if (lease.streams > 0) return
     if (how === 'clean') this.#leave(lease)
-    else this.#expireLater(lease)
+    else if (this.#replica === undefined) this.#expireLater(lease)
+    else this.#letGo(lease, this.#replica)
+  }
+
+  /** Renews the leases of all workloads whose proxies are here, a statement a mesh, and removes from these meshes what nobody renews. */
+  async renew(): Promise<void> {
+    const meshes = new Map<string, Lease[]>()
+    for (const lease of this.#leases.values()) {
+      const list = meshes.get(lease.meshId)
+      if (list === undefined) meshes.set(lease.meshId, [lease])
+      else list.push(lease)
+    }
+    for (const [meshId, leases] of meshes) {
+      try {
+        const missing = await this.#store.renewLeases(meshId, leases.filter((lease) => lease.streams > 0), SHARED_LEASE_MS)
+        for (const key of missing) {
+          const lease = this.#leases.get(`${meshId}/${workloadKey(key)}`)
+          if (lease?.workload && lease.streams > 0) this.#put(lease, lease.workload)
+        }
+        for (const key of await this.#store.expireLeases(meshId)) this.#log.info('registry.left', { mesh: meshId, workload: workloadKey(key) })
+      } catch (error) {
+        // The next renewal is early enough.
+        this.#log.warn('registry.write-failed', { mesh: meshId, reason: error instanceof Error ? error.message : String(error) })
+      }
+    }
+  }
+
+  #put(lease: Lease, workload: Workload): void {
+    const holder = this.#replica
+    this.#write(lease, 'registry.joined', () => this.#store.putWorkload(lease.meshId, workload, holder === undefined ? undefined : { ms: SHARED_LEASE_MS, holder }))
+  }
+
+  /** It stays known here without streams until its time is over, so that its mesh is still looked at. */
+  #letGo(lease: Lease, holder: string): void {
+    this.#write(lease, 'registry.lost', async () => {
+      await this.#store.endLease(lease.meshId, lease, holder, BROKEN_LEASE_MS)
+      return 0
+    })
+    lease.expiry = this.#clock.after(BROKEN_LEASE_MS + RENEWAL_MS, () => {
+      if (lease.streams === 0) this.#leases.delete(`${lease.meshId}/${workloadKey(lease)}`)
+    })
   }
 
   /** Workloads that an earlier run of this server knew get one lease to come back in. */
@@ -77,6 +131,7 @@ export class Registration {
   }
 
   close(): void {
+    this.#renewals?.cancel()
     for (const lease of this.#leases.values()) lease.expiry?.cancel()
     this.#leases.clear()
   }
@@ -84,7 +139,7 @@ export class Registration {
   #lease(meshId: string, of: { namespace: string; name: string }): Lease {
     const key = `${meshId}/${workloadKey(of)}`
     let lease = this.#leases.get(key)
-    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, streams: 0, expiry: undefined }))
+    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, workload: undefined, streams: 0, expiry: undefined }))
     return lease
   }
 
@@ -95,7 +150,7 @@ export class Registration {
 
   #leave(lease: Lease): void {
     this.#leases.delete(`${lease.meshId}/${workloadKey(lease)}`)
-    this.#write(lease, 'registry.left', () => this.#store.removeWorkload(lease.meshId, lease))
+    this.#write(lease, 'registry.left', () => this.#store.removeWorkload(lease.meshId, lease, this.#replica))
   }
 
   #write(lease: Lease, event: string, write: () => Promise<number>): void {

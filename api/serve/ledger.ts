@@ -88,6 +88,11 @@ export class Ledger {
     return [...(this.#meshes.get(meshId)?.streams ?? [])].map((stream) => stream.status())
   }
 
+  /** Meshes that have streams here. */
+  meshIds(): Iterable<string> {
+    return this.#meshes.keys()
+  }
+
   /** The streams of one mesh. */
   streamsOf(meshId: string): Iterable<XdsStream> {
     return this.#meshes.get(meshId)?.streams ?? []

@@ -1,6 +1,6 @@
-import { bigint, foreignKey, json, pgTable, primaryKey, uuid } from 'drizzle-orm/pg-core'
+import { bigint, foreignKey, json, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import type { Workload } from '#core/workload/workload.ts'
-import { keyText } from './column.ts'
+import { instant, keyText } from './column.ts'
 import { mesh } from './mesh.ts'
 
 export const workload = pgTable(
@@ -12,6 +12,10 @@ export const workload = pgTable(
     name: keyText('name').notNull(),
     revision: bigint('revision', { mode: 'number' }).notNull(),
     workload: json('workload').$type<Workload>().notNull(),
+    /** By the database's clock; null: it stays until it is removed. */
+    leaseUntil: instant('lease_until'),
+    /** The replica that heard of it last. */
+    leaseHolder: text('lease_holder'),
   },
   (table) => [
     primaryKey({ name: 'workload_key', columns: [table.organizationId, table.meshId, table.namespace, table.name] }),

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { systemDoors } from '#core/time/system.ts'
+import type { Workload } from '#core/workload/workload.ts'
+import { CLUSTER } from '#core/wire/type-url.ts'
+import { openStore } from '#db/open.ts'
+import { nodeNamed, type RawClient } from '#api/serve/raw-client.ts'
+import { startPlane, type PlaneUnderTest } from '../parts/control-plane.ts'
+import { type Postgres, startPostgres } from '../parts/postgres.ts'
+import { until } from '../mesh/shop.ts'
+
+const node = (name: string) => nodeNamed(`sidecar~127.0.0.1~${name}.prod~prod.svc.cluster.local`, { NAMESPACE: 'prod', WEFT_OUTBOUND: '127.0.0.1:15001' })
+const service = (name: string) => ({ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'prod' }, spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } })
+
+let postgres: Postgres
+let planes: PlaneUnderTest[] = []
+
+before(async () => {
+  postgres = await startPostgres()
+  planes = [await startPlane({ database: postgres.url, sole: false }), await startPlane({ database: postgres.url, sole: false })]
+  await planes[0]?.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'prod' } })
+})
+after(async () => {
+  await Promise.all(planes.map((one) => one.close()))
+  await postgres.stop()
+})
+
+async function connect(plane: PlaneUnderTest, name: string): Promise<{ client: RawClient; stop(): void; acknowledge: Promise<void> }> {
+  const { client, bearer } = await plane.proxy('prod', name)
+  const stream = client.delta({ bearer })
+  stream.ask({ node: node(name), type: CLUSTER })
+  await stream.take()
+  const acknowledge = (async () => {
+    for (;;) await stream.take()
+  })().catch(() => undefined)
+  return { client, stop: () => stream.cancel(), acknowledge }
+}
+
+test('two replicas on one database: each tells of the proxies of both, and whoever applies waits for both', async () => {
+  const [one, two] = planes
+  assert.ok(one && two)
+  const [here, there] = [await connect(one, 'here'), await connect(two, 'there')]
+  const names = async (plane: PlaneUnderTest): Promise<string[]> => ((await (await plane.rest('/proxies')).json()) as { items: { node: { name: string } }[] }).items.map((item) => item.node.name).sort()
+  for (const plane of planes) await until('both proxies are seen', async () => JSON.stringify(await names(plane)) === '["here","there"]')
+  const revision = await one.apply(service('orders'))
+  const waited = (await (await one.rest(`/revisions/${revision}/wait?timeout=15s`)).json()) as { acknowledged: number; stragglers: string[] }
+  assert.deepEqual([waited.acknowledged, waited.stragglers], [2, []])
+  // A proxy that moves from one replica to the other stays in the mesh: the first may not take it out.
+  const moved = await connect(two, 'here')
+  here.stop()
+  await until('the first replica lets it go', () => one.logs.some((line) => line.includes('registry.lost') || line.includes('registry.left')))
+  const store = await openStore(postgres.url, { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
+  try {
+    const workloads = (await store.loadMesh(one.mesh.id))?.workloads.map((workload) => workload.name).sort()
+    assert.deepEqual(workloads, ['here', 'there'])
+  } finally {
+    await store.close()
+  }
+  moved.stop()
+  there.stop()
+  await Promise.all([here.acknowledge, there.acknowledge, moved.acknowledge])
+})
+
+test("a lease is the database's: what nobody renews goes, what one replica holds another neither removes nor shortens", async () => {
+  const [one] = planes
+  assert.ok(one)
+  const store = await openStore(postgres.url, { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
+  const workload = (name: string): Workload => ({ name, namespace: 'prod', serviceAccount: 'a', labels: {}, address: '10.0.0.1', network: '', locality: '', cluster: '', ports: [], mutualTls: true, health: 'healthy' })
+  const key = (name: string) => ({ namespace: 'prod', name })
+  try {
+    const { id } = one.mesh
+    await store.putWorkload(id, workload('held'), { ms: 60_000, holder: 'a' })
+    await store.putWorkload(id, workload('left'), { ms: 60_000, holder: 'a' })
+    const before = await store.putWorkload(id, workload('held'), { ms: 60_000, holder: 'b' })
+    assert.equal(await store.removeWorkload(id, key('held'), 'a'), before, 'b has heard of it since')
+    await store.endLease(id, key('held'), 'a', -1000)
+    await store.endLease(id, key('left'), 'a', -1000)
+    assert.deepEqual(await store.expireLeases(id), [key('left')])
+    assert.deepEqual(await store.renewLeases(id, [key('held'), key('left')], 60_000), [key('left')])
+    // One without a lease stays until it is removed.
+    await store.putWorkload(id, workload('kept'))
+    assert.deepEqual(await store.expireLeases(id), [])
+    for (const name of ['held', 'kept']) await store.removeWorkload(id, key(name))
+  } finally {
+    await store.close()
+  }
+})
+
+test('while Postgres is gone streams and configuration stay, writes answer 503 with Retry-After, and recovery is by itself', async () => {
+  const [one] = planes
+  assert.ok(one)
+  const { client, bearer } = await one.proxy('prod', 'steady')
+  const stream = client.delta({ bearer })
+  stream.ask({ node: node('steady'), type: CLUSTER })
+  await stream.take()
+  // What is still to come of earlier steps.
+  const { revision } = (await (await one.rest('')).json()) as { revision: number }
+  await one.rest(`/revisions/${revision}/wait?timeout=5s`)
+  while (stream.unread > 0) await stream.take()
+  await postgres.kill9()
+  const refused = await one.rest('/apply', { objects: [service('meanwhile')] })
+  assert.equal(refused.status, 503)
+  assert.notEqual(refused.headers.get('retry-after'), null)
+  assert.equal((await fetch(`http://127.0.0.1:${one.plane.monitoring.port}/readyz`)).status, 503)
+  // The stream lives: a question is answered from what is in memory.
+  stream.ask({ type: CLUSTER, subscribe: ['outbound|80||orders.prod.svc.cluster.local'] })
+  assert.deepEqual((await stream.take()).resources.map((item) => item.name), ['outbound|80||orders.prod.svc.cluster.local'])
+  await postgres.restart()
+  await until('writes are taken again', async () => (await one.rest('/apply', { objects: [service('afterwards')] })).status === 200)
+  for (;;) {
+    const response = await stream.take()
+    if (response.resources.some((item) => item.name.includes('afterwards'))) break
+  }
+})
+
+test('LISTEN lost: a change by another replica arrives all the same', async () => {
+  const [one, two] = planes
+  assert.ok(one && two)
+  const { client, bearer } = await one.proxy('prod', 'listener')
+  const stream = client.delta({ bearer })
+  stream.ask({ node: node('listener'), type: CLUSTER })
+  await stream.take()
+  await postgres.sql(`select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%' and pid <> pg_backend_pid()`)
+  await two.apply(service('unheard'))
+  for (;;) {
+    const response = await stream.take()
+    if (response.resources.some((item) => item.name.includes('unheard'))) break
+  }
+})
