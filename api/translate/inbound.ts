@@ -23,6 +23,7 @@ import { mutualTlsFor } from './peer-authentication.ts'
 import type { MutualTls } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
 import type { TracingScope } from './telemetry.ts'
+import { atListeningPort } from './listening-port.ts'
 import { meshServerSocket } from './tls.ts'
 import { tcpProxy } from './tls-route.ts'
 
@@ -63,7 +64,7 @@ export function inboundScopes(reader: MeshReader, workload: InboundWorkload): In
       protocol: lead?.port.protocol ?? 'auto',
       service: lead === undefined ? undefined : { host: lead.service.host, name: lead.service.name, namespace: lead.service.namespace, port: lead.port.port },
       mutualTls,
-      access,
+      access: { ...access, policies: access.policies.map((one) => atListeningPort(one, port)) },
       engine: workload.engine,
       tracing: workload.tracing,
       origins: [...(lead === undefined ? [] : [lead.service.source]), ...(mutualTls.by === undefined ? [] : [mutualTls.by]), ...access.origins],

@@ -77,11 +77,16 @@ export class LiveProxy {
     }
   }
 
-  /** Lines that are there and satisfy `wanted`; waits for `count` of them, within bounds. */
-  async logged(wanted: (line: LogLine) => boolean, count: number): Promise<LogLine[]> {
+  /** How many lines have come: where to look from for what comes later. */
+  get linesSoFar(): number {
+    return this.#lines.length
+  }
+
+  /** Lines since the first `from` that satisfy `wanted`; waits for `count` of them, within bounds. */
+  async logged(wanted: (line: LogLine) => boolean, count: number, from = 0): Promise<LogLine[]> {
     const deadlineMs = this.#doors.clock.monotonicMs() + LOG_WITHIN_MS
     for (;;) {
-      const found = this.#lines.filter(wanted)
+      const found = this.#lines.slice(from).filter(wanted)
       if (found.length >= count || this.#ended || this.#doors.clock.monotonicMs() >= deadlineMs) return found
       // Envoy was told to write at once; the bundled engine is asked each time.
       if (this.#asksForLogs) await askAdmin(this.node.address, 'POST', '/reopen_logs')

@@ -88,6 +88,7 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   if (own !== undefined && times > 1) throw new Unplayable('a request with a user agent of its own cannot be told apart when it is repeated')
   const ids = Array.from({ length: times }, (_, index) => own ?? `${idBase}-${index}`)
   const answers: Answer[] = []
+  const before = route.proxy?.linesSoFar ?? 0
   let next = 0
   const work = async (): Promise<void> => {
     for (let index = next++; index < times; index = next++) {
@@ -98,12 +99,12 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   }
   try {
     await Promise.all(Array.from({ length: Math.min(PARALLEL, times) }, work))
-    const lines = await linesOf(route, ids, answers)
+    const lines = route.call.bytes === true ? await connectionLines(route, ids, before) : await linesOf(route, ids, answers)
     if (options.copies !== undefined) await copiesOf(live, ids, options.copies)
     return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
       answer: answers[index] ?? { kind: 'closed', why: 'never sent', elapsedMs: 0 },
       line: lines.get(id),
-      callee: await calleeLine(live, route, id, answers[index]),
+      callee: await calleeLine(live, id, answers[index], lines.get(id)),
       receipts: live.applications.received(id),
     })))
   } finally {
@@ -120,12 +121,22 @@ async function linesOf({ proxy }: Route, ids: readonly string[], answers: readon
   return new Map(lines.map((line) => [String(line['user_agent']), line]))
 }
 
-async function calleeLine(live: LiveCase, route: Route, id: string, answer: Answer | undefined): Promise<LogLine | undefined> {
+/** Connections bear no id: those that were logged since then are these, in no order that matters. */
+async function connectionLines({ proxy }: Route, ids: readonly string[], before: number): Promise<Map<string, LogLine>> {
+  const lines = (await proxy?.logged((line) => text(line['user_agent']) === '', ids.length, before)) ?? []
+  return new Map(lines.flatMap((line, index) => (ids[index] === undefined ? [] : [[ids[index], line] as const])))
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** The line of whoever refused it by a policy: the first proxy itself, or the one to which that passed it on. */
+async function calleeLine(live: LiveCase, id: string, answer: Answer | undefined, first: LogLine | undefined): Promise<LogLine | undefined> {
   if (answer?.kind !== 'answer' || answer.status !== 403 || WORKLOAD_HEADER in answer.headers) return undefined
   const denied = (line: LogLine): boolean => line['user_agent'] === id && String(line['response_code_details']).includes('rbac_access_denied')
-  const [own] = (await route.proxy?.logged(denied, 0)) ?? []
-  if (own !== undefined) return own
-  const [line] = (await Promise.all(live.proxies().map((proxy) => proxy.logged(denied, 0)))).flat()
+  if (first !== undefined && denied(first)) return first
+  const upstream = String(first?.['upstream_host'] ?? '')
+  const callee = live.proxies().find((proxy) => proxy.node.type === 'sidecar' && upstream.startsWith(`${proxy.node.address}:`))
+  const [line] = (await callee?.logged(denied, 1)) ?? []
   return line
 }
 
