@@ -44,14 +44,18 @@ const SLASHES = /\/{2,}/g
 
 const unescape = (found: string): string => String.fromCharCode(Number.parseInt(found.slice(1), 16))
 
+/** A segment of dots, with parameters or without: `..;a=1` is `..` to servers that know path parameters, which is how policies were walked around. Envoy's URL library thinks so too. */
+const DOTS = /^(\.\.?)(?:;.*)?$/
+
 /** RFC 3986 §5.2.4 for an absolute path. Empty segments stay: `/a//../b` is `/a/b`. */
 function removeDotSegments(path: string): string {
   const kept: string[] = []
   const segments = path.slice(1).split('/')
   for (const [at, segment] of segments.entries()) {
     const last = at === segments.length - 1
-    if (segment === '..') kept.pop()
-    if (segment !== '.' && segment !== '..') kept.push(segment)
+    const dots = DOTS.exec(segment)?.[1]
+    if (dots === '..') kept.pop()
+    if (dots === undefined) kept.push(segment)
     else if (last) kept.push('')
   }
   return `/${kept.join('/')}`

@@ -19,7 +19,7 @@ export const cors: HttpFilter = (exchange) => {
 }
 
 function preflightFields(plan: CorsPlan): string {
-  let fields = ''
+  let fields = plan.exposeHeaders === '' ? '' : `access-control-expose-headers: ${plan.exposeHeaders}\r\n`
   if (plan.allowMethods !== '') fields += `access-control-allow-methods: ${plan.allowMethods}\r\n`
   if (plan.allowHeaders !== '') fields += `access-control-allow-headers: ${plan.allowHeaders}\r\n`
   if (plan.maxAge !== '') fields += `access-control-max-age: ${plan.maxAge}\r\n`

@@ -61,15 +61,15 @@ export function renderOperations(operations: CompiledOperations, facts: Facts): 
 
 /**
  * The lines of operations that depend on what is there, after the others: `dropped` marks the lines of the message that are left out, `added` has those that came before.
- * A header that is replaced is marked as well.
+ * A header that is replaced is marked as well. Without fields the message is all in `added`.
  */
-export function renderConditional(operations: CompiledOperations, facts: Facts, fields: FieldTable, dropped: Uint8Array, added: string): string {
+export function renderConditional(operations: CompiledOperations, facts: Facts, fields: FieldTable | undefined, dropped: Uint8Array, added: string): string {
   let text = ''
   for (const { name, wants, start, parts } of operations.conditional) {
     let there = added.startsWith(start) || added.includes(`\n${start}`)
-    for (let at = 0; at < fields.count && !there; at++) there = dropped[at] === 0 && fields.nameIs(at, name)
+    for (let at = 0; fields !== undefined && at < fields.count && !there; at++) there = dropped[at] === 0 && fields.nameIs(at, name)
     if (there !== wants) continue
-    if (wants) for (let at = 0; at < fields.count; at++) if (fields.nameIs(at, name)) dropped[at] = 1
+    if (wants && fields !== undefined) for (let at = 0; at < fields.count; at++) if (fields.nameIs(at, name)) dropped[at] = 1
     text += `${start}${renderFormat(parts, facts)}\r\n`
   }
   return text

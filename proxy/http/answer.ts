@@ -38,14 +38,16 @@ export const answers = {
   authorizerDenied: (status: number, body: string, fields: string): Answer => answer(status, body, 'UAEX', 'ext_authz_denied', fields),
   authorizerFailed: (status: number): Answer => answer(status, '', 'UAEX', 'ext_authz_error'),
   bodyTooLarge: answer(413, 'Payload Too Large', '', 'request_payload_too_large'),
-  connectFailure: (why: string): Answer => answer(503, `${disconnected('remote connection failure')}, transport failure reason: ${why}`, 'UF', `upstream_reset_before_response_started{remote_connection_failure|${why.replaceAll(' ', '_')}}`),
+  /** The reason is for the log: a client has no business with it. */
+  connectFailure: (why: string): Answer => answer(503, disconnected('remote connection failure'), 'UF', `upstream_reset_before_response_started{remote_connection_failure|${why.replaceAll(' ', '_')}}`),
   connectTimeout: answer(503, disconnected('connection timeout'), 'UF', 'upstream_reset_before_response_started{connection_timeout}'),
   redirect: (status: number, location: string, details: string): Answer => answer(status, '', '', details, `location: ${location}\r\n`),
   direct: (status: number, body: string): Answer => answer(status, body, '', 'direct_response'),
   preflight: (fields: string): Answer => answer(200, '', '', 'cors_preflight', fields),
   badPath: answer(400, '', '', 'path_normalization_failed'),
   upgradeRefused: answer(403, '', '', 'upgrade_failed'),
-  badHead: (status: number, details: string): Answer => answer(status, reasonOf(status), status === 408 ? '' : 'DPE', details),
+  /** What the codec refuses has Envoy's codec's words; what is refused above it has none. */
+  badHead: (status: number, details: string): Answer => answer(status, details === 'missing_host_header' || details === 'fragment_in_url_path' ? '' : reasonOf(status), status === 408 ? '' : 'DPE', details),
 } as const
 
 const REASONS: Readonly<Record<number, string>> = {

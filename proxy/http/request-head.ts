@@ -22,6 +22,7 @@ export const problems = {
   smuggling: problem(400, 'http1.content_length_and_chunked_not_allowed'),
   host: problem(400, 'missing_host_header'),
   target: problem(400, 'http1.invalid_url'),
+  fragment: problem(400, 'fragment_in_url_path'),
   chunk: problem(400, 'http1.codec_error'),
   timeout: problem(408, 'request_header_timeout'),
 } as const
@@ -227,7 +228,7 @@ export class HttpRequestHead implements RequestHead {
       this.path = rest.charCodeAt(0) === 47 ? rest : `/${rest}`
     }
     // A fragment never goes to a server; Envoy refuses it, because filters and applications read it differently.
-    if (target.includes('#')) return problems.target
+    if (target.includes('#')) return problems.fragment
     return isAuthority(this.authority) ? undefined : problems.host
   }
 }

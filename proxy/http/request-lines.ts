@@ -70,8 +70,9 @@ export class RequestLines {
     }
     this.method = request.method
     this.path = path
-    this.authority = authority
     this.#autoHost = action.autoHostRewrite
+    if (this.#autoHost || authority !== request.authority) added += `x-envoy-original-host: ${request.authority}\r\n`
+    this.authority = authority
     this.#lines = keptLines(fields, dropped) + added
     this.scheme = request.scheme
     this.framing = request.framing

@@ -43,12 +43,18 @@ export function upgradeLines(exchange: Exchange, head: HttpResponseHead): string
   return keptLines(fields, dropped) + server
 }
 
+const NOTHING_DROPPED = new Uint8Array(0)
+
 /** The lines of an answer of our own. */
 export function answerLines(exchange: Exchange, answer: Answer): string {
   const { engine, route, stack } = exchange
   const bodiless = answer.status === 204 || answer.status === 304
   let lines = answer.fields + exchange.responseFields
-  if (route?.responseHeaders !== undefined) lines += renderOperations(operationsOf(route.responseHeaders), exchange)
+  if (route?.responseHeaders !== undefined) {
+    const compiled = operationsOf(route.responseHeaders)
+    lines += renderOperations(compiled, exchange)
+    if (compiled.conditional.length > 0) lines += renderConditional(compiled, exchange, undefined, NOTHING_DROPPED, lines)
+  }
   if (!bodiless) lines += `content-length: ${answer.body.length}\r\n`
   if (answer.body.length > 0 && !/^content-type:/im.test(lines)) lines += 'content-type: text/plain\r\n'
   return `${lines}${engine.dateLine}server: ${stack.serverName === '' ? 'weft' : stack.serverName}\r\n`

@@ -1,9 +1,12 @@
 import type { Wire, WireHandler } from '../http/socket.ts'
-import { CHUNKED } from '../http/body.ts'
+import { CHUNKED, NO_BODY } from '../http/body.ts'
 import { ResponseReader } from '../http/response-reader.ts'
 import type { HttpResponseHead, ResponseSink } from '../http/response-reader.ts'
 import type { TunnelledUpstream, Upstream, UpstreamUser } from '../http/sides.ts'
 import type { HostPool } from './pool.ts'
+
+/** Methods whose requests say nothing of a body when they have none; of all others that it is empty (RFC 9110 §8.6). */
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'TRACE', 'CONNECT'])
 
 /** A kept-alive HTTP/1.1 connection to one endpoint; carries one request at a time. */
 export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, TunnelledUpstream {
@@ -63,8 +66,9 @@ export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, 
 
   sendHead(method: string, _scheme: string, authority: string, path: string, lines: string, framing: number, upgrade: string): void {
     this.#requestChunked = framing === CHUNKED
+    const lacksLength = framing === NO_BODY && upgrade === '' && !BODILESS.has(method) && !/(?:^|\n)content-length:/i.test(lines)
     const end = upgrade === '' ? '\r\n' : `connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`
-    this.wire.put(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}${this.#requestChunked ? 'transfer-encoding: chunked\r\n' : ''}${end}`)
+    this.wire.put(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}${this.#requestChunked ? 'transfer-encoding: chunked\r\n' : lacksLength ? 'content-length: 0\r\n' : ''}${end}`)
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {

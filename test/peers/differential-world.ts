@@ -66,7 +66,7 @@ function hosts(): JsonValue {
       domains: ['changed.example'],
       request_headers_to_add: [header('x-added', 'host'), header('x-once', 'new', 'ADD_IF_ABSENT'), header('x-only', 'replaced', 'OVERWRITE_IF_EXISTS')],
       request_headers_to_remove: ['x-gone'],
-      response_headers_to_add: [header('x-answer', '%RESPONSE_CODE%'), header('x-upstream', 'set', 'OVERWRITE_IF_EXISTS_OR_ADD'), header('x-new', 'absent', 'ADD_IF_ABSENT')],
+      response_headers_to_add: [header('x-answer', '%PROTOCOL%'), header('x-upstream', 'set', 'OVERWRITE_IF_EXISTS_OR_ADD'), header('x-new', 'absent', 'ADD_IF_ABSENT')],
       response_headers_to_remove: ['x-twice'],
       include_request_attempt_count: true,
       routes: [{ match: { prefix: '/' }, route: { cluster: 'a', host_rewrite_literal: 'rewritten.example' }, request_headers_to_add: [header('x-added', 'route')] }],

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { installEnvoy } from '../parts/envoy.ts'
+import { installEnvoy } from '#infra/parts/envoy.ts'
 import { send, until } from '../mesh/shop.ts'
 
 export interface EnvoyOptions {

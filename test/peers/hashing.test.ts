@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { JsonValue } from '@bufbuild/protobuf'
 import { send } from '../mesh/shop.ts'
-import { ENVOY_VERSIONS } from '../parts/envoy.ts'
+import { ENVOY_VERSIONS } from '#infra/parts/envoy.ts'
 import { httpListener, staticCluster, startTwins } from './twins.ts'
 import { startUpstream } from './upstream.ts'
 

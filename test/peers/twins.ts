@@ -15,7 +15,7 @@ import { messageFromJson } from '#core/wire/registry.ts'
 import { noSecrets, TestPlans, testNode } from '#proxy/testing/plan.ts'
 import { Runtime } from '#proxy/runtime.ts'
 import { send, until } from '../mesh/shop.ts'
-import { ENVOY_NEWEST, installEnvoy } from '../parts/envoy.ts'
+import { ENVOY_NEWEST, installEnvoy } from '#infra/parts/envoy.ts'
 
 /** The same listeners and clusters, as JSON of Envoy's API, in a stock Envoy and in Weft's data path. */
 export interface Resources {
@@ -99,7 +99,14 @@ export async function startEnvoy(t: TestContext, resources: Resources, version: 
     }
     return admin !== ''
   })
-  await until('Envoy is ready', async () => (await send(admin, { host: 'admin', path: '/ready' })).status === 200)
+  await until('Envoy is ready', () => {
+    if (child.exitCode !== null) throw new Error(`Envoy ended with ${child.exitCode}: ${said}`)
+    return send(admin, { host: 'admin', path: '/ready' }).then(
+      ({ status }) => status === 200,
+      // It opens its port before it answers there.
+      () => false,
+    )
+  })
   const answer = (await send(admin, { host: 'admin', path: '/listeners?format=json' })).body
   const { listener_statuses: all = [] } = JSON.parse(answer) as { listener_statuses?: { name: string; local_address: { socket_address: { port_value: number } } }[] }
   const ports = new Map(all.map((one) => [one.name, one.local_address.socket_address.port_value]))
@@ -119,7 +126,7 @@ export function httpListener(name: string, virtualHosts: JsonValue, over: { read
             typed_config: {
               '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
               stat_prefix: name,
-              route_config: { name, virtual_hosts: virtualHosts },
+              route_config: { name, virtual_hosts: virtualHosts, validate_clusters: false },
               http_filters: [...filters, { name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
               ...over,
             },
