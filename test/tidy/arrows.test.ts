@@ -22,7 +22,7 @@ const lowerFloorPackages = ['@bufbuild/protobuf', 're2js']
 /** Of the control plane, only what is as pure as core may be used by commands that work offline. */
 const offlineRooms = ['model', 'analyze', 'translate', 'simulate']
 /** Commands that run whole parts of the system, and so join rooms as `main.ts` files do. */
-const joiningCommands = /^cli\/(commands\/(up|server|proxy|gateway|bootstrap)|(up|engines)\/[^/]+)\.ts$/
+const joiningCommands = /^cli\/(commands\/(up|server|proxy|gateway|bootstrap|install-capture)|(up|engines)\/[^/]+)\.ts$/
 
 const isTest = (file: string) => file.includes('.test.') || file.startsWith('test/') || file.startsWith('bench/') || file.includes('/testing/')
 const joins = (file: string) => /(^|\/)main\.tsx?$/.test(file) || joiningCommands.test(file) || file.startsWith('infra/docs/')
