@@ -67,7 +67,7 @@ export function renderConditional(operations: CompiledOperations, facts: Facts, 
   let text = ''
   for (const { name, wants, start, parts } of operations.conditional) {
     let there = added.startsWith(start) || added.includes(`\n${start}`)
-    for (let at = 0; fields !== undefined && at < fields.count && !there; at++) there = dropped[at] === 0 && fields.nameIs(at, name)
+    if (fields !== undefined) for (let at = 0; at < fields.count && !there; at++) there = dropped[at] === 0 && fields.nameIs(at, name)
     if (there !== wants) continue
     if (wants && fields !== undefined) for (let at = 0; at < fields.count; at++) if (fields.nameIs(at, name)) dropped[at] = 1
     text += `${start}${renderFormat(parts, facts)}\r\n`

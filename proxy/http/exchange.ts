@@ -117,7 +117,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #grpc = false
   /** -1: no gRPC; -2: none was said. */
   #grpcStatus = -1
-  #bodyWaiter: { readonly bytesMax: number; readonly then: (body: Buffer, whole: boolean) => void } | undefined = undefined
+  #bodyWaiter: { readonly bytesMax: number; readonly tell: (body: Buffer, whole: boolean) => void } | undefined = undefined
 
   constructor(engine: Engine, stack: HttpStack, connection: Downstream, request: HttpRequestHead) {
     this.engine = engine
@@ -227,8 +227,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   /** A filter that waits wants the body first: all of it, or as much as `bytesMax`. Called once, at once when it is there. */
-  waitForBody(bytesMax: number, then: (body: Buffer, whole: boolean) => void): void {
-    this.#bodyWaiter = { bytesMax, then }
+  waitForBody(bytesMax: number, tell: (body: Buffer, whole: boolean) => void): void {
+    this.#bodyWaiter = { bytesMax, tell }
     this.#tellBody()
   }
 
@@ -236,7 +236,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const waiter = this.#bodyWaiter
     if (waiter === undefined || this.over || (!this.requestComplete && this.#keptBytes <= waiter.bytesMax)) return
     this.#bodyWaiter = undefined
-    waiter.then(Buffer.concat(this.#kept), this.#keptBytes <= waiter.bytesMax)
+    waiter.tell(Buffer.concat(this.#kept), this.#keptBytes <= waiter.bytesMax)
   }
 
   /** Runs the filters that are left, then the route. */

@@ -127,7 +127,7 @@ function translate(objects: readonly ResourceObject[], about: MeshCase, read: Fi
     about.settings,
   )
   const view = views.viewFor(nodeFrom(about.proxy), undefined)
-  for (const type of typeUrls) [...view.list(type)]
+  for (const type of typeUrls) Array.from(view.list(type))
   view.release()
 }
 
