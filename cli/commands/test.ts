@@ -4,7 +4,7 @@ import { ask } from '#api/simulate/ask.ts'
 import { differences } from '#api/simulate/expect.ts'
 import { type AnyRow, judgeRows } from '#api/simulate/recorded-rows.ts'
 import type { RecordedConfig } from '#api/simulate/recorded-world.ts'
-import type { RequestWords } from '#core/contract/requests-file.ts'
+import type { RequestTest, RequestWords } from '#core/contract/requests-file.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import type { Script } from '../engines/play.ts'
@@ -108,7 +108,8 @@ function testFilesOf(given: string): string[] {
 async function* written(file: string): AsyncGenerator<Outcome> {
   const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
   const { world } = await offlineMesh(configBeside(file, about), about)
-  for (const { name, from, request, expect, application } of about.tests ?? []) {
+  for (const one of about.tests ?? []) {
+    const { name, from, request } = one
     let got: Trail
     try {
       got = ask(world, { from, ...request })
@@ -116,11 +117,15 @@ async function* written(file: string): AsyncGenerator<Outcome> {
       yield { file, name, pass: false, why: error instanceof Error ? error.message : String(error), got: undefined }
       continue
     }
-    // How an application answers, and how often of a hundred times, is seen where requests are played.
-    const { status: _, ...routed } = expect
-    const wrong = differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: request.headers ?? {}, host: hostIn(request) })
+    const wrong = routerDifferences(one, got)
     yield { file, name, pass: wrong.length === 0, why: wrong.length === 0 ? got.why : `${wrong.join('; ')} (${got.why})`, got: { outcome: got.outcome, status: got.status, by: got.by, to: got.to } }
   }
+}
+
+/** What differs, of what the router can know: how an application answers, and how often of a hundred times, is seen where requests are played. */
+export function routerDifferences({ request, expect, application }: RequestTest, got: Trail): string[] {
+  const { status: _, ...routed } = expect
+  return differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: request.headers ?? {}, host: hostIn(request) })
 }
 
 const hostIn = ({ url, headers }: RequestWords): string => Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1] ?? ''

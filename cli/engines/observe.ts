@@ -144,7 +144,9 @@ async function calleeLine(live: LiveCase, id: string, answer: Answer | undefined
 async function copiesOf(live: LiveCase, ids: readonly string[], least: number): Promise<void> {
   const deadlineMs = performance.now() + COPIES_WITHIN_MS
   const count = (): number => ids.reduce((sum, id) => sum + live.applications.received(id).filter(isCopy).length, 0)
-  while ((least === 0 || count() < least) && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  // Where none may come, only time can show that none does.
+  const complete = (): boolean => least > 0 && count() >= least
+  while (!complete() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
 }
 
 /** Mirrored requests bear `-shadow` after their host, as Envoy marks them. */

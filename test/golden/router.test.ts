@@ -1,0 +1,4 @@
+import { describe } from 'node:test'
+import { routerSuite } from './golden-suite.ts'
+
+describe('golden requests, asked of the router', routerSuite)
