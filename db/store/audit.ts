@@ -20,6 +20,6 @@ export function listAudit(tenancy: Tenancy, organizationId: string, filter: { me
       .where(and(eq(audit.organizationId, organizationId), filter.meshId === undefined ? undefined : eq(audit.meshId, filter.meshId), typeof before === 'number' ? lt(audit.id, before) : undefined))
       .orderBy(desc(audit.id))
       .limit(rowsWanted(page))
-    return paged(page, rows, ({ organizationId: _, at, ...row }): AuditEntry => ({ ...row, atMs: at.getTime() }), (row) => [row.id])
+    return paged(page, rows, ({ id, meshId, at, actor, actorId, source, method, path, status, what }): AuditEntry => ({ id, meshId, atMs: at.getTime(), actor, actorId, source, method, path, status, what }), (row) => [row.id])
   })
 }
