@@ -183,7 +183,10 @@ export class Subscription {
   changed(resource: Resource, revision: number): boolean {
     if (!this.wants(resource.name)) return false
     this.#leaving.delete(resource.name)
-    if (this.#sent.get(resource.name) === resource.version && !this.#pending.has(resource.name)) return false
+    if (this.#sent.get(resource.name) === resource.version && !this.#pending.has(resource.name)) {
+      this.#settleWhenIdle()
+      return false
+    }
     this.enqueue(resource.name, revision, false)
     return true
   }
@@ -284,7 +287,11 @@ export class Subscription {
     this.#pending.delete(name)
     this.#leaving.delete(name)
     this.#held?.delete(name)
-    // What waited was about names that are of no interest any more: nothing is owed, and nothing unacknowledged.
+    this.#settleWhenIdle()
+  }
+
+  /** What waited was about names that are of no interest any more, or are again as they were: nothing is owed, and nothing unacknowledged. */
+  #settleWhenIdle(): void {
     if (!this.hasWork && !this.isLeaving) this.#since = undefined
   }
 
