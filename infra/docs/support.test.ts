@@ -5,10 +5,15 @@ import { fieldsRead } from '#api/translate/testing/fields-read.ts'
 import { parseObject } from '#core/resource/parse.ts'
 import { actingFields } from '#core/resource/support-fields.ts'
 import { inertFields } from '#core/resource/support.ts'
+import { readProofs } from './proven.ts'
 import { PAGE_FILE, pageText } from './support.ts'
 
 test('the page on what takes effect is printed from the registry', () => {
   assert.equal(readFileSync(PAGE_FILE, 'utf8'), pageText(), 'run: node infra/docs/support.ts && node infra/docs/support.ts --page')
+})
+
+test('what golden cases say they prove are fields of a kind', () => {
+  assert.deepEqual(readProofs().unknown, [])
 })
 
 test('every field that is said to take effect is one at which translation looks', (context) => {

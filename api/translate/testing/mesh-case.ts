@@ -24,6 +24,8 @@ export interface MeshCase {
   readonly settings?: MeshSettings
   /** Codes of the faults that translation answers; none by default. */
   readonly faults?: readonly string[]
+  /** Fields without which its requests would become something else, `KIND PATH`; for docs/reference/support.md. */
+  readonly proves?: readonly string[]
   /** Files of `expected/` that count; all by default. */
   readonly shows?: readonly string[]
 }
