@@ -38,7 +38,7 @@ export type TokenProblem = (typeof tokenProblems)[keyof typeof tokenProblems]
 export function parseToken(text: string, decode: (base64url: string) => string): Token | TokenProblem {
   const parts = text.split('.')
   const [header, payload, signature] = parts
-  if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined || !parts.every((part) => /^[A-Za-z0-9_-]*$/.test(part))) return tokenProblems.form
+  if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined || !parts.every((part) => /^[A-Za-z0-9_-]+$/.test(part))) return tokenProblems.form
   const head = objectIn(decode(header))
   if (head === undefined) return tokenProblems.header
   const claims = objectIn(decode(payload))

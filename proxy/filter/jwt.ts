@@ -1,6 +1,6 @@
 import type { JwtPlan, JwtProviderPlan, JwtRequirement } from '#core/plan/plan.ts'
 import { cookieValue } from '#core/balance/hash.ts'
-import { queryParameter } from '#core/match/query.ts'
+import { queryParameter, withoutParameter } from '#core/match/query.ts'
 import { judgeClaims, normalizeClaims, parseToken, type Token, type TokenProblem, tokenProblems } from '#core/authz/token.ts'
 import { answers } from '../http/answer.ts'
 import type { Engine } from '../http/engine.ts'
@@ -15,7 +15,9 @@ const VERIFIED_BYTES_MAX = 4096
 /** Where a request bears a token. */
 interface Found {
   readonly text: string
+  /** Empty: it stood elsewhere. */
   readonly header: string
+  readonly parameter: string
 }
 
 interface Verified {
@@ -148,15 +150,15 @@ class Provider {
       const at = prefix === '' ? 0 : value.indexOf(prefix)
       if (at < 0) continue
       const text = prefix === '' ? value.trim() : (/^[A-Za-z0-9_.-]*/.exec(value.slice(at + prefix.length).trimStart())?.[0] ?? '')
-      found.push({ text, header: name })
+      found.push({ text, header: name, parameter: '' })
     }
     for (const name of fromParams) {
       const text = queryParameter(request.path, name)
-      if (text !== undefined) found.push({ text, header: '' })
+      if (text !== undefined) found.push({ text, header: '', parameter: name })
     }
     for (const name of fromCookies) {
       const text = cookieValue(request.header('cookie'), name)
-      if (text !== undefined) found.push({ text, header: '' })
+      if (text !== undefined) found.push({ text, header: '', parameter: '' })
     }
     return found
   }
@@ -206,6 +208,7 @@ class Provider {
     const { request } = exchange
     const { forward, payloadHeader, payloadPadded, claimHeaders, tellsClaims, reroutes } = this.#plan
     if (!forward && found.header !== '') exchange.removeRequestHeader(found.header)
+    if (!forward && found.parameter !== '') request.path = withoutParameter(request.path, found.parameter)
     if (payloadHeader !== '') exchange.addRequestHeader(payloadHeader, payloadPadded ? token.payload.padEnd(Math.ceil(token.payload.length / 4) * 4, '=') : token.payload)
     for (const { header, claim } of claimHeaders) {
       const value = claimText(token.claims, claim)
