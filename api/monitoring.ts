@@ -1,6 +1,8 @@
 import { Hono } from 'hono'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '#db/store.ts'
+import { sourceOf } from './access/record.ts'
+import { isLoopback } from './serve/credentials.ts'
 import type { TypeCounts } from './serve/counts.ts'
 import { lateMs, type XdsServer } from './serve/server.ts'
 
@@ -69,6 +71,8 @@ export function monitoringApp(store: Store, { ledger, counts }: Pick<XdsServer, 
   app.get('/healthz', (c) => c.text('ok\n'))
   // What CSDS says, as JSON: for who runs this replica. Names and states alone unless one node is asked for.
   app.get('/debug/csds', async (c) => {
+    // It knows no keys, and all tenants: whoever is on the host runs this replica, and nobody else needs it.
+    if (!isLoopback(`${sourceOf(c)}:0`)) return c.text('from the host itself only\n', 403)
     const mesh = c.req.query('mesh')
     if (mesh === undefined) return c.text('which mesh? ?mesh=ID, and &node=ID for one proxy with all that it was sent\n', 400)
     const node = c.req.query('node')

@@ -91,6 +91,8 @@ async function applicantOf(doors: CertificateDoors, trust: TrustStore | undefine
     if (grant) return { how: 'token', meshId: grant.meshId, namespace: grant.namespace, serviceAccount: grant.serviceAccount, trustDomain: undefined }
     if (!own) throw new CallRefused(status.UNAUTHENTICATED, 'the token is unknown, expired or used up')
   }
+  // TLS judged it when the connection began, which may be long ago.
+  if (proven && proven.notAfterMs <= doors.clock.wallMs()) throw new CallRefused(status.UNAUTHENTICATED, 'the certificate has expired: join again')
   if (!proven || !own) throw new CallRefused(status.UNAUTHENTICATED, 'neither a token nor a certificate of a mesh was shown')
   return { how: 'certificate', meshId: proven.meshId, ...own }
 }

@@ -118,6 +118,11 @@ async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, 
     contentType: context.req.header('content-type') ?? 'application/json',
     body: () => boundedBody(context.req.raw),
     signal: context.req.raw.signal,
+    stillAllowed: () =>
+      targetOf(doors.store, context.req.header('authorization'), { organization: target.organization.name, mesh: target.mesh.name }, 'read').then(
+        () => true,
+        (error: unknown) => !(error instanceof Faults),
+      ),
   }
   if (path.subresource !== undefined) return subresource(context, request, path.subresource)
   if (method === 'GET' || method === 'HEAD') return path.name === undefined ? collection(context, request) : one(context, request)

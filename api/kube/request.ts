@@ -20,6 +20,8 @@ export interface ObjectsRequest {
   /** The whole body, within its bound. */
   readonly body: () => Promise<Buffer>
   readonly signal: AbortSignal
+  /** Whether the key still may: for what lives longer than a request. */
+  readonly stillAllowed: () => Promise<boolean>
 }
 
 export const BODY_MAX = 6 * 1024 * 1024

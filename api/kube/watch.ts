@@ -16,6 +16,8 @@ interface WatchEvent {
 const CHANGES_MAX = 500
 /** A client that asks for no bound is cut after this long, and comes back: so that streams spread over replicas again. */
 const TIMEOUT_MAX_S = 3600
+/** A watch lives longer than a key may: after this long, changes are told to whoever is still allowed to. */
+const JUDGED_AGAIN_MS = 10_000
 
 /** The stream of a watch: a JSON line an event, until the client goes, its timeout is over, or the log no longer reaches back. */
 export function watchStream(request: ObjectsRequest): ReadableStream<Uint8Array> {
@@ -47,6 +49,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
   const shape = new EventShape(request)
   const news = new News(doors.store.onChange.bind(doors.store), mesh.id, stop)
   let unfollow: (() => void) | undefined
+  let judgedMs = doors.wallMs()
   try {
     const asked = query('resourceVersion')
     const initial = asked === undefined || asked === '' || asked === '0' || query('sendInitialEvents') === 'true'
@@ -68,6 +71,10 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
       }
     }
     while (!stop.aborted) {
+      if (doors.wallMs() - judgedMs >= JUDGED_AGAIN_MS) {
+        if (!(await request.stillAllowed())) return
+        judgedMs = doors.wallMs()
+      }
       const { changes, tooOld } = await changesTogether(doors.store, mesh.id, revision)
       if (tooOld) {
         yield { type: 'ERROR', object: expired() }

@@ -93,7 +93,7 @@ async function applyAll(doors: ApiDoors, { actor, mesh, organization }: Target, 
   const { proposals, unreadable } = readProposals(wanted)
   if (unreadable.length > 0) throw new Faults(unreadable)
   if (proposals.length === 0 && wanted.prune === undefined) throw new Faults([fault('request.invalid', { path: 'files', rule: 'at least one object' })])
-  const removals = wanted.prune === undefined ? [] : await leftOver(doors, mesh, proposals, wanted.prune.labels)
+  const removals = wanted.prune === undefined ? [] : await leftOver(doors, mesh, proposals, wanted.prune.labels, actor.namespaces)
   const applied = await applyChange(doors, mesh, {
     puts: proposals,
     removals,
@@ -132,8 +132,8 @@ function skippedResult({ value }: Proposal): ApplyResponse['results'] {
   return [{ name: `${kind.toLowerCase()}/${String(metadata?.name ?? '')}`, kind, namespace: String(metadata?.namespace ?? ''), verdict: 'skipped' }]
 }
 
-/** What bears the labels and is not among the objects. Namespaces stay: with one would go what nobody asked to prune. */
-async function leftOver(doors: ApiDoors, mesh: Mesh, proposals: readonly Proposal[], labels: Readonly<Record<string, string>>): Promise<Removal[]> {
+/** What bears the labels and is not among the objects, within the key's namespaces. Namespaces stay: with one would go what nobody asked to prune. */
+async function leftOver(doors: ApiDoors, mesh: Mesh, proposals: readonly Proposal[], labels: Readonly<Record<string, string>>, namespaces: readonly string[] | null): Promise<Removal[]> {
   if (Object.keys(labels).length === 0) throw new Faults([fault('request.invalid', { path: 'prune.labels', rule: 'at least one label', hint: 'without one, everything else would be deleted' })])
   const kept = new Set(
     proposals.flatMap(({ value }) => {
@@ -144,7 +144,7 @@ async function leftOver(doors: ApiDoors, mesh: Mesh, proposals: readonly Proposa
   const removals: Removal[] = []
   for await (const { key } of everyResource(doors, mesh, { labels })) {
     const { group, kind, namespace, name } = key
-    if (kind !== 'Namespace' && !kept.has(JSON.stringify({ group, kind, namespace, name }))) removals.push({ key })
+    if (kind !== 'Namespace' && namespaces?.includes(namespace) !== false && !kept.has(JSON.stringify({ group, kind, namespace, name }))) removals.push({ key })
   }
   return removals
 }

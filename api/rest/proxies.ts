@@ -10,6 +10,8 @@ const WAIT_MAX_MS = 10 * 60_000
 const waitQuery = z.object({ timeout: z.string().max(32).optional().describe('How long to wait, such as 30s (the default), 10m at most.') })
 /** Events that may wait for a slow reader; it is cut beyond, and comes back to a fresh picture. */
 const EVENTS_MAX = 64
+/** A stream lives longer than a key may: whoever was deleted or has expired hears nothing more after this long. */
+const JUDGED_AGAIN_MS = 10_000
 /** Pictures of the topology that may wait for a slow reader. */
 const PICTURES_WAITING_MAX = 2
 
@@ -55,7 +57,15 @@ export const proxyRoutes: readonly Route[] = [
     answers: { status: 200, type: 'text/event-stream' },
     async handle(request) {
       const { mesh } = await meshTarget(request, 'read')
-      return eventStream((listener) => request.doors.follow(mesh.id, listener))
+      let judgedMs = request.doors.wallMs()
+      const judge = (end: () => void): void => {
+        const nowMs = request.doors.wallMs()
+        if (nowMs - judgedMs < JUDGED_AGAIN_MS) return
+        judgedMs = nowMs
+        // A database that is away for a moment ends nobody's stream.
+        void meshTarget(request, 'read').catch((error: unknown) => (error instanceof Faults ? end() : undefined))
+      }
+      return eventStream((listener) => request.doors.follow(mesh.id, listener), judge)
     },
   },
 ]
@@ -86,7 +96,7 @@ function bytesOf(event: MeshEvent): Uint8Array {
   return bytes
 }
 
-function eventStream(follow: (listener: (event: MeshEvent) => void) => () => void): Response {
+function eventStream(follow: (listener: (event: MeshEvent) => void) => () => void, judge: (end: () => void) => void): Response {
   let stop = (): void => {}
   const stream = new ReadableStream<Uint8Array>(
     {
@@ -98,6 +108,11 @@ function eventStream(follow: (listener: (event: MeshEvent) => void) => () => voi
         }
         const unfollow = follow((event) => {
           if (!open) return
+          judge(() => {
+            if (!open) return
+            stop()
+            controller.close()
+          })
           const room = controller.desiredSize ?? 0
           // The next picture says all that this one does: a slow reader gets fewer of them, and none that is old.
           if (replaceable(event) && room < EVENTS_MAX - PICTURES_WAITING_MAX) return

@@ -6,7 +6,7 @@ import { page } from '#core/contract/tenancy.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { redact } from '#core/resource/redact.ts'
 import type { Mesh, ResourceKey } from '#db/store.ts'
-import { namespaceFault } from '../access/check.ts'
+import { permitNamespace } from '../access/check.ts'
 import { applyChange } from '../apply/apply.ts'
 import { quotaOf } from '../access/quota.ts'
 import { wordOf } from './configuration.ts'
@@ -30,9 +30,8 @@ export const rollbackRoutes: readonly Route[] = [
       const { actor, mesh, organization } = await meshTarget(request, 'write', 'any')
       const wanted = await request.body(rollbackRequest)
       const key: ResourceKey | undefined = wanted.object
+      permitNamespace(actor, key?.namespace)
       const then = await request.doors.store.objectsAt(mesh.organizationId, mesh.id, revisionOf(mesh, wanted.revision), key)
-      const forbidden = then.flatMap((one) => namespaceFault(actor, one.key.namespace) ?? [])
-      if (forbidden.length > 0) throw new Faults(forbidden)
       const applied = await applyChange(request.doors, mesh, {
         puts: then.flatMap(({ object }) => (object === null ? [] : [{ value: object }])),
         removals: then.flatMap((one) => (one.object === null ? [{ key: one.key }] : [])),

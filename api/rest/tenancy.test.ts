@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { openApi } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
 import { makeCredential } from '../access/credential.ts'
+import { meshOfOperator } from '../access/operator.ts'
 import { kubeApi } from '../kube/app.ts'
 import { restApi, routes } from './app.ts'
 import { openapiOf } from './openapi.ts'
@@ -107,6 +108,45 @@ test('a key of one namespace neither sees nor touches another', async () => {
   const kube = '/k8s/demo/shop/api/v1'
   assert.equal((await ask('GET', `${kube}/namespaces/prod/configmaps/mine`, keys['team'])).status, 200)
   for (const path of [`${kube}/namespaces/secret-team/configmaps/theirs`, `${kube}/namespaces/no-such/configmaps/theirs`, `${kube}/configmaps`, `${kube}/namespaces`]) assert.equal((await ask('GET', path, keys['team'])).status, 403, path)
+})
+
+test('a key of one namespace prunes within it, rolls back what is in it, and is told of no other', async () => {
+  const labelled = (namespace: string, name: string) => config(namespace, name).replace('namespace:', 'labels: { part: one }, namespace:')
+  const { json } = await ask('POST', `${MESH}/apply`, owner, { files: [{ name: 'c.yaml', text: labelled('prod', 'gone') + labelled('secret-team', 'stays') }] })
+  const pruned = await ask('POST', `${MESH}/apply`, keys['team'], { files: [{ name: 'c.yaml', text: labelled('prod', 'fresh') }], prune: { labels: { part: 'one' } } })
+  assert.equal(pruned.status, 200, pruned.text)
+  assert.ok(pruned.text.includes('gone') && !pruned.text.includes('stays'), pruned.text)
+  assert.equal((await ask('GET', '/k8s/demo/shop/api/v1/namespaces/secret-team/configmaps/stays', owner)).status, 200)
+  const all = await ask('POST', `${MESH}/rollback`, keys['team'], { revision: Number(json['revision']) - 1 })
+  assert.equal(all.status, 403)
+  assert.ok(!all.text.includes('secret-team'), all.text)
+  await assert.rejects(meshOfOperator(api.store, keys['team'], 'shop'), /namespaces/)
+})
+
+test('a watch and live events end when their key is deleted', { timeout: 30_000 }, async () => {
+  let nowMs = api.doors.wallMs()
+  let tell = (): void => {}
+  const doors = { ...api.doors, wallMs: () => nowMs, follow: (_meshId: string, listener: (event: { event: 'heartbeat' }) => void) => ((tell = () => listener({ event: 'heartbeat' })), () => {}) }
+  const live = restApi(doors)
+  live.route('/', kubeApi(doors))
+  const { json } = await ask('POST', '/api/v1/organizations/demo/keys', owner, { name: 'passing', role: 'viewer' })
+  const headers = { authorization: `Bearer ${String(json['secret'])}` }
+  const [events, watch] = await Promise.all([`${MESH}/events`, '/k8s/demo/shop/api/v1/namespaces/prod/configmaps?watch=1'].map((path) => live.request(path, { headers })))
+  const [eventReader, watchReader] = [events?.body?.getReader(), watch?.body?.getReader()]
+  await Promise.all([eventReader?.read(), watchReader?.read()])
+  assert.equal((await ask('DELETE', `/api/v1/organizations/demo/keys/${String(json['id'])}`, owner)).status, 204)
+  nowMs += 60_000
+  tell()
+  await ask('POST', `${MESH}/apply`, owner, { files: [{ name: 'd.yaml', text: config('prod', 'unheard') }] })
+  for (const reader of [eventReader, watchReader]) {
+    let text = ''
+    for (;;) {
+      const piece = await reader?.read()
+      if (!piece || piece.done) break
+      text += Buffer.from(piece.value).toString()
+    }
+    assert.ok(!text.includes('unheard'))
+  }
 })
 
 test('a write and a refused attempt are filed with who, from where and what', async () => {

@@ -48,7 +48,7 @@ export class DiscoverySession {
   readonly #protocol: Protocol
   /** The type that a per-type service implies; undefined for ADS. */
   readonly #impliedType: string | undefined
-  readonly #trust: TrustStore | undefined
+  readonly #peer: Promise<Peer>
   #stream: XdsStream | undefined
   #over = false
   #expiry: Timer | undefined
@@ -58,7 +58,9 @@ export class DiscoverySession {
     this.#call = call
     this.#protocol = kind.protocol
     this.#impliedType = kind.impliedType
-    this.#trust = kind.trust
+    // Who has no business here goes at once: silent strangers would hold the calls that proxies need.
+    this.#peer = identify(call, doors.serve, kind.trust)
+    this.#peer.catch((raised: unknown) => this.#refuse(raised))
     if (doors.open.size >= callsMax) {
       this.end(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can')
       return
@@ -123,7 +125,7 @@ export class DiscoverySession {
 
   async #open(first: DiscoveryRequest): Promise<void> {
     const { serve, clock } = this.#doors
-    const peer = await identify(this.#call, serve, this.#trust)
+    const peer = await this.#peer
     const node = agreedNode(peer, first.node && readNodeBytes(first.node))
     if (peer.expiresAtMs <= clock.wallMs()) throw new CallRefused(status.UNAUTHENTICATED, 'the credential has expired')
     const view = await this.#doors.turnstile.pass(() => serve.viewFor(peer, node))

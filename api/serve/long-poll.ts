@@ -30,6 +30,8 @@ const sessionMs = 60_000
 /** A client that asks again with the version before either lost the answer or refused it without a word: so often it is answered at once, and after that when something changes. */
 const repeatsMax = 3
 const namesMax = 10_000
+/** Sets of names that are remembered of a node, the latest: what is forgotten is answered anew. */
+const askedMax = 10_000
 
 export interface Poll {
   /** Full type URL. */
@@ -84,9 +86,12 @@ export class LongPoll {
     session.expiry?.cancel()
     try {
       const names = [...new Set(request.resourceNames)].sort()
-      const key = `${type} ${names.join(' ')}`
+      // By hash: names are the client's, and as long as it likes.
+      const key = contentHash(Buffer.from(`${type} ${names.join(' ')}`))
       const asked = session.asked.get(key) ?? { answered: '', repeats: 0 }
+      session.asked.delete(key)
       session.asked.set(key, asked)
+      if (session.asked.size > askedMax) for (const oldest of session.asked.keys()) if (session.asked.delete(oldest)) break
       // What it refused, in words or by asking for it once too often, does not come again before it changes (xds-rules 9).
       const repeats = asked.answered !== '' && request.versionInfo !== asked.answered
       asked.repeats = repeats ? asked.repeats + 1 : 0
