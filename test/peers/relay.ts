@@ -3,7 +3,8 @@ import net from 'node:net'
 /** A TCP relay before a server, whose connections a test cuts at the moment it chooses. */
 export class Relay {
   readonly #server: net.Server
-  readonly #target: net.NetConnectOpts
+  /** Where new connections go, on loopback. */
+  port: number
   readonly #pairs = new Set<readonly [net.Socket, net.Socket]>()
   /** Looks at what a client says; answering true cuts the connection before that goes on. */
   cutWhen: ((chunk: Buffer) => boolean) | undefined
@@ -12,7 +13,7 @@ export class Relay {
   cuts = 0
 
   private constructor(port: number) {
-    this.#target = { host: '127.0.0.1', port }
+    this.port = port
     this.#server = net.createServer((near) => this.#join(near))
   }
 
@@ -47,7 +48,7 @@ export class Relay {
       near.destroy()
       return
     }
-    const far = net.connect(this.#target)
+    const far = net.connect({ host: '127.0.0.1', port: this.port })
     const pair = [near, far] as const
     this.#pairs.add(pair)
     const end = (): void => {
