@@ -35,6 +35,8 @@ export interface GrpcCall {
 const ANSWER_BYTES_MAX = 1024 * 1024
 /** HTTP/1.1 connections that are kept to one endpoint. */
 const IDLE_MAX = 16
+/** An idle one closes after this: its endpoint may be gone. */
+const IDLE_MS = 60_000
 
 /**
  * Requests of the proxy's own, over a cluster's endpoints, balancing and TLS, on connections that no application's request shares. Node's own clients speak here:
@@ -136,7 +138,7 @@ export class Callouts {
   #agentOf(host: UpstreamHost, port: number): http.Agent {
     const known = this.#agents.get(host)?.get(port)
     if (known !== undefined) return known
-    const agent = new http.Agent({ keepAlive: true, maxFreeSockets: IDLE_MAX })
+    const agent = new http.Agent({ keepAlive: true, maxFreeSockets: IDLE_MAX, timeout: IDLE_MS })
     agent.createConnection = (_options, made) => {
       connectTo(host, port, ['http/1.1'], host.pool.owner.plan.connectTimeoutMs, this.#clock).then(
         (socket) => made?.(null, socket),
@@ -145,6 +147,7 @@ export class Callouts {
       return undefined
     }
     entryOf(this.#agents, host).set(port, agent)
+    for (const one of this.#all) if (one.deref() === undefined) this.#all.delete(one)
     this.#all.add(new WeakRef(agent))
     return agent
   }
