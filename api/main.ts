@@ -21,6 +21,7 @@ import { MeshTraffic } from './observe/mesh-traffic.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
+import { gatewayApiStatusOf } from './observe/gateway-api-status.ts'
 import { Conditions } from './observe/conditions.ts'
 import { Untranslated } from './observe/untranslated.ts'
 import { ReplicaStatuses } from './observe/replica-statuses.ts'
@@ -141,7 +142,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     explain: (meshId, asked) => explainIn(meshes, meshId, asked),
     topology: (meshId) => traffic.topology(meshId),
     follow: (meshId, listener) => events.follow(meshId, listener),
-    statusOf: (meshId, object) => conditions.statusOf(meshId, object),
+    statusOf: (meshId, object) => gatewayApiStatusOf(meshes.loaded(meshId)?.model, object) ?? conditions.statusOf(meshId, object),
     wallMs: () => clock.wallMs(),
     unexpected: (error) => log.error('api.unexpected', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     bootstrapKeyHash: options.bootstrapKeyHash,

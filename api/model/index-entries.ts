@@ -27,12 +27,16 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `in-namespace/KIND` NAMESPACE: policies
+ * - `gateway-api` KIND: objects of the Gateway API; `namespaces` *: Namespaces
  * - `asks` *: AuthorizationPolicies that name an external authorizer
  */
 export function indexEntries(stored: StoredResource, services: readonly MeshService[]): (readonly [index: string, entry: string])[] {
   const { kind, namespace } = stored.key
   const spec = stored.object.spec
+  if (stored.key.group === 'gateway.networking.k8s.io') return [['gateway-api', kind]]
   switch (kind) {
+    case 'Namespace':
+      return [['namespaces', '*']]
     case 'Service':
     case 'ServiceEntry':
       return services.flatMap((service) => [
@@ -62,7 +66,6 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     case 'DestinationRule':
       return [['destination-rule', resolveHost((spec as DestinationRuleSpec).host, namespace)]]
     case 'Gateway':
-      if (stored.key.group !== 'networking.istio.io') return []
       return [
         ['gateway-selector', filingPair((spec as GatewaySpec).selector)],
         ...((spec as GatewaySpec).servers ?? []).flatMap((server) => (server.tls?.credentialName ? [['credential', `${namespace}/${server.tls.credentialName}`] as const] : [])),

@@ -3,6 +3,9 @@ import type { WorkloadEntrySpec } from '#core/resource/workload-entry.ts'
 import { workloadKey } from '#core/workload/workload.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { Change, MeshSettings, StoredResource } from '#db/store.ts'
+import { concernsGatewayApi, deriveIn, storedDerived } from './gateway-api/in-model.ts'
+import type { ApiStatus } from './gateway-api/surroundings.ts'
+import { statusKey } from './gateway-api/derive.ts'
 import { indexEntries } from './index-entries.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
@@ -46,6 +49,10 @@ export class MeshModel {
   readonly #entries = new Map<string, readonly (readonly [string, string])[]>()
   readonly #services = new Map<string, readonly MeshService[]>()
   readonly #indices = new Map<string, Map<string, Set<string>>>()
+  /** Ids of objects that no one wrote: what those of the Gateway API amount to. */
+  #derived: ReadonlySet<string> = new Set()
+  /** What is told of those, at the revision when it was last asked for. */
+  #told: { readonly revision: number; readonly status: ReadonlyMap<string, ApiStatus> } | undefined
   readonly #workloads = new Map<string, Workload>()
   readonly #workloadsByLabel = new Map<string, Set<string>>()
   /** host → SPIFFE ID → number of workloads that bear it. */
@@ -60,7 +67,8 @@ export class MeshModel {
   /** Takes changes in, in order, and answers what they touched. A change that says what is already so touches nothing. */
   apply(changes: Iterable<Change>, revision: number): Touched {
     const touch = new TouchRecord()
-    for (const change of changes) {
+    const all = [...changes]
+    for (const change of all) {
       if (change.of === 'resource') this.#putObject(objectId(change.key), change.stored, touch)
       else if (change.of === 'workload') this.#putWorkload(workloadKey(change), change.workload, touch)
       else {
@@ -68,6 +76,7 @@ export class MeshModel {
         touch.keys.add('settings')
       }
     }
+    if (concernsGatewayApi(this, all)) this.#derive(touch)
     this.revision = revision
     return { revision, keys: touch.keys, members: touch.members }
   }
@@ -102,9 +111,15 @@ export class MeshModel {
     return this.#services.get(id) ?? []
   }
 
-  /** All objects, for checks over the whole mesh at start; a change never asks. */
-  objects(): Iterable<StoredResource> {
-    return this.#objects.values()
+  /** All objects that someone wrote, for checks over the whole mesh at start; a change never asks. */
+  *objects(): Iterable<StoredResource> {
+    for (const [id, stored] of this.#objects) if (!this.#derived.has(id)) yield stored
+  }
+
+  /** What is told of an object of the Gateway API; undefined: it is none of this mesh's. */
+  gatewayApiStatus(key: { readonly kind: string; readonly namespace: string; readonly name: string }): ApiStatus | undefined {
+    if (this.#told?.revision !== this.revision) this.#told = { revision: this.revision, status: deriveIn(this).status }
+    return this.#told.status.get(statusKey(key))
   }
 
   /** All workloads, for a reload; a change never asks. */
@@ -164,6 +179,14 @@ export class MeshModel {
     if ((stored ?? before)?.key.kind === 'WorkloadEntry') this.#putWorkload(id, stored === undefined ? undefined : workloadOfEntry(stored), touch)
     this.#file(id, stored === undefined ? [] : indexEntries(stored, services), touch)
     for (const host of new Set([...servicesBefore, ...services].map((one) => one.host))) this.#recountAccounts(host, touch)
+  }
+
+  /** Puts what the Gateway API objects amount to now in the place of what they did. */
+  #derive(touch: TouchRecord): void {
+    const derived = new Map(deriveIn(this).objects.map(storedDerived).map((stored) => [objectId(stored.key), stored]))
+    for (const id of this.#derived) if (!derived.has(id)) this.#putObject(id, undefined, touch)
+    this.#derived = new Set(derived.keys())
+    for (const [id, stored] of derived) this.#putObject(id, stored, touch)
   }
 
   #file(id: string, entries: readonly (readonly [string, string])[], touch: TouchRecord): void {

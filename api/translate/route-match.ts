@@ -17,8 +17,8 @@ export function matchesAll(match: HttpMatch | undefined): boolean {
   return anyPath && conditions.every((one) => one === undefined) && maps.every((one) => Object.keys(one ?? {}).length === 0)
 }
 
-/** HTTPMatchRequest as Envoy's RouteMatch; maps in order of name. */
-export function routeMatch(match: HttpMatch | undefined): RouteMatch {
+/** HTTPMatchRequest as Envoy's RouteMatch; maps in order of name. `bySegments`: a prefix is one of whole segments. */
+export function routeMatch(match: HttpMatch | undefined, bySegments = false): RouteMatch {
   const { uri } = match ?? {}
   const headers: HeaderMatcher[] = []
   const dynamicMetadata: MetadataMatcher[] = []
@@ -36,7 +36,9 @@ export function routeMatch(match: HttpMatch | undefined): RouteMatch {
         ? { case: 'path', value: uri.exact }
         : uri?.regex !== undefined
           ? { case: 'safeRegex', value: { regex: uri.regex } }
-          : { case: 'prefix', value: uri?.prefix || '/' },
+          : bySegments && uri?.prefix !== undefined && !uri.prefix.endsWith('/')
+            ? { case: 'pathSeparatedPrefix', value: uri.prefix }
+            : { case: 'prefix', value: uri?.prefix || '/' },
     ...(match?.ignoreUriCase === true ? { caseSensitive: false } : { caseSensitive: true }),
     headers,
     queryParameters: sorted(match?.queryParams).map(([name, condition]) => queryMatcher(name, condition)),

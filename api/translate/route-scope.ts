@@ -38,6 +38,8 @@ export interface RouteOwner {
   readonly id: string
   readonly name: string
   readonly namespace: string
+  /** A prefix of a path is one of whole segments: the Gateway API's. */
+  readonly bySegments?: true
 }
 
 /** All that the routes of one host and port depend on. */
@@ -96,7 +98,7 @@ export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualSer
       matches: matches === undefined || matches.length === 0 ? undefined : matches,
       destinations: (route.route ?? []).map((one) => resolve(one.destination)),
       mirrors: mirrorsOf(route).map((one) => ({ cluster: resolve(one.destination).cluster, percent: one.percent })),
-      owner: { id: owner.id, name: owner.name, namespace: owner.namespace },
+      owner: { id: owner.id, name: owner.name, namespace: owner.namespace, ...(owner.stored.object.metadata.annotations?.['internal.istio.io/route-semantics'] === 'gateway' ? { bySegments: true as const } : {}) },
       field,
     })
   }

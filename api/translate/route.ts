@@ -70,7 +70,7 @@ function translateRoute(scoped: ScopedRoute, match: HttpMatch | undefined, scope
   const ofOnly = headerChanges(only)
   const message = create(RouteSchema, {
     name: routeName(scoped, match),
-    match: routeMatch(match),
+    match: routeMatch(match, owner.bySegments),
     metadata: metadataOf({ resource: owner.id, field }, { config: configPath('networking.istio.io', 'virtual-service', owner.namespace, owner.name) }),
     requestHeadersToAdd: [...changes.requestHeadersToAdd, ...ofOnly.requestHeadersToAdd],
     requestHeadersToRemove: [...changes.requestHeadersToRemove, ...ofOnly.requestHeadersToRemove],

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf'
+import { DERIVED } from '#api/model/gateway-api/gateway.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { Resource } from '#api/serve/resource.ts'
@@ -15,15 +16,22 @@ export interface Credential {
 }
 
 /** Istio's names of a gateway's credentials over SDS. */
-export const credentialSecretName = (name: string): string => `kubernetes://${name}`
-export const authoritySecretName = (name: string): string => `kubernetes://${name}-cacert`
+export const credentialSecretName = (name: string): string => (name.startsWith(GRANTED) ? name : `kubernetes://${name}`)
+export const authoritySecretName = (name: string): string => `${credentialSecretName(name)}-cacert`
+
+/** How a listener of the Gateway API names a Secret, of another namespace too where that has granted it. */
+const GRANTED = 'kubernetes-gateway://'
 
 /**
  * The credential that a Gateway in a namespace names: keys tls.crt and tls.key (kubernetes.io/tls), or Istio's generic cert and key; authorities from the same Secret or NAME-cacert.
- * Only the gateway's own namespace is looked at. Undefined when there is none, or it cannot be a certificate and key.
+ * Only the gateway's own namespace is looked at, unless the Gateway is a listener of the Gateway API, whose grants were looked at when it was derived: no one writes such a name by hand and is heard. Undefined when there is none, or it cannot be a certificate and key.
  */
 export function findCredential(reader: MeshReader, namespace: string, name: string): Credential | undefined {
   if (name === '') return undefined
+  if (name.startsWith(GRANTED)) {
+    const [of = '', secret = ''] = name.slice(GRANTED.length).split('/')
+    return reader.gatewaysNaming(namespace, name).some((one) => one.name.includes(`~${DERIVED}~`)) ? findCredential(reader, of, secret) : undefined
+  }
   const secret = reader.secret(namespace, name)
   const apart = reader.secret(namespace, `${name}-cacert`)
   const chain = field(secret, 'tls.crt') ?? field(secret, 'cert')

@@ -1,0 +1,52 @@
+import type { JudgedListener } from './gateway.ts'
+import { admitsNamespace } from './gateway.ts'
+import { GATEWAY_API, wrong, fine } from './surroundings.ts'
+import type { ApiObject, ConditionValue, ParentReference, RouteSpec, Surroundings } from './surroundings.ts'
+
+/** Where a route counts by one of its parents: listeners with the hosts that it has there, or the callers of a service; and what is told of it. */
+export interface Attachment {
+  readonly ref: ParentReference
+  readonly controller: string
+  readonly accepted: ConditionValue
+  readonly listeners: readonly { readonly listener: JudgedListener; readonly hosts: readonly string[] }[]
+  /** Full host of a service whose callers it routes. */
+  readonly service: string | undefined
+}
+
+const ACCEPTED = fine('Accepted', 'Route was valid')
+
+export function attach(route: ApiObject<RouteSpec>, ref: ParentReference, listeners: readonly JudgedListener[], controllerOf: (gateway: string) => string | undefined, around: Surroundings): Attachment | undefined {
+  const { group = GATEWAY_API, kind = 'Gateway', namespace = route.namespace } = ref
+  if (group === '' && kind === 'Service') return { ref, controller: MESH, accepted: ACCEPTED, listeners: [], service: `${ref.name}.${namespace}.${around.serviceDomain}` }
+  if (kind !== 'Gateway' || group !== GATEWAY_API) return { ref, controller: MESH, accepted: wrong('NoMatchingParent', `parent ${kind}/${ref.name} not found`), listeners: [], service: undefined }
+  const controller = controllerOf(`${namespace}/${ref.name}`)
+  // Another's Gateway, or none.
+  if (controller === undefined) return undefined
+  const named = listeners.filter(({ gateway, listener }) => gateway.namespace === namespace && gateway.name === ref.name && (ref.sectionName === undefined || listener.name === ref.sectionName) && (ref.port === undefined || listener.port === ref.port))
+  const judged = named.map((listener) => ({ listener, ...judge(route, listener, around) }))
+  const taken = judged.flatMap(({ listener, hosts, problem }) => (problem === undefined ? [{ listener, hosts }] : []))
+  const problems = judged.map((one) => one.problem).filter((one) => one !== undefined)
+  const accepted = taken.length > 0 ? ACCEPTED : (problems.find((one) => one[1] === 'NotAllowedByListeners') ?? problems[0] ?? wrong('NoMatchingParent', ref.sectionName !== undefined ? `sectionName "${ref.sectionName}" not found` : ref.port !== undefined ? `port ${ref.port} not found` : 'no listener'))
+  return { ref, controller, accepted, listeners: taken, service: undefined }
+}
+
+const MESH = 'istio.io/gateway-controller'
+
+function judge(route: ApiObject<RouteSpec>, listener: JudgedListener, around: Surroundings): { readonly hosts: readonly string[]; readonly problem?: ConditionValue } {
+  const wanted = route.spec.hostnames ?? []
+  const own = listener.listener.hostname
+  const named = route.kind !== 'TCPRoute' && own !== undefined && wanted.length > 0
+  const hosts = named ? wanted.filter((one) => meet(one, own)) : wanted.length === 0 ? ['*'] : wanted
+  if (hosts.length === 0) return { hosts, problem: wrong('NoMatchingListenerHostname', `no hostnames matched parent hostname "${own}"`) }
+  if (!listener.supportedKinds.includes(route.kind)) return { hosts, problem: wrong('NotAllowedByListeners', `kind ${GATEWAY_API}/v1/${route.kind} is not allowed`) }
+  if (!admitsNamespace(listener, route.namespace, around)) return { hosts, problem: wrong('NotAllowedByListeners', `hostnames matched parent hostname "${own ?? '*'}", but namespace "${route.namespace}" is not allowed by the parent`) }
+  return { hosts }
+}
+
+/** Whether two hosts, either of which may begin with a wildcard, have a name in common. */
+function meet(a: string, b: string): boolean {
+  if (a === b) return true
+  if (a.startsWith('*.') && b.startsWith('*.')) return a.endsWith(b.slice(1)) || b.endsWith(a.slice(1))
+  if (a.startsWith('*.')) return b.endsWith(a.slice(1))
+  return b.startsWith('*.') && a.endsWith(b.slice(1))
+}

@@ -1,0 +1,69 @@
+import type { ResourceObject } from '#core/resource/object.ts'
+import type { GatewayApiSpec } from '#core/resource/gateway-api-gateway.ts'
+import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
+import type { SecretFields } from '#core/resource/secret.ts'
+import type { Change, StoredResource } from '#db/store.ts'
+import type { MeshModel } from '../mesh-model.ts'
+import { deriveGatewayApi } from './derive.ts'
+import type { Derived } from './derive.ts'
+import { apiObject, GATEWAY_API } from './surroundings.ts'
+import type { ApiObject, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
+import { GATEWAY_NAME_LABEL } from '../targets.ts'
+
+/** Kinds beside its own that what the Gateway API derives depends on. */
+const AROUND: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'Secret', 'Namespace'])
+
+/** Whether changes could change what the Gateway API objects of a mesh amount to. A mesh without any pays nothing. */
+export function concernsGatewayApi(model: MeshModel, changes: Iterable<Change>): boolean {
+  const inUse = [...model.members('gateway-api')].length > 0
+  for (const change of changes) if (change.of === 'resource' && (change.key.group === GATEWAY_API || (inUse && AROUND.has(change.key.kind)))) return true
+  return false
+}
+
+/** What a mesh's Gateway API objects amount to. It looks at all of them, for a route may meet any listener: the cost of a change to one is that of all, and of nothing else. */
+export const deriveIn = (model: MeshModel): Derived => deriveGatewayApi(gatewayApiObjects(model), surroundingsIn(model))
+
+function gatewayApiObjects(model: MeshModel): GatewayApiObjects {
+  const of = <Spec>(...kinds: readonly string[]): ApiObject<Spec>[] => kinds.flatMap((kind) => [...model.filed('gateway-api', kind)].flatMap((id) => model.object(id) ?? [])).map((one) => apiObject<Spec>(one))
+  return {
+    classes: of('GatewayClass'),
+    gateways: of<GatewayApiSpec>('Gateway'),
+    routes: of<RouteSpec>('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'),
+    grants: of<ReferenceGrantSpec>('ReferenceGrant'),
+  }
+}
+
+function surroundingsIn(model: MeshModel): Surroundings {
+  return {
+    serviceDomain: 'svc.cluster.local',
+    namespaces: () =>
+      [...model.filed('namespaces', '*')]
+        .flatMap((id) => model.object(id) ?? [])
+        .map(({ key, object }) => ({ name: key.name, labels: object.metadata.labels ?? {} }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    service(host) {
+      for (const id of model.filed('service-host', host)) {
+        for (const one of model.declared(id)) if (one.host === host) return { ports: one.ports.map((port) => port.port), selector: one.selector, addresses: [] }
+      }
+      return undefined
+    },
+    secret(namespace, name) {
+      const found = model.object(`Secret/${namespace}/${name}`)
+      return found === undefined ? 'missing' : isCertificate(found.object as ResourceObject & SecretFields) ? 'usable' : 'malformed'
+    },
+    isServed: ({ namespace, name }) => model.workloadsSelected(namespace, { [GATEWAY_NAME_LABEL]: name }).length > 0,
+  }
+}
+
+/** Whether both are there; what is in them is judged when they are served. */
+const isCertificate = ({ data, stringData }: SecretFields): boolean => [['tls.crt', 'cert'], ['tls.key', 'key']].every((names) => names.some((name) => data?.[name] !== undefined || stringData?.[name] !== undefined))
+
+/** A derived object as the model holds it. Its age is that of the oldest object behind it. */
+export const storedDerived = (object: ResourceObject): StoredResource => ({
+  key: { group: 'networking.istio.io', kind: object.kind, namespace: object.metadata.namespace ?? '', name: object.metadata.name },
+  uid: '',
+  revision: 0,
+  generation: 1,
+  createdAtMs: object.metadata.creationTimestamp === undefined ? 0 : Date.parse(object.metadata.creationTimestamp),
+  object,
+})
