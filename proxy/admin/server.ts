@@ -33,6 +33,8 @@ export function servePages(at: SocketAddress, pages: Pages, log: Log): Promise<{
 }
 
 async function answer(request: IncomingMessage, pages: Pages, log: Log): Promise<Page> {
+  // What changes something is asked for by tools: a page that somebody looks at on this host may not end the proxy. Browsers say where such a request comes from.
+  if (request.method === 'POST' && (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined)) return { status: 403, body: 'not from a browser\n' }
   const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET')
   const url = request.url ?? '/'
   const question = url.indexOf('?')
