@@ -1,4 +1,8 @@
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { Turnstile } from '../serve/turnstile.ts'
+
+/** Anyone may guess, under ever new names: so many at once, or guesses would take every thread that reads files and signs certificates. */
+const hashing = new Turnstile(2)
 
 /** OWASP's least for argon2id: 19 MiB, two passes, one lane. */
 const COST = { memory: 19_456, passes: 2, parallelism: 1 } as const
@@ -23,7 +27,6 @@ export async function passwordMatches(password: string, stored: string | null | 
 }
 
 function derive(password: string, nonce: Buffer, cost: { memory: number; passes: number; parallelism: number }): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    argon2('argon2id', { message: password.normalize('NFKC'), nonce, tagLength: TAG_BYTES, ...cost }, (error, tag) => (error ? reject(error) : resolve(tag)))
-  })
+  const message = password.normalize('NFKC')
+  return hashing.pass(() => new Promise((resolve, reject) => argon2('argon2id', { message, nonce, tagLength: TAG_BYTES, ...cost }, (error, tag) => (error ? reject(error) : resolve(tag)))))
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { status } from '@grpc/grpc-js'
+import { fault, Faults } from '#core/fault/fault.ts'
 import { seededRandom, SteppedClock } from '#core/time/seeded.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Clock } from '#core/time/clock.ts'
@@ -138,6 +139,12 @@ test('rule 2: no node, no credentials, or a node that the credential contradicts
     assert.equal((await stream.status()).code, code)
     assert.equal(stream.received.length, 0)
   }
+})
+
+test('rule 2: whoever proves nothing is gone before a first message, and holds no call', async (t) => {
+  const { client } = await world(t, { serve: { authenticate: () => Promise.reject(new Faults([fault('access.unauthenticated', { path: '', rule: 'a token that is known' })])) } })
+  const stranger = client.delta({ bearer: 'a guess' })
+  assert.equal((await stranger.status()).code, status.UNAUTHENTICATED)
 })
 
 test('rule 2: a token that is bound to a namespace lets its bearer say nothing else, and completes what it leaves out', async (t) => {
