@@ -69,18 +69,20 @@ const YEAR_10000_MS = 253_402_300_800_000
 interface HostRoutes {
   readonly host: string
   readonly gateway: string
+  /** A route of another namespace than the service's counts for callers in its own namespace only (gateway-api.sigs.k8s.io/geps/gep-1426, consumer routes). */
+  readonly consumers: boolean
   readonly routes: RankedRoute[]
 }
 
 function fileRoutes(hosts: Map<string, HostRoutes>, route: ApiObject<RouteSpec>, attachments: readonly Attachment[], routes: readonly RankedRoute[]): void {
-  const file = (name: string, host: string, gateway: string): void => {
+  const file = (name: string, host: string, gateway: string, consumers = false): void => {
     const known = hosts.get(name)
-    if (known === undefined) hosts.set(name, { host, gateway, routes: [...routes] })
+    if (known === undefined) hosts.set(name, { host, gateway, consumers, routes: [...routes] })
     // Two references may lead to one listener.
     else if (!known.routes.some((one) => one.of === route)) known.routes.push(...routes)
   }
   for (const { listeners, service } of attachments) {
-    if (service !== undefined) file(`${route.namespace}~${service}`, service, 'mesh')
+    if (service !== undefined) file(`${route.namespace}~${service}`, service, 'mesh', service.split('.')[1] !== route.namespace)
     for (const { listener, hosts: names } of listeners) {
       if (listener.derived === undefined) continue
       for (const host of names) file(`${listener.gateway.namespace}~${listener.derived}~${host}`, host, `${listener.gateway.namespace}/${listener.derived}`)
@@ -88,7 +90,7 @@ function fileRoutes(hosts: Map<string, HostRoutes>, route: ApiObject<RouteSpec>,
   }
 }
 
-function hostService(name: string, { host, gateway, routes }: HostRoutes): ResourceObject {
+function hostService(name: string, { host, gateway, consumers, routes }: HostRoutes): ResourceObject {
   const sorted = [...routes].sort(byPrecedence)
   const owners = [...new Map(sorted.map((one) => [statusKey(one.of), one.of])).values()].sort(byName)
   const oldest = [...owners].sort((a, b) => a.createdAtMs - b.createdAtMs || byName(a, b))[0]
@@ -101,7 +103,7 @@ function hostService(name: string, { host, gateway, routes }: HostRoutes): Resou
       ...(oldest === undefined || oldest.createdAtMs >= YEAR_10000_MS ? {} : { creationTimestamp: new Date(oldest.createdAtMs).toISOString() }),
       annotations: { 'internal.istio.io/parents': owners.map((one) => `${one.kind}/${one.name}.${one.namespace}`).join(','), 'internal.istio.io/route-semantics': 'gateway' },
     },
-    spec: { hosts: [host], gateways: [gateway], http: sorted.map((one) => one.route) },
+    spec: { hosts: [host], gateways: [gateway], ...(consumers ? { exportTo: ['.'] } : {}), http: sorted.map((one) => one.route) },
   }
 }
 
