@@ -205,9 +205,8 @@ function byWrong(wanted: string, one: Observation): string[] {
   const denial = /rbac_access_denied_matched_policy\[(?:ns\[(?<namespace>[^\]]*)\]-policy\[(?<name>[^\]]*)\])?/.exec(text(one.callee?.['response_code_details'] ?? one.line?.['response_code_details']))
   if (denial !== null) {
     const { namespace, name } = denial.groups ?? {}
-    // When no ALLOW policy holds, none of them has decided more than another.
-    const by = namespace === undefined ? undefined : `AuthorizationPolicy/${namespace}/${name ?? ''}`
-    return by === undefined || wanted === by || wanted.startsWith(`${by} `) ? [] : [`by ${wanted} was expected, ${by} came`]
+    const by = namespace === undefined ? 'no policy that allows it' : `AuthorizationPolicy/${namespace}/${name ?? ''}`
+    return wanted === by || wanted.startsWith(`${by} `) ? [] : [`by ${wanted} was expected, ${by} came`]
   }
   const by = text(one.line?.['origin'])
   const whole = `${by} ${text(one.line?.['origin_field'])}`

@@ -85,6 +85,7 @@ export const requestTest = z.strictObject({
   expect: expectation,
   application: applicationWords.optional(),
   repeat: z.int().min(1).max(2000).optional().describe('How often it is played; enough to tell weights apart unless said otherwise.'),
+  playedOnly: z.string().min(1).optional().describe('Why the router cannot tell.'),
   routerOnly: z.string().min(1).optional().describe('Why it cannot be played through live proxies.'),
 })
 export type RequestTest = z.infer<typeof requestTest>

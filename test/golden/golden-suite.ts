@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { ask } from '#api/simulate/ask.ts'
-import { worldOf } from '#api/simulate/world.ts'
+import { type World, worldOf } from '#api/simulate/world.ts'
 import { workloadFrom } from '#api/simulate/workload-words.ts'
 import { routerDifferences } from '#cli/commands/test.ts'
 import { Player, type Script } from '#cli/engines/play.ts'
@@ -14,19 +14,23 @@ const cases = path.resolve(import.meta.dirname, '../../api/translate/cases')
 /** Cases with requests, by name. */
 export const goldenCases = (): string[] => readdirSync(cases).filter((name) => existsSync(path.join(cases, name, 'requests.yaml'))).sort()
 
-async function scriptOf(name: string): Promise<Script> {
-  const file = path.join(cases, name, 'requests.yaml')
+export const caseFile = (name: string, file: string): string => path.join(cases, name, file)
+
+export async function scriptOf(name: string): Promise<Script> {
+  const file = caseFile(name, 'requests.yaml')
   const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
   return { about, objects: (await readConfiguration(configBeside(file, about))).objects }
 }
+
+export const worldOfScript = ({ about, objects }: Script): World => worldOf({ objects, workloads: (about.workloads ?? []).map(workloadFrom), assumesCredentials: true, ...worldSettings(about) })
 
 /** Every request of every case, asked of the router: nothing is started. */
 export function routerSuite(): void {
   for (const name of goldenCases()) {
     test(name, async () => {
-      const { about, objects } = await scriptOf(name)
-      const world = worldOf({ objects, workloads: (about.workloads ?? []).map(workloadFrom), assumesCredentials: true, ...worldSettings(about) })
-      for (const one of about.tests ?? []) assert.deepEqual(routerDifferences(one, ask(world, { from: one.from, ...one.request })), [], one.name)
+      const script = await scriptOf(name)
+      const world = worldOfScript(script)
+      for (const one of script.about.tests ?? []) assert.deepEqual(routerDifferences(one, ask(world, { from: one.from, ...one.request })), [], one.name)
     })
   }
 }

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { parse } from 'yaml'
+import { ask } from '#api/simulate/ask.ts'
+import { routerDifferences } from '#cli/commands/test.ts'
+import { Player, type Script } from '#cli/engines/play.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { goldenCases, scriptOf, worldOfScript, caseFile } from './golden-suite.ts'
+
+/** What a case says it proves must be felt: without the field, some request of the case becomes something else. */
+describe('golden cases prove what they say', { concurrency: 2 }, () => {
+  let player: Player
+  before(async () => void (player = await Player.open('weft')))
+  after(() => player.close())
+  for (const name of goldenCases()) {
+    const { proves = [] } = parse(readFileSync(caseFile(name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }
+    if (proves.length === 0) continue
+    test(name, { timeout: 120_000 }, async () => {
+      const script = await scriptOf(name)
+      const unfelt: string[] = []
+      for (const claim of proves) {
+        const lacking = withoutField(script, claim)
+        assert.notDeepEqual(lacking.objects, script.objects, `${claim}: no object of the case has it`)
+        if (!routerFeels(lacking) && !(await proxiesFeel(player, lacking))) unfelt.push(claim)
+      }
+      assert.deepEqual(unfelt, [])
+    })
+  }
+})
+
+function routerFeels(script: Script): boolean {
+  try {
+    const world = worldOfScript(script)
+    return (script.about.tests ?? []).some((one) => routerDifferences(one, ask(world, { from: one.from, ...one.request })).length > 0)
+  } catch {
+    // A world that lacks what its requests name is not as expected.
+    return true
+  }
+}
+
+/** What only traffic shows: answers, attempts, times. */
+async function proxiesFeel(player: Player, script: Script): Promise<boolean> {
+  for await (const one of player.play(script)) if (one.result === 'fail') return true
+  return false
+}
+
+/** `KIND PATH`, a path of `schemaFields`: taken out of every object of the kind. */
+function withoutField({ about, objects }: Script, claim: string): Script {
+  const [kind = '', path = ''] = claim.split(' ')
+  const steps = path.split('.').flatMap((part) => [part.replace(/(\[\]|\{\})+$/, ''), ...(part.match(/\[\]|\{\}/g) ?? [])])
+  return { about, objects: objects.map((one) => (one.kind === kind ? (without(one, steps) as ResourceObject) : one)) }
+}
+
+function without(value: unknown, steps: readonly string[]): unknown {
+  const [step = '', ...rest] = steps
+  if (steps.length === 0 || value === null || typeof value !== 'object') return steps.length === 0 ? undefined : value
+  if (step === '[]') return Array.isArray(value) && rest.length > 0 ? value.map((one) => without(one, rest)) : undefined
+  const names = step === '{}' ? Object.keys(value) : [step]
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, one]) => {
+      const left: unknown = names.includes(name) ? without(one, rest) : one
+      return left === undefined ? [] : [[name, left]]
+    }),
+  )
+}
