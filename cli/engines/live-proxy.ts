@@ -59,7 +59,10 @@ export class LiveProxy {
     this.#doors = options.doors
     this.#folder = mkdtempSync(path.join(tmpdir(), 'weft-play-'))
     // Whatever ends this process must not leave its proxies behind.
-    const kill = (): void => void this.#child?.kill('SIGKILL')
+    const kill = (): void => {
+      this.#child?.kill('SIGKILL')
+      rmSync(this.#folder, { recursive: true, force: true })
+    }
     process.once('exit', kill)
     this.#cleanUp.push(() => void process.removeListener('exit', kill))
   }

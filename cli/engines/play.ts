@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { RequestsFile } from '#core/contract/requests-file.ts'
@@ -31,12 +32,19 @@ export class Player {
   readonly #parts: EngineParts
   readonly #plane: CaseControlPlane
   readonly #folder: string | undefined
+  readonly #onExit = (): void => {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
+  }
   #count = 0
 
   private constructor(parts: EngineParts, plane: CaseControlPlane, folder: string | undefined) {
     this.#parts = parts
     this.#plane = plane
     this.#folder = folder
+    process.once('exit', this.#onExit)
+    // A signal ends a process without its last words, and its proxies would outlive it.
+    process.once('SIGTERM', exitNow)
+    process.once('SIGINT', exitNow)
   }
 
   /** Builds the bundled engine, or installs Envoy where it is not there yet. */
@@ -78,7 +86,11 @@ export class Player {
   }
 
   async close(): Promise<void> {
+    process.removeListener('exit', this.#onExit).removeListener('SIGTERM', exitNow).removeListener('SIGINT', exitNow)
     await this.#plane.close()
-    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true })
+    this.#onExit()
   }
 }
+
+/** As shells report a death by signal. */
+const exitNow = (signal: NodeJS.Signals): never => process.exit(128 + (signal === 'SIGINT' ? 2 : 15))
