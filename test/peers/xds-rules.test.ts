@@ -173,6 +173,7 @@ for (const version of ENVOY_VERSIONS) {
       await envoy.ready()
       await synced()
       const load = startLoad(at, call, perSecond)
+      t.after(() => load.stop())
       await until('load runs', () => load.sent() > 100)
       const connections = (): Promise<number[]> => Promise.all(['http.l.downstream_cx_total', 'cluster.a.upstream_cx_total', 'cluster.b.upstream_cx_total'].map((name) => envoy.stat(name)))
       await synced()
@@ -182,9 +183,9 @@ for (const version of ENVOY_VERSIONS) {
         view.set(routes('r', { a: share, b: 100 - share }))
         await synced()
       }
-      const [downstreamBefore = 0] = settled
-      const [downstream = 0] = await connections()
-      assert.equal(downstream, downstreamBefore, 'a weight keeps the callers connected')
+      assert.ok(settled.length > 0)
+      // A busy machine may open more of them; what a drained listener would do is close some.
+      assert.equal(await envoy.stat('http.l.downstream_cx_destroy'), 0, 'a weight keeps the callers connected')
       view.set(endpoints('a', a.address))
       await synced()
       const sentThen = load.sent()
