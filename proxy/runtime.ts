@@ -1,4 +1,5 @@
-import type { FilterChainPlan, HttpPlan, ListenerPlan, TcpPlan } from '#core/plan/plan.ts'
+import type { HttpPlan } from '#core/plan/http.ts'
+import type { FilterChainPlan, ListenerPlan, TcpPlan } from '#core/plan/listener.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { ProxyNode } from '#core/workload/node.ts'

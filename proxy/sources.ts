@@ -1,5 +1,9 @@
 import type { SecureContext } from 'node:tls'
-import type { ClientTlsPlan, ClusterPlan, EndpointsPlan, ListenerPlan, RouteTable, ScopePlan, ServerTlsPlan } from '#core/plan/plan.ts'
+import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
+import type { EndpointsPlan } from '#core/plan/endpoints.ts'
+import type { ScopePlan } from '#core/plan/http.ts'
+import type { ListenerPlan, ServerTlsPlan } from '#core/plan/listener.ts'
+import type { RouteTable } from '#core/plan/route.ts'
 
 /**
  * What the data path executes, as `proxy/ads/plan-cell.ts` holds it: maps that change, of values that never do.

@@ -1,5 +1,6 @@
 /** A sidecar's data path for the soak, in a process of its own: `PORT_A PORT_B`. Changes its configuration each second; answers 'report' with what it holds. */
-import type { ClusterPlan, EndpointPlan } from '#core/plan/plan.ts'
+import type { ClusterPlan } from '#core/plan/cluster.ts'
+import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import { parseRetryOn } from '#core/balance/retry.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { Runtime } from '#proxy/runtime.ts'

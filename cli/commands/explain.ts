@@ -1,7 +1,7 @@
 import { ask } from '#api/simulate/ask.ts'
 import type { ExplainRequest, ExplainResponse } from '#core/contract/explain.ts'
 import { Faults } from '#core/fault/fault.ts'
-import type { Origin } from '#core/plan/plan.ts'
+import type { Origin } from '#core/plan/origin.ts'
 import { callApi, meshPath } from '../client.ts'
 import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'

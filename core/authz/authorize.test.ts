@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { RbacPlan, RbacPolicyPlan } from '../plan/plan.ts'
+import type { RbacPlan, RbacPolicyPlan } from '../plan/rbac.ts'
 import { type PeerInfo, requestFrom } from '../route/request.ts'
 import { authorize } from './authorize.ts'
 

@@ -1,4 +1,5 @@
-import type { Origin, RbacPlan, RbacPolicyPlan } from '../plan/plan.ts'
+import type { Origin } from '../plan/origin.ts'
+import type { RbacPlan, RbacPolicyPlan } from '../plan/rbac.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 
 export type AuthzDecision =

@@ -1,4 +1,4 @@
-import type { JwtProviderPlan } from '../plan/plan.ts'
+import type { JwtProviderPlan } from '../plan/jwt.ts'
 
 /** A JSON Web Token in compact form (RFC 7519, RFC 7515 §7.1), taken apart and not yet believed. */
 export interface Token {

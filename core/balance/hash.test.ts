@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
-import type { HashPlan } from '../plan/plan.ts'
+import type { HashPlan } from '../plan/route.ts'
 import { requestFrom } from '../route/request.ts'
 import { buildMaglev, buildRing, cookieValue, pickFromRing, requestHash } from './hash.ts'
 import { xxHash64Text } from './xxhash.ts'

@@ -1,4 +1,4 @@
-import type { HashPlan } from '../plan/plan.ts'
+import type { HashPlan } from '../plan/route.ts'
 import type { RequestHead } from '../route/request.ts'
 import { readHeader } from '../match/header.ts'
 import { queryParameter } from '../match/query.ts'

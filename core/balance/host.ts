@@ -1,4 +1,4 @@
-import type { EndpointPlan } from '../plan/plan.ts'
+import type { EndpointPlan } from '../plan/endpoints.ts'
 import { newOutlierState, type OutlierState } from './outlier.ts'
 
 /** An endpoint as it lives in a proxy: kept across updates of its cluster's endpoints by `plan.key`, so that counts and ejections survive them. */

@@ -1,4 +1,4 @@
-import type { EndpointsPlan } from '../plan/plan.ts'
+import type { EndpointsPlan } from '../plan/endpoints.ts'
 import type { HostState } from './host.ts'
 import type { Ring } from './hash.ts'
 

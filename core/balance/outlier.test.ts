@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { EndpointPlan, OutlierPlan } from '../plan/plan.ts'
+import type { OutlierPlan } from '../plan/cluster.ts'
+import type { EndpointPlan } from '../plan/endpoints.ts'
 import { hostState } from './host.ts'
 import { eject, judgeRates, newOutlierState, recordResult, sweep } from './outlier.ts'
 

@@ -1,4 +1,4 @@
-import type { OutlierPlan } from '../plan/plan.ts'
+import type { OutlierPlan } from '../plan/cluster.ts'
 import type { HostState } from './host.ts'
 
 /** What one host did lately, as Envoy's outlier detection counts it. */

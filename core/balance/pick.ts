@@ -1,4 +1,4 @@
-import type { ClusterPlan } from '../plan/plan.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
 import type { Random } from '../time/clock.ts'
 import type { HostState } from './host.ts'
 import { buildMaglev, buildRing, pickFromRing, RING_SIZE_MAX, RING_SIZE_MIN } from './hash.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
-import type { RetryPlan } from '../plan/plan.ts'
+import type { RetryPlan } from '../plan/route.ts'
 import { parseRetryOn, retryDelayMs, shouldRetry, type TryOutcome, retriesAllowed } from './retry.ts'
 
 function plan(text: string): RetryPlan {

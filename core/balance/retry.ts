@@ -1,4 +1,5 @@
-import type { ClusterLimits, RetryPlan } from '../plan/plan.ts'
+import type { ClusterLimits } from '../plan/cluster.ts'
+import type { RetryPlan } from '../plan/route.ts'
 
 /** Conditions of `retry_on` and `retry_grpc_on` as bits (docs: envoy router filter, x-envoy-retry-on). */
 export const RetryOn = {

@@ -1,4 +1,4 @@
-import type { SlowStartPlan } from '../plan/plan.ts'
+import type { SlowStartPlan } from '../plan/cluster.ts'
 
 /** The share of its weight that an endpoint has `ageMs` after it came (envoy docs: arch_overview/upstream/load_balancing/slow_start): (age ÷ window)^(1 ÷ aggression), never below the minimum. */
 export function rampOf(plan: SlowStartPlan, ageMs: number): number {

@@ -1,5 +1,17 @@
 import { authorize, NO_POLICY_MATCHED } from '../authz/authorize.ts'
-import type { ClusterPlan, EndpointPlan, FilterChainPlan, ForwardAction, HeaderOperations, HttpPlan, ListenerPlan, Origin, Route, RouteTable, VirtualHost, WeightedClusters } from '../plan/plan.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
+import type { EndpointPlan } from '../plan/endpoints.ts'
+import type { HttpPlan } from '../plan/http.ts'
+import type { FilterChainPlan, ListenerPlan } from '../plan/listener.ts'
+import type { Origin } from '../plan/origin.ts'
+import type {
+  ForwardAction,
+  HeaderOperations,
+  Route,
+  RouteTable,
+  VirtualHost,
+  WeightedClusters,
+} from '../plan/route.ts'
 import { selectChain } from '../route/chain.ts'
 import { redirectLocation } from '../route/redirect.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'

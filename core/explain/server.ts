@@ -1,9 +1,9 @@
-import type { ListenerPlan } from '../plan/plan.ts'
+import type { ListenerPlan } from '../plan/listener.ts'
 import { selectChain } from '../route/chain.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { normalizePath } from '../route/normalize.ts'
 import { explainPolicies, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
-import type { Origin } from '../plan/plan.ts'
+import type { Origin } from '../plan/origin.ts'
 import type { Outcome, PlanSet, Step } from './trail.ts'
 
 /** How a connection arrives at the callee. */

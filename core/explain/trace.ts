@@ -1,4 +1,5 @@
-import type { ClusterPlan, EndpointPlan } from '../plan/plan.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
+import type { EndpointPlan } from '../plan/endpoints.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { type Caller, explainDeparture, healthyEndpoints } from './client.ts'
 import { explainReception, inboundListener } from './server.ts'

@@ -1,4 +1,9 @@
-import type { ClusterPlan, EndpointsPlan, HeaderOperations, ListenerPlan, Origin, RouteTable, ScopePlan } from '../plan/plan.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
+import type { EndpointsPlan } from '../plan/endpoints.ts'
+import type { ScopePlan } from '../plan/http.ts'
+import type { ListenerPlan } from '../plan/listener.ts'
+import type { Origin } from '../plan/origin.ts'
+import type { HeaderOperations, RouteTable } from '../plan/route.ts'
 
 /** All that one proxy executes, by name; scopes by their key. What a sidecar holds after its streams, or what translation gives at a revision. */
 export interface PlanSet {

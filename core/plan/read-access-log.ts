@@ -5,7 +5,7 @@ import { FileAccessLogSchema } from '../wire/gen/envoy/extensions/access_loggers
 import { StderrAccessLogSchema, StdoutAccessLogSchema } from '../wire/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import { defaultTextFormat } from '../telemetry/access-log.ts'
 import { parseFormat } from '../telemetry/format.ts'
-import type { AccessLogPlan } from './plan.ts'
+import type { AccessLogPlan } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 
 type Format = Pick<AccessLogPlan, 'json' | 'fields'>

@@ -10,7 +10,7 @@ import { RingHash_HashFunction, RingHashSchema } from '../wire/gen/envoy/extensi
 import { RoundRobinSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.ts'
 import { WrrLocalitySchema } from '../wire/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { ClusterPlan, SlowStartPlan } from './plan.ts'
+import type { ClusterPlan, SlowStartPlan } from './cluster.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { readSlowStart } from './read-slow-start.ts'
 

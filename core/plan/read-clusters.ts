@@ -1,6 +1,7 @@
 import { type WeightedCluster as WireClusters, WeightedCluster_ClusterWeightSchema, WeightedClusterSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { weighted } from '../route/split.ts'
-import type { Origin, WeightedCluster, WeightedClusters } from './plan.ts'
+import type { Origin } from './origin.ts'
+import type { WeightedCluster, WeightedClusters } from './route.ts'
 import { at, type Reading } from './read.ts'
 import { readHeaderOperations } from './read-headers.ts'
 import { originOf } from './read-origin.ts'

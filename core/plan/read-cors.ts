@@ -1,6 +1,6 @@
 import { type CorsPolicy as FilterCors, CorsPolicySchema as FilterCorsSchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { type CorsPolicy as RouteCors, CorsPolicySchema as RouteCorsSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
-import type { CorsPlan } from './plan.ts'
+import type { CorsPlan } from './route.ts'
 import { at, type Reading } from './read.ts'
 import { readStringMatch } from './read-string.ts'
 import { runtimePercentOf } from './read-value.ts'

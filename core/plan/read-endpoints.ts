@@ -2,7 +2,7 @@ import { HealthStatus } from '../wire/gen/envoy/config/core/v3/health_check_pb.t
 import { type ClusterLoadAssignment, ClusterLoadAssignment_PolicySchema, ClusterLoadAssignmentSchema } from '../wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { EndpointSchema, type LbEndpoint, LbEndpointSchema, type LocalityLbEndpoints, LocalityLbEndpointsSchema } from '../wire/gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
 import { isAddress } from '../match/cidr.ts'
-import type { EndpointPlan, EndpointsPlan } from './plan.ts'
+import type { EndpointPlan, EndpointsPlan } from './endpoints.ts'
 import { at, type Read, type Reading, readResource } from './read.ts'
 import { readSocketAddress, readTexts, textIn } from './read-value.ts'
 

@@ -1,6 +1,6 @@
 import { type FaultAbort, FaultAbortSchema, type HTTPFault, HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { type FaultDelay, FaultDelaySchema } from '../wire/gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts'
-import type { FaultPlan } from './plan.ts'
+import type { FaultPlan } from './route.ts'
 import { at, type Reading } from './read.ts'
 import { milliseconds, percentOf } from './read-value.ts'
 

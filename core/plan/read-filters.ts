@@ -8,7 +8,7 @@ import { LuaSchema } from '../wire/gen/envoy/extensions/filters/http/lua/v3/lua_
 import { RBACSchema } from '../wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { RouterSchema } from '../wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { type HttpFilter, HttpFilterSchema } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
-import type { HttpFilterPlan } from './plan.ts'
+import type { HttpFilterPlan } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { readExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'

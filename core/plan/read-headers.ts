@@ -1,6 +1,6 @@
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction as Append, HeaderValueOptionSchema, HeaderValueSchema } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import { parseFormat } from '../telemetry/format.ts'
-import type { HeaderOperations } from './plan.ts'
+import type { HeaderOperations } from './route.ts'
 import { at, type Reading } from './read.ts'
 
 /** A message's four lists, of requests or of responses. */

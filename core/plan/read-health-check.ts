@@ -3,7 +3,7 @@ import {
 } from '../wire/gen/envoy/config/core/v3/health_check_pb.ts'
 import { RequestMethod } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import { CodecClientType } from '../wire/gen/envoy/type/v3/http_pb.ts'
-import type { HealthCheckPlan } from './plan.ts'
+import type { HealthCheckPlan } from './cluster.ts'
 import { at, type Reading } from './read.ts'
 import { readOption } from './read-headers.ts'
 import { milliseconds } from './read-value.ts'

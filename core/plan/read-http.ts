@@ -3,7 +3,7 @@ import {
   type HttpConnectionManager, HttpConnectionManager_CodecType as Codec, HttpConnectionManager_ForwardClientCertDetails as Forward, HttpConnectionManager_PathWithEscapedSlashesAction as Slashes,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader, HttpConnectionManager_SetCurrentClientCertDetailsSchema, HttpConnectionManager_UpgradeConfigSchema, HttpConnectionManagerSchema,
 } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
-import type { HttpPlan, RouteSource } from './plan.ts'
+import type { HttpPlan, RouteSource } from './http.ts'
 import { at, type Reading } from './read.ts'
 import { readAccessLogs } from './read-access-log.ts'
 import { readHttpFilters } from './read-filters.ts'

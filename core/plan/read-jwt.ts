@@ -3,7 +3,7 @@ import {
   type RequirementRule, RequirementRuleSchema,
 } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { HttpUriSchema } from '../wire/gen/envoy/config/core/v3/http_uri_pb.ts'
-import type { JwtKeysPlan, JwtPlan, JwtProviderPlan, JwtRequirement } from './plan.ts'
+import type { JwtKeysPlan, JwtPlan, JwtProviderPlan, JwtRequirement } from './jwt.ts'
 import { at, type Reading } from './read.ts'
 import { readRouteMatch } from './read-match.ts'
 import { readStringMatch } from './read-string.ts'

@@ -7,7 +7,7 @@ import { messageFromJson } from '../wire/registry.ts'
 import { authorize } from '../authz/authorize.ts'
 import { requestFrom } from '../route/request.ts'
 import { selectChain } from '../route/chain.ts'
-import type { ListenerPlan } from './plan.ts'
+import type { ListenerPlan } from './listener.ts'
 import { readListener } from './read-listener.ts'
 
 const read = (json: JsonObject) => readListener(encodeCanonical(ListenerSchema, messageFromJson(ListenerSchema, json)), 'v1')

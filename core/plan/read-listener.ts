@@ -4,7 +4,7 @@ import { ListenerFilterSchema } from '../wire/gen/envoy/config/listener/v3/liste
 import { HttpInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { OriginalDstSchema } from '../wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
 import { TlsInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
-import type { FilterChainPlan, ListenerPlan } from './plan.ts'
+import type { FilterChainPlan, ListenerPlan } from './listener.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { readChain } from './read-chain.ts'
 import { readSocketAddress } from './read-value.ts'

@@ -1,5 +1,5 @@
 import type { Metadata } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
-import type { Origin } from './plan.ts'
+import type { Origin } from './origin.ts'
 import { textIn } from './read-value.ts'
 
 // /apis/networking.istio.io/v1/namespaces/prod/virtual-service/order-service

@@ -1,5 +1,5 @@
 import { type OutlierDetection, OutlierDetectionSchema } from '../wire/gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
-import type { OutlierPlan } from './plan.ts'
+import type { OutlierPlan } from './cluster.ts'
 import { at, type Reading } from './read.ts'
 import { milliseconds } from './read-value.ts'
 

@@ -5,7 +5,7 @@ import type { FilterStateMatcher } from '../wire/gen/envoy/type/matcher/v3/filte
 import type { HeadPredicate } from '../match/request.ts'
 import type { TextPredicate } from '../match/text.ts'
 import { type PeerInfo, pathOnly } from '../route/request.ts'
-import type { RbacPlan, RequestPredicate } from './plan.ts'
+import type { RbacPlan, RequestPredicate } from './rbac.ts'
 import { at, type Reading } from './read.ts'
 import { policyOrigin } from './read-origin.ts'
 import { readClaimMatch } from './read-claim.ts'

@@ -1,6 +1,6 @@
 import { type RetryPolicy, RetryPolicy_RetryBackOffSchema, RetryPolicySchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { parseRetryOn } from '../balance/retry.ts'
-import type { RetryPlan } from './plan.ts'
+import type { RetryPlan } from './route.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { milliseconds } from './read-value.ts'
 import { PreviousPrioritiesConfigSchema } from '../wire/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts'

@@ -7,7 +7,7 @@ import { messageFromJson } from '../wire/registry.ts'
 import { requestFrom } from '../route/request.ts'
 import { findVirtualHost, selectRoute } from '../route/select.ts'
 import { rewritePath } from '../route/rewrite.ts'
-import type { Route, RouteTable } from './plan.ts'
+import type { Route, RouteTable } from './route.ts'
 import { readRoute } from './read-route.ts'
 
 const read = (json: JsonObject) => readRoute(encodeCanonical(RouteConfigurationSchema, messageFromJson(RouteConfigurationSchema, json)), 'v1')

@@ -1,5 +1,5 @@
 import { ScopedRouteConfigurationSchema } from '../wire/gen/envoy/config/route/v3/scoped_route_pb.ts'
-import type { ScopePlan } from './plan.ts'
+import type { ScopePlan } from './http.ts'
 import { at, type Read, readResource } from './read.ts'
 
 /** ScopedRouteConfiguration → ScopePlan; fragments port and host make the key `8080|order-service`. */

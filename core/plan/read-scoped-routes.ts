@@ -3,7 +3,7 @@ import {
 } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { HeaderMutationSchema } from '../wire/gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts'
 import { constantText, parseFormat } from '../telemetry/format.ts'
-import type { RouteSource } from './plan.ts'
+import type { RouteSource } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { readOption } from './read-headers.ts'
 

@@ -2,7 +2,7 @@ import {
   CertificateValidationContextSchema, TlsCertificateSchema,
 } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { type Secret, SecretSchema } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
-import type { SecretPlan } from './plan.ts'
+import type { SecretPlan } from './secret.ts'
 import { at, type Read, type Reading, readResource } from './read.ts'
 import { readText } from './read-value.ts'
 

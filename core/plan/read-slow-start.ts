@@ -1,6 +1,6 @@
 import { type Cluster_SlowStartConfig, Cluster_SlowStartConfigSchema } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type SlowStartConfig, SlowStartConfigSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.ts'
-import type { SlowStartPlan } from './plan.ts'
+import type { SlowStartPlan } from './cluster.ts'
 import type { Reading } from './read.ts'
 import { milliseconds } from './read-value.ts'
 

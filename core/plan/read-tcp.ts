@@ -1,5 +1,6 @@
 import { type TcpProxy, TcpProxy_WeightedCluster_ClusterWeightSchema, TcpProxySchema } from '../wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
-import type { TcpPlan, WeightedClusters } from './plan.ts'
+import type { TcpPlan } from './listener.ts'
+import type { WeightedClusters } from './route.ts'
 import { at, type Reading } from './read.ts'
 import { readAccessLogs } from './read-access-log.ts'
 import { checkedWeights, singleCluster } from './read-clusters.ts'

@@ -5,7 +5,8 @@ import {
 import {
   type CommonTlsContext, CommonTlsContext_CombinedCertificateValidationContextSchema, CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema,
 } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
-import type { ClientTlsPlan, ServerTlsPlan, StringMatchPlan } from './plan.ts'
+import type { ClientTlsPlan } from './cluster.ts'
+import type { ServerTlsPlan, StringMatchPlan } from './listener.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { readStringMatch } from './read-string.ts'
 

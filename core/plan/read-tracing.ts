@@ -1,7 +1,7 @@
 import { OpenTelemetryConfigSchema } from '../wire/gen/envoy/config/trace/v3/opentelemetry_pb.ts'
 import type { HttpConnectionManager_Tracing } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { HttpServiceSchema } from '../wire/gen/envoy/config/core/v3/http_service_pb.ts'
-import type { TracingPlan } from './plan.ts'
+import type { TracingPlan } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 
 /** OpenTelemetry over HTTP. Custom tags and names of spans decorate spans and touch no request; they are left out. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { compileCidr } from '../match/cidr.ts'
-import type { ChainMatch, FilterChainPlan, ListenerPlan } from '../plan/plan.ts'
+import type { ChainMatch, FilterChainPlan, ListenerPlan } from '../plan/listener.ts'
 import { type Arrival, selectChain } from './chain.ts'
 import { weighted } from './split.ts'
 

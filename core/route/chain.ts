@@ -1,4 +1,4 @@
-import type { FilterChainPlan, ListenerPlan } from '../plan/plan.ts'
+import type { FilterChainPlan, ListenerPlan } from '../plan/listener.ts'
 
 /** What is known of a connection before a filter chain is chosen. */
 export interface Arrival {

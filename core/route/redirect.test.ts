@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { RedirectAction } from '../plan/plan.ts'
+import type { RedirectAction } from '../plan/route.ts'
 import { redirectLocation } from './redirect.ts'
 import { requestFrom } from './request.ts'
 

@@ -1,4 +1,4 @@
-import type { RedirectAction } from '../plan/plan.ts'
+import type { RedirectAction } from '../plan/route.ts'
 import type { RequestHead } from './request.ts'
 
 /**

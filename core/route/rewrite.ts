@@ -1,4 +1,4 @@
-import type { ForwardAction } from '../plan/plan.ts'
+import type { ForwardAction } from '../plan/route.ts'
 
 /**
  * The path (query included) that goes upstream. Envoy's `prefix_rewrite` replaces the text that matched and nothing else:

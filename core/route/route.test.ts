@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
-import type { RouteSource, ScopePlan } from '../plan/plan.ts'
+import type { RouteSource, ScopePlan } from '../plan/http.ts'
 import { requestFrom } from './request.ts'
 import { findScope, scopeKey } from './scope.ts'
 import { withoutPort } from './select.ts'

@@ -1,4 +1,4 @@
-import type { RouteSource, ScopePlan } from '../plan/plan.ts'
+import type { RouteSource, ScopePlan } from '../plan/http.ts'
 import type { RequestHead } from './request.ts'
 
 type Scoped = Extract<RouteSource, { kind: 'scoped' }>

@@ -1,4 +1,4 @@
-import type { Route, RouteTable, VirtualHost } from '../plan/plan.ts'
+import type { Route, RouteTable, VirtualHost } from '../plan/route.ts'
 import type { RequestHead } from './request.ts'
 
 /** Told of every route tried; absent while serving, explain records its trail here. */

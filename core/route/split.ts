@@ -1,4 +1,4 @@
-import type { WeightedCluster, WeightedClusters } from '../plan/plan.ts'
+import type { WeightedCluster, WeightedClusters } from '../plan/route.ts'
 
 /** Sums the weights once, so that a request costs one comparison per entry. */
 export function weighted(entries: readonly WeightedCluster[]): WeightedClusters {

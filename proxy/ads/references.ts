@@ -1,4 +1,6 @@
-import type { ClusterPlan, FilterChainPlan, ListenerPlan, RouteTable, WeightedClusters } from '#core/plan/plan.ts'
+import type { ClusterPlan } from '#core/plan/cluster.ts'
+import type { FilterChainPlan, ListenerPlan } from '#core/plan/listener.ts'
+import type { RouteTable, WeightedClusters } from '#core/plan/route.ts'
 
 /** Secrets that the proxy has from its own identity, never from discovery. */
 export const ownSecrets: ReadonlySet<string> = new Set(['default', 'ROOTCA'])

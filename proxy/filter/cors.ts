@@ -1,4 +1,4 @@
-import type { CorsPlan } from '#core/plan/plan.ts'
+import type { CorsPlan } from '#core/plan/route.ts'
 import { answers } from '../http/answer.ts'
 import { ANSWERED, CONTINUE } from './filter.ts'
 import type { HttpFilter } from './filter.ts'

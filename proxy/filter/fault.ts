@@ -1,4 +1,4 @@
-import type { FaultPlan } from '#core/plan/plan.ts'
+import type { FaultPlan } from '#core/plan/route.ts'
 import type { Doors } from '#core/time/clock.ts'
 import { answers } from '../http/answer.ts'
 import type { Exchange } from '../http/exchange.ts'

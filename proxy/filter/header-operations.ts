@@ -1,4 +1,4 @@
-import type { HeaderOperations } from '#core/plan/plan.ts'
+import type { HeaderOperations } from '#core/plan/route.ts'
 import { compileFormat, renderFormat } from '../telemetry/format.ts'
 import type { Part } from '../telemetry/format.ts'
 import type { Facts } from '../telemetry/facts.ts'

@@ -1,4 +1,4 @@
-import type { JwtPlan, JwtProviderPlan, JwtRequirement } from '#core/plan/plan.ts'
+import type { JwtPlan, JwtProviderPlan, JwtRequirement } from '#core/plan/jwt.ts'
 import { cookieValue } from '#core/balance/hash.ts'
 import { queryParameter, withoutParameter } from '#core/match/query.ts'
 import { judgeClaims, normalizeClaims, parseToken, type Token, type TokenProblem, tokenProblems } from '#core/authz/token.ts'

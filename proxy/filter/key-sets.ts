@@ -1,5 +1,5 @@
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto'
-import type { JwtKeysPlan } from '#core/plan/plan.ts'
+import type { JwtKeysPlan } from '#core/plan/jwt.ts'
 import { type Token, type TokenProblem, tokenProblems } from '#core/authz/token.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { Callouts } from '../upstream/callout.ts'

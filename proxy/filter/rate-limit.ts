@@ -1,4 +1,4 @@
-import type { HttpFilterPlan } from '#core/plan/plan.ts'
+import type { HttpFilterPlan } from '#core/plan/http.ts'
 import type { Clock } from '#core/time/clock.ts'
 import { TokenBucket } from '#core/limit/token-bucket.ts'
 import { answers } from '../http/answer.ts'

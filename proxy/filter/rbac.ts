@@ -1,4 +1,4 @@
-import type { RbacPlan } from '#core/plan/plan.ts'
+import type { RbacPlan } from '#core/plan/rbac.ts'
 import { NO_POLICY_MATCHED, authorize } from '#core/authz/authorize.ts'
 import { answers } from '../http/answer.ts'
 import { ANSWERED, CONTINUE } from './filter.ts'

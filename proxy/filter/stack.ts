@@ -1,4 +1,5 @@
-import type { HttpFilterPlan, HttpPlan, RouteTable } from '#core/plan/plan.ts'
+import type { HttpFilterPlan, HttpPlan } from '#core/plan/http.ts'
+import type { RouteTable } from '#core/plan/route.ts'
 import type { RequestHead } from '#core/route/request.ts'
 import type { PathRules } from '#core/route/normalize.ts'
 import { findScope } from '#core/route/scope.ts'

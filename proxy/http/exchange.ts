@@ -1,5 +1,6 @@
 import { durationBucket } from '#core/telemetry/load-metrics.ts'
-import type { ForwardAction, Origin, RetryPlan, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/plan.ts'
+import type { Origin } from '#core/plan/origin.ts'
+import type { ForwardAction, RetryPlan, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/route.ts'
 import type { PeerInfo } from '#core/route/request.ts'
 import { retryDelayMs, shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'

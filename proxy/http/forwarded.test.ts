@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RbacPlan } from '#core/plan/plan.ts'
+import type { RbacPlan } from '#core/plan/rbac.ts'
 import { forward, routePlan, tablePlan } from '../testing/plan.ts'
 import { ask, httpServer, startProxy } from '../testing/peers.ts'
 

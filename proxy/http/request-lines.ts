@@ -1,4 +1,4 @@
-import type { ForwardAction, HeaderOperations } from '#core/plan/plan.ts'
+import type { ForwardAction, HeaderOperations } from '#core/plan/route.ts'
 import { rewritePath } from '#core/route/rewrite.ts'
 import { operationsOf, renderConditional, renderOperations } from '../filter/header-operations.ts'
 import { renderFormat } from '../telemetry/format.ts'

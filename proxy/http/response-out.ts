@@ -1,4 +1,4 @@
-import type { HeaderOperations } from '#core/plan/plan.ts'
+import type { HeaderOperations } from '#core/plan/route.ts'
 import { operationsOf, renderConditional, renderOperations } from '../filter/header-operations.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'

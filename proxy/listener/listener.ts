@@ -1,6 +1,6 @@
 import net from 'node:net'
 import type { Socket } from 'node:net'
-import type { FilterChainPlan, ListenerPlan } from '#core/plan/plan.ts'
+import type { FilterChainPlan, ListenerPlan } from '#core/plan/listener.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { PeerInfo } from '#core/route/request.ts'
 import { selectChain } from '#core/route/chain.ts'

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { ServerTlsPlan } from '#core/plan/plan.ts'
+import type { ServerTlsPlan } from '#core/plan/listener.ts'
 import type { Clock } from '#core/time/clock.ts'
 import type { SecretSource } from '../sources.ts'
 import { certificateHash, dnsSansOf, uriSansOf } from './peer-certificate.ts'

@@ -1,4 +1,5 @@
-import type { Origin, TcpPlan } from '#core/plan/plan.ts'
+import type { TcpPlan } from '#core/plan/listener.ts'
+import type { Origin } from '#core/plan/origin.ts'
 import type { PeerInfo, RequestHead } from '#core/route/request.ts'
 import { requestFrom } from '#core/route/request.ts'
 import { pickCluster } from '#core/route/split.ts'

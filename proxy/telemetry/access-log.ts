@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import type { WriteStream } from 'node:fs'
 import { defaultJsonFields, defaultTextFormat } from '#core/telemetry/access-log.ts'
-import type { AccessLogPlan } from '#core/plan/plan.ts'
+import type { AccessLogPlan } from '#core/plan/http.ts'
 import type { Facts } from './facts.ts'
 import { compileFormat, renderFormat } from './format.ts'
 import type { Part } from './format.ts'

@@ -1,4 +1,4 @@
-import type { Origin } from '#core/plan/plan.ts'
+import type { Origin } from '#core/plan/origin.ts'
 import type { PeerInfo, RequestHead } from '#core/route/request.ts'
 
 /** What is known of a request while it runs and when it is over: what log formats and header values may name. */

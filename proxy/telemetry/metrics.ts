@@ -1,5 +1,6 @@
 /* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
-import type { ClusterPlan, EndpointPlan } from '#core/plan/plan.ts'
+import type { ClusterPlan } from '#core/plan/cluster.ts'
+import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { TracingPlan } from '#core/plan/plan.ts'
+import type { TracingPlan } from '#core/plan/http.ts'
 import { formatTraceparent, readTraceContext } from '#core/telemetry/trace-context.ts'
 import type { RequestHead } from '#core/route/request.ts'
 import type { Engine } from '../http/engine.ts'

@@ -1,4 +1,5 @@
-import type { ClusterPlan, EndpointPlan, EndpointsPlan } from '#core/plan/plan.ts'
+import type { ClusterPlan } from '#core/plan/cluster.ts'
+import type { EndpointPlan, EndpointsPlan } from '#core/plan/endpoints.ts'
 import { buildPickSet, pick } from '#core/balance/pick.ts'
 import type { PickSet } from '#core/balance/pick.ts'
 import { eject, judgeRates, recordResult, sweep } from '#core/balance/outlier.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ClusterPlan, HealthCheckPlan, RetryPlan } from '#core/plan/plan.ts'
+import type { ClusterPlan, HealthCheckPlan } from '#core/plan/cluster.ts'
+import type { RetryPlan } from '#core/plan/route.ts'
 import { parseRetryOn } from '#core/balance/retry.ts'
 import { ask, httpServer, netServer, startProxy, until } from '../testing/peers.ts'
 import { endpointPlan, forward, routePlan } from '../testing/plan.ts'

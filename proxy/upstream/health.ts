@@ -1,4 +1,4 @@
-import type { HealthCheckPlan } from '#core/plan/plan.ts'
+import type { HealthCheckPlan } from '#core/plan/cluster.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { type Callouts, connectTo } from './callout.ts'
 import type { Cluster } from './cluster.ts'

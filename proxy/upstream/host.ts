@@ -1,5 +1,6 @@
 import { durationMetrics } from '#core/telemetry/load-metrics.ts'
-import type { ClientTlsPlan, ClusterPlan, EndpointPlan } from '#core/plan/plan.ts'
+import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
+import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import type { HostState } from '#core/balance/pick.ts'
 import { newOutlierState } from '#core/balance/outlier.ts'
 import type { OutlierState } from '#core/balance/outlier.ts'

@@ -1,4 +1,4 @@
-import type { MirrorPlan } from '#core/plan/plan.ts'
+import type { MirrorPlan } from '#core/plan/route.ts'
 import type { Engine } from '../http/engine.ts'
 import type { RequestLines } from '../http/request-lines.ts'
 import type { Cluster } from './cluster.ts'

@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import type { ClientTlsPlan, ClusterPlan } from '#core/plan/plan.ts'
+import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
 import { dialPlain, dialTls } from '../http/socket.ts'
 import type { SecretSource } from '../sources.ts'
 import { uriSansOf, dnsSansOf } from '../listener/peer-certificate.ts'

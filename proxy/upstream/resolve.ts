@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import type { EndpointPlan, EndpointsPlan } from '#core/plan/plan.ts'
+import type { EndpointPlan, EndpointsPlan } from '#core/plan/endpoints.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 
 /** Envoy's default of `dns_refresh_rate`. */

@@ -1,4 +1,4 @@
-import type { HashPlan } from '#core/plan/plan.ts'
+import type { HashPlan } from '#core/plan/route.ts'
 import { cookieValue, requestHash } from '#core/balance/hash.ts'
 import { xxHash64Text } from '#core/balance/xxhash.ts'
 import type { Exchange } from '../http/exchange.ts'

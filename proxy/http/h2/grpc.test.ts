@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import * as grpc from '@grpc/grpc-js'
 import { RetryOn } from '#core/balance/retry.ts'
-import type { RetryPlan } from '#core/plan/plan.ts'
+import type { RetryPlan } from '#core/plan/route.ts'
 import { startPair } from '../../testing/pair.ts'
 import { until } from '../../testing/peers.ts'
 

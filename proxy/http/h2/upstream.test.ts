@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ClusterPlan } from '#core/plan/plan.ts'
+import type { ClusterPlan } from '#core/plan/cluster.ts'
 import { call, connect, http2Server } from '../../testing/http2-peers.ts'
 import { ask, httpServer, speak, startProxy, until } from '../../testing/peers.ts'
 import { startPair, uriOf } from '../../testing/pair.ts'

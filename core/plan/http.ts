@@ -1,0 +1,72 @@
+import type { ExtAuthzPlan } from './ext-authz.ts'
+import type { JwtPlan } from './jwt.ts'
+import type { RbacPlan } from './rbac.ts'
+import type { FaultPlan, RouteTable } from './route.ts'
+
+export interface HttpPlan {
+  readonly kind: 'http'
+  readonly statPrefix: string
+  readonly routes: RouteSource
+  /** In their order, the router last and left out. */
+  readonly filters: readonly HttpFilterPlan[]
+  /** What happens to `x-forwarded-client-cert`. */
+  readonly clientCertificateHeader: 'sanitize' | 'sanitize-set' | 'append' | 'forward-only'
+  readonly serverName: string
+  readonly useRemoteAddress: boolean
+  readonly trustedHops: number
+  readonly normalizePath: boolean
+  readonly mergeSlashes: boolean
+  readonly escapedSlashes: 'keep' | 'reject' | 'unescape-redirect' | 'unescape-forward'
+  /** Remove `:port` from the host before routing. */
+  readonly stripPort: boolean
+  readonly idleTimeoutMs: number
+  readonly streamIdleTimeoutMs: number
+  readonly headersTimeoutMs: number
+  readonly drainTimeoutMs: number
+  readonly headerBytesMax: number
+  /** What clients speak; absent: what their first bytes, or ALPN, say. */
+  readonly codec?: 'http1' | 'http2'
+  /** What HTTP/2 clients may send at once; absent: the proxy's own bounds. */
+  readonly http2?: { readonly concurrentStreamsMax?: number; readonly streamWindow?: number; readonly connectionWindow?: number }
+  readonly tracing: TracingPlan | undefined
+  readonly accessLog: readonly AccessLogPlan[]
+}
+
+/** How a request finds its route table. */
+export type RouteSource =
+  | { readonly kind: 'named'; readonly name: string }
+  | { readonly kind: 'inline'; readonly table: RouteTable }
+  /** Scoped routes: `scopeKey` makes the key, the scope table names the route table. `fallback`: an unknown key is tried lower-case, then `*` (what the Lua filter does in Envoy). */
+  | { readonly kind: 'scoped'; readonly port: string; readonly splitAuthorityAtColon: boolean; readonly fallback: boolean }
+
+/** ScopedRouteConfiguration: scope key (`8080|order-service`) → route table name. */
+export interface ScopePlan {
+  readonly name: string
+  readonly version: string
+  readonly key: string
+  readonly table: string
+}
+
+export interface TracingPlan {
+  /** `http://HOST:PORT/v1/traces` */
+  readonly endpoint: string
+  readonly serviceName: string
+  /** Percent of requests without an incoming decision that are sampled. */
+  readonly samplingPercent: number
+}
+
+/** One log line's fields in order; each is text with Envoy's command operators (`%RESPONSE_CODE%`), compiled by proxy/telemetry. */
+export interface AccessLogPlan {
+  /** `/dev/stdout`, `/dev/stderr` or a file. */
+  readonly path: string
+  readonly json: boolean
+  readonly fields: readonly { readonly name: string; readonly format: string }[]
+}
+
+export type HttpFilterPlan =
+  | { readonly kind: 'rbac'; readonly name: string; readonly policy: RbacPlan }
+  | { readonly kind: 'fault'; readonly name: string; readonly fault: FaultPlan }
+  | { readonly kind: 'cors'; readonly name: string }
+  | { readonly kind: 'jwt'; readonly name: string; readonly jwt: JwtPlan }
+  | { readonly kind: 'ext-authz'; readonly name: string; readonly check: ExtAuthzPlan }
+  | { readonly kind: 'local-rate-limit'; readonly name: string; readonly tokensMax: number; readonly tokensPerFill: number; readonly fillIntervalMs: number }

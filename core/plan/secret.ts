@@ -1,0 +1,3 @@
+export type SecretPlan =
+  | { readonly kind: 'certificate'; readonly name: string; readonly version: string; readonly chainPem: string; readonly keyPem: string }
+  | { readonly kind: 'trust'; readonly name: string; readonly version: string; readonly rootsPem: string }
