@@ -45,7 +45,7 @@ export class RequestLines {
       const before = fields.findKind(FORWARDED_FOR)
       dropByKind(fields, dropped, FORWARDED_FOR)
       dropByKind(fields, dropped, FORWARDED_PROTO)
-      added += `x-forwarded-for: ${before === undefined ? '' : `${before},`}${exchange.peer.address}\r\nx-forwarded-proto: ${request.scheme}\r\n`
+      added += `x-forwarded-for: ${before === undefined ? '' : `${before},`}${exchange.peer.address}\r\nx-forwarded-proto: ${request.scheme}\r\nx-envoy-external-address: ${request.remoteAddress ?? exchange.peer.address}\r\n`
     } else if (fields.findKind(FORWARDED_PROTO) === undefined) added += request.scheme === 'https' ? 'x-forwarded-proto: https\r\n' : 'x-forwarded-proto: http\r\n'
     added += clientCertificate(exchange)
 
@@ -66,12 +66,18 @@ export class RequestLines {
     let path = request.path
     if (action.prefixRewrite !== undefined || action.regexRewrite !== undefined) {
       path = rewritePath(action, request.path)
-      if (path !== request.path) added += `x-envoy-original-path: ${request.path}\r\n`
+      if (path !== request.path) {
+        dropByName(fields, dropped, 'x-envoy-original-path')
+        added += `x-envoy-original-path: ${request.path}\r\n`
+      }
     }
     this.method = request.method
     this.path = path
     this.#autoHost = action.autoHostRewrite
-    if (this.#autoHost || authority !== request.authority) added += `x-envoy-original-host: ${request.authority}\r\n`
+    if (this.#autoHost || authority !== request.authority) {
+      dropByName(fields, dropped, 'x-envoy-original-host')
+      added += `x-envoy-original-host: ${request.authority}\r\n`
+    }
     this.authority = authority
     this.#lines = keptLines(fields, dropped) + added
     this.scheme = request.scheme

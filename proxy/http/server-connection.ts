@@ -7,6 +7,7 @@ import { CHUNKED, UNTIL_CLOSE } from './body.ts'
 import type { ClientConnection, Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
 import { PEER_ID } from './field-kind.ts'
+import { dropInternalFields } from './internal-fields.ts'
 import { problems } from './request-head.ts'
 import type { HeadProblem, HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
@@ -210,6 +211,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
 
   onRequest(head: HttpRequestHead): void {
     head.scheme = this.peer.tls ? 'https' : 'http'
+    dropInternalFields(head, this.stack.plan.useRemoteAddress)
     const exchange = new Exchange(this.engine, this.stack, this, head)
     this.#exchange = exchange
     exchange.start()

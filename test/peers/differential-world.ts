@@ -116,7 +116,7 @@ const filters: JsonValue[] = [
     name: 'envoy.filters.http.rbac',
     typed_config: {
       '@type': `${type}.rbac.v3.RBAC`,
-      rules: { action: 'DENY', policies: { 'no-entry': { permissions: [{ url_path: { path: { prefix: '/no/entry' } } }, { header: { name: 'x-forbidden', present_match: true } }], principals: [{ any: true }] } } },
+      rules: { action: 'DENY', policies: { 'no-entry': { permissions: [{ url_path: { path: { prefix: '/no/entry' } } }, { header: { name: 'x-forbidden', present_match: true } }], principals: [{ any: true }] }, 'no-office': { permissions: [{ url_path: { path: { prefix: '/no/office' } } }], principals: [{ remote_ip: { address_prefix: '198.51.100.0', prefix_len: 24 } }] } } },
     },
   },
 ]

@@ -22,6 +22,13 @@ interface Call {
 const chunked = (...chunks: readonly string[]): string => `${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n`
 const json = 'content-type: application/json'
 
+const INTERNAL_LINES = [
+  'x-envoy-original-path: /forged', 'X-Envoy-Original-Host: forged.example', 'x-envoy-decorator-operation: forged', 'x-envoy-downstream-service-cluster: forged', 'x-envoy-downstream-service-node: forged',
+  'x-envoy-ip-tags: trusted', 'x-envoy-original-url: http://forged/', 'x-envoy-force-trace: true', 'x-envoy-upstream-rq-timeout-ms: 60000', 'x-envoy-upstream-rq-per-try-timeout-ms: 60000', 'x-envoy-retry-on: 5xx', 'x-envoy-retry-grpc-on: cancelled',
+  'x-envoy-max-retries: 9', 'x-envoy-retriable-status-codes: 404', 'x-envoy-retriable-header-names: x-a', 'x-envoy-upstream-alt-stat-name: forged', 'x-envoy-upstream-rq-timeout-alt-response: 1', 'x-envoy-hedge-on-per-try-timeout: true',
+  'x-envoy-something-else: kept',
+]
+
 /** A name that ends with `[id]` may differ: docs/reference/envoy-differences.md says why under that id. */
 const TABLE: Readonly<Record<string, Call>> = {
   'the root': { path: '/' },
@@ -61,6 +68,14 @@ const TABLE: Readonly<Record<string, Call>> = {
   'denied by path': { path: '/no/entry/x' },
   'denied by header': { path: '/', lines: ['x-forbidden: 1'] },
   'nearly denied': { path: '/no/exit' },
+  'denied by address': { listener: 'edge', path: '/no/office', lines: ['x-forwarded-for: 198.51.100.7'] },
+  'an address behind two hops': { listener: 'edge', path: '/no/office', lines: ['x-forwarded-for: 198.51.100.7, 203.0.113.1'] },
+  'a forged address before a trusted one': { listener: 'edge', path: '/no/office', lines: ['x-forwarded-for: 203.0.113.1, 198.51.100.7'] },
+  'an address where hops are believed': { path: '/no/office', lines: ['x-forwarded-for: 203.0.113.1, 198.51.100.7'] },
+  'an address that is none': { listener: 'edge', path: '/no/office', lines: ['x-forwarded-for: 198.51.100.7:80'] },
+  'addresses on two lines': { listener: 'edge', path: '/no/office', lines: ['x-forwarded-for: 203.0.113.1', 'x-forwarded-for: 198.51.100.7'] },
+  'slashes in front of a policy': { listener: 'careful', path: '/no//entry/x' },
+  'slashes that nobody merges, in front of a policy': { path: '/no//entry/x' },
   'a preflight': { path: '/cors', method: 'OPTIONS', lines: ['origin: https://shop.example', 'access-control-request-method: GET'] },
   'a preflight of strangers': { path: '/cors', method: 'OPTIONS', lines: ['origin: https://evil.example', 'access-control-request-method: GET'] },
   'a call from a page': { path: '/cors', lines: ['origin: https://shop.example'] },
@@ -77,6 +92,10 @@ const TABLE: Readonly<Record<string, Call>> = {
   'changed headers': { path: '/', host: 'changed.example', lines: ['x-gone: 1', 'x-once: old', 'x-only: old', 'x-added: client'] },
   'changed headers, none there': { path: '/', host: 'changed.example' },
   'forwarded for': { listener: 'edge', path: '/', lines: ['x-forwarded-for: 203.0.113.9'] },
+  'what only the mesh may say, at the edge': { listener: 'edge', path: '/common/x', lines: INTERNAL_LINES },
+  'what only the mesh may say, inside': { path: '/common/x', lines: INTERNAL_LINES },
+  'what only the mesh may say, to a policy': { listener: 'edge', path: '/', lines: ['x-envoy-original-path: /no/entry', 'X-Envoy-Force-Trace: 1'] },
+  'a host that the client rewrote before': { path: '/', host: 'changed.example', lines: ['x-envoy-original-host: forged.example'] },
   'a body by length': { method: 'POST', path: '/', lines: ['content-length: 5', json], body: 'hello' },
   'a body in chunks': { method: 'PUT', path: '/', lines: ['transfer-encoding: chunked'], body: `${chunked('hel', 'lo')}\r\n` },
   'an empty body in chunks': { method: 'POST', path: '/', lines: ['transfer-encoding: chunked'], body: `${chunked()}\r\n` },

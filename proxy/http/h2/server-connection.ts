@@ -5,6 +5,7 @@ import { answers } from '../answer.ts'
 import type { ClientConnection, Engine } from '../engine.ts'
 import { PEER_ID } from '../field-kind.ts'
 import type { FieldTable } from '../head-scan.ts'
+import { dropInternalFields } from '../internal-fields.ts'
 import { HttpRequestHead } from '../request-head.ts'
 import type { ClientIdentity } from '../server-connection.ts'
 import type { Wire, WireHandler } from '../socket.ts'
@@ -139,6 +140,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
       stream.reset(PROTOCOL_ERROR)
       return
     }
+    if (problem === undefined) dropInternalFields(head, this.stack.plan.useRemoteAddress)
     const served = new ServerStream(this, stream, head)
     if (problem !== undefined) {
       served.exchange.refuse(answers.badHead(problem.status, problem.details))
