@@ -2,8 +2,10 @@ import { FieldTable } from '../head-scan.ts'
 import { Calm } from './calm.ts'
 import { FrameOut } from './frame-out.ts'
 import type { FrameSink } from './frame-out.ts'
+import { FrameReader } from './frame-reader.ts'
+import type { FrameHandler } from './frame-reader.ts'
 import {
-  ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, DEFAULT_WINDOW, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES,
+  ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DEFAULT_WINDOW, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES,
   FRAME_HEADER_BYTES, FRAME_SIZE_ERROR, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE, NO_ERROR, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR,
   PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, STREAM_ID_MAX, WINDOW_MAX, WINDOW_UPDATE, WITH_PRIORITY,
 } from './frames.ts'
@@ -52,7 +54,7 @@ const DRAINING = Buffer.from('weft-bye', 'latin1')
  * One HTTP/2 connection, either side of it (RFC 9113), over bytes that somebody else reads and writes: frames in their order, streams, windows, settings, errors.
  * Whatever the cuts between reads, the same calls in the same order.
  */
-export class Connection {
+export class Connection implements FrameHandler {
   readonly out = new FrameOut()
   readonly peer = new PeerSettings()
   readonly own: OwnSettings
@@ -85,25 +87,16 @@ export class Connection {
   #drains = false
   readonly #resets = new Int32Array(RESETS_REMEMBERED)
   #resetAt = 0
-  // Reading.
-  #prefaceLeft: number
-  #carry: Buffer = Buffer.alloc(0)
-  #have = 0
-  #need = 0
-  readonly #headerCarry = Buffer.alloc(FRAME_HEADER_BYTES)
+  readonly #reader: FrameReader
+  // The DATA frame under way.
   #dataStream: Stream | undefined = undefined
-  #dataLeft = 0
-  #padLeft = 0
-  #padAwaited = false
   #dataEnds = false
-  #inData = false
   // A field section that came in part.
   #sectionStream = 0
   #sectionFlags = 0
   #section: Buffer[] = []
   #sectionBytes = 0
   #sectionSinceMs = 0
-  #frameSinceMs = 0
   // Writing a field section.
   #headBytes!: Buffer
   #headAt = 0
@@ -117,7 +110,7 @@ export class Connection {
     this.calm = new Calm(nowMs)
     this.#receiveWindow = Math.max(own.connectionWindow, DEFAULT_WINDOW)
     this.#nextStream = isServer ? 2 : 1
-    this.#prefaceLeft = isServer ? PREFACE.length : 0
+    this.#reader = new FrameReader(this, isServer)
   }
 
   /** Says hello, as soon as there is somebody to say it to. */
@@ -150,12 +143,12 @@ export class Connection {
 
   /** Bytes kept of frames that are incomplete. */
   get keptBytes(): number {
-    return this.#have + this.#sectionBytes
+    return this.#reader.keptBytes + this.#sectionBytes
   }
 
   /** Since when a frame, or a field section, is incomplete; 0: none is. */
   get incompleteSinceMs(): number {
-    return this.#sectionStream !== 0 ? this.#sectionSinceMs : this.#have > 0 ? this.#frameSinceMs : 0
+    return this.#sectionStream !== 0 ? this.#sectionSinceMs : this.#reader.incompleteSinceMs
   }
 
   // ---- streams
@@ -333,93 +326,18 @@ export class Connection {
 
   /** `bytes[start, length)` are valid until this returns. */
   read(bytes: Buffer, start: number, length: number): void {
-    let p = start
-    if (this.#prefaceLeft > 0) p = this.#readPreface(bytes, p, length)
-    while (p < length && !this.failed) {
-      if (this.#inData) {
-        p = this.#readData(bytes, p, length)
-        continue
-      }
-      if (this.#have > 0) {
-        p = this.#fillCarry(bytes, p, length)
-        continue
-      }
-      const left = length - p
-      if (left < FRAME_HEADER_BYTES) {
-        bytes.copy(this.#headerCarry, 0, p, length)
-        this.#carry = this.#headerCarry
-        this.#have = left
-        this.#need = FRAME_HEADER_BYTES
-        this.#frameSinceMs = this.nowMs
-        return
-      }
-      const frameBytes = (bytes[p]! << 16) | (bytes[p + 1]! << 8) | bytes[p + 2]!
-      const type = bytes[p + 3]!
-      if (!this.#mayCome(bytes, p, frameBytes, type)) return
-      if (type === DATA) {
-        this.#beginData(frameBytes, bytes[p + 4]!, streamId(bytes, p))
-        p += FRAME_HEADER_BYTES
-      } else if (left < FRAME_HEADER_BYTES + frameBytes) {
-        this.#keep(bytes, p, length, FRAME_HEADER_BYTES + frameBytes)
-        return
-      } else {
-        this.#frame(bytes, p + FRAME_HEADER_BYTES, p + FRAME_HEADER_BYTES + frameBytes, type, bytes[p + 4]!, streamId(bytes, p))
-        p += FRAME_HEADER_BYTES + frameBytes
-      }
-    }
+    this.#reader.read(bytes, start, length, this.nowMs)
   }
 
-  #readPreface(bytes: Buffer, start: number, length: number): number {
-    let p = start
-    while (p < length && this.#prefaceLeft > 0) {
-      if (bytes[p] !== PREFACE[PREFACE.length - this.#prefaceLeft]) {
-        this.#prefaceLeft = 0
-        this.fail(PROTOCOL_ERROR, 'no preface')
-        return length
-      }
-      p++
-      this.#prefaceLeft -= 1
-    }
-    return p
-  }
-
-  #keep(bytes: Buffer, start: number, end: number, need: number): void {
-    this.#carry = Buffer.allocUnsafe(need)
-    bytes.copy(this.#carry, 0, start, end)
-    this.#have = end - start
-    this.#need = need
-    this.#frameSinceMs = this.nowMs
-  }
-
-  /** Completes a frame, or its header, that came in part. */
-  #fillCarry(bytes: Buffer, start: number, length: number): number {
-    const take = Math.min(this.#need - this.#have, length - start)
-    bytes.copy(this.#carry, this.#have, start, start + take)
-    this.#have += take
-    if (this.#have < this.#need) return start + take
-    const carry = this.#carry
-    const frameBytes = (carry[0]! << 16) | (carry[1]! << 8) | carry[2]!
-    const type = carry[3]!
-    if (this.#need === FRAME_HEADER_BYTES && carry === this.#headerCarry) {
-      if (!this.#mayCome(carry, 0, frameBytes, type)) return length
-      if (type !== DATA && frameBytes > 0) {
-        this.#keep(carry, 0, FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + frameBytes)
-        return start + take
-      }
-    }
-    this.#have = 0
-    if (type === DATA) this.#beginData(frameBytes, carry[4]!, streamId(carry, 0))
-    else this.#frame(carry, FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + frameBytes, type, carry[4]!, streamId(carry, 0))
-    this.#carry = this.#headerCarry
-    return start + take
-  }
-
-  /** What can be judged by a frame's header alone. */
-  #mayCome(bytes: Buffer, at: number, frameBytes: number, type: number): boolean {
+  mayCome(type: number, flags: number, id: number, frameBytes: number): boolean {
     if (frameBytes > FRAME_BYTES) this.fail(FRAME_SIZE_ERROR, 'frame too large')
-    else if (!this.ready && (type !== SETTINGS || (bytes[at + 4]! & ACK) !== 0)) this.fail(PROTOCOL_ERROR, 'SETTINGS must come first')
-    else if (this.#sectionStream !== 0 && (type !== CONTINUATION || streamId(bytes, at) !== this.#sectionStream)) this.fail(PROTOCOL_ERROR, 'CONTINUATION must follow')
+    else if (!this.ready && (type !== SETTINGS || (flags & ACK) !== 0)) this.fail(PROTOCOL_ERROR, 'SETTINGS must come first')
+    else if (this.#sectionStream !== 0 && (type !== CONTINUATION || id !== this.#sectionStream)) this.fail(PROTOCOL_ERROR, 'CONTINUATION must follow')
     return !this.failed
+  }
+
+  onUnreadable(why: string): void {
+    this.fail(PROTOCOL_ERROR, why)
   }
 
   /** Pays for a frame that gets nothing done. */
@@ -429,7 +347,7 @@ export class Connection {
 
   // ---- DATA
 
-  #beginData(frameBytes: number, flags: number, id: number): void {
+  onDataBegin(frameBytes: number, flags: number, id: number): void {
     if (id === 0) return this.fail(PROTOCOL_ERROR, 'DATA on stream 0')
     this.#receiveWindow -= frameBytes
     if (this.#receiveWindow < 0) return this.fail(FLOW_CONTROL_ERROR, 'connection window exceeded')
@@ -456,53 +374,19 @@ export class Connection {
     else this.calm.work()
     if (this.failed) return
     this.#dataStream = stream
-    this.#dataLeft = frameBytes
-    this.#padLeft = 0
-    this.#padAwaited = padded
     this.#dataEnds = (flags & END_STREAM) !== 0
-    this.#inData = true
-    if (frameBytes === 0) this.#endData()
-  }
-
-  #readData(bytes: Buffer, start: number, length: number): number {
-    let p = start
-    if (this.#padAwaited) {
-      this.#padAwaited = false
-      const pad = bytes[p++]!
-      this.#dataLeft -= 1
-      if (pad > this.#dataLeft) {
-        this.fail(PROTOCOL_ERROR, 'padding exceeds its frame')
-        return length
-      }
-      this.#padLeft = pad
-      this.#dataLeft -= pad
-      this.#passOver(pad + 1)
-    }
-    if (this.#dataLeft > 0 && p < length) {
-      const end = Math.min(length, p + this.#dataLeft)
-      this.#dataLeft -= end - p
-      const stream = this.#dataStream
-      if (stream === undefined || stream.closed) this.credit(end - p)
-      else this.#pass(stream, bytes, p, end)
-      p = end
-    }
-    if (this.#dataLeft === 0 && p < length && this.#padLeft > 0) {
-      const skipped = Math.min(length - p, this.#padLeft)
-      this.#padLeft -= skipped
-      p += skipped
-    }
-    if (this.#dataLeft === 0 && this.#padLeft === 0) this.#endData()
-    return p
   }
 
   /** Padding counts against windows and is nobody's to take. */
-  #passOver(bytes: number): void {
+  onDataPadding(bytes: number): void {
     const stream = this.#dataStream
     if (stream === undefined || stream.closed) this.credit(bytes)
     else stream.credit(bytes)
   }
 
-  #pass(stream: Stream, bytes: Buffer, start: number, end: number): void {
+  onDataBytes(bytes: Buffer, start: number, end: number): void {
+    const stream = this.#dataStream
+    if (stream === undefined || stream.closed) return this.credit(end - start)
     stream.receivedBytes += end - start
     if (stream.expectedBytes >= 0 && stream.receivedBytes > stream.expectedBytes) {
       this.credit(end - start)
@@ -512,8 +396,7 @@ export class Connection {
     stream.taken(end - start)
   }
 
-  #endData(): void {
-    this.#inData = false
+  onDataEnd(): void {
     const stream = this.#dataStream
     this.#dataStream = undefined
     if (this.#dataEnds && stream !== undefined && !stream.closed) this.#remoteEnd(stream, '')
@@ -532,7 +415,7 @@ export class Connection {
 
   // ---- other frames
 
-  #frame(bytes: Buffer, start: number, end: number, type: number, flags: number, id: number): void {
+  onFrame(bytes: Buffer, start: number, end: number, type: number, flags: number, id: number): void {
     switch (type) {
       case HEADERS:
         return this.#onHeaders(bytes, start, end, flags, id)
@@ -767,5 +650,3 @@ export class Connection {
     this.#owner.onGoaway(last, code)
   }
 }
-
-const streamId = (bytes: Buffer, at: number): number => (((bytes[at + 5]! & 0x7f) << 24) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 8) | bytes[at + 8]!) >>> 0
