@@ -1,8 +1,7 @@
-import { durationBucket } from '#core/telemetry/load-metrics.ts'
 import type { Origin } from '#core/plan/origin.ts'
 import type { ForwardAction, RetryPlan, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/route.ts'
 import type { PeerInfo } from '#core/route/request.ts'
-import { retryDelayMs, shouldRetry } from '#core/balance/retry.ts'
+import { shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
 import { clientAddress, clientScheme } from '#core/route/forwarded.ts'
 import { normalizePath } from '#core/route/normalize.ts'
@@ -15,11 +14,15 @@ import type { Facts } from '../telemetry/facts.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
 import type { PoolUser } from '../upstream/pool.ts'
+import { countTry } from '../upstream/count-try.ts'
+import { pickHost } from '../upstream/pick-host.ts'
 import { stickyHash } from '../upstream/sticky.ts'
 import { startMirrors } from '../upstream/mirror.ts'
 import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
 import { LENGTH, NO_BODY } from './body.ts'
+import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
+import { Retries } from './retries.ts'
 import type { Engine } from './engine.ts'
 import { FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID } from './field-kind.ts'
 import { asGrpc, grpcTimeoutMs, httpStatusOf, isGrpc, statusInTrailers } from './grpc.ts'
@@ -43,8 +46,6 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 /** Envoy's words for why an upstream was lost. */
 const RESETS = { reset: 'connection_termination', protocol: 'protocol_error', remote: 'remote_reset', refused: 'remote_refused_stream_reset' } as const
-
-const NO_CHUNKS: Buffer[] = []
 
 /**
  * One request and its answer, from the first byte to the log line. Both directions stream; each side is told to wait when the other cannot follow.
@@ -98,15 +99,14 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #responseHead: HttpResponseHead | undefined = undefined
   #waits = false
   #counted = false
+  /** The body may be needed again: what comes of it is kept even as it is sent on. */
   #keeps = false
-  #kept: Buffer[] = NO_CHUNKS
-  #keptBytes = 0
+  #kept: KeptBody | undefined = undefined
   #trailers = ''
-  #retriesDone = 0
-  #retryCounted = false
+  /** From the first failure on. */
+  #retries: Retries | undefined = undefined
   #resent = false
   #hash: bigint | undefined = undefined
-  #tried: UpstreamHost[] | undefined = undefined
   #attemptMs = 0
   #deadlineMs = 0
   #tryDeadlineMs = 0
@@ -235,9 +235,11 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   #tellBody(): void {
     const waiter = this.#bodyWaiter
-    if (waiter === undefined || this.over || (!this.requestComplete && this.#keptBytes <= waiter.bytesMax)) return
+    if (waiter === undefined || this.over) return
+    const { chunks, bytes } = this.#kept ?? NOTHING_KEPT
+    if (!this.requestComplete && bytes <= waiter.bytesMax) return
     this.#bodyWaiter = undefined
-    waiter.tell(Buffer.concat(this.#kept), this.#keptBytes <= waiter.bytesMax)
+    waiter.tell(Buffer.concat(chunks), bytes <= waiter.bytesMax)
   }
 
   /** Runs the filters that are left, then the route. */
@@ -294,7 +296,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.#mirrors && this.#lines !== undefined && this.#action !== undefined) {
       // Once: a request without a body is complete with its head, and its end is reported again.
       this.#mirrors = false
-      startMirrors(this.engine, this.#action.mirrors, this.#lines, this.#kept, this.requestBytes === this.#keptBytes)
+      const { chunks, bytes } = this.#kept ?? NOTHING_KEPT
+      startMirrors(this.engine, this.#action.mirrors, this.#lines, chunks, this.requestBytes === bytes)
     }
   }
 
@@ -320,22 +323,24 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const upstream = this.#upstream
     if (upstream === undefined || this.#keeps) this.#keep(bytes, start, end)
     if (upstream === undefined) return
-    if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
+    if (this.#keeps && this.#keptTooMuch) this.#stopKeeping()
     upstream.sendBody(bytes, start, end)
     if (upstream.congested) this.#pauseDownstream()
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
-    if (this.#kept === NO_CHUNKS) this.#kept = []
-    this.#kept.push(Buffer.from(bytes.subarray(start, end)))
-    this.#keptBytes += end - start
-    if (this.#upstream === undefined && this.#keptBytes > WAITING_BYTES_MAX) this.#pauseDownstream()
+    const kept = (this.#kept ??= new KeptBody())
+    kept.add(bytes, start, end)
+    if (this.#upstream === undefined && kept.bytes > WAITING_BYTES_MAX) this.#pauseDownstream()
+  }
+
+  get #keptTooMuch(): boolean {
+    return this.#kept !== undefined && this.#kept.bytes > KEPT_BYTES_MAX
   }
 
   #stopKeeping(): void {
     this.#keeps = false
-    this.#kept = NO_CHUNKS
-    this.#keptBytes = 0
+    this.#kept = undefined
   }
 
   onRequestEnd(trailers: string): void {
@@ -394,7 +399,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const action = this.#action
     if (cluster === undefined || action === undefined) return
     this.attempts += 1
-    const host = this.#pickHost(cluster, action, request)
+    if (action.hash.length > 0) this.#hash ??= stickyHash(this, action.hash)
+    const host = pickHost(cluster, request, this.peer, this.#hash, this.#retries)
     if (host === undefined) return this.answerWith(answers.noHealthyUpstream)
     this.host = host
     host.active += 1
@@ -408,26 +414,6 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       return this.#overflow(cluster)
     }
     this.#send(got)
-  }
-
-  #pickHost(cluster: Cluster, action: ForwardAction, request: HttpRequestHead): UpstreamHost | undefined {
-    if (cluster.plan.discovery === 'original-destination') {
-      if (this.peer.captured === true) return cluster.hostAt(this.peer.localAddress, this.peer.localPort)
-      const { authority } = request
-      const colon = authority.lastIndexOf(':')
-      const port = Number(authority.slice(colon + 1))
-      return colon > 0 && port > 0 ? cluster.hostAt(authority.slice(0, colon), port) : cluster.hostAt(authority, 80)
-    }
-    if (action.hash.length > 0) this.#hash ??= stickyHash(this, action.hash)
-    const retry = action.retry
-    return cluster.pick(this.#hash, retry?.avoidTriedHosts === true ? this.#tried : undefined, retry?.hostSelectionAttemptsMax ?? 0, this.#triedPriorities(retry))
-  }
-
-  #triedPriorities(retry: RetryPlan | undefined): ReadonlySet<number> | undefined {
-    const frequency = retry?.avoidTriedPriorities?.updateFrequency
-    if (frequency === undefined || this.#tried === undefined) return undefined
-    const counted = this.#tried.slice(0, this.#tried.length - (this.#tried.length % frequency))
-    return new Set(counted.map((host) => host.priority))
   }
 
   onConnection(connection: Upstream): void {
@@ -447,11 +433,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0
     this.#tryDeadlineMs = perTryMs > 0 ? this.#attemptMs + perTryMs : 0
     lines.send(upstream, this.attempts, host.plan.hostname)
-    for (const chunk of this.#kept) upstream.sendBody(chunk, 0, chunk.length)
+    if (this.#kept !== undefined) for (const chunk of this.#kept.chunks) upstream.sendBody(chunk, 0, chunk.length)
     if (this.requestComplete) upstream.sendEnd(this.#trailers)
     if (!this.connection.reading) upstream.flush()
-    if (this.#keeps && this.#keptBytes > KEPT_BYTES_MAX) this.#stopKeeping()
-    else if (!this.#keeps) this.#kept = NO_CHUNKS
+    if (!this.#keeps || this.#keptTooMuch) this.#stopKeeping()
     if (upstream.congested) this.#pauseDownstream()
     else this.#resumeDownstream()
   }
@@ -487,7 +472,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.#action?.retry !== undefined && this.#wantsRetry(head)) {
       this.#leave(upstream, host, head.status < 500)
       upstream.abort()
-      this.#scheduleRetry(this.#action.retry)
+      this.#scheduleRetry()
       return
     }
     this.#responseHead = head
@@ -586,36 +571,29 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #mayRetry(plan: RetryPlan): boolean {
     const { cluster } = this
     if (cluster === undefined || this.responseStarted || !this.#canResend()) return false
-    if (this.#retriesDone >= plan.retriesMax) {
+    const retries = (this.#retries ??= new Retries(plan, cluster))
+    if (retries.spent) {
       if (plan.retriesMax > 0) this.addFlag('URX')
       return false
     }
-    if (!this.#retryCounted && !cluster.mayRetry) {
-      cluster.overflows += 1
-      return false
-    }
-    return true
+    if (retries.fits) return true
+    cluster.overflows += 1
+    return false
   }
 
   /** True when another try is under way. */
   #retry(outcome: TryOutcome): boolean {
     const plan = this.#action?.retry
     if (plan === undefined || !shouldRetry(plan, outcome, this.request.method) || !this.#mayRetry(plan)) return false
-    this.#scheduleRetry(plan)
+    this.#scheduleRetry()
     return true
   }
 
-  #scheduleRetry(plan: RetryPlan): void {
-    const { cluster, engine, host } = this
-    if (cluster === undefined) return
-    if (!this.#retryCounted) {
-      this.#retryCounted = true
-      cluster.retries += 1
-    }
-    this.#retriesDone += 1
+  #scheduleRetry(): void {
+    const { engine, host } = this
     this.#tryDeadlineMs = 0
-    if ((plan.avoidTriedHosts || plan.avoidTriedPriorities !== undefined) && host !== undefined) (this.#tried ??= []).push(host)
-    engine.doors.clock.after(retryDelayMs(plan, this.#retriesDone, engine.doors.random.draw()), () => {
+    const delayMs = this.#retries?.next(host, engine.doors.random.draw()) ?? 0
+    engine.doors.clock.after(delayMs, () => {
       if (!this.over) this.#attempt()
     })
   }
@@ -634,13 +612,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   #countLoad(host: UpstreamHost, succeeded: boolean): void {
     const ms = this.#attemptMs === 0 ? 0 : Math.max(0, this.engine.doors.clock.monotonicMs() - this.#attemptMs)
-    const bucket = durationBucket(ms)
-    for (const load of [host.load, host.total]) {
-      if (succeeded) load.succeeded += 1
-      else load.failed += 1
-      load.latencyMsSum += ms
-      load.durations[bucket] = (load.durations[bucket] ?? 0) + 1
-    }
+    countTry(host, ms, succeeded)
   }
 
   /** Lets go of whatever is upstream: a place in a queue, or a connection, which is closed. */
@@ -754,7 +726,6 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.startWallMs = engine.doors.clock.wallMs() - this.durationMs
     if (cluster !== undefined) {
       if (this.#counted) cluster.requests -= 1
-      if (this.#retryCounted) cluster.retries -= 1
     }
     const inbound = this.stack.direction === 'inbound'
     const destination = inbound ? ((this.peer.uriSans.length > 0 ? cluster?.selfSecured : cluster?.selfDestination) ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
@@ -762,7 +733,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const { logs } = this.stack
     for (const log of logs) log.add(this)
     if (this.trace !== undefined) this.trace.finish(this)
-    this.#kept = NO_CHUNKS
+    this.#retries?.release()
+    this.#kept = undefined
     this.#resumeDownstream()
   }
 }

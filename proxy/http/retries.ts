@@ -1,0 +1,59 @@
+import type { RetryPlan } from '#core/plan/route.ts'
+import { retryDelayMs } from '#core/balance/retry.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+import type { UpstreamHost } from '../upstream/host.ts'
+
+/** The tries of one request beyond its first: how many are left of its route's policy and of its cluster's limit, and where it has been (envoy.config.route.v3.RetryPolicy). */
+export class Retries {
+  readonly plan: RetryPlan
+  readonly #cluster: Cluster
+  #done = 0
+  /** Among the cluster's retries under way. */
+  #counted = false
+  readonly #tried: UpstreamHost[] = []
+
+  constructor(plan: RetryPlan, cluster: Cluster) {
+    this.plan = plan
+    this.#cluster = cluster
+  }
+
+  /** All that the policy allows were made. */
+  get spent(): boolean {
+    return this.#done >= this.plan.retriesMax
+  }
+
+  /** Whether the cluster has room for one more; a request that is among its retries already stays there. */
+  get fits(): boolean {
+    return this.#counted || this.#cluster.mayRetry
+  }
+
+  /** Counts one more try, after `failed` failed. Answers the ms to wait before it; `draw` is uniform in [0, 1). */
+  next(failed: UpstreamHost | undefined, draw: number): number {
+    if (!this.#counted) {
+      this.#counted = true
+      this.#cluster.retries += 1
+    }
+    this.#done += 1
+    if ((this.plan.avoidTriedHosts || this.plan.avoidTriedPriorities !== undefined) && failed !== undefined) this.#tried.push(failed)
+    return retryDelayMs(this.plan, this.#done, draw)
+  }
+
+  /** The request is over. */
+  release(): void {
+    if (this.#counted) this.#cluster.retries -= 1
+    this.#counted = false
+  }
+
+  /** Not to be picked again, if there are others. */
+  get avoidedHosts(): readonly UpstreamHost[] | undefined {
+    return this.plan.avoidTriedHosts ? this.#tried : undefined
+  }
+
+  /** Priorities to leave out: those tried, looked at anew after every so many tries (previous_priorities). */
+  get avoidedPriorities(): ReadonlySet<number> | undefined {
+    const frequency = this.plan.avoidTriedPriorities?.updateFrequency
+    if (frequency === undefined || this.#tried.length === 0) return undefined
+    const counted = this.#tried.slice(0, this.#tried.length - (this.#tried.length % frequency))
+    return new Set(counted.map((host) => host.priority))
+  }
+}
