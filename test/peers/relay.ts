@@ -33,8 +33,8 @@ export class Relay {
   cut(): void {
     for (const [near, far] of this.#pairs) {
       this.cuts += 1
-      near.resetAndDestroy()
-      far.resetAndDestroy()
+      reset(near)
+      reset(far)
     }
   }
 
@@ -63,4 +63,13 @@ export class Relay {
     far.on('data', (chunk: Buffer) => near.write(chunk))
     for (const socket of pair) socket.on('error', end).on('close', end)
   }
+}
+
+/**
+ * Node 26 cannot reset a socket whose end is under way: the call fails (EINVAL), leaves the handle open and marks it as closing, and the process then waits for that handle in its own exit, for ever.
+ * The other side has ended such a socket, so it learns nothing from a reset.
+ */
+function reset(socket: net.Socket): void {
+  if (socket.writableEnded || socket.readableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
