@@ -2,6 +2,7 @@ import type { AuthorizationPolicySpec } from '#core/resource/authorization-polic
 import type { Destination } from '#core/resource/destination.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
+import type { PortTrafficPolicy, TrafficPolicy } from '#core/resource/traffic-policy.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { StoredResource } from '#db/store.ts'
 import { resolveHost } from './host.ts'
@@ -19,7 +20,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
  * - `selecting-in` NAMESPACE: services that select workloads there
  * - `virtual-service/GATEWAY` HOST: VirtualServices by gateway (`mesh`, or `istio-ingress/api-gateway`) and host
- * - `destination-rule` HOST
+ * - `destination-rule` HOST; `rule-selector` NAMESPACE: DestinationRules for some workloads alone; `rule-credential` *: those that name a Secret; `rank-labels` *: those that rank endpoints by labels
  * - `gateway-selector` LABEL=VALUE (or empty): Gateways by one pair of their selector
  * - `wildcard/GATEWAY` *: VirtualServices that name a wildcard host on a gateway; `wildcard/service`: services of one
  * - `passthrough/GATEWAY` *: VirtualServices with `tls` or `tcp` routes on a gateway
@@ -64,7 +65,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
       return [...byGateway, ...named, ...(byLabels ? [['source-labels', '*'] as const] : [])]
     }
     case 'DestinationRule':
-      return [['destination-rule', resolveHost((spec as DestinationRuleSpec).host, namespace)]]
+      return destinationRuleEntries(spec as DestinationRuleSpec, namespace)
     case 'Gateway':
       return [
         ['gateway-selector', filingPair((spec as GatewaySpec).selector)],
@@ -83,6 +84,20 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
       return []
   }
 }
+
+function destinationRuleEntries(spec: DestinationRuleSpec, namespace: string): (readonly [string, string])[] {
+  const settings = rulePolicies(spec)
+  return [
+    ['destination-rule', resolveHost(spec.host, namespace)],
+    ...(spec.workloadSelector === undefined ? [] : [['rule-selector', namespace] as const]),
+    ...(settings.some((one) => one.tls?.credentialName) ? [['rule-credential', '*'] as const] : []),
+    ...(settings.some((one) => one.loadBalancer?.localityLbSetting?.failoverPriority?.length) ? [['rank-labels', '*'] as const] : []),
+  ]
+}
+
+/** All policies of a rule: the host's, the subsets', and those of single ports. */
+export const rulePolicies = (spec: DestinationRuleSpec): (TrafficPolicy | PortTrafficPolicy)[] =>
+  [spec.trafficPolicy, ...(spec.subsets ?? []).map((one) => one.trafficPolicy)].flatMap((one) => (one === undefined ? [] : [one, ...(one.portLevelSettings ?? [])]))
 
 /** A port whose protocol has to be sniffed counts as HTTP only where no address of its own tells its connections apart. */
 function portEntry(service: MeshService, { port, protocol }: ServicePort): (readonly [string, string])[] {

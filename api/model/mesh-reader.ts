@@ -32,6 +32,15 @@ export interface Typed<Spec> {
   readonly spec: Spec
 }
 
+/** What workloads of a namespace see beside or instead of what all do. */
+export interface ClientScope {
+  readonly client: string
+  /** The Sidecar that says what they may call; absent: none does. */
+  readonly sidecar?: { readonly namespace: string; readonly name: string }
+  /** DestinationRules that select them by their labels. */
+  readonly rules?: readonly string[]
+}
+
 /** The only way by which translators look at a mesh. Whatever is read, found or not, is recorded by its key. */
 export class MeshReader {
   /** Namespaces that the objects read so far name: their own, those that they are exported to, and sources that they ask for. An answer differs between clients of two other namespaces in nothing. */
@@ -39,17 +48,21 @@ export class MeshReader {
   readonly #model: MeshModel
   readonly #record: (key: string) => void
   readonly #egress: EgressScope | undefined
+  /** The DestinationRules with a workloadSelector that count here. */
+  readonly #ownRules: readonly string[]
 
-  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope) {
+  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = []) {
+    this.#ownRules = ownRules
     this.#model = model
     this.#record = record
     this.#egress = egress
   }
 
-  /** The mesh as the Sidecar of that name lets its workloads see it; all of it when there is no such Sidecar any more. */
-  within(sidecar: { readonly namespace: string; readonly name: string; readonly client: string } | undefined): MeshReader {
-    const found = sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${sidecar.namespace}/${sidecar.name}`)
-    return found === undefined || sidecar === undefined ? this : new MeshReader(this.#model, this.#record, new EgressScope(found.spec, sidecar.client))
+  /** The mesh as some workloads see it: as their Sidecar lets them, where there is one, and with the DestinationRules that select them. */
+  within(scope: ClientScope | undefined): MeshReader {
+    if (scope === undefined) return this
+    const found = scope.sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${scope.sidecar.namespace}/${scope.sidecar.name}`)
+    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(found.spec, scope.client), scope.rules)
   }
 
   /** What becomes of hosts that nothing describes. */
@@ -240,6 +253,7 @@ export class MeshReader {
 
   /**
    * DestinationRules for a service, as a client sees them: those of its own namespace, else of the service's, else of the root namespace; the most specific host within each; oldest first.
+   * One that selects workloads is for them alone, and there counts by itself.
    * istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration
    */
   destinationRules(host: string, client: string, serviceNamespace: string): Typed<DestinationRuleSpec>[] {
@@ -247,10 +261,29 @@ export class MeshReader {
     for (const namespace of new Set([client, serviceNamespace, this.rootNamespace])) {
       for (const rules of candidates) {
         const found = rules.filter((one) => one.namespace === namespace && (one.namespace === client || this.#exported('defaultDestinationRuleExportTo', one.spec.exportTo, one.namespace, client)))
-        if (found.length > 0) return found
+        const selecting = found.filter((one) => this.#ownRules.includes(one.id))
+        if (selecting.length > 0) return selecting.slice(0, 1)
+        const forAll = found.filter((one) => one.spec.workloadSelector === undefined)
+        if (forAll.length > 0) return forAll
       }
     }
     return []
+  }
+
+  /** DestinationRules of a namespace that are for workloads with such labels alone, oldest first. */
+  rulesSelecting(namespace: string, labels: Labels): Typed<DestinationRuleSpec>[] {
+    return this.#list<DestinationRuleSpec>('rule-selector', namespace).filter((one) => selects(one.spec.workloadSelector?.matchLabels, labels))
+  }
+
+  /** DestinationRules that name a Secret, oldest first. */
+  rulesWithCredential(): Typed<DestinationRuleSpec>[] {
+    return this.#list('rule-credential', '*')
+  }
+
+  /** Whether endpoints are ranked by labels that they share with the client. */
+  ranksByLabels(): boolean {
+    this.#record('rank-labels/*')
+    return this.#model.filed('rank-labels', '*').size > 0 || (this.meshConfig().localityLbSetting?.failoverPriority ?? []).length > 0
   }
 
   /** Wildcard hosts that services have or VirtualServices name on a gateway, longest first. */

@@ -22,7 +22,7 @@ import { outboundCluster, outboundRoutes } from './naming.ts'
 import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { resolveDestination, routeScopes, servedPorts } from './route-scope.ts'
+import { resolveDestination, routeScopes, servedPorts, serviceDestination } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
 import { namesOf } from './service-names.ts'
@@ -169,7 +169,7 @@ function connectionProxy(reader: MeshReader, client: RouteClient, service: MeshS
     const destinations = routes.map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, port.port))
     return { filter: tcpProxy(statPrefix, routes, destinations), origin: { resource: virtualService.id, field: `tcp[${index}]` } }
   }
-  return { filter: tcpProxy(statPrefix, [], [to(statPrefix)]), origin: { resource: service.source, field: '' } }
+  return { filter: tcpProxy(statPrefix, [], [serviceDestination(reader, service, client.namespace, '', port.port)]), origin: { resource: service.source, field: '' } }
 }
 
 /** TLS connections by server name: as `tls` routes say, and to the service itself under its own host. */
@@ -195,7 +195,7 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
     }
   }
   if (!taken.has(service.host) && service.host !== '*') {
-    chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: [tcpProxy(statPrefix, [], [to(statPrefix)])] })
+    chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: [tcpProxy(statPrefix, [], [serviceDestination(reader, service, client.namespace, '', port.port)])] })
   }
   return chains
 }

@@ -1,23 +1,24 @@
 import { create } from '@bufbuild/protobuf'
-import type { JsonObject } from '@bufbuild/protobuf'
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { LoadBalancer } from '#core/resource/load-balancer.ts'
 import type { ClientTls, OutlierDetection } from '#core/resource/traffic-policy.ts'
-import { Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
-import type { Cluster } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { Cluster_CommonLbConfigSchema, Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_LbPolicy, Cluster_LeastRequestLbConfigSchema, Cluster_RoundRobinLbConfigSchema, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import type { Cluster, Cluster_SlowStartConfigSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { OutlierDetectionSchema } from '#core/wire/gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { PercentSchema } from '#core/wire/gen/envoy/type/v3/percent_pb.ts'
 import { anyOf, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
 import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
-import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
+import { announcing, meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
 import type { Policy } from './traffic-policy.ts'
 import { resourceOf } from './resource.ts'
@@ -109,6 +110,7 @@ export function translateCluster(scope: ClusterScope): Cluster {
           maxPendingRequests: pool?.http?.http1MaxPendingRequests || UNBOUNDED,
           maxRequests: pool?.http?.http2MaxRequests || UNBOUNDED,
           maxRetries: pool?.http?.maxRetries || UNBOUNDED,
+          ...(policy.retryBudget === undefined ? {} : { retryBudget: { budgetPercent: { value: policy.retryBudget.percent ?? 20 }, minRetryConcurrency: policy.retryBudget.minRetryConcurrency ?? 3 } }),
           trackRemaining: true,
         },
       ],
@@ -117,10 +119,12 @@ export function translateCluster(scope: ClusterScope): Cluster {
   })
   setDiscovery(cluster, scope)
   setBalancer(cluster, policy.loadBalancer)
+  setLocalities(cluster, policy)
   if (policy.outlierDetection !== undefined) setOutlierDetection(cluster, policy.outlierDetection)
   setProtocol(cluster, scope, protocol)
   setTransport(cluster, scope, protocol === 'http2')
   if (protocol === 'http1') letMultiplex(cluster, scope)
+  if (policy.proxyProtocol !== undefined) announceClients(cluster, policy.proxyProtocol.version ?? 'V1')
   const keepalive = pool?.tcp?.tcpKeepalive
   if (keepalive !== undefined) {
     cluster.upstreamConnectionOptions = {
@@ -198,9 +202,11 @@ function setBalancer(cluster: Cluster, balancer: LoadBalancer | undefined): void
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
     return
   }
+  const warmUp = warmUpOf(balancer)
   switch (balancer?.simple) {
     case 'ROUND_ROBIN':
       cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
+      if (warmUp !== undefined) cluster.lbConfig = { case: 'roundRobinLbConfig', value: create(Cluster_RoundRobinLbConfigSchema, { slowStartConfig: warmUp }) }
       break
     case 'RANDOM':
       cluster.lbPolicy = Cluster_LbPolicy.RANDOM
@@ -214,7 +220,26 @@ function setBalancer(cluster: Cluster, balancer: LoadBalancer | undefined): void
     default:
       // LEAST_CONN is the deprecated name of LEAST_REQUEST, which is the default.
       cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST
+      if (warmUp !== undefined) cluster.lbConfig = { case: 'leastRequestLbConfig', value: create(Cluster_LeastRequestLbConfigSchema, { slowStartConfig: warmUp }) }
   }
+}
+
+/** How new endpoints get their share, for the balancers that weigh them; the deprecated duration says the same with the defaults. */
+function warmUpOf(balancer: LoadBalancer | undefined): MessageInitShape<typeof Cluster_SlowStartConfigSchema> | undefined {
+  const { duration, minimumPercent, aggression } = balancer?.warmup ?? { duration: balancer?.warmupDurationSecs, minimumPercent: undefined, aggression: undefined }
+  if (duration === undefined) return undefined
+  return {
+    slowStartWindow: durationOf(duration),
+    ...(aggression === undefined ? {} : { aggression: { defaultValue: aggression, runtimeKey: 'weft.warm_up.aggression' } }),
+    minWeightPercent: { value: minimumPercent ?? 10 },
+  }
+}
+
+/** Shares of localities count only where they are asked for; elsewhere a locality is a group of endpoints. */
+function setLocalities(cluster: Cluster, policy: Policy): void {
+  const setting = policy.loadBalancer?.localityLbSetting
+  if (!setting?.distribute?.length || setting.enabled === false) return
+  cluster.commonLbConfig = create(Cluster_CommonLbConfigSchema, { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } })
 }
 
 /** Ejection by success rate stays off, and panic too unless asked for: below Kubernetes a service has few pods, and half of them failing is no reason to call all. As Istio has it. */
@@ -236,20 +261,21 @@ function setOutlierDetection(cluster: Cluster, outlier: OutlierDetection): void 
         }
       : {}),
   })
-  cluster.commonLbConfig = {
-    $typeName: 'envoy.config.cluster.v3.Cluster.CommonLbConfig',
-    healthyPanicThreshold: { $typeName: 'envoy.type.v3.Percent', value: outlier.minHealthPercent ?? 0 },
-    localityConfigSpecifier: { case: undefined },
-    ignoreNewHostsUntilFirstHc: false,
-    closeConnectionsOnHostSetChange: false,
-  }
+  cluster.commonLbConfig ??= create(Cluster_CommonLbConfigSchema)
+  cluster.commonLbConfig.healthyPanicThreshold = create(PercentSchema, { value: outlier.minHealthPercent ?? 0 })
 }
 
 function setProtocol(cluster: Cluster, scope: ClusterScope, protocol: 'http1' | 'http2' | 'as-downstream'): void {
   const http = scope.policy.connectionPool?.http
   const idleTimeout = http?.idleTimeout ?? undefined
   const perConnection = http?.maxRequestsPerConnection || undefined
-  if (protocol === 'http1' && idleTimeout === undefined && perConnection === undefined) return
+  const longest = scope.policy.connectionPool?.tcp?.maxConnectionDuration
+  const common = {
+    ...(idleTimeout === undefined ? {} : { idleTimeout: durationOf(idleTimeout) }),
+    ...(perConnection === undefined ? {} : { maxRequestsPerConnection: perConnection }),
+    ...(longest === undefined ? {} : { maxConnectionDuration: durationOf(longest) }),
+  }
+  if (protocol === 'http1' && Object.keys(common).length === 0) return
   const streams = http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}
   const ping = http?.http2KeepAlive
   const http2ProtocolOptions = {
@@ -257,9 +283,7 @@ function setProtocol(cluster: Cluster, scope: ClusterScope, protocol: 'http1' | 
     ...(ping?.interval === undefined ? {} : { connectionKeepalive: { interval: durationOf(ping.interval), ...(ping.timeout === undefined ? {} : { timeout: durationOf(ping.timeout) }) } }),
   }
   cluster.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
-    ...(idleTimeout === undefined && perConnection === undefined
-      ? {}
-      : { commonHttpProtocolOptions: { ...(idleTimeout === undefined ? {} : { idleTimeout: durationOf(idleTimeout) }), ...(perConnection === undefined ? {} : { maxRequestsPerConnection: perConnection }) } }),
+    ...(Object.keys(common).length === 0 ? {} : { commonHttpProtocolOptions: common }),
     upstreamProtocolOptions:
       protocol === 'as-downstream'
         ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
@@ -303,6 +327,12 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
   } else if (tls.mode !== 'DISABLE') {
     cluster.transportSocket = originatedSocket({ ...credentials(tls), sni: tls.sni || (service.external ? service.host : ''), sans: tls.subjectAltNames ?? scope.service.subjectAltNames, http2, verify: tls.insecureSkipVerify !== true })
   }
+}
+
+/** The PROXY protocol goes first, whatever secures the connection. */
+function announceClients(cluster: Cluster, version: 'V1' | 'V2'): void {
+  for (const one of cluster.transportSocketMatches) if (one.transportSocket !== undefined) one.transportSocket = announcing(one.transportSocket, version)
+  if (cluster.transportSocketMatches.length === 0) cluster.transportSocket = announcing(cluster.transportSocket ?? plaintextSocket(), version)
 }
 
 function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0], 'certificate' | 'trust'> {

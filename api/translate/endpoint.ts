@@ -15,7 +15,10 @@ import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
+import { placeLabels, ranked, rankingOf } from './locality.ts'
+import type { Ranking } from './locality.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
+import type { Policy } from './traffic-policy.ts'
 
 /** An endpoint of a service's port, settled. */
 export interface ScopedEndpoint {
@@ -33,8 +36,7 @@ export interface ScopedEndpoint {
 export interface EndpointScope {
   readonly cluster: string
   readonly endpoints: readonly ScopedEndpoint[]
-  /** Where the client is, when nearness counts: only with outlier detection is a failing locality noticed. Empty: all are equal. */
-  readonly from: string
+  readonly ranking: Ranking
   readonly origins: readonly string[]
 }
 
@@ -42,6 +44,8 @@ export interface ClientPlace {
   readonly namespace: string
   /** `region/zone/subzone` */
   readonly locality: string
+  /** Those by which a rule may rank endpoints; absent where no rule does. */
+  readonly labels?: Labels
 }
 
 /** The assignments of a service's clusters as a client in that place sees them. */
@@ -55,20 +59,16 @@ export function endpointScopes(reader: MeshReader, client: ClientPlace, host: st
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
     const endpoints = [...workloads.flatMap((one) => workloadEndpoint(reader, service, port, one)), ...declaredEndpoints(service, port)]
-    const of = (subset: string, members: readonly ScopedEndpoint[], nearness: boolean): EndpointScope => ({
+    const of = (subset: string, members: readonly ScopedEndpoint[], policy: Policy): EndpointScope => ({
       cluster: outboundCluster(port.port, subset, host),
       endpoints: members,
-      from: nearness ? client.locality : '',
+      ranking: rankingOf(withDefaults(policy, defaults), client),
       origins: [service.source],
     })
-    const counts = (own: ReturnType<typeof policyFor>): boolean => {
-      const policy = withDefaults(own, defaults)
-      return policy.outlierDetection !== undefined && policy.loadBalancer?.localityLbSetting?.enabled !== false
-    }
-    scopes.push(of('', endpoints, counts(policyFor(destination.trafficPolicy, undefined, port.port))))
+    scopes.push(of('', endpoints, policyFor(destination.trafficPolicy, undefined, port.port)))
     for (const subset of destination.subsets) {
       const members = endpoints.filter((one) => selects(subset.labels, one.labels))
-      scopes.push(of(subset.name, members, counts(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port))))
+      scopes.push(of(subset.name, members, policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port)))
     }
   }
   return scopes
@@ -87,7 +87,7 @@ function workloadEndpoint(reader: MeshReader, service: MeshService, port: Servic
       port: target.listen.port,
       locality: workload.locality,
       weight: 1,
-      labels: workload.labels,
+      labels: { ...placeLabels(workload.locality, workload), ...workload.labels },
       mutualTls,
       workload: [workload.name, workload.namespace, service.name, version, workload.cluster].join(';'),
     },
@@ -109,7 +109,7 @@ function declaredEndpoints(service: MeshService, port: ServicePort): ScopedEndpo
   return targets.flatMap((one) =>
     one.address === undefined
       ? []
-      : [{ address: one.address, port: one.ports?.[port.name] ?? Number(port.targetPort), locality: one.locality ?? '', weight: one.weight || 1, labels: one.labels ?? {}, mutualTls: false, workload: '' }],
+      : [{ address: one.address, port: one.ports?.[port.name] ?? Number(port.targetPort), locality: one.locality ?? '', weight: one.weight || 1, labels: { ...placeLabels(one.locality ?? '', {}), ...one.labels }, mutualTls: false, workload: '' }],
   )
 }
 
@@ -117,39 +117,20 @@ export function endpointResource(scope: EndpointScope): Resource {
   return resourceOf(ClusterLoadAssignmentSchema, scope.cluster, translateEndpoints(scope), scope.origins)
 }
 
-/** envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints by locality, in order of name, nearer ones at higher priority where nearness counts. */
-export function translateEndpoints(scope: EndpointScope): ClusterLoadAssignment {
-  const byLocality = new Map<string, ScopedEndpoint[]>()
-  for (const one of scope.endpoints) {
-    const at = byLocality.get(one.locality)
-    if (at === undefined) byLocality.set(one.locality, [one])
-    else at.push(one)
-  }
-  const localities = [...byLocality.entries()].sort(([a], [b]) => (a < b ? -1 : 1))
-  // Priorities must not leave gaps (envoy.config.endpoint.v3.LocalityLbEndpoints.priority).
-  const distances = [...new Set(localities.map(([locality]) => distance(scope.from, locality)))].sort((a, b) => a - b)
-  return create(ClusterLoadAssignmentSchema, {
-    clusterName: scope.cluster,
-    endpoints: localities.map(([locality, endpoints]) => {
-      const [region = '', zone = '', subZone = ''] = locality.split('/')
+/** envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints by locality, in order of name, at the priorities and with the shares that their places give them. */
+export const translateEndpoints = ({ cluster, endpoints, ranking }: EndpointScope): ClusterLoadAssignment =>
+  create(ClusterLoadAssignmentSchema, {
+    clusterName: cluster,
+    endpoints: ranked(endpoints, ranking).map((group) => {
+      const [region = '', zone = '', subZone = ''] = group.locality.split('/')
       return {
         locality: { region, zone, subZone },
-        priority: distances.indexOf(distance(scope.from, locality)),
-        loadBalancingWeight: endpoints.reduce((sum, one) => sum + one.weight, 0),
-        lbEndpoints: endpoints.map(lbEndpoint).sort((a, b) => (a.key < b.key ? -1 : 1)).map((one) => one.message),
+        priority: group.priority,
+        loadBalancingWeight: group.share,
+        lbEndpoints: group.endpoints.map(lbEndpoint).sort((a, b) => (a.key < b.key ? -1 : 1)).map((one) => one.message),
       }
     }),
   })
-}
-
-/** 0 for the same subzone, up to 3 for another region; 0 when it is not known where the client is. */
-function distance(from: string, to: string): number {
-  if (from === '') return 0
-  const mine = from.split('/')
-  const other = to.split('/')
-  for (let part = 0; part < 3; part++) if ((mine[part] ?? '') !== (other[part] ?? '')) return 3 - part
-  return 0
-}
 
 function lbEndpoint(one: ScopedEndpoint): { key: string; message: MessageInitShape<typeof LbEndpointSchema> } {
   const metadata = metadataOf(undefined, one.workload === '' ? undefined : { workload: one.workload })

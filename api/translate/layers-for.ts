@@ -1,4 +1,5 @@
-import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { rulePolicies } from '#api/model/index-entries.ts'
+import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { addressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
@@ -6,6 +7,7 @@ import { clusterResource, clusterScopes } from './cluster.ts'
 import { accessClusters } from './access-clusters.ts'
 import { engineOf } from './engine.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
+import type { ClientPlace } from './endpoint.ts'
 import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
 import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
@@ -15,6 +17,7 @@ import { capturedInbound } from './captured-inbound.ts'
 import { httpSettings } from './http-settings.ts'
 import { inboundResources, inboundScopes } from './inbound.ts'
 import type { InboundWorkload } from './inbound.ts'
+import { placeLabels } from './locality.ts'
 import { explicitFallback, explicitListener, explicitScopes } from './outbound.ts'
 import { reportingOf } from './reporting.ts'
 import { patchedLayers } from './patch/patched-layers.ts'
@@ -28,8 +31,8 @@ import type { TracingScope } from './telemetry.ts'
 import { built } from './unit.ts'
 import type { LayerSpec, MemberLayerSpec } from './unit.ts'
 
-/** The Sidecar that scopes what a workload may call; undefined: none does. */
-type Egress = { readonly namespace: string; readonly name: string; readonly client: string } | undefined
+/** What a workload sees beside or instead of what all of its namespace do; undefined: nothing. */
+type Egress = ClientScope | undefined
 
 /** Hosts that services have, and those that only VirtualServices of the sidecars name. */
 const MESH_HOSTS = ['service-host', 'virtual-service/mesh']
@@ -57,8 +60,10 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   if (node.type === 'grpc') return grpcLayers(node)
   const captured = isCaptured(node)
   const sidecar = node.type === 'sidecar' ? reader.sidecarFor(node.namespace, node.labels) : undefined
-  const egress: Egress = sidecar === undefined ? undefined : { namespace: sidecar.namespace, name: sidecar.name, client: node.namespace }
-  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress), endpointsLayer(node.namespace, node.locality, egress)]
+  const rules = reader.rulesSelecting(node.namespace, node.labels).map((one) => one.id)
+  const egress: Egress = sidecar === undefined && rules.length === 0 ? undefined : { client: node.namespace, ...(sidecar === undefined ? {} : { sidecar: { namespace: sidecar.namespace, name: sidecar.name } }), ...(rules.length === 0 ? {} : { rules }) }
+  const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
+  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress), endpointsLayer(place, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
   if (captured) layers.push(...capturedLayers(client, tracing, egress))
   if (node.outbound !== undefined) {
@@ -78,8 +83,9 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     layers.push(single(keyOf('inbound', workload), (at) => (captured ? capturedInbound(at, workload) : inboundScopes(at, workload).flatMap(inboundResources))))
   }
   const { namespace, labels, locality } = node
-  layers.push(single(keyOf('access-clusters', { namespace, labels, captured, scoped: egress === undefined ? undefined : locality }), (at) => accessClusters(at, { namespace, labels, captured, scopedIn: egress === undefined ? undefined : locality })))
-  if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing))
+  layers.push(single(keyOf('access-clusters', { namespace, labels, captured, scoped: sidecar === undefined ? undefined : locality }), (at) => accessClusters(at, { namespace, labels, captured, scopedIn: sidecar === undefined ? undefined : locality })))
+  if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing, egress))
+  for (const name of credentialNames(node, reader, rules)) layers.push(single(keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name)))
   if (tracing.endpoint !== '') layers.push(single(keyOf('otlp', tracing.endpoint), () => [otlpCluster(tracing.endpoint)]))
   return layers
 }
@@ -114,30 +120,37 @@ function grpcLayers({ namespace, locality, grpcCertificates: certificates = fals
   ]
 }
 
-function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope): LayerSpec[] {
+/** Secrets that a proxy's own configuration names: its servers', and those of DestinationRules; at a sidecar only of rules that select it (credentialName, as in Istio). */
+function credentialNames(node: ProxyNode, reader: MeshReader, ownRules: readonly string[]): string[] {
+  const gateway = node.type === 'router'
+  const servers = gateway ? gatewayServers(reader, node.labels, node.namespace, reader.hostsAtEndpoint(node.address)) : []
+  const rules = reader.rulesWithCredential().filter((one) => (gateway && one.spec.workloadSelector === undefined) || ownRules.includes(one.id))
+  const named = [...servers.map((one) => one.tls?.credentialName), ...rules.flatMap((one) => rulePolicies(one.spec).map((policy) => policy.tls?.credentialName))]
+  return [...new Set(named.flatMap((one) => (one ? [one] : [])))].sort()
+}
+
+function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope, egress: Egress): LayerSpec[] {
   const { namespace } = node
   const hosts = reader.hostsAtEndpoint(node.address)
   const servers = gatewayServers(reader, node.labels, namespace, hosts)
   const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing, engine: engineOf(node) }
-  const key = keyOf('gateway', workload)
+  const key = keyOf('gateway', workload, egress ?? '')
   const routes = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace).flatMap((group): LayerSpec[] => [
     {
-      key: keyOf('gateway-hosts', group),
+      key: keyOf('gateway-hosts', group, egress ?? ''),
       indices: [...new Set(group.servers.map((one) => `virtual-service/${one.gateway}`))],
-      unit: (host) => ({ key: keyOf('gateway-hosts', group, host), build: (at) => built(...gatewayHostResources(at, group, host)) }),
+      unit: (host) => ({ key: keyOf('gateway-hosts', group, egress ?? '', host), build: (at) => built(...gatewayHostResources(at.within(egress), group, host)) }),
     },
     single(keyOf('gateway-fallback', group), (at) => gatewayFallback(at, group)),
   ])
-  const credentials = [...new Set(servers.flatMap((one) => (one.tls?.credentialName ? [one.tls.credentialName] : [])))].sort()
-  const secrets = credentials.map((name) => single(keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name)))
-  return [{ key, units: [{ key, build: (at) => gatewayListeners(at, workload) }] }, ...routes, ...secrets]
+  return [{ key, units: [{ key, build: (at) => gatewayListeners(at.within(egress), workload) }] }, ...routes]
 }
 
 const clustersLayer = (from: string, captured: boolean, egress: Egress): LayerSpec =>
   seenFrom(captured ? 'captured-clusters' : 'clusters', from, ['service-host'], egress, (reader, namespace, host) => clusterScopes(reader, namespace, host, captured).map(clusterResource))
 
-const endpointsLayer = (from: string, locality: string, egress: Egress): LayerSpec =>
-  seenFrom(keyOf('endpoints', { locality }), from, ['service-host'], egress, (reader, namespace, host) => endpointScopes(reader, { namespace, locality }, host).map(endpointResource))
+const endpointsLayer = ({ namespace: from, ...place }: ClientPlace, egress: Egress): LayerSpec =>
+  seenFrom(keyOf('endpoints', place), from, ['service-host'], egress, (reader, namespace, host) => endpointScopes(reader, { ...place, namespace }, host).map(endpointResource))
 
 const routesLayer = (client: RouteClient, egress: Egress): LayerSpec =>
   seenFrom(keyOf('routes', { ...client, namespace: '' }), client.namespace, MESH_HOSTS, egress, (reader, namespace, host) => (host.includes('*') ? [] : routeScopes(reader, { ...client, namespace }, host).map(routeResource)))

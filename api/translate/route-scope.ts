@@ -12,6 +12,7 @@ import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { delegatedRoutes } from './delegate.ts'
 import { outboundCluster } from './naming.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
+import type { Policy } from './traffic-policy.ts'
 
 /** A destination with all that a route needs to know of it. */
 export interface ScopedDestination {
@@ -19,6 +20,15 @@ export interface ScopedDestination {
   readonly host: string
   readonly port: number
   readonly hash: ConsistentHash | undefined
+  /** How connections that are passed on whole are treated there; absent: as usual. */
+  readonly connection?: ConnectionSettings
+}
+
+/** What a DestinationRule says of connections whose contents play no part. */
+export interface ConnectionSettings {
+  readonly idleTimeout?: string
+  readonly maxConnectionDuration?: string
+  readonly tunnel?: NonNullable<Policy['tunnel']>
 }
 
 /** One entry of VirtualService.http, its names resolved and the conditions that hold for this client settled. */
@@ -130,12 +140,21 @@ export function resolveDestination(reader: MeshReader, client: Pick<RouteClient,
   const only = client.gateway !== 'mesh' && service?.ports.length === 1 ? service.ports[0]?.port : undefined
   const port = to.port?.number ?? only ?? calledPort
   const subset = to.subset ?? ''
-  const hash = service === undefined ? undefined : hashFor(reader, service, client.namespace, subset, port)
-  return { cluster: outboundCluster(port, subset, host), host, port, hash }
+  return service === undefined ? { cluster: outboundCluster(port, subset, host), host, port, hash: undefined } : serviceDestination(reader, service, client.namespace, subset, port)
 }
 
-export function hashFor(reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ConsistentHash | undefined {
+/** A service's port as a destination, with what a DestinationRule says of it. */
+export function serviceDestination(reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ScopedDestination {
+  const { loadBalancer, connectionPool, tunnel } = policyOf(reader, service, client, subset, port)
+  const { idleTimeout, maxConnectionDuration } = connectionPool?.tcp ?? {}
+  const connection = { ...(idleTimeout === undefined ? {} : { idleTimeout }), ...(maxConnectionDuration === undefined ? {} : { maxConnectionDuration }), ...(tunnel === undefined ? {} : { tunnel }) }
+  return { cluster: outboundCluster(port, subset, service.host), host: service.host, port, hash: loadBalancer?.consistentHash, ...(Object.keys(connection).length === 0 ? {} : { connection }) }
+}
+
+export const hashFor = (reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ConsistentHash | undefined => policyOf(reader, service, client, subset, port).loadBalancer?.consistentHash
+
+function policyOf(reader: MeshReader, service: MeshService, client: string, subset: string, port: number): Policy {
   const destination = destinationPolicy(reader, service, client)
   const ofSubset = destination.subsets.find((one) => one.name === subset)
-  return policyFor(destination.trafficPolicy, ofSubset?.trafficPolicy, port).loadBalancer?.consistentHash
+  return policyFor(destination.trafficPolicy, ofSubset?.trafficPolicy, port)
 }

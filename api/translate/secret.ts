@@ -51,17 +51,28 @@ function field(secret: SecretFields | undefined, name: string): Uint8Array | und
 /** What is no PEM is no credential: Envoy would refuse it, and with it whatever came in the same response. */
 const pem = (bytes: Uint8Array): Uint8Array | undefined => (new TextDecoder().decode(bytes).includes('-----BEGIN ') ? bytes : undefined)
 
-/** The secrets of one credential name, for the gateway whose Gateways name it. */
+/** The secrets of one credential name, for a proxy whose configuration names it. */
 export function credentialResources(reader: MeshReader, namespace: string, name: string): Resource[] {
   const credential = findCredential(reader, namespace, name)
-  if (credential === undefined) return []
+  if (credential === undefined) return trustResources(name, findAuthorities(reader, namespace, name))
   const { chain, key, authorities, origins } = credential
-  const inline = (value: Uint8Array) => ({ specifier: { case: 'inlineBytes' as const, value } })
   const own = create(SecretSchema, { name: credentialSecretName(name), type: { case: 'tlsCertificate', value: { certificateChain: inline(chain), privateKey: inline(key) } } })
-  const resources = [resourceOf(SecretSchema, own.name, own, origins)]
-  if (authorities !== undefined) {
-    const trust = create(SecretSchema, { name: authoritySecretName(name), type: { case: 'validationContext', value: { trustedCa: inline(authorities) } } })
-    resources.push(resourceOf(SecretSchema, trust.name, trust, origins))
-  }
-  return resources
+  return [resourceOf(SecretSchema, own.name, own, origins), ...trustResources(name, authorities === undefined ? undefined : { authorities, origins })]
 }
+
+function trustResources(name: string, found: { readonly authorities: Uint8Array; readonly origins: readonly string[] } | undefined): Resource[] {
+  if (found === undefined) return []
+  const trust = create(SecretSchema, { name: authoritySecretName(name), type: { case: 'validationContext', value: { trustedCa: inline(found.authorities) } } })
+  return [resourceOf(SecretSchema, trust.name, trust, found.origins)]
+}
+
+/** Authorities without a certificate: what a client needs that shows none. */
+function findAuthorities(reader: MeshReader, namespace: string, name: string): { readonly authorities: Uint8Array; readonly origins: readonly string[] } | undefined {
+  for (const secret of [reader.secret(namespace, `${name}-cacert`), reader.secret(namespace, name)]) {
+    const authorities = field(secret, 'ca.crt') ?? field(secret, 'cacert')
+    if (secret !== undefined && authorities !== undefined) return { authorities, origins: [secret.id] }
+  }
+  return undefined
+}
+
+const inline = (value: Uint8Array) => ({ specifier: { case: 'inlineBytes' as const, value } })

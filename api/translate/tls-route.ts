@@ -7,7 +7,7 @@ import { TcpProxySchema } from '#core/wire/gen/envoy/extensions/filters/network/
 import { hostCovers, resolveHost } from '#api/model/host.ts'
 import { servedDomains } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
-import { anyOf, metadataOf } from './message.ts'
+import { anyOf, durationOf, metadataOf } from './message.ts'
 import { resolveDestination } from './route-scope.ts'
 import type { ScopedDestination } from './route-scope.ts'
 import { accessLog } from './telemetry.ts'
@@ -58,6 +58,17 @@ export function gatewayTcpFilters(reader: MeshReader, server: ScopedServer, clie
 const sniRoute = (spec: VirtualServiceSpec, server: ScopedServer, owner: string) =>
   (spec.tls ?? []).find(({ match }) => match.some((one) => (one.port === undefined || one.port === server.serverPort) && one.sniHosts.some((sni) => servedDomains(server, sni, owner).length > 0)))
 
+/** Where there are several destinations the first one's settings hold: a connection has one life, whichever it is sent to. As in Istio. */
+function connectionInit(destination: ScopedDestination | undefined): MessageInitShape<typeof TcpProxySchema> {
+  const { idleTimeout, maxConnectionDuration, tunnel } = destination?.connection ?? {}
+  return {
+    ...(destination?.hash?.useSourceIp === true ? { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] } : {}),
+    ...(idleTimeout === undefined ? {} : { idleTimeout: durationOf(idleTimeout) }),
+    ...(maxConnectionDuration === undefined ? {} : { maxDownstreamConnectionDuration: durationOf(maxConnectionDuration) }),
+    ...(tunnel === undefined ? {} : { tunnelingConfig: { hostname: `${tunnel.targetHost.includes(':') ? `[${tunnel.targetHost}]` : tunnel.targetHost}:${tunnel.targetPort}`, usePost: tunnel.protocol === 'POST' } }),
+  }
+}
+
 /** Connections to one cluster, or to several by weight. */
 export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[], destinations: readonly ScopedDestination[]): MessageInitShape<typeof FilterSchema> {
   const [only, ...others] = destinations
@@ -70,6 +81,7 @@ export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[]
         statPrefix,
         clusterSpecifier: only !== undefined && others.length === 0 ? { case: 'cluster', value: only.cluster } : { case: 'weightedClusters', value: { clusters: weighted } },
         accessLog: [accessLog()],
+        ...connectionInit(destinations[0]),
       }),
     },
   }

@@ -5,7 +5,7 @@ import type { PortTrafficPolicy, TrafficPolicy } from '#core/resource/traffic-po
 import type { Origin } from './message.ts'
 
 /** What applies to one port, of one subset. */
-export type Policy = Omit<PortTrafficPolicy, 'port'>
+export type Policy = Omit<PortTrafficPolicy, 'port'> & Pick<TrafficPolicy, 'tunnel' | 'proxyProtocol' | 'retryBudget'>
 
 /** The DestinationRules of a service as one: the oldest one's policy, and the subsets of all, the oldest first. */
 export interface DestinationPolicy {
@@ -29,6 +29,7 @@ export function destinationPolicy(reader: MeshReader, service: MeshService, clie
 
 /**
  * The policy of a port: a subset's settings before the host's, field by field; a port's own settings replace them all, and what they leave out is default.
+ * What a port cannot set for itself (tunnel, PROXY protocol, retry budget) holds for it as for all.
  * istio.io/latest/docs/reference/config/networking/destination-rule/#TrafficPolicy-PortTrafficPolicy
  */
 export function policyFor(host: TrafficPolicy | undefined, subset: TrafficPolicy | undefined, port: number): Policy {
@@ -38,8 +39,10 @@ export function policyFor(host: TrafficPolicy | undefined, subset: TrafficPolicy
 function merge(base: Policy, over: TrafficPolicy | undefined, port: number): Policy {
   if (over === undefined) return base
   const ofPort = over.portLevelSettings?.find((one) => one.port?.number === port)
-  const { loadBalancer, connectionPool, outlierDetection, tls } = ofPort ?? { ...base, ...withoutUndefined(over) }
-  return { loadBalancer, connectionPool, outlierDetection, tls }
+  const whole = { ...base, ...withoutUndefined(over) }
+  const { loadBalancer, connectionPool, outlierDetection, tls } = ofPort ?? whole
+  const { tunnel, proxyProtocol, retryBudget } = whole
+  return { loadBalancer, connectionPool, outlierDetection, tls, ...withoutUndefined({ tunnel, proxyProtocol, retryBudget }) }
 }
 
 const withoutUndefined = <T extends object>(value: T): Partial<T> => Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Partial<T>
