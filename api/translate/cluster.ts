@@ -18,7 +18,7 @@ import type { Origin } from './message.ts'
 import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
-import { announcing, meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
+import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
 import type { Policy } from './traffic-policy.ts'
 import { resourceOf } from './resource.ts'
@@ -124,7 +124,6 @@ export function translateCluster(scope: ClusterScope): Cluster {
   setProtocol(cluster, scope, protocol)
   setTransport(cluster, scope, protocol === 'http2')
   if (protocol === 'http1') letMultiplex(cluster, scope)
-  if (policy.proxyProtocol !== undefined) announceClients(cluster, policy.proxyProtocol.version ?? 'V1')
   const keepalive = pool?.tcp?.tcpKeepalive
   if (keepalive !== undefined) {
     cluster.upstreamConnectionOptions = {
@@ -327,12 +326,6 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
   } else if (tls.mode !== 'DISABLE') {
     cluster.transportSocket = originatedSocket({ ...credentials(tls), sni: tls.sni || (service.external ? service.host : ''), sans: tls.subjectAltNames ?? scope.service.subjectAltNames, http2, verify: tls.insecureSkipVerify !== true })
   }
-}
-
-/** The PROXY protocol goes first, whatever secures the connection. */
-function announceClients(cluster: Cluster, version: 'V1' | 'V2'): void {
-  for (const one of cluster.transportSocketMatches) if (one.transportSocket !== undefined) one.transportSocket = announcing(one.transportSocket, version)
-  if (cluster.transportSocketMatches.length === 0) cluster.transportSocket = announcing(cluster.transportSocket ?? plaintextSocket(), version)
 }
 
 function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0], 'certificate' | 'trust'> {

@@ -2,8 +2,6 @@ import { create } from '@bufbuild/protobuf'
 import { ApiConfigSource_ApiType, ApiVersion } from '#core/wire/gen/envoy/config/core/v3/config_source_pb.ts'
 import { TransportSocketSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { TransportSocket } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
-import { ProxyProtocolConfig_Version } from '#core/wire/gen/envoy/config/core/v3/proxy_protocol_pb.ts'
-import { ProxyProtocolUpstreamTransportSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
 import { RawBufferSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
 import { CertificateValidationContextSchema, SubjectAltNameMatcher_SanType, SubjectAltNameMatcherSchema, TlsParameters_TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import type { SubjectAltNameMatcher } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
@@ -133,13 +131,6 @@ export function servedSocket(options: ServedTls): TransportSocket {
     }),
   )
 }
-
-/** A transport whose connections begin with the PROXY protocol's header, which tells the server who the client is. */
-export const announcing = (transportSocket: TransportSocket, version: 'V1' | 'V2'): TransportSocket =>
-  create(TransportSocketSchema, {
-    name: 'envoy.transport_sockets.upstream_proxy_protocol',
-    configType: { case: 'typedConfig', value: anyOf(ProxyProtocolUpstreamTransportSchema, { config: { version: version === 'V2' ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 }, transportSocket }) },
-  })
 
 export const plaintextSocket = (): TransportSocket =>
   create(TransportSocketSchema, { name: 'envoy.transport_sockets.raw_buffer', configType: { case: 'typedConfig', value: anyOf(RawBufferSchema, {}) } })
