@@ -13,7 +13,7 @@ const alikeMax = 4
 interface Kept {
   readonly protocol: Protocol
   readonly nonce: number
-  readonly revision: number
+  readonly revision: number | string
   readonly resources: readonly Resource[]
   readonly removed: readonly string[]
   readonly message: Buffer

@@ -1,9 +1,12 @@
+import { VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
 
 /** A view filled by hand: for tests and benches, which say names, versions and bytes themselves. Several streams may share one. */
 export class MemoryView implements ResourceView {
   revision: number
+  readonly #versions = new Map<string, string>()
   readonly #types = new Map<string, Map<string, Resource>>()
+  #sharing: object = {}
   readonly #listeners = new Set<(change: ViewChange) => void>()
   readonly #placeholder: (type: string, name: string) => Resource | undefined
 
@@ -14,10 +17,14 @@ export class MemoryView implements ResourceView {
     for (const resource of resources) this.#put(resource)
   }
 
-  /** Applies one step and tells the streams. Without a revision it is the next one; with neither resources nor names it only moves on. */
-  update(step: { changed?: readonly Resource[]; removed?: readonly { type: string; name: string }[]; revision?: number }): void {
-    const { changed = [], removed = [], revision = this.revision + 1 } = step
+  /**
+   * Applies one step and tells the streams. Without a revision it is the next one; with neither resources nor names it only moves on.
+   * `version`: what responses of the types that the step touches call their version from now on, instead of the revision.
+   */
+  update(step: { changed?: readonly Resource[]; removed?: readonly { type: string; name: string }[]; revision?: number; version?: string }): void {
+    const { changed = [], removed = [], revision = this.revision + 1, version } = step
     this.revision = revision
+    if (version !== undefined) for (const { type } of [...changed, ...removed]) this.#versions.set(type, version)
     for (const resource of changed) this.#put(resource)
     for (const { type, name } of removed) this.#types.get(type)?.delete(name)
     for (const listener of this.#listeners) listener({ revision, changed, removed })
@@ -37,11 +44,24 @@ export class MemoryView implements ResourceView {
   }
 
   get(type: string, name: string): Resource | undefined {
-    return this.#types.get(type)?.get(name)
+    const ofType = this.#types.get(type)
+    const named = ofType?.get(name)
+    if (named !== undefined || type !== VIRTUAL_HOST) return named
+    for (const resource of ofType?.values() ?? []) if (resource.aliases?.includes(name)) return resource
+    return undefined
+  }
+
+  versionOf(type: string): string | undefined {
+    return this.#versions.get(type)
   }
 
   list(type: string): Iterable<Resource> {
     return this.#types.get(type)?.values() ?? []
+  }
+
+  /** Everything, of all types. */
+  all(): Resource[] {
+    return [...this.#types.values()].flatMap((ofType) => [...ofType.values()])
   }
 
   placeholder(type: string, name: string): Resource | undefined {
@@ -51,6 +71,11 @@ export class MemoryView implements ResourceView {
   subscribe(listener: (change: ViewChange) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Of all types at once: streams that hold this view see the same. */
+  sharing(): object {
+    return this.#sharing
   }
 
   /** Nothing to give back: it lives as long as whoever made it. */

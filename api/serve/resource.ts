@@ -14,6 +14,10 @@ export interface Resource {
   readonly origins: readonly string[]
   /** Clients that know the feature forget the resource after so long without a heartbeat, ms (xds-rules 27). Absent: it stays. */
   readonly ttlMs?: number
+  /** Other names that a client may ask for it by, in delta: a virtual host by `ROUTES/HOST` (VHDS, "Virtual host resource naming convention"). */
+  readonly aliases?: readonly string[]
+  /** Says to whoever asked by name that there is none, where neither a removal nor an empty message does: a resource without content. */
+  readonly absent?: true
 }
 
 /** One step of a view: what came, changed or went, and the mesh revision that did it. */
@@ -37,6 +41,13 @@ export interface ResourceView {
   subscribe(listener: (change: ViewChange) => void): () => void
   /** For an empty answer to a name that is not there (xds-rules 19): an empty RouteConfiguration or ClusterLoadAssignment of that name; undefined where absence is said by removal. */
   placeholder(type: string, name: string): Resource | undefined
+  /** What a response of a type calls its version, where that is not the mesh revision: a view filled by hand names it explicitly. */
+  versionOf?(type: string): string | undefined
+  /**
+   * Stands for what the view answers for a type now: another view that gives the same object answers the same, and a view whose answers change gives another from then on.
+   * Undefined, or no such method, where no other view is known to answer the same.
+   */
+  sharing?(type: string): object | undefined
   /** Gives the view back when the stream ends. */
   release(): void
 }

@@ -10,8 +10,8 @@ import type { Resource } from './resource.ts'
 export interface Answer {
   readonly type: string
   readonly nonce: string
-  /** The mesh revision, for people who look at a proxy: system_version_info, or version_info in SotW. */
-  readonly revision: number
+  /** The mesh revision, for people who look at a proxy, or what the view calls the version: system_version_info, or version_info in SotW. */
+  readonly revision: number | string
   readonly resources: readonly Resource[]
   /** Delta only: names that are gone, or that are not there. */
   readonly removed: readonly string[]
@@ -46,11 +46,11 @@ function makeHead(protocol: Protocol, resource: Resource): Uint8Array {
   const value = fieldHead(2, resource.bytes.length)
   const anyLength = type.length + value.length + resource.bytes.length
   if (protocol === 'sotw') return Buffer.concat([fieldHead(resourcesField, anyLength), type, value])
-  const version = stringField(1, resource.version)
-  const name = stringField(3, resource.name)
+  const said = [stringField(1, resource.version), stringField(3, resource.name), ...(resource.aliases ?? []).map((alias) => stringField(4, alias))]
+  const saidLength = said.reduce((sum, part) => sum + part.length, 0)
+  if (resource.absent) return Buffer.concat([fieldHead(resourcesField, saidLength), ...said])
   const any = fieldHead(2, anyLength)
-  const length = version.length + name.length + any.length + anyLength
-  return Buffer.concat([fieldHead(resourcesField, length), version, name, any, type, value])
+  return Buffer.concat([fieldHead(resourcesField, saidLength + any.length + anyLength), ...said, any, type, value])
 }
 
 function headOf(protocol: Protocol, resource: Resource): Uint8Array {

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import { experimental, Server, ServerCredentials, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { Doors } from '#core/time/clock.ts'
-import { ads, bytesCodec, cds, defineMethod, ecds, eds, lds, rds, type RpcMethod, sds, srds } from '#core/wire/grpc.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { ads, bytesCodec, cds, defineMethod, ecds, eds, lds, rds, type RpcMethod, sds, srds, vhds } from '#core/wire/grpc.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers } from './answers.ts'
 import { ServeCounts } from './counts.ts'
@@ -144,6 +144,7 @@ const services: readonly { readonly methods: Readonly<Record<string, RpcMethod>>
   { methods: srds, type: SCOPED_ROUTE_CONFIGURATION },
   { methods: sds, type: SECRET },
   { methods: ecds, type: EXTENSION_CONFIG },
+  { methods: vhds, type: VIRTUAL_HOST },
 ]
 
 function addDiscovery(server: Server, doors: DiscoveryDoors, trust: TrustStore | undefined): void {

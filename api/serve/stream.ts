@@ -315,7 +315,7 @@ export class XdsStream {
     const { type } = subscription
     const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return
-    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, Number(subscription.nonce))
+    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.versionOf?.(type) ?? this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, Number(subscription.nonce))
     subscription.carry(String(nonce))
     this.#watcher.sent(this, type, taken.resources.length + taken.removed.length, message.length)
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })

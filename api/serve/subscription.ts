@@ -181,7 +181,11 @@ export class Subscription {
 
   /** A resource came to be, or is another. Answers whether that concerns this subscription. */
   changed(resource: Resource, revision: number): boolean {
-    if (!this.wants(resource.name)) return false
+    if (!this.wants(resource.name)) {
+      const alias = resource.aliases?.find((name) => this.names.has(name))
+      if (alias !== undefined) this.enqueue(alias, revision, true)
+      return alias !== undefined
+    }
     this.#leaving.delete(resource.name)
     if (this.#sent.get(resource.name) === resource.version && !this.#pending.has(resource.name)) {
       this.#settleWhenIdle()
@@ -325,7 +329,8 @@ export class Subscription {
     let adds = false
     for (const [name, forced] of this.#pending) {
       const resource = this.wants(name) ? this.#resolve(view, name) : undefined
-      if (resource && this.#isDue(resource, forced)) {
+      // Two aliases of one resource may be asked for at once.
+      if (resource && this.#isDue(resource, forced) && !(resource.aliases && resources.includes(resource))) {
         const size = sizeWithin(resource)
         if (bytes + size > bytesMax && bytes > 0) break
         bytes += size

@@ -7,7 +7,10 @@ export const usage = `weft server [--database URL] [--data DIR] [--address IP] [
 
 Runs the control plane. Each flag is also a variable: --rest-port is WEFT_REST_PORT. WEFT_SEAL_KEY (base64, 32 bytes) seals secrets at rest; without it a key is kept
 in the data folder. WEFT_BOOTSTRAP_KEY is the key that may create organizations. --root-file: where to write the root that proxies verify the xDS port with.
---replica: other control planes share this database.`
+--replica: other control planes share this database.
+
+weft server --xds-conformance [--xds-port N] [--rest-port N]: only the discovery server, on loopback and without credentials, over states that a test fills by hand
+(docs/reference/xds-conformance.md).`
 
 /** Runs the newest build of the control plane: `cli/up/serve.ts`. */
 export async function run(args: string[]): Promise<ExitCode> {

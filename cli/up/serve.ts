@@ -20,16 +20,21 @@ const flags = {
   'root-file': { type: 'string' },
   'log-level': { type: 'string' },
   replica: { type: 'boolean' },
+  'xds-conformance': { type: 'boolean' },
 } as const
 
 /** Runs the control plane until a signal ends it; flags and variables as `weft server --help` lists them. @throws UsageError */
 export async function serve(args: string[], consoleDir: string): Promise<ExitCode> {
   const { values } = readArgs(args, flags, { min: 0, max: 0 })
-  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
+  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica' | 'xds-conformance'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
   const port = (name: 'rest-port' | 'xds-port' | 'monitoring-port', usual: number): number => {
     const value = Number(setting(name) ?? usual)
     if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new UsageError(`--${name}: ${JSON.stringify(setting(name))} is not a port`)
     return value
+  }
+  if (values['xds-conformance']) {
+    const { serveConformance } = await import('./serve-conformance.ts')
+    return serveConformance(setting('address') ?? '127.0.0.1', port('xds-port', 18_000), port('rest-port', 17_000))
   }
   const level = setting('log-level') ?? 'info'
   if (!logLevels.includes(level as LogLevel)) throw new UsageError(`--log-level: one of ${logLevels.join(', ')}`)
