@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Workload } from '#core/workload/workload.ts'
-import { startPostgres } from '#test/parts/postgres.ts'
-import type { Postgres } from '#test/parts/postgres.ts'
+import { everyBackend } from '#test/parts/backends.ts'
 import type { Driver } from './driver.ts'
 import { migrate } from './migrate.ts'
 import { openDriver, storeOver } from './open.ts'
@@ -17,34 +13,6 @@ import { StoreConflict, StoreDuplicate, StoreUnavailable } from './store.ts'
 import type { Change, Mesh, Organization, ResourceKey, ResourceWrite, Store } from './store.ts'
 
 // One suite for whatever a database URL may name.
-
-interface Backend {
-  readonly name: string
-  url(): Promise<string>
-  end(): Promise<void>
-}
-
-let postgres: Postgres | undefined
-let folder = ''
-const backends: Backend[] = [
-  { name: 'PGlite in memory', url: async () => 'pglite:memory', end: async () => {} },
-  {
-    name: 'PGlite in a folder',
-    async url() {
-      folder = await mkdtemp(join(tmpdir(), 'weft-store-'))
-      return `pglite:${folder}`
-    },
-    end: () => rm(folder, { recursive: true, force: true }),
-  },
-  {
-    name: 'Postgres',
-    async url() {
-      postgres = await startPostgres()
-      return postgres.url
-    },
-    end: async () => postgres?.stop(),
-  },
-]
 
 const by = { author: 'ada', message: 'because' }
 const configKey = (name: string, namespace = 'prod'): ResourceKey => ({ group: '', kind: 'ConfigMap', namespace, name })
@@ -55,14 +23,16 @@ const workload = (name: string, health: Workload['health'] = 'healthy'): Workloa
   ports: [{ port: 8080, name: 'http', listen: { address: '10.0.0.1', port: 15006 }, app: { address: '127.0.0.1', port: 8080 } }],
 })
 
-for (const backend of backends)
+for (const backend of everyBackend())
   describe(backend.name, () => {
     let driver: Driver
+    let own = ''
     let store: Store
     let organizations = 0
 
     before(async () => {
-      driver = await openDriver(await backend.url(), systemDoors)
+      own = await backend.url()
+      driver = await openDriver(own, systemDoors)
       await migrate(driver)
       store = storeOver(driver, systemDoors, openSeal(Buffer.alloc(32, 7)))
     })
@@ -78,12 +48,16 @@ for (const backend of backends)
       const organization = await newOrganization()
       return { organization, mesh: await newMesh(organization) }
     }
-    const everything = (): Promise<string> =>
-      driver.transaction('begin read only', async (query) => {
-        let text = ''
-        for (const table of ['organization', 'mesh', 'api_key', 'join_token', 'resource', 'history', 'change', 'workload']) text += JSON.stringify(await query(`select t::text from "${table}" t`, [], 'array'))
-        return text
+    const everything = async (): Promise<string> => {
+      const reader = backend.superuserUrl ? await openDriver(backend.superuserUrl(), systemDoors) : driver
+      const text = await reader.transaction('begin read only', async (query) => {
+        let all = ''
+        for (const table of ['organization', 'mesh', 'api_key', 'join_token', 'resource', 'history', 'change', 'workload', 'oidc']) all += JSON.stringify(await query(`select t::text from "${table}" t`, [], 'array'))
+        return all
       })
+      if (reader !== driver) await reader.close()
+      return text
+    }
 
     test('the first value put for the installation stays, and no tenant sees it', async () => {
       const { organization } = await newTenant()
@@ -315,7 +289,10 @@ for (const backend of backends)
       await store.createJoinToken(organization.id, { meshId: mesh.id, hash: `raw-${mesh.id}`, namespace: '*', serviceAccount: '*', expiresAtMs: 1 })
       const as = (setting: string, text: string) => driver.transaction(`begin; set local role weft_app; ${setting}`, (query) => query(text, [], 'array'))
       const own = `set local weft.organization = '${stranger.organization.id}'`
-      for (const table of ['mesh', 'api_key', 'join_token', 'resource', 'history', 'change', 'workload']) {
+      const tables = await driver.transaction('begin read only', (query) => query(`select c.relname, c.relrowsecurity and c.relforcerowsecurity from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'organization_id' where c.relkind = 'r' order by 1`, [], 'array'))
+      const expected = ['api_key', 'audit', 'change', 'history', 'join_token', 'member', 'mesh', 'oidc', 'replay', 'replica_status', 'resource', 'sign_in', 'workload']
+      assert.deepEqual(tables, expected.map((name) => [name, true]), 'every table of tenants has row-level security, for its owner too')
+      for (const table of expected) {
         assert.deepEqual(await as(own, `select 1 from "${table}" where organization_id = '${organization.id}'`), [], table)
         assert.deepEqual(await as('', `select 1 from "${table}"`), [], `${table}, without a tenant`)
         assert.deepEqual(await as(`set local weft.organization = ''`, `select 1 from "${table}"`), [], `${table}, with an empty tenant`)
@@ -434,7 +411,7 @@ for (const backend of backends)
     })
 
     test('after closing, every verb fails as unavailable', async () => {
-      const other = storeOver(await openDriver(backend.name === 'Postgres' ? (postgres?.url ?? '') : 'pglite:memory', systemDoors), systemDoors, openSeal(Buffer.alloc(32, 7)))
+      const other = storeOver(await openDriver(own.startsWith('postgres') ? own : 'pglite:memory', systemDoors), systemDoors, openSeal(Buffer.alloc(32, 7)))
       await other.close()
       await assert.rejects(other.ping(), StoreUnavailable)
     })

@@ -7,6 +7,7 @@ const TAKEN: Readonly<Record<string, string>> = {
   mesh_name: 'a mesh of that name',
   api_key_hash: 'that API key',
   join_token_hash: 'that join token',
+  member_name: 'a member of that name',
 }
 
 /** Lost or refused connections (08, 53, 57), and transactions that the server gave up for reasons of its own (40): all may succeed later. */

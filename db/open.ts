@@ -13,16 +13,18 @@ import { applyResources } from './store/apply.ts'
 import { changesAfter } from './store/changes.ts'
 import { Follower } from './store/follow.ts'
 import { readHistory } from './store/history.ts'
-import { apiKeyByHash, createApiKey, deleteApiKey, listApiKeys } from './store/keys.ts'
-import { createMember, deleteMember, listMembers, memberByName, takeInvitation } from './store/members.ts'
+import { apiKeyByHash, createApiKey, createSession, deleteApiKey, listApiKeys, liveCredentials } from './store/keys.ts'
+import { createMember, deleteMember, listMembers, memberByIdentity, memberByName, takeInvitation, updateMember } from './store/members.ts'
 import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
 import { createOrganization, listOrganizations, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
 import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
 import { endLease, expireLeases, renewLeases } from './store/leases.ts'
 import { otherReplicaStatus, putReplicaStatus } from './store/replica-status.ts'
+import { beginReplay, endReplay } from './store/replay.ts'
 import { objectsAt } from './store/rollback.ts'
 import { CHANGE_CHANNEL } from './store/revision.ts'
+import { createSignIn, readOidc, setOidc, takeSignIn } from './store/sign-in.ts'
 import { createJoinToken, deleteJoinToken, joinTokenByHash, listJoinTokens } from './store/tokens.ts'
 import { putWorkload, removeWorkload } from './store/workloads.ts'
 import { Tenancy } from './tenancy.ts'
@@ -45,6 +47,9 @@ export async function openStore(url: string, options: { doors: Doors; sealKey: U
   return storeOver(driver, options.doors, seal)
 }
 
+/** Answers under an Idempotency-Key are kept so long. */
+const REPLAY_MS = 24 * 3600 * 1000
+
 /** The verbs over a database whose schema is up to date. Closing the store closes the driver. */
 export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
   const tenancy = new Tenancy(driver)
@@ -65,6 +70,8 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     apiKeyByHash: (hash) => apiKeyByHash(tenancy, hash, now()),
     listApiKeys: (organizationId) => listApiKeys(tenancy, organizationId),
     deleteApiKey: (organizationId, id) => deleteApiKey(tenancy, organizationId, id),
+    createSession: (organizationId, memberId, session) => createSession(tenancy, organizationId, memberId, session, now()),
+    liveCredentials: (ids) => liveCredentials(tenancy, ids, now()),
     createJoinToken: (organizationId, token) => createJoinToken(tenancy, organizationId, token, now()),
     joinTokenByHash: (hash) => joinTokenByHash(tenancy, hash),
     listJoinTokens: (organizationId, meshId) => listJoinTokens(tenancy, organizationId, meshId),
@@ -73,6 +80,14 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     listMembers: (organizationId) => listMembers(tenancy, organizationId),
     memberByName: (organizationId, name) => memberByName(tenancy, organizationId, name),
     takeInvitation: (organizationId, hash, password) => takeInvitation(tenancy, organizationId, hash, password, now()),
+    updateMember: (organizationId, id, change) => updateMember(tenancy, organizationId, id, change),
+    memberByIdentity: (organizationId, identity) => memberByIdentity(tenancy, organizationId, identity, now()),
+    oidc: (organizationId) => readOidc(tenancy, seal, organizationId),
+    setOidc: (organizationId, settings) => setOidc(tenancy, seal, organizationId, settings),
+    createSignIn: (organizationId, about) => createSignIn(tenancy, organizationId, about, now()),
+    takeSignIn: (organizationId, hash) => takeSignIn(tenancy, organizationId, hash, now()),
+    beginReplay: (organizationId, place, bodyHash) => beginReplay(tenancy, organizationId, place, bodyHash, now()),
+    endReplay: (organizationId, place, answer) => endReplay(tenancy, organizationId, place, answer, now() + REPLAY_MS),
     deleteMember: (organizationId, id) => deleteMember(tenancy, organizationId, id),
     setQuota: (organizationId, quota) => setQuota(tenancy, organizationId, quota),
     recordAudit: (organizationId, entries) => recordAudit(tenancy, organizationId, entries),

@@ -12,7 +12,8 @@ export interface Store {
   createOrganization(name: string): Promise<Organization>
   organizationByName(name: string): Promise<Organization | undefined>
   listOrganizations(): Promise<Organization[]>
-  createMesh(organizationId: string, mesh: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string }): Promise<Mesh>
+  /** @throws StoreDuplicate; StoreBound when the organization would have more than `meshesMax` */
+  createMesh(organizationId: string, mesh: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string; meshesMax?: number }): Promise<Mesh>
   meshByName(organizationId: string, name: string): Promise<Mesh | undefined>
   /** For whoever holds a mesh id only (a certificate's issuer, a stream): crosses tenants, so never with a name or id that came from outside unproven. */
   meshById(meshId: string): Promise<Mesh | undefined>
@@ -27,10 +28,14 @@ export interface Store {
   apiKeyByHash(hash: string): Promise<ApiKey | undefined>
   listApiKeys(organizationId: string): Promise<ApiKey[]>
   deleteApiKey(organizationId: string, id: string): Promise<boolean>
+  /** A key of the member's role that goes with the member. Undefined when the member is gone or disabled by now. */
+  createSession(organizationId: string, memberId: string, session: { hash: string; expiresAtMs: number }): Promise<ApiKey | undefined>
   createJoinToken(organizationId: string, token: Omit<JoinToken, 'id' | 'organizationId' | 'createdAtMs'> & { hash: string }): Promise<JoinToken>
   joinTokenByHash(hash: string): Promise<JoinToken | undefined>
   listJoinTokens(organizationId: string, meshId: string): Promise<JoinToken[]>
   deleteJoinToken(organizationId: string, meshId: string, id: string): Promise<boolean>
+  /** Those of the ids, of keys and join tokens alike, that are neither deleted nor expired. */
+  liveCredentials(ids: readonly string[]): Promise<Set<string>>
 
   // people, and what they did
   /** `password`: argon2id as text, or null for one who is invited. @throws StoreDuplicate */
@@ -38,15 +43,29 @@ export interface Store {
   listMembers(organizationId: string): Promise<Member[]>
   memberByName(organizationId: string, name: string): Promise<{ member: Member; password: string | null } | undefined>
   takeInvitation(organizationId: string, hash: string, password: string): Promise<Member | undefined>
+  /** Ends the member's sessions where anything differs. Undefined when there is no such member. */
+  updateMember(organizationId: string, id: string, change: { role?: Role; disabled?: boolean }): Promise<Member | undefined>
+  /** The member who comes with this identity: known by it, invited by e-mail, or made for the role that the claims give. Undefined for nobody, and for one who is disabled. */
+  memberByIdentity(organizationId: string, identity: Identity): Promise<Member | undefined>
+  oidc(organizationId: string): Promise<OidcSettings | undefined>
+  /** Null: members enter by password alone. Members known by another issuer are not any more. */
+  setOidc(organizationId: string, settings: OidcSettings | null): Promise<void>
+  createSignIn(organizationId: string, about: { hash: string; memberId: string; challenge: string; untilMs: number }): Promise<void>
+  /** Once. Undefined when it is unknown, taken or over. */
+  takeSignIn(organizationId: string, hash: string): Promise<{ memberId: string; challenge: string } | undefined>
+  /** What was answered at this place before; `begun` when nothing was, and the caller is to answer now; `running` while another does. */
+  beginReplay(organizationId: string, place: string, bodyHash: string): Promise<Replay>
+  /** Undefined: it failed, and may be tried anew. */
+  endReplay(organizationId: string, place: string, answer: { status: number; body: string } | undefined): Promise<void>
   deleteMember(organizationId: string, id: string): Promise<boolean>
   setQuota(organizationId: string, quota: Quota): Promise<void>
   recordAudit(organizationId: string, entries: readonly Omit<AuditEntry, 'id'>[]): Promise<void>
   /** The newest first. */
-  listAudit(organizationId: string, filter: { meshId?: string }, page: Page): Promise<Paged<AuditEntry>>
+  listAudit(organizationId: string, filter: AuditFilter, page: Page): Promise<Paged<AuditEntry>>
 
   // configuration
-  /** All or nothing. With dryRun everything is checked and nothing kept; revision is then what it would have been. @throws StoreConflict when an expected resourceVersion is not the stored one. */
-  applyResources(organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, options?: { dryRun?: boolean }): Promise<ApplyOutcome>
+  /** All or nothing. With dryRun everything is checked and nothing kept; revision is then what it would have been. @throws StoreConflict when an expected resourceVersion is not the stored one; StoreBound when the mesh would grow beyond `resourcesMax` objects */
+  applyResources(organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, options?: { dryRun?: boolean; resourcesMax?: number }): Promise<ApplyOutcome>
   getResource(organizationId: string, meshId: string, key: ResourceKey): Promise<StoredResource | undefined>
   countResources(organizationId: string, meshId: string): Promise<number>
   listResources(organizationId: string, meshId: string, filter: ResourceFilter, page: Page): Promise<Paged<StoredResource> & { revision: number }>
@@ -119,6 +138,8 @@ export interface ApiKey {
   /** The only namespaces that it may touch; null for all. */
   readonly namespaces: readonly string[] | null
   readonly expiresAtMs: number | null
+  /** Whose session it is; null for a key of its own. */
+  readonly memberId: string | null
   readonly createdAtMs: number
 }
 /** Bounds of an organization; what is not named has the default of `api/access/quota.ts`. */
@@ -134,7 +155,41 @@ export interface Member {
   readonly role: Role
   /** Has not taken the invitation yet. */
   readonly invited: boolean
+  /** May not enter. */
+  readonly disabled: boolean
+  /** Comes through the identity provider. */
+  readonly linked: boolean
   readonly createdAtMs: number
+}
+/** Who somebody is, as an identity provider has proven it. */
+export interface Identity {
+  readonly issuer: string
+  readonly subject: string
+  /** In lower case, and verified by the issuer. */
+  readonly email: string
+  /** What the claims give; undefined where roles are not taken from claims: then the member must be known here. */
+  readonly role: Role | undefined
+}
+export interface OidcSettings {
+  readonly issuer: string
+  readonly clientId: string
+  /** Null for a public client. */
+  readonly clientSecret: string | null
+  /** The claim that says what somebody is; null: members are invited by e-mail. */
+  readonly rolesClaim: string | null
+  /** Value of the claim → role. */
+  readonly roles: Readonly<Record<string, Role>>
+}
+export type Replay =
+  | { readonly is: 'begun' | 'running' | 'other-body' }
+  | { readonly is: 'answered'; readonly status: number; readonly body: string }
+export interface AuditFilter {
+  readonly meshId?: string
+  readonly actor?: string
+  /** Refused attempts alone, or what was done alone. */
+  readonly refused?: boolean
+  readonly sinceMs?: number
+  readonly untilMs?: number
 }
 /** A write, or an attempt at one that was refused. */
 export interface AuditEntry {
@@ -215,6 +270,21 @@ export class StoreDuplicate extends Error {
   constructor(what: string) {
     super(`${what} exists already`)
     this.name = 'StoreDuplicate'
+  }
+}
+
+/** A bound that the write would break. */
+export class StoreBound extends Error {
+  readonly of: 'meshes' | 'resources'
+  readonly bound: number
+  readonly wanted: number
+
+  constructor(of: 'meshes' | 'resources', bound: number, wanted: number) {
+    super(`${wanted} ${of}, and at most ${bound} are allowed`)
+    this.name = 'StoreBound'
+    this.of = of
+    this.bound = bound
+    this.wanted = wanted
   }
 }
 

@@ -1,6 +1,7 @@
 import { foreignKey, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import type { Role } from '../store.ts'
 import { instant, keyText } from './column.ts'
+import { member } from './member.ts'
 import { mesh } from './mesh.ts'
 import { organization } from './organization.ts'
 
@@ -17,11 +18,14 @@ export const apiKey = pgTable(
     /** The only namespaces that it may touch; null for all. */
     namespaces: jsonb('namespaces').$type<readonly string[]>(),
     expiresAt: instant('expires_at'),
+    /** Of a session: whose. It goes with the member. */
+    memberId: uuid('member_id'),
     createdAt: instant('created_at').notNull(),
   },
   (table) => [
     index('api_key_organization').on(table.organizationId),
     foreignKey({ name: 'api_key_mesh', columns: [table.organizationId, table.meshId], foreignColumns: [mesh.organizationId, mesh.id] }),
+    foreignKey({ name: 'api_key_member', columns: [table.organizationId, table.memberId], foreignColumns: [member.organizationId, member.id] }).onDelete('cascade'),
   ],
 )
 

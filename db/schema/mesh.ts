@@ -16,6 +16,8 @@ export const mesh = pgTable(
     changeCount: bigint('change_count', { mode: 'number' }).notNull().default(0),
     /** The newest revision that the log has lost: who is behind it must load the mesh anew. */
     changeFloor: bigint('change_floor', { mode: 'number' }).notNull().default(0),
+    /** Objects that it holds, counted as they are written. */
+    resourceCount: bigint('resource_count', { mode: 'number' }).notNull().default(0),
     settings: jsonb('settings').$type<MeshSettings>().notNull().default({}),
     rootCertificate: text('root_certificate').notNull(),
     sealedRoot: bytes('sealed_root').notNull(),

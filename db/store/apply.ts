@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { sql } from 'drizzle-orm'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Seal } from '../seal.ts'
-import { StoreConflict } from '../store.ts'
+import { StoreBound, StoreConflict } from '../store.ts'
 import type { ApplyOutcome, Authorship, ResourceKey, ResourceWrite, StoredResource } from '../store.ts'
 import type { Tenancy, Transaction } from '../tenancy.ts'
 import { keyText, readResourceRow, resourceColumns } from './resource-row.ts'
@@ -21,10 +21,10 @@ interface Standing {
 
 /**
  * All writes or none, as one revision; none is taken when nothing differs. Later writes of one batch see the earlier ones. A constant number of statements, however many writes.
- * @throws StoreConflict for the first write whose expectation does not hold
+ * @throws StoreConflict for the first write whose expectation does not hold; StoreBound when the mesh would grow beyond its bound
  */
 export function applyResources(
-  tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, nowMs: number, options: { dryRun?: boolean } = {},
+  tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, nowMs: number, options: { dryRun?: boolean; resourcesMax?: number } = {},
 ): Promise<ApplyOutcome> {
   return tenancy.within(organizationId, async (tx) => {
     const locked = await lockMesh(tx, organizationId, meshId)
@@ -37,9 +37,11 @@ export function applyResources(
     })
     const changed = [...standings.values()].filter(({ before, now }) => before !== now)
     if (changed.length === 0) return { revision: locked.revision, results }
+    const count = changed.reduce((sum, { before, now }) => sum + (now ? 1 : 0) - (before ? 1 : 0), locked.resourceCount)
+    if (options.resourcesMax !== undefined && count > options.resourcesMax && count > locked.resourceCount) throw new StoreBound('resources', options.resourcesMax, count)
     if (!options.dryRun) {
       await writeStandings(tx, seal, organizationId, meshId, next, changed, by, nowMs)
-      await commitRevision(tx, locked, changed.map(({ key, before, now }) => ({ of: 'resource', key, deletedRevision: now ? undefined : before?.revision })))
+      await commitRevision(tx, locked, changed.map(({ key, before, now }) => ({ of: 'resource', key, deletedRevision: now ? undefined : before?.revision })), count)
     }
     return { revision: next, results }
   })

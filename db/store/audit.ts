@@ -1,6 +1,6 @@
-import { and, desc, eq, lt } from 'drizzle-orm'
+import { and, desc, eq, gte, lt } from 'drizzle-orm'
 import { audit } from '../schema/audit.ts'
-import type { AuditEntry, Page, Paged } from '../store.ts'
+import type { AuditEntry, AuditFilter, Page, Paged } from '../store.ts'
 import type { Tenancy } from '../tenancy.ts'
 import { paged, readCursor, rowsWanted } from './page.ts'
 
@@ -11,13 +11,23 @@ export async function recordAudit(tenancy: Tenancy, organizationId: string, entr
 }
 
 /** The newest first. */
-export function listAudit(tenancy: Tenancy, organizationId: string, filter: { meshId?: string }, page: Page): Promise<Paged<AuditEntry>> {
+export function listAudit(tenancy: Tenancy, organizationId: string, filter: AuditFilter, page: Page): Promise<Paged<AuditEntry>> {
   return tenancy.within(organizationId, async (tx) => {
     const [before] = readCursor(page, 1) ?? []
     const rows = await tx
       .select()
       .from(audit)
-      .where(and(eq(audit.organizationId, organizationId), filter.meshId === undefined ? undefined : eq(audit.meshId, filter.meshId), typeof before === 'number' ? lt(audit.id, before) : undefined))
+      .where(
+        and(
+          eq(audit.organizationId, organizationId),
+          filter.meshId === undefined ? undefined : eq(audit.meshId, filter.meshId),
+          filter.actor === undefined ? undefined : eq(audit.actor, filter.actor),
+          filter.refused === undefined ? undefined : filter.refused ? gte(audit.status, 400) : lt(audit.status, 400),
+          filter.sinceMs === undefined ? undefined : gte(audit.at, new Date(filter.sinceMs)),
+          filter.untilMs === undefined ? undefined : lt(audit.at, new Date(filter.untilMs)),
+          typeof before === 'number' ? lt(audit.id, before) : undefined,
+        ),
+      )
       .orderBy(desc(audit.id))
       .limit(rowsWanted(page))
     return paged(page, rows, ({ id, meshId, at, actor, actorId, source, method, path, status, what }): AuditEntry => ({ id, meshId, atMs: at.getTime(), actor, actorId, source, method, path, status, what }), (row) => [row.id])

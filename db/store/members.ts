@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { and, eq, gt, isNull } from 'drizzle-orm'
+import { and, eq, gt, isNull, sql } from 'drizzle-orm'
+import { apiKey } from '../schema/credential.ts'
 import { member } from '../schema/member.ts'
-import type { Member, Role } from '../store.ts'
+import type { Identity, Member, Role } from '../store.ts'
 import { isUuid } from '../tenancy.ts'
-import type { Tenancy } from '../tenancy.ts'
+import type { Tenancy, Transaction } from '../tenancy.ts'
 
 type Row = typeof member.$inferSelect
-const readMember = (row: Row): Member => ({ id: row.id, organizationId: row.organizationId, name: row.name, role: row.role, invited: row.password === null, createdAtMs: row.createdAt.getTime() })
+const readMember = (row: Row): Member => ({ id: row.id, organizationId: row.organizationId, name: row.name, role: row.role, invited: row.password === null && row.subject === null, disabled: row.disabled, linked: row.subject !== null, createdAtMs: row.createdAt.getTime() })
 
 /** @throws StoreDuplicate when the name is taken */
 export function createMember(tenancy: Tenancy, organizationId: string, about: { name: string; role: Role; password: string | null; invitation: { hash: string; untilMs: number } | null }, nowMs: number): Promise<Member> {
@@ -35,10 +36,58 @@ export async function takeInvitation(tenancy: Tenancy, organizationId: string, h
     tx
       .update(member)
       .set({ password, invitationHash: null, invitedUntil: null })
-      .where(and(eq(member.organizationId, organizationId), eq(member.invitationHash, hash), isNull(member.password), gt(member.invitedUntil, new Date(nowMs))))
+      .where(and(eq(member.organizationId, organizationId), eq(member.invitationHash, hash), isNull(member.password), isNull(member.subject), eq(member.disabled, false), gt(member.invitedUntil, new Date(nowMs))))
       .returning(),
   )
   return row && readMember(row)
+}
+
+export function updateMember(tenancy: Tenancy, organizationId: string, id: string, change: { role?: Role; disabled?: boolean }): Promise<Member | undefined> {
+  if (!isUuid(id)) return Promise.resolve(undefined)
+  return tenancy.within(organizationId, async (tx) => {
+    const [before] = await tx.select().from(member).where(and(eq(member.organizationId, organizationId), eq(member.id, id))).for('update')
+    if (before === undefined) return undefined
+    const after = { ...before, ...change }
+    if (after.role === before.role && after.disabled === before.disabled) return readMember(before)
+    return changed(tx, after)
+  })
+}
+
+/** Stores a row, and ends the sessions that were opened for what it was. */
+async function changed(tx: Transaction, row: Row): Promise<Member> {
+  const { id, organizationId, ...fields } = row
+  await tx.update(member).set(fields).where(and(eq(member.organizationId, organizationId), eq(member.id, id)))
+  await tx.delete(apiKey).where(and(eq(apiKey.organizationId, organizationId), eq(apiKey.memberId, id)))
+  return readMember(row)
+}
+
+/**
+ * Known by issuer and subject, which never change; a first time by the e-mail address, for an invitation or a member of that name. An address that has another owner at the issuer now lets nobody in.
+ * Who was made by claims goes by them each time; who was invited keeps the role of the invitation.
+ */
+export function memberByIdentity(tenancy: Tenancy, organizationId: string, identity: Identity, nowMs: number): Promise<Member | undefined> {
+  const { issuer, subject, email, role } = identity
+  return tenancy.within(organizationId, async (tx) => {
+    const [linked] = await tx.select().from(member).where(and(eq(member.organizationId, organizationId), eq(member.issuer, issuer), eq(member.subject, subject))).for('update')
+    if (linked !== undefined) {
+      if (linked.disabled) return undefined
+      if (!linked.byClaims) return readMember(linked)
+      if (role === undefined) return undefined
+      return linked.role === role ? readMember(linked) : changed(tx, { ...linked, role })
+    }
+    const [named, ...others] = await tx.select().from(member).where(and(eq(member.organizationId, organizationId), sql`lower(${member.name}) = ${email}`)).for('update')
+    if (named === undefined) {
+      if (role === undefined) return undefined
+      const row = { id: randomUUID(), organizationId, name: email, role, issuer, subject, byClaims: true, createdAt: new Date(nowMs) }
+      const [made] = await tx.insert(member).values(row).returning()
+      return made && readMember(made)
+    }
+    const over = named.password === null && (named.invitedUntil?.getTime() ?? 0) <= nowMs
+    if (others.length > 0 || named.disabled || named.subject !== null || over) return undefined
+    const row = { ...named, issuer, subject, invitationHash: null, invitedUntil: null }
+    await tx.update(member).set({ issuer, subject, invitationHash: null, invitedUntil: null }).where(and(eq(member.organizationId, organizationId), eq(member.id, named.id)))
+    return readMember(row)
+  })
 }
 
 /** @returns whether there was such a member */

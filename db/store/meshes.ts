@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { and, eq, gt } from 'drizzle-orm'
 import { mesh } from '../schema/mesh.ts'
+import { organization } from '../schema/organization.ts'
+import { StoreBound } from '../store.ts'
 import type { Mesh, MeshSettings, Page, Paged } from '../store.ts'
 import { isUuid } from '../tenancy.ts'
 import type { Tenancy, Transaction } from '../tenancy.ts'
@@ -26,9 +28,16 @@ interface MeshRow extends Omit<Mesh, 'createdAtMs'> {
 
 const readMesh = ({ createdAt, ...row }: MeshRow): Mesh => ({ ...row, createdAtMs: createdAt.getTime() })
 
-/** @throws StoreDuplicate */
-export function createMesh(tenancy: Tenancy, organizationId: string, about: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string }, nowMs: number): Promise<Mesh> {
+/** @throws StoreDuplicate; StoreBound */
+export function createMesh(tenancy: Tenancy, organizationId: string, given: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string; meshesMax?: number }, nowMs: number): Promise<Mesh> {
+  const { meshesMax, ...about } = given
   return tenancy.within(organizationId, async (tx) => {
+    if (meshesMax !== undefined) {
+      // The organization's row is the lock: of two that create at once, the second counts the first's.
+      await tx.select({ id: organization.id }).from(organization).where(eq(organization.id, organizationId)).for('update')
+      const meshes = await tx.$count(mesh, eq(mesh.organizationId, organizationId))
+      if (meshes >= meshesMax) throw new StoreBound('meshes', meshesMax, meshes + 1)
+    }
     const row = { id: randomUUID(), organizationId, ...about, createdAt: new Date(nowMs) }
     const [created] = await tx.insert(mesh).values(row).returning(columns)
     if (!created) throw new Error('an insert answered no row')

@@ -17,6 +17,7 @@ export interface LockedMesh {
   readonly meshId: string
   readonly revision: number
   readonly changeCount: number
+  readonly resourceCount: number
 }
 
 export type LoggedChange =
@@ -26,13 +27,13 @@ export type LoggedChange =
 
 /** @throws Error when the organization has no such mesh: callers come with one that the store answered */
 export async function lockMesh(tx: Transaction, organizationId: string, meshId: string): Promise<LockedMesh> {
-  const [row] = await rowsOf<{ revision: number; change_count: number }>(tx, sql`select revision, change_count from mesh where organization_id = ${organizationId} and id = ${meshId} for update`)
+  const [row] = await rowsOf<{ revision: number; change_count: number; resource_count: number }>(tx, sql`select revision, change_count, resource_count from mesh where organization_id = ${organizationId} and id = ${meshId} for update`)
   if (!row) throw new Error(`the organization has no mesh ${meshId}`)
-  return { organizationId, meshId, revision: row.revision, changeCount: row.change_count }
+  return { organizationId, meshId, revision: row.revision, changeCount: row.change_count, resourceCount: row.resource_count }
 }
 
 /** Makes `revision + 1` the mesh's: logs the changes in their order, and notifies when the transaction commits. One statement. */
-export async function commitRevision(tx: Transaction, locked: LockedMesh, changes: readonly LoggedChange[]): Promise<number> {
+export async function commitRevision(tx: Transaction, locked: LockedMesh, changes: readonly LoggedChange[], resourceCount = locked.resourceCount): Promise<number> {
   const { organizationId, meshId } = locked
   const revision = locked.revision + 1
   const changeCount = locked.changeCount + changes.length
@@ -43,7 +44,7 @@ export async function commitRevision(tx: Transaction, locked: LockedMesh, change
       select ${organizationId}::uuid, ${meshId}::uuid, ${revision}::bigint, c.ordinal, c."of", c.api_group, c.kind, c.namespace, c.name, c.deleted_revision, c.detail::json
       from json_to_recordset(${rows}::json) as c (ordinal int, "of" text, api_group text, kind text, namespace text, name text, deleted_revision bigint, detail text)
     ), moved as (
-      update mesh set revision = ${revision}, change_count = ${changeCount}, changed_at = now() where organization_id = ${organizationId} and id = ${meshId}
+      update mesh set revision = ${revision}, change_count = ${changeCount}, resource_count = ${resourceCount}, changed_at = now() where organization_id = ${organizationId} and id = ${meshId}
     )
     select pg_notify(${CHANGE_CHANNEL}, ${`${meshId} ${revision}`})`)
   if (Math.trunc(changeCount / CUT_EVERY) > Math.trunc(locked.changeCount / CUT_EVERY)) await cutLog(tx, locked)

@@ -7,8 +7,9 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import { installDebianPackage } from '#infra/parts/debian-package.ts'
 
-/** A real Postgres 18 of its own, on a free loopback port. */
+/** A real Postgres of its own, on a free loopback port. */
 export interface Postgres {
   /** As superuser. */
   readonly url: string
@@ -28,8 +29,9 @@ const NOBODY = 65534
 const asRoot = process.getuid?.() === 0
 const identity = asRoot ? { uid: NOBODY, gid: NOBODY } : {}
 
-export async function startPostgres(): Promise<Postgres> {
-  const programs = await install()
+/** @param version 18, or Debian's 15, the oldest that Weft runs on */
+export async function startPostgres(version: 15 | 18 = 18): Promise<Postgres> {
+  const programs = version === 18 ? await install() : dirname(dirname(await installDebianPackage('postgresql-15', '/usr/lib/postgresql/15/bin/postgres')))
   const folder = await mkdtemp(join(tmpdir(), 'weft-postgres-'))
   if (asRoot) await chown(folder, NOBODY, NOBODY)
   const data = join(folder, 'data')
@@ -136,7 +138,7 @@ async function run(program: string, parameters: string[]): Promise<void> {
   if (code !== 0) throw new Error(`${basename(program)} failed: ${said}`)
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((found, reject) => {
     const probe = createServer().on('error', reject)
     probe.listen(0, '127.0.0.1', () => {
