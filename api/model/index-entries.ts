@@ -34,7 +34,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
 export function indexEntries(stored: StoredResource, services: readonly MeshService[]): (readonly [index: string, entry: string])[] {
   const { kind, namespace } = stored.key
   const spec = stored.object.spec
-  if (stored.key.group === 'gateway.networking.k8s.io') return [['gateway-api', kind]]
+  if (stored.key.group === 'gateway.networking.k8s.io' || stored.key.group === 'gateway.networking.x-k8s.io') return [['gateway-api', kind]]
   switch (kind) {
     case 'Namespace':
       return [['namespaces', '*']]

@@ -5,7 +5,7 @@ import type { MeshModel } from '#api/model/mesh-model.ts'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { FaultCode } from '#core/fault/codes.ts'
-import { fault, warning } from '#core/fault/fault.ts'
+import { fault } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
@@ -88,9 +88,6 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
       if (one !== undefined) yield* pluginFindings(one)
       return
     }
-    case 'BackendTLSPolicy':
-      if (model.object(objectId(key)) !== undefined) yield warning('object.field-inert', { resource: objectId(key), path: 'spec', rule: 'backends are called as their DestinationRule says: a policy of this kind does nothing yet' })
-      return
     case 'MeshConfig':
       yield* logFormatFindings(objectId(key), reader.meshConfig())
       for (const policy of reader.policiesThatAsk()) yield* authorizationFindings(reader, policy)

@@ -1,3 +1,4 @@
+import { PROCESSES_ANNOTATION } from '#api/model/gateway-api/gateway.ts'
 import { hostCovers } from '#api/model/host.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { GatewayServer } from '#core/resource/gateway.ts'
@@ -39,6 +40,7 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
   const servers: ScopedServer[] = []
   const claimed = new Map<string, Set<string>>()
   for (const { namespace, name, spec, stored } of reader.gatewaysSelecting(labels)) {
+    if ((stored.object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? own) !== own) continue
     const of = stored.object.metadata.annotations?.[SERVICE_ANNOTATION]?.split(',').map((one) => one.trim())
     const behind = of === undefined ? services : services.filter((one) => of.includes(one.host))
     if (of !== undefined && behind.length === 0) continue

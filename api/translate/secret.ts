@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import { DERIVED } from '#api/model/gateway-api/gateway.ts'
+import { DERIVED } from '#api/model/gateway-api/listener.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { Resource } from '#api/serve/resource.ts'

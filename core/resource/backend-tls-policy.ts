@@ -15,6 +15,20 @@ const subjectAltName = z
     }),
   )
 
+export const backendValidation = z
+  .strictObject({
+    caCertificateRefs: z.array(z.strictObject({ group: apiGroup().describe('API group; core.'), kind: kindName().describe('Kind: ConfigMap or Secret, with ca.crt.'), name: objectNameText().describe('Name.') })).max(8).optional().describe('Authorities that are believed.'),
+    wellKnownCACertificates: z.enum(['System']).optional().describe('System: the authorities of the proxy’s host.'),
+    hostname: hostName(false).describe('Server name that is asked for, and that the certificate must bear.'),
+    subjectAltNames: z.array(subjectAltName).max(5).optional().describe('Names, one of which the certificate must bear instead.'),
+  })
+  .superRefine(judged(function* (value): Iterable<Complaint> {
+    const references = (value.caCertificateRefs?.length ?? 0) > 0
+    if (references && value.wellKnownCACertificates !== undefined) yield { at: ['wellKnownCACertificates'], code: 'object.field-conflict', rule: 'only one of caCertificateRefs, wellKnownCACertificates may be set' }
+    if (!references && value.wellKnownCACertificates === undefined) yield { at: ['caCertificateRefs'], code: 'object.field-required', rule: 'caCertificateRefs or wellKnownCACertificates' }
+  }))
+export type BackendValidation = z.infer<typeof backendValidation>
+
 export const backendTlsPolicySpec = z.strictObject({
   targetRefs: z
     .array(z.strictObject({ group: apiGroup().describe('API group of the backend.'), kind: kindName().describe('Kind of the backend.'), name: objectNameText().describe('Name of the backend.'), sectionName: sectionName().optional().describe('Name of its port; all by default.') }))
@@ -33,19 +47,7 @@ export const backendTlsPolicySpec = z.strictObject({
       }
     }))
     .describe('Backends for which it counts.'),
-  validation: z
-    .strictObject({
-      caCertificateRefs: z.array(z.strictObject({ group: apiGroup().describe('API group; core.'), kind: kindName().describe('Kind: ConfigMap or Secret, with ca.crt.'), name: objectNameText().describe('Name.') })).max(8).optional().describe('Authorities that are believed.'),
-      wellKnownCACertificates: z.enum(['System']).optional().describe('System: the authorities of the proxy’s host.'),
-      hostname: hostName(false).describe('Server name that is asked for, and that the certificate must bear.'),
-      subjectAltNames: z.array(subjectAltName).max(5).optional().describe('Names, one of which the certificate must bear instead.'),
-    })
-    .superRefine(judged(function* (value): Iterable<Complaint> {
-      const references = (value.caCertificateRefs?.length ?? 0) > 0
-      if (references && value.wellKnownCACertificates !== undefined) yield { at: ['wellKnownCACertificates'], code: 'object.field-conflict', rule: 'only one of caCertificateRefs, wellKnownCACertificates may be set' }
-      if (!references && value.wellKnownCACertificates === undefined) yield { at: ['caCertificateRefs'], code: 'object.field-required', rule: 'caCertificateRefs or wellKnownCACertificates' }
-    }))
-    .describe('How the backend’s certificate is verified.'),
+  validation: backendValidation.describe('How the backend’s certificate is verified.'),
   options: textMap().optional().describe('Further settings.'),
 })
 export type BackendTlsPolicySpec = z.infer<typeof backendTlsPolicySpec>

@@ -52,7 +52,7 @@ const timeouts = z
     }),
   )
 
-const sessionPersistence = z.strictObject({
+export const sessionPersistence = z.strictObject({
   sessionName: z.string().max(128).optional().describe('Name of the cookie or header.'),
   absoluteTimeout: gatewayDuration().optional().describe('How long a session lives.'),
   idleTimeout: gatewayDuration().optional().describe('How long an idle session lives.'),

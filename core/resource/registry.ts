@@ -9,6 +9,7 @@ import { gatewayClass } from './gateway-class.ts'
 import { gateway } from './gateway.ts'
 import { grpcRouteKind } from './grpc-route.ts'
 import { httpRouteKind } from './http-route.ts'
+import { listenerSet } from './listener-set.ts'
 import { meshConfig } from './mesh-config.ts'
 import { meshNetworks } from './mesh-networks.ts'
 import { namespace } from './namespace.ts'
@@ -29,6 +30,8 @@ import { virtualService } from './virtual-service.ts'
 import { wasmPlugin } from './wasm-plugin.ts'
 import { workloadEntry } from './workload-entry.ts'
 import { workloadGroup } from './workload-group.ts'
+import { xBackend } from './x-backend.ts'
+import { xBackendTrafficPolicy } from './x-backend-traffic-policy.ts'
 
 /** Every kind that Weft stores. A new kind is a file and a line here. */
 export const kinds: readonly ResourceKind[] = [
@@ -60,6 +63,9 @@ export const kinds: readonly ResourceKind[] = [
   tcpRouteKind,
   referenceGrant,
   backendTlsPolicy,
+  listenerSet,
+  xBackend,
+  xBackendTrafficPolicy,
   meshConfig,
   meshNetworks,
 ]

@@ -1,10 +1,9 @@
 import type { HttpFilter } from '#core/resource/gateway-api-filter.ts'
 import type { GrpcRouteSpec } from '#core/resource/grpc-route.ts'
 import type { HttpRouteSpec } from '#core/resource/http-route.ts'
-import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { HttpMatch, HttpRoute } from '#core/resource/virtual-service-http.ts'
-import { judgeBackend } from './backend.ts'
-import type { ApiObject, BackendReference, ConditionValue, RouteSpec, Surroundings } from './surroundings.ts'
+import { judgeBackend, NOWHERE } from './backend.ts'
+import type { ApiObject, BackendReference, ConditionValue, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
 
 type HttpRule = NonNullable<HttpRouteSpec['rules']>[number]
 type HttpRuleMatch = NonNullable<HttpRule['matches']>[number]
@@ -21,7 +20,7 @@ export interface RankedRoute {
 /** What a rule is made of. */
 interface RuleContext {
   readonly route: ApiObject<RouteSpec>
-  readonly grants: readonly ApiObject<ReferenceGrantSpec>[]
+  readonly objects: GatewayApiObjects
   readonly around: Surroundings
   /** Gets what is wrong with backends. */
   readonly problems: ConditionValue[]
@@ -101,11 +100,8 @@ function actionOf(rule: HttpRule, match: HttpMatch | undefined, context: RuleCon
   }
 }
 
-/** No service has that host: requests that fall to it are answered with an error, and the others go where they should. */
-const NOWHERE = { host: 'invalid-backend.invalid' }
-
-function judge(backend: BackendReference, { route, grants, around, problems }: RuleContext) {
-  const judged = judgeBackend(route, backend, grants, around)
+function judge(backend: BackendReference, { route, objects, around, problems }: RuleContext) {
+  const judged = judgeBackend(route, backend, objects, around)
   if (judged.problem !== undefined) problems.push(judged.problem)
   return judged
 }

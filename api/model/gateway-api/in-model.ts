@@ -1,22 +1,29 @@
 import type { ResourceObject } from '#core/resource/object.ts'
+import type { BackendTlsPolicySpec } from '#core/resource/backend-tls-policy.ts'
+import type { ConfigMapFields } from '#core/resource/config-map.ts'
 import type { GatewayApiSpec } from '#core/resource/gateway-api-gateway.ts'
+import type { ListenerSetSpec } from '#core/resource/listener-set.ts'
 import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
+import type { ServiceEntrySpec } from '#core/resource/service-entry.ts'
+import type { XBackendSpec } from '#core/resource/x-backend.ts'
+import type { XBackendTrafficPolicySpec } from '#core/resource/x-backend-traffic-policy.ts'
 import type { Change, StoredResource } from '#db/store.ts'
 import type { MeshModel } from '../mesh-model.ts'
+import { configMapPem, secretPem } from '../pem.ts'
 import { deriveGatewayApi } from './derive.ts'
 import type { Derived } from './derive.ts'
-import { apiObject, GATEWAY_API } from './surroundings.ts'
+import { apiObject, isGatewayApi } from './surroundings.ts'
 import type { ApiObject, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
 import { GATEWAY_NAME_LABEL } from '../targets.ts'
 
 /** Kinds beside its own that what the Gateway API derives depends on. */
-const AROUND: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'Secret', 'Namespace'])
+const AROUND: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'Secret', 'ConfigMap', 'Namespace'])
 
 /** Whether changes could change what the Gateway API objects of a mesh amount to. A mesh without any pays nothing. */
 export function concernsGatewayApi(model: MeshModel, changes: Iterable<Change>): boolean {
   const inUse = [...model.members('gateway-api')].length > 0
-  for (const change of changes) if (change.of === 'resource' && (change.key.group === GATEWAY_API || (inUse && AROUND.has(change.key.kind)))) return true
+  for (const change of changes) if (change.of === 'resource' && (isGatewayApi(change.key.group) || (inUse && AROUND.has(change.key.kind)))) return true
   return false
 }
 
@@ -29,7 +36,11 @@ function gatewayApiObjects(model: MeshModel): GatewayApiObjects {
     classes: of('GatewayClass'),
     gateways: of<GatewayApiSpec>('Gateway'),
     routes: of<RouteSpec>('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'),
+    listenerSets: of<ListenerSetSpec>('ListenerSet'),
     grants: of<ReferenceGrantSpec>('ReferenceGrant'),
+    tlsPolicies: of<BackendTlsPolicySpec>('BackendTLSPolicy'),
+    backends: of<XBackendSpec>('XBackend'),
+    trafficPolicies: of<XBackendTrafficPolicySpec>('XBackendTrafficPolicy'),
   }
 }
 
@@ -43,9 +54,19 @@ function surroundingsIn(model: MeshModel): Surroundings {
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
     service(host) {
       for (const id of model.filed('service-host', host)) {
-        for (const one of model.declared(id)) if (one.host === host) return { ports: one.ports.map((port) => port.port), selector: one.selector, addresses: [] }
+        for (const one of model.declared(id)) if (one.host === host) return { ports: one.ports.map(({ name, port }) => ({ name, port })), selector: one.selector, addresses: [] }
       }
       return undefined
+    },
+    serviceEntry(namespace, name) {
+      const spec = model.object(`ServiceEntry/${namespace}/${name}`)?.object.spec as ServiceEntrySpec | undefined
+      return spec && { hosts: spec.hosts, ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number })) }
+    },
+    authorities(kind, namespace, name) {
+      const found = model.object(`${kind}/${namespace}/${name}`)
+      if (found === undefined) return 'missing'
+      const certificates = kind === 'ConfigMap' ? configMapPem(found.object as ResourceObject & ConfigMapFields, 'ca.crt') : secretPem(found.object as ResourceObject & SecretFields, 'ca.crt')
+      return certificates === undefined ? 'malformed' : 'usable'
     },
     secret(namespace, name) {
       const found = model.object(`Secret/${namespace}/${name}`)
