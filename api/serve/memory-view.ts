@@ -56,7 +56,8 @@ export class MemoryView implements ResourceView {
   }
 
   list(type: string): Iterable<Resource> {
-    return this.#types.get(type)?.values() ?? []
+    const all = this.#types.get(type)?.values() ?? []
+    return type === VIRTUAL_HOST ? [...all].filter((one) => one.aliases === undefined) : all
   }
 
   /** Everything, of all types. */

@@ -14,7 +14,7 @@ export interface Resource {
   readonly origins: readonly string[]
   /** Clients that know the feature forget the resource after so long without a heartbeat, ms (xds-rules 27). Absent: it stays. */
   readonly ttlMs?: number
-  /** Other names that a client may ask for it by, in delta: a virtual host by `ROUTES/HOST` (VHDS, "Virtual host resource naming convention"). */
+  /** Other names that a client may ask for it by, in delta: a virtual host by `ROUTES/HOST` (VHDS, "Virtual host resource naming convention"). Such a one is sent to whoever asked for it, and not listed under a wildcard. */
   readonly aliases?: readonly string[]
   /** Says to whoever asked by name that there is none, where neither a removal nor an empty message does: a resource without content. */
   readonly absent?: true

@@ -181,7 +181,8 @@ export class Subscription {
 
   /** A resource came to be, or is another. Answers whether that concerns this subscription. */
   changed(resource: Resource, revision: number): boolean {
-    if (!this.wants(resource.name)) {
+    // What has aliases goes to whoever asked for it: under a wildcard alone it is not even listed.
+    if (!this.wants(resource.name) || (resource.aliases && !this.#has(resource.name) && !this.names.has(resource.name))) {
       const alias = resource.aliases?.find((name) => this.names.has(name))
       if (alias !== undefined) this.enqueue(alias, revision, true)
       return alias !== undefined

@@ -4,6 +4,7 @@ import type { Resource } from '#api/serve/resource.ts'
 import { ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { messageFromJson } from '#core/wire/registry.ts'
 
@@ -45,7 +46,7 @@ export const routes = (name: string, weights: Readonly<Record<string, number>>):
   })
 
 /** A plain HTTP listener on a free port of loopback, whose routes come by RDS; the fetch timeout is off, as in a bootstrap of ours. */
-export const listener = (name: string, routeName: string, from: JsonValue = fromAds): Resource =>
+export const listener = (name: string, routeName: string, from: JsonValue = fromAds, filters: readonly JsonValue[] = []): Resource =>
   made(ListenerSchema, name, {
     name,
     address: socketAddress('127.0.0.1:0'),
@@ -58,13 +59,36 @@ export const listener = (name: string, routeName: string, from: JsonValue = from
               '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
               stat_prefix: name,
               rds: { route_config_name: routeName, config_source: from },
-              http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
+              http_filters: [...filters, { name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
             },
           },
         ],
       },
     ],
   })
+
+/**
+ * Its own stream of virtual hosts: Envoy 1.36 takes them from no other. An answer that names none is no answer to Envoy, and its listener waits for one
+ * until this time is over, so it is short.
+ */
+const fromOwnStream: JsonValue = {
+  resource_api_version: 'V3',
+  initial_fetch_timeout: '0.05s',
+  api_config_source: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', set_node_on_first_message_only: true, grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] },
+}
+
+/** A listener that waits for what a request needs and fetches it: the filter `on_demand` before the router. */
+export const onDemandListener = (name: string, routeName: string): Resource =>
+  listener(name, routeName, fromAds, [{ name: 'envoy.filters.http.on_demand', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand' } }])
+
+/** Routes without a virtual host of their own: each is asked for when a request comes that needs it. */
+export const onDemandRoutes = (name: string): Resource => made(RouteConfigurationSchema, name, { name, vhds: { config_source: fromOwnStream } })
+
+/** One host, named and asked for as `ROUTES/HOST`, with all of it sent to a cluster. */
+export const virtualHost = (routeName: string, host: string, cluster: string): Resource => ({
+  ...made(VirtualHostSchema, `${routeName}/${host}`, { name: `${routeName}/${host}`, domains: [host], routes: [{ match: { prefix: '/' }, route: { cluster } }] }),
+  aliases: [`${routeName}/${host}`],
+})
 
 export const polledListener = (name: string, routeName: string): Resource => listener(name, routeName, fromPolling)
 
