@@ -18,6 +18,7 @@ import type { Origin } from './message.ts'
 import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
+import { putProxyHeaderFirst } from './proxy-header.ts'
 import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
 import type { Policy } from './traffic-policy.ts'
@@ -123,6 +124,7 @@ export function translateCluster(scope: ClusterScope): Cluster {
   if (policy.outlierDetection !== undefined) setOutlierDetection(cluster, policy.outlierDetection)
   setProtocol(cluster, scope, protocol)
   setTransport(cluster, scope, protocol === 'http2')
+  putProxyHeaderFirst(cluster, scope.policy.proxyProtocol)
   if (protocol === 'http1') letMultiplex(cluster, scope)
   const keepalive = pool?.tcp?.tcpKeepalive
   if (keepalive !== undefined) {

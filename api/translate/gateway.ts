@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { Any } from '@bufbuild/protobuf/wkt'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { Resource } from '#api/serve/resource.ts'
@@ -8,6 +9,7 @@ import type { Fault } from '#core/fault/fault.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { ProxyProtocolSchema } from '#core/wire/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
@@ -51,18 +53,21 @@ export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload):
     const chains = portChains(reader, ofPort, workload, access, faults)
     if (chains.length === 0) continue
     const name = `0.0.0.0_${port}`
-    const tls = ofPort.some((one) => servesTls(one.protocol))
+    // The balancer's header stands in front of the handshake.
+    const filters = [...(workload.tracing.http?.proxyProtocol === true ? [listenerFilter('proxy_protocol', anyOf(ProxyProtocolSchema, {}))] : []), ...(ofPort.some((one) => servesTls(one.protocol)) ? [listenerFilter('tls_inspector', anyOf(TlsInspectorSchema, {}))] : [])]
     const message = create(ListenerSchema, {
       name,
       address: socketAddress(workload.address === '' ? '0.0.0.0' : workload.address, workload.ports[ofPort[0]?.serverPort ?? port] ?? port),
       trafficDirection: TrafficDirection.OUTBOUND,
       filterChains: chains,
-      ...(tls ? { listenerFilters: [{ name: 'envoy.filters.listener.tls_inspector', configType: { case: 'typedConfig' as const, value: anyOf(TlsInspectorSchema, {}) } }], listenerFiltersTimeout: duration(10_000) } : {}),
+      ...(filters.length === 0 ? {} : { listenerFilters: filters, listenerFiltersTimeout: duration(10_000) }),
     })
     resources.push(resourceOf(ListenerSchema, name, message, ofPort.map((one) => `Gateway/${one.gateway}`)))
   }
   return { resources, faults }
 }
+
+const listenerFilter = (name: string, value: Any) => ({ name: `envoy.filters.listener.${name}`, configType: { case: 'typedConfig' as const, value } })
 
 function portChains(reader: MeshReader, servers: readonly ScopedServer[], workload: GatewayWorkload, access: Access, faults: Fault[]): ChainInit[] {
   const chains: ChainInit[] = []

@@ -1,5 +1,6 @@
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { HttpConnectionManager_ForwardClientCertDetails as ClientCertificateHeader, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import type { GatewayTopology } from '#core/workload/node.ts'
 import type { HttpManager, ManagerScope } from './http-connection.ts'
 
 /** What the mesh's settings say of how proxies read requests, and whom gateways believe. */
@@ -7,6 +8,8 @@ export interface HttpSettings {
   readonly normalization?: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
   /** Proxies in front of gateways that are believed. */
   readonly trustedProxies?: number
+  /** Connections to gateways begin with the PROXY protocol. */
+  readonly proxyProtocol?: boolean
   readonly clientCertificate?: keyof typeof CLIENT_CERTIFICATE
 }
 
@@ -18,16 +21,19 @@ const CLIENT_CERTIFICATE = {
   ALWAYS_FORWARD_ONLY: ClientCertificateHeader.ALWAYS_FORWARD_ONLY,
 }
 
-/** Undefined: nothing is said. */
-export function httpSettings(reader: MeshReader): HttpSettings | undefined {
+const isMode = (word: string | undefined): word is keyof typeof CLIENT_CERTIFICATE => word !== undefined && word in CLIENT_CERTIFICATE
+
+/** Undefined: nothing is said. `own`: what the gateway says of itself, field by field before what the mesh says of all. */
+export function httpSettings(reader: MeshReader, own: GatewayTopology | undefined): HttpSettings | undefined {
   const { pathNormalization, defaultConfig } = reader.meshConfig()
   const normalization = pathNormalization?.normalization
-  const topology = defaultConfig?.gatewayTopology
-  const certificate = topology?.forwardClientCertDetails
+  const topology = { ...defaultConfig?.gatewayTopology, ...own }
+  const certificate = topology.forwardClientCertDetails
   const settings: HttpSettings = {
     ...(normalization === undefined || normalization === 'DEFAULT' ? {} : { normalization }),
-    ...(topology?.numTrustedProxies ? { trustedProxies: topology.numTrustedProxies } : {}),
-    ...(certificate === undefined || certificate === 'UNDEFINED' ? {} : { clientCertificate: certificate }),
+    ...(topology.numTrustedProxies ? { trustedProxies: topology.numTrustedProxies } : {}),
+    ...(isMode(certificate) ? { clientCertificate: certificate } : {}),
+    ...(topology.proxyProtocol === undefined ? {} : { proxyProtocol: true }),
   }
   return Object.keys(settings).length === 0 ? undefined : settings
 }

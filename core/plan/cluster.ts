@@ -32,6 +32,8 @@ export interface ClusterPlan {
   readonly outlier: OutlierPlan | undefined
   /** First match by the endpoint's transport metadata wins; the last has no conditions. `tls: undefined` is plaintext. */
   readonly transports: readonly { readonly name: string; readonly match: Readonly<Record<string, string>>; readonly tls: ClientTlsPlan | undefined }[]
+  /** Connections begin with a PROXY protocol header of this version, before TLS. */
+  readonly proxyHeader?: 1 | 2
   /** `alpn`: what the peer chooses in the TLS handshake; HTTP/1.1 in plaintext. */
   readonly protocol: 'http1' | 'http2' | 'as-downstream' | 'alpn'
   /** 0: no bound. */

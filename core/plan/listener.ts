@@ -26,6 +26,8 @@ export interface ListenerPlan {
   readonly usesOriginalDestination?: boolean
   /** Connections go on to the listener of that address, where there is one (`use_original_dst`). */
   readonly handsOff?: boolean
+  /** The PROXY protocol stands in front of every connection, in one of these versions; `optional`: connections without it are served too. */
+  readonly proxyProtocol?: { readonly versions: readonly (1 | 2)[]; readonly optional: boolean }
   readonly chains: readonly FilterChainPlan[]
   readonly defaultChain: FilterChainPlan | undefined
 }

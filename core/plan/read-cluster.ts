@@ -11,7 +11,7 @@ import { originOf } from './read-origin.ts'
 import { readHealthChecks } from './read-health-check.ts'
 import { readOutlier } from './read-outlier.ts'
 import { readProtocol } from './read-protocol.ts'
-import { readClientTls } from './read-tls.ts'
+import { readTransport } from './read-tls.ts'
 import { milliseconds, readTexts, textIn } from './read-value.ts'
 
 /** Cluster → ClusterPlan. */
@@ -49,7 +49,7 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
     ...(message.healthChecks.length === 0 ? {} : { healthChecks: readHealthChecks(reading, message.healthChecks) }),
     ...(message.dnsRefreshRate === undefined ? {} : { dnsRefreshMs: milliseconds(message.dnsRefreshRate, 0) }),
     outlier: readOutlier(reading, 'outlier_detection', message.outlierDetection),
-    transports: readTransports(reading, message),
+    ...readTransports(reading, message),
     ...readProtocol(reading, message),
     ...(multiplexes(message) && { protocol: 'alpn' as const }),
     panicThresholdPercent: message.commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_PERCENT,
@@ -114,18 +114,22 @@ const multiplexes = (message: Cluster): boolean => message.metadata?.filterMetad
 const offeringHttp2 = (transport: ClusterPlan['transports'][number]): ClusterPlan['transports'][number] =>
   transport.tls?.alpn.includes('istio') === true && !transport.tls.alpn.includes('h2') ? { ...transport, tls: { ...transport.tls, alpn: [...transport.tls.alpn, 'h2', 'http/1.1'] } } : transport
 
-function readTransports(reading: Reading, message: Cluster): ClusterPlan['transports'] {
-  const transports = message.transportSocketMatches.map((one, index) => {
+function readTransports(reading: Reading, message: Cluster): Pick<ClusterPlan, 'transports' | 'proxyHeader'> {
+  const read = message.transportSocketMatches.map((one, index) => {
     const path = at('', 'transport_socket_matches', index)
     reading.only(path, Cluster_TransportSocketMatchSchema, one, ['name', 'match', 'transport_socket'])
     return {
       name: one.name,
       match: readTexts(reading, at(path, 'match'), one.match),
-      tls: readClientTls(reading, at(path, 'transport_socket'), one.transportSocket),
+      ...readTransport(reading, at(path, 'transport_socket'), one.transportSocket),
     }
   })
-  const last = { name: 'default', match: {}, tls: readClientTls(reading, 'transport_socket', message.transportSocket) }
-  return multiplexes(message) ? [...transports, last].map(offeringHttp2) : [...transports, last]
+  const all = [...read, { name: 'default', match: {}, ...readTransport(reading, 'transport_socket', message.transportSocket) }]
+  // Where no endpoint can meet the last one, it is left as it is.
+  const { proxyHeader } = all[0] ?? {}
+  if (all.slice(0, -1).some((one) => one.proxyHeader !== proxyHeader)) reading.unsupported('transport_socket_matches', 'only one PROXY protocol for all endpoints is supported')
+  const transports = all.map(({ name, match, tls }) => ({ name, match, tls }))
+  return { transports: multiplexes(message) ? transports.map(offeringHttp2) : transports, ...(proxyHeader === undefined ? {} : { proxyHeader }) }
 }
 
 // outbound|8080|v1|order-service.prod.svc.cluster.local

@@ -1,8 +1,11 @@
+import type { Any } from '@bufbuild/protobuf/wkt'
 import { TrafficDirection } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import { type Listener, ListenerSchema } from '../wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { ListenerFilterSchema } from '../wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { HttpInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { OriginalDstSchema } from '../wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
+import { ProxyProtocolSchema } from '../wire/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
+import { ProxyProtocolConfig_Version as ProxyVersion } from '../wire/gen/envoy/config/core/v3/proxy_protocol_pb.ts'
 import { TlsInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import type { FilterChainPlan, ListenerPlan } from './listener.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
@@ -40,6 +43,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     inspectsHttp: inspectors.http,
     usesOriginalDestination: inspectors.originalDestination || (message.useOriginalDst ?? false),
     ...(message.useOriginalDst === true ? { handsOff: true } : {}),
+    ...(inspectors.proxyProtocol === undefined ? {} : { proxyProtocol: inspectors.proxyProtocol }),
     chains,
     defaultChain: message.defaultFilterChain && readChain(reading, 'default_filter_chain', message.defaultFilterChain, version),
   }
@@ -50,10 +54,11 @@ function directionOf(direction: TrafficDirection): ListenerPlan['direction'] {
   return direction === TrafficDirection.OUTBOUND ? 'outbound' : 'gateway'
 }
 
-function readListenerFilters(reading: Reading, message: Listener): { tls: boolean; http: boolean; originalDestination: boolean } {
+function readListenerFilters(reading: Reading, message: Listener): { tls: boolean; http: boolean; originalDestination: boolean; proxyProtocol: ListenerPlan['proxyProtocol'] } {
   let tls = false
   let http = false
   let originalDestination = false
+  let proxyProtocol: ListenerPlan['proxyProtocol']
   for (const [index, filter] of message.listenerFilters.entries()) {
     const where = at('', 'listener_filters', index)
     reading.only(where, ListenerFilterSchema, filter, ['name', 'typed_config'])
@@ -61,9 +66,20 @@ function readListenerFilters(reading: Reading, message: Listener): { tls: boolea
     if (typeName === TlsInspectorSchema.typeName || filter.name === 'envoy.filters.listener.tls_inspector') tls = true
     else if (typeName === HttpInspectorSchema.typeName || filter.name === 'envoy.filters.listener.http_inspector') http = true
     else if (typeName === OriginalDstSchema.typeName || filter.name === 'envoy.filters.listener.original_dst') originalDestination = true
+    else if (typeName === ProxyProtocolSchema.typeName && filter.configType.case === 'typedConfig') proxyProtocol = readProxyProtocol(reading, at(where, 'typed_config'), filter.configType.value)
     else reading.unsupported(where, `filter ${filter.name} is not supported`, typeName)
   }
-  return { tls, http, originalDestination }
+  return { tls, http, originalDestination, proxyProtocol }
+}
+
+function readProxyProtocol(reading: Reading, path: string, any: Any): ListenerPlan['proxyProtocol'] {
+  const message = reading.unpack(path, any, ProxyProtocolSchema)
+  if (message === undefined) return undefined
+  reading.only(path, ProxyProtocolSchema, message, ['allow_requests_without_proxy_protocol', 'disallowed_versions', 'stat_prefix'])
+  const all = [[1, ProxyVersion.V1], [2, ProxyVersion.V2]] as const
+  const versions = all.flatMap(([version, wire]) => (message.disallowedVersions.includes(wire) ? [] : [version]))
+  if (versions.length === 0) reading.invalid(at(path, 'disallowed_versions'), 'leaves no version')
+  return { versions, optional: message.allowRequestsWithoutProxyProtocol }
 }
 
 /** Envoy refuses two chains with one match, which would leave the choice to chance. */

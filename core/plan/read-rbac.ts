@@ -117,7 +117,7 @@ function readPrincipal(reading: Reading, path: string, principal: Principal): Re
     case 'sourceIp':
     case 'directRemoteIp': {
       const range = readCidr(reading, at(path, identifier.case === 'sourceIp' ? 'source_ip' : 'direct_remote_ip'), identifier.value)
-      return { words: `source in ${range.words}`, matches: (_request, peer) => range.matches(peer.address) }
+      return { words: `source in ${range.words}`, matches: (_request, peer) => range.matches((peer.direct ?? peer).address) }
     }
     case 'remoteIp': {
       const range = readCidr(reading, at(path, 'remote_ip'), identifier.value)

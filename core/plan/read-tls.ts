@@ -5,6 +5,8 @@ import {
 import {
   type CommonTlsContext, CommonTlsContext_CombinedCertificateValidationContextSchema, CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema,
 } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import { ProxyProtocolConfig_Version as ProxyVersion, ProxyProtocolConfigSchema } from '../wire/gen/envoy/config/core/v3/proxy_protocol_pb.ts'
+import { ProxyProtocolUpstreamTransportSchema } from '../wire/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
 import type { ClientTlsPlan } from './cluster.ts'
 import type { ServerTlsPlan, StringMatchPlan } from './listener.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
@@ -42,6 +44,18 @@ export function readServerTls(reading: Reading, path: string, socket: TransportS
     maxVersion: readVersion(reading, at(inner, 'tls_params.tls_maximum_protocol_version'), params?.tlsMaximumProtocolVersion, 'TLSv1.3'),
     ...(suites.length === 0 ? {} : { cipherSuites: suites }),
   }
+}
+
+/** What an upstream transport socket says: TLS or none, and whether a PROXY protocol header goes in front of it. */
+export function readTransport(reading: Reading, path: string, socket: TransportSocket | undefined): { tls: ClientTlsPlan | undefined; proxyHeader: 1 | 2 | undefined } {
+  const config = socket?.configType
+  if (config?.case !== 'typedConfig' || typeNameOf(config.value) !== ProxyProtocolUpstreamTransportSchema.typeName) return { tls: readClientTls(reading, path, socket), proxyHeader: undefined }
+  const where = at(path, 'typed_config')
+  const message = reading.unpack(where, config.value, ProxyProtocolUpstreamTransportSchema)
+  if (message === undefined) return { tls: undefined, proxyHeader: undefined }
+  reading.only(where, ProxyProtocolUpstreamTransportSchema, message, ['config', 'transport_socket'])
+  if (message.config !== undefined) reading.only(at(where, 'config'), ProxyProtocolConfigSchema, message.config, ['version'])
+  return { tls: readClientTls(reading, at(where, 'transport_socket'), message.transportSocket), proxyHeader: message.config?.version === ProxyVersion.V2 ? 2 : 1 }
 }
 
 /** How a cluster's connections are secured; undefined is plaintext. */

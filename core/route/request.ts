@@ -44,6 +44,8 @@ export function requestFrom(words: { method?: string; authority: string; path?: 
 export interface PeerInfo {
   readonly address: string
   readonly port: number
+  /** Who opened the connection, where a balancer in between said in front of it who called (PROXY protocol); absent: the same. RBAC's `direct_remote_ip` reads it. */
+  readonly direct?: { readonly address: string; readonly port: number }
   /** The workload's side of the connection. */
   readonly localAddress: string
   readonly localPort: number

@@ -2,7 +2,7 @@ import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf'
 import { type Fault, fault, Faults } from '#core/fault/fault.ts'
 import { BuildVersionSchema, type Node, NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { SemanticVersionSchema } from '#core/wire/gen/envoy/type/v3/semantic_version_pb.ts'
-import type { ProxyNode } from './node.ts'
+import type { GatewayTopology, ProxyNode } from './node.ts'
 import type { SocketAddress, WorkloadPort } from './workload.ts'
 
 const idCharactersMax = 512
@@ -41,6 +41,7 @@ export function readNode(node: Node): ProxyNode {
     gatewayPorts: reader.gatewayPorts(),
     gatewayAddress: reader.address('WEFT_GATEWAY_ADDRESS'),
     otlp: reader.text('WEFT_OTLP'),
+    ...reader.gatewayTopology(),
     ...(reader.text('WEFT_GRPC_CERTIFICATES') === 'true' ? { grpcCertificates: true } : {}),
     ...(node.clientFeatures.includes(RESOURCE_TTL) ? { resourceTtl: true } : {}),
   }
@@ -58,6 +59,7 @@ export function writeNode(node: ProxyNode): Node {
   if (node.grpcCertificates === true) metadata['WEFT_GRPC_CERTIFICATES'] = 'true'
   if (node.outbound) metadata['WEFT_OUTBOUND'] = formatSocketAddress(node.outbound)
   if (node.ports.length > 0) metadata['WEFT_PORTS'] = node.ports.map(writePort)
+  if (node.gatewayTopology !== undefined) metadata['PROXY_CONFIG'] = { gatewayTopology: { ...node.gatewayTopology } }
   if (node.gatewayPorts.size > 0) metadata['WEFT_GATEWAY_PORTS'] = Object.fromEntries([...node.gatewayPorts].map(([from, to]) => [String(from), to]))
   return create(NodeSchema, {
     id: node.id,
@@ -79,6 +81,22 @@ export function readNodeId(id: string): { type: 'sidecar' | 'router' | undefined
 
 export const formatNodeId = (of: { type: 'sidecar' | 'router'; address: string; name: string; namespace: string }): string =>
   `${of.type}~${of.address}~${of.name}.${of.namespace}~${of.namespace}.svc.cluster.local`
+
+export const TOPOLOGY_RULE = '{"numTrustedProxies": 0…, "forwardClientCertDetails": "SANITIZE"…, "proxyProtocol": {}}'
+
+/** Undefined when it says anything else. */
+export function readGatewayTopology(value: unknown): GatewayTopology | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  const { numTrustedProxies, forwardClientCertDetails, proxyProtocol, ...more } = value as Readonly<Record<string, unknown>>
+  if (Object.keys(more).length > 0 || (numTrustedProxies !== undefined && !(Number.isInteger(numTrustedProxies) && Number(numTrustedProxies) >= 0 && Number(numTrustedProxies) <= 100))) return undefined
+  if (forwardClientCertDetails !== undefined && (typeof forwardClientCertDetails !== 'string' || !/^[A-Z_]{1,32}$/.test(forwardClientCertDetails))) return undefined
+  if (proxyProtocol !== undefined && (typeof proxyProtocol !== 'object' || proxyProtocol === null)) return undefined
+  return {
+    ...(numTrustedProxies === undefined ? {} : { numTrustedProxies: Number(numTrustedProxies) }),
+    ...(forwardClientCertDetails === undefined ? {} : { forwardClientCertDetails }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol: {} }),
+  }
+}
 
 const formatSocketAddress = (at: SocketAddress): string => (at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`)
 
@@ -187,6 +205,15 @@ class NodeReader {
       else this.refuse('metadata.WEFT_GATEWAY_PORTS', from.slice(0, 64), 'PORT: PORT, each 1..65535')
     }
     return ports
+  }
+
+  /** Of Istio's ProxyConfig, which says much more to Istio's own proxies. */
+  gatewayTopology(): Pick<ProxyNode, 'gatewayTopology'> {
+    const config = this.#structured('PROXY_CONFIG')
+    const said = isObject(config) ? config['gatewayTopology'] : undefined
+    if (said === undefined) return {}
+    const gatewayTopology = readGatewayTopology(said)
+    return gatewayTopology === undefined ? this.refuse('metadata.PROXY_CONFIG.gatewayTopology', undefined, TOPOLOGY_RULE, {}) : { gatewayTopology }
   }
 
   #port(path: string, entry: JsonValue): WorkloadPort | undefined {

@@ -1,5 +1,15 @@
 import type { SocketAddress, WorkloadPort } from './workload.ts'
 
+/** Istio's mesh.v1alpha1 Topology. */
+export interface GatewayTopology {
+  /** Proxies in front whose X-Forwarded-For is believed. */
+  readonly numTrustedProxies?: number
+  /** What becomes of X-Forwarded-Client-Cert: `SANITIZE_SET`, … */
+  readonly forwardClientCertDetails?: string
+  /** There: connections begin with the PROXY protocol. */
+  readonly proxyProtocol?: Readonly<Record<string, never>>
+}
+
 /**
  * What a proxy says of itself in its first xDS request: node id `sidecar~ADDRESS~NAME.NAMESPACE~NAMESPACE.svc.cluster.local` and metadata with Istio's keys,
  * so that a proxy made for Istio needs no new words. Words, not proof: the certificate decides who it is (`api/serve` compares).
@@ -25,6 +35,8 @@ export interface ProxyNode {
   /** A gateway's mapping of Gateway server port → port to bind, where unprivileged (metadata `WEFT_GATEWAY_PORTS`, `{"443":8443}`), and its bind address (`WEFT_GATEWAY_ADDRESS`). */
   readonly gatewayPorts: ReadonlyMap<number, number>
   readonly gatewayAddress: string
+  /** What stands in front of this gateway, where it differs from what the mesh's settings say of all (metadata `PROXY_CONFIG`, as Istio's `proxy.istio.io/config` has it). */
+  readonly gatewayTopology?: GatewayTopology
   /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
   readonly otlp: string
   /** A client of gRPC without a proxy whose bootstrap has a certificate provider `default` (metadata `WEFT_GRPC_CERTIFICATES`, "true"). */

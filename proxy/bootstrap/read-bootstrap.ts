@@ -1,5 +1,6 @@
 import { Faults } from '#core/fault/fault.ts'
 import { parseSpiffeId } from '#core/identity/spiffe.ts'
+import { readGatewayTopology, TOPOLOGY_RULE } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { SocketAddress, WorkloadPort } from '#core/workload/workload.ts'
 import { isLogLevel } from '../admin/log.ts'
@@ -78,7 +79,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS OTLP STATE_DIR DRAIN_SECONDS CERTIFICATE_SECONDS LOG_LEVEL ENGINE ENVOY ENVOY_ARGUMENTS'
+    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS CERTIFICATE_SECONDS LOG_LEVEL ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -143,7 +144,17 @@ function readNode(variables: Variables, type: 'sidecar' | 'router', who: { names
     gatewayPorts: readGatewayPorts(variables),
     gatewayAddress: variables.text('WEFT_GATEWAY_ADDRESS') ?? '',
     otlp: variables.text('WEFT_OTLP') ?? '',
+    ...readTopology(variables),
   }
+}
+
+/** As Istio's `gatewayTopology`, for a gateway behind balancers of its own. */
+function readTopology(variables: Variables): Pick<ProxyNode, 'gatewayTopology'> {
+  const text = variables.text('WEFT_GATEWAY_TOPOLOGY')
+  if (text === undefined) return {}
+  const gatewayTopology = readGatewayTopology(parseJson(text))
+  if (gatewayTopology === undefined) variables.refuse('WEFT_GATEWAY_TOPOLOGY', text, TOPOLOGY_RULE)
+  return gatewayTopology === undefined ? {} : { gatewayTopology }
 }
 
 /** JSON object of strings, or `app=order,version=v1`. */

@@ -206,8 +206,8 @@ export class Wire {
 /** Takes over an accepted socket, plain or TLS. */
 export const acceptWire = (socket: net.Socket, handler: WireHandler): Wire => new Wire(socket, handler, true)
 
-/** Dials a plain connection; `connected` runs once it stands. */
-export function dialPlain(address: string, port: number, handler: WireHandler, connected: () => void): Wire {
+/** Dials a plain connection; `connected` runs once it stands. `first` goes in front of everything else. */
+export function dialPlain(address: string, port: number, handler: WireHandler, first: Buffer | undefined, connected: () => void): Wire {
   const socket = net.connect({
     // An application may listen on a Unix socket instead of a port.
     ...(address.startsWith('unix:') ? { path: address.slice('unix:'.length) } : { host: address, port }),
@@ -221,6 +221,7 @@ export function dialPlain(address: string, port: number, handler: WireHandler, c
       },
     },
   })
+  if (first !== undefined) socket.write(first)
   const wire = new Wire(socket, handler, false)
   socket.once('connect', connected)
   return wire
@@ -230,13 +231,17 @@ export interface DialTls {
   readonly context: tls.SecureContext
   readonly serverName: string
   readonly alpn: readonly string[]
+  /** Goes in front of the handshake, in the clear: a PROXY protocol header. */
+  readonly first?: Buffer | undefined
 }
 
 /** Dials TLS. The chain is judged here (`trusted`), names are the caller's to judge before anything is sent. */
 export function dialTls(address: string, port: number, how: DialTls, handler: WireHandler, connected: (socket: tls.TLSSocket) => void): Wire {
-  const socket = tls.connect({
-    host: address,
-    port,
+  const under = how.first === undefined ? undefined : net.connect({ host: address, port, noDelay: true, allowHalfOpen: true })
+  // A write before the connection stands is the first thing that leaves.
+  if (under !== undefined) under.write(how.first ?? '')
+  const options = {
+    ...(under === undefined ? { host: address, port } : { socket: under }),
     secureContext: how.context,
     // Node refuses addresses as SNI, as RFC 6066 §3 does.
     servername: net.isIP(how.serverName) ? '' : how.serverName,
@@ -245,16 +250,19 @@ export function dialTls(address: string, port: number, how: DialTls, handler: Wi
     // SPIFFE names are no host names; the caller compares them with the plan.
     checkServerIdentity: () => undefined,
     allowHalfOpen: true,
-    onread: {
-      buffer: sharedReadBuffer,
-      callback(length: number, bytes: Uint8Array): boolean {
-        wire.received(bytes as Buffer, length)
-        return true
+    ...(under === undefined && {
+      onread: {
+        buffer: sharedReadBuffer,
+        callback(length: number, bytes: Uint8Array): boolean {
+          wire.received(bytes as Buffer, length)
+          return true
+        },
       },
-    },
-  } as tls.ConnectionOptions)
+    }),
+  }
+  const socket = tls.connect(options)
   socket.setNoDelay(true)
-  const wire = new Wire(socket, handler, false)
+  const wire = new Wire(socket, handler, under !== undefined)
   wire.readsRecords = true
   socket.once('secureConnect', () => connected(socket))
   return wire

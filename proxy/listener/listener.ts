@@ -13,8 +13,11 @@ import { acceptWire } from '../http/socket.ts'
 import type { WireHandler } from '../http/socket.ts'
 import { HttpStack } from '../filter/stack.ts'
 import type { SecretSource } from '../sources.ts'
+import type { ProxiedConnection } from '../tcp/proxy-header.ts'
 import { TcpStack } from '../tcp/tcp-stack.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
+import type { ListeningSockets } from '../upgrade/listening-sockets.ts'
+import { awaitProxyHeader } from './await-proxy-header.ts'
 import { originalDestination } from './original-destination.ts'
 import { serveTls } from './secure.ts'
 import { CLIENT_HELLO_BYTES_MAX, sniff } from './sniff.ts'
@@ -32,6 +35,8 @@ export interface ListenerDoors {
   readonly engine: Engine
   readonly secrets: SecretSource
   readonly sink: LogSink
+  /** Taken over from the process before this one. */
+  readonly sockets?: ListeningSockets | undefined
   /** Made once for each plan of a chain. */
   stackOf(chain: FilterChainPlan, direction: ListenerPlan['direction']): HttpStack | TcpStack
   /** The listener of an address that a captured connection was going to. */
@@ -42,7 +47,7 @@ export interface ListenerDoors {
 export class Listener {
   plan: ListenerPlan
   readonly #doors: ListenerDoors
-  readonly #server: net.Server
+  readonly server: net.Server
   readonly #sniffing = new Set<Socket>()
   readonly #http = new Set<ClientConnection>()
   /** Why the port could not be bound; empty when it is. */
@@ -54,17 +59,20 @@ export class Listener {
     this.#doors = doors
     this.plan = plan
     this.#peeks = peeks(plan)
-    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
-    this.#server.on('error', (error: NodeJS.ErrnoException) => {
+    this.server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
+    this.server.on('error', (error: NodeJS.ErrnoException) => {
       this.failure = error.code ?? error.message
       listening(this)
     })
-    if (plan.bind !== undefined) this.#server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, ipv6Only: plan.bind.address === '::' }, () => listening(this))
+    if (plan.bind === undefined) return
+    const inherited = doors.sockets?.take(plan.bind)
+    if (inherited === undefined) this.server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, ipv6Only: plan.bind.address === '::' }, () => listening(this))
+    else this.server.listen(inherited, BACKLOG, () => listening(this))
   }
 
   /** The port in use; undefined while not bound. */
   get port(): number | undefined {
-    const address = this.#server.address()
+    const address = this.server.address()
     return typeof address === 'object' && address !== null ? address.port : undefined
   }
 
@@ -78,7 +86,7 @@ export class Listener {
 
   /** No new connections; those that stand close when their exchange is over. */
   close(): void {
-    this.#server.close()
+    this.server.close()
     for (const socket of this.#sniffing) socket.destroy()
     for (const connection of this.#http) connection.draining = true
   }
@@ -91,18 +99,28 @@ export class Listener {
 
   #take(socket: Socket, to: SocketAddress | undefined): void {
     this.accepted += 1
-    if (this.#peeks) this.#sniff(socket, to)
-    else this.#serve(socket, UNREAD, undefined, to)
+    const { proxyProtocol } = this.plan
+    if (proxyProtocol === undefined) return this.#inspect(socket, { to, said: undefined })
+    this.#sniffing.add(socket)
+    awaitProxyHeader(socket, proxyProtocol, this.#doors.engine.doors.clock, SNIFF_TIMEOUT_MS, (header) => {
+      this.#sniffing.delete(socket)
+      this.#inspect(socket, { to, said: header?.addresses })
+    }, () => this.#sniffing.delete(socket))
   }
 
-  #sniff(socket: Socket, to: SocketAddress | undefined): void {
+  #inspect(socket: Socket, ends: Ends): void {
+    if (this.#peeks) this.#sniff(socket, ends)
+    else this.#serve(socket, UNREAD, undefined, ends)
+  }
+
+  #sniff(socket: Socket, ends: Ends): void {
     let seen: Buffer | undefined
     this.#sniffing.add(socket)
     const settle = (sniffed: Sniffed): void => {
       timer.cancel()
       this.#sniffing.delete(socket)
       socket.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-      this.#serve(socket, sniffed, seen, to)
+      this.#serve(socket, sniffed, seen, ends)
     }
     const onData = (bytes: Buffer): void => {
       seen = seen === undefined ? bytes : Buffer.concat([seen, bytes])
@@ -120,23 +138,23 @@ export class Listener {
     socket.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
   }
 
-  #serve(socket: Socket, first: Sniffed, seen: Buffer | undefined, to: SocketAddress | undefined): void {
+  #serve(socket: Socket, first: Sniffed, seen: Buffer | undefined, ends: Ends): void {
     // What plaintext looks like counts only where an HTTP inspector was asked for.
     const sniffed = this.plan.inspectsHttp === false && first.transportProtocol === 'raw_buffer' ? UNREAD : first
-    const chain = selectChain(this.plan, { destinationPort: to?.port ?? socket.localPort ?? 0, destinationAddress: to?.address ?? plainAddress(socket.localAddress ?? ''), ...sniffed })
+    const peer = peerOf(socket, sniffed.serverName, ends)
+    const chain = selectChain(this.plan, { destinationPort: peer.localPort, destinationAddress: peer.localAddress, ...sniffed })
     if (chain === undefined || socket.destroyed) {
       socket.destroy()
       return
     }
     if (chain.tls === undefined) {
-      this.#serveChain(chain, socket, peerOf(socket, sniffed.serverName, to), noIdentity, seen, false)
+      this.#serveChain(chain, socket, peer, noIdentity, seen, false)
       return
     }
     socket.pause()
     if (seen !== undefined) socket.unshift(seen)
     serveTls(socket, chain.tls, chain.serve.kind === 'tcp', sniffed.applicationProtocols, this.#doors.secrets, this.#doors.engine.doors.clock, (client) => {
-      const peer = { ...peerOf(socket, sniffed.serverName, to), uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }
-      this.#serveChain(chain, client.socket, peer, client, undefined, client.socket.alpnProtocol === 'h2')
+      this.#serveChain(chain, client.socket, { ...peer, uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }, client, undefined, client.socket.alpnProtocol === 'h2')
     })
   }
 
@@ -170,17 +188,27 @@ export class Listener {
 const peeks = (plan: ListenerPlan): boolean =>
   plan.inspectsTls || plan.inspectsHttp === true || plan.chains.some((chain) => chain.tls !== undefined || chain.match.transportProtocol !== '' || chain.match.serverNames.length > 0 || chain.match.applicationProtocols.length > 0)
 
-const peerOf = (socket: Socket, sni: string, to: SocketAddress | undefined): PeerInfo => ({
-  address: plainAddress(socket.remoteAddress ?? ''),
-  port: socket.remotePort ?? 0,
-  localAddress: to?.address ?? plainAddress(socket.localAddress ?? ''),
-  localPort: to?.port ?? socket.localPort ?? 0,
-  ...(to !== undefined && { captured: true }),
-  uriSans: [],
-  dnsSans: [],
-  sni,
-  tls: false,
-})
+/** What is told of a connection's ends beside the socket: where it went before it was captured, and what a balancer said in front of it. */
+interface Ends {
+  readonly to: SocketAddress | undefined
+  readonly said: ProxiedConnection['addresses']
+}
+
+function peerOf(socket: Socket, sni: string, { to, said }: Ends): PeerInfo {
+  const direct = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+  const local = to ?? said?.destination
+  return {
+    ...(said?.source ?? direct),
+    ...(said !== undefined && { direct }),
+    localAddress: local?.address ?? plainAddress(socket.localAddress ?? ''),
+    localPort: local?.port ?? socket.localPort ?? 0,
+    ...(to !== undefined && { captured: true }),
+    uriSans: [],
+    dnsSans: [],
+    sni,
+    tls: false,
+  }
+}
 
 /** `::ffff:10.0.0.1` → `10.0.0.1`. */
 const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address)

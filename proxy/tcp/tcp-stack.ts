@@ -125,7 +125,7 @@ class TcpConnection implements Facts, WireHandler {
         this.#fail('UF')
       },
     }
-    this.#dialled = dialHost(cluster, host, handler, this.#engine.doors.clock, (problem) => {
+    this.#dialled = dialHost(cluster, host, handler, this.#engine.doors.clock, this.peer, (problem) => {
       if (this.#over || this.#dialled === undefined) return
       if (problem !== '') {
         this.upstreamFailure = problem

@@ -69,10 +69,11 @@ function reader(name: string, argument: string, alternative: string | undefined,
     case 'DOWNSTREAM_REMOTE_ADDRESS':
       return (facts) => `${facts.peer.address}:${facts.peer.port}`
     case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
-    case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT':
       return (facts) => facts.peer.address
+    case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT':
+      return (facts) => (facts.peer.direct ?? facts.peer).address
     case 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS':
-      return (facts) => `${facts.peer.address}:${facts.peer.port}`
+      return ({ peer: { direct, address, port } }) => `${direct?.address ?? address}:${direct?.port ?? port}`
     case 'DOWNSTREAM_LOCAL_ADDRESS':
       return (facts) => `${facts.peer.localAddress}:${facts.peer.localPort}`
     case 'DOWNSTREAM_LOCAL_PORT':

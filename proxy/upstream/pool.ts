@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
 import { dialPlain, dialTls } from '../http/socket.ts'
+import { writeProxyHeader } from '../tcp/proxy-header.ts'
 import type { SecretSource } from '../sources.ts'
 import { uriSansOf, dnsSansOf } from '../listener/peer-certificate.ts'
 import type { Upstream } from '../http/sides.ts'
@@ -182,8 +183,10 @@ export class HostPool {
     connection.forStreams = forStreams
     const tlsPlan = host.tls
     const { address, port } = host.plan
+    // Requests of many clients share a connection, so that the proxy speaks for itself.
+    const first = owner.plan.proxyHeader === undefined ? undefined : writeProxyHeader(owner.plan.proxyHeader, undefined)
     if (tlsPlan === undefined) {
-      connection.wire = dialPlain(address, port, connection, () => this.#connected(connection))
+      connection.wire = dialPlain(address, port, connection, first, () => this.#connected(connection))
     } else {
       const context = owner.secrets.clientContext(tlsPlan)
       if (context === undefined) {
@@ -191,7 +194,7 @@ export class HostPool {
         this.#failWaiting(forStreams, 'TLS_error:Secret_is_not_supplied_by_SDS')
         return
       }
-      connection.wire = dialTls(address, port, { context, serverName: tlsPlan.sni, alpn: forStreams ? http2Alpn(tlsPlan.alpn, owner.plan.protocol === 'alpn') : http1Alpn(tlsPlan.alpn) }, connection, (socket) => this.#secured(connection, socket, tlsPlan))
+      connection.wire = dialTls(address, port, { context, serverName: tlsPlan.sni, alpn: forStreams ? http2Alpn(tlsPlan.alpn, owner.plan.protocol === 'alpn') : http1Alpn(tlsPlan.alpn), first }, connection, (socket) => this.#secured(connection, socket, tlsPlan))
     }
     connection.connectDeadlineMs = owner.nowMs() + owner.plan.connectTimeoutMs
     if (forStreams) this.#connectingHttp2 += 1

@@ -61,7 +61,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
     this.clientCertificate = identity.xfcc
     this.#beganMs = engine.sweptMs
     this.#idleSinceMs = engine.sweptMs
-    const own: OwnSettings = { ...(stack.direction === 'gateway' ? edge : mesh), ...stack.plan.http2, headerBytesMax: stack.plan.headerBytesMax }
+    const own: OwnSettings = { ...(stack.direction === 'gateway' || stack.plan.useRemoteAddress ? edge : mesh), ...stack.plan.http2, headerBytesMax: stack.plan.headerBytesMax }
     this.#connection = new Connection(this, true, own, engine.sweptMs)
     engine.connections.add(this)
   }
