@@ -28,6 +28,7 @@ import { ReplicaStatuses } from './observe/replica-statuses.ts'
 import { rejectionEvent } from './observe/rejection-event.ts'
 import { waitResponseOf } from './observe/sync.ts'
 import { explainIn } from './observe/explain.ts'
+import { impactOn } from './observe/impact.ts'
 import { clientStatus } from './serve/client-status.ts'
 import { loadReporting } from './serve/load-reports.ts'
 import { startXds } from './serve/server.ts'
@@ -37,6 +38,8 @@ import { Authentication } from './access/proxy-credential.ts'
 
 /** How long streams have to end when the control plane goes. */
 const CLOSE_GRACE_MS = 1000
+/** How long a question about a change waits for the model to reach what is stored. */
+const IMPACT_WAIT_MS = 5000
 
 /**
  * The control plane, wired: store → meshes in memory → views → streams, with the certificate authority, the two HTTP APIs and what watches all of it beside them.
@@ -140,6 +143,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return replicas ? replicas.completed(meshId, here, Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))) : here
     },
     explain: (meshId, asked) => explainIn(meshes, meshId, asked),
+    async impact(mesh, results) {
+      await meshes.reached(mesh.id, mesh.revision, IMPACT_WAIT_MS)
+      const loaded = await meshes.get(mesh.id)
+      if (loaded === undefined) throw new Error('the mesh that is asked about is gone')
+      return impactOn(loaded, results, traffic.calls(mesh.id), proxies(mesh.id))
+    },
     topology: (meshId) => traffic.topology(meshId),
     follow: (meshId, listener) => events.follow(meshId, listener),
     statusOf: (meshId, object) => gatewayApiStatusOf(meshes.loaded(meshId)?.model, object) ?? conditions.statusOf(meshId, object),

@@ -1,3 +1,4 @@
+import { readCallMetric } from '#core/telemetry/call-words.ts'
 import { durationMetrics, mutualTlsMetric } from '#core/telemetry/load-metrics.ts'
 import type { ClusterLoad, LoadTotals } from '../serve/load-reports.ts'
 import type { Report, Traffic } from './window.ts'
@@ -23,5 +24,6 @@ function trafficOf(cluster: string, endpoint: string, totals: LoadTotals): Traff
     durations: measured ? durationMetrics.map((metric) => count(metric) ?? 0) : undefined,
     // A caller that measures durations is one of ours, and reports this one too: leaving it out says none.
     mutualTls: measured ? (count(mutualTlsMetric) ?? 0) : undefined,
+    ...(measured ? { calls: [...totals.metrics.keys()].map(readCallMetric).filter((call) => call !== undefined) } : {}),
   }
 }

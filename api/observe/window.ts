@@ -1,3 +1,4 @@
+import type { CallWords } from '#core/telemetry/call-words.ts'
 import { durationBoundsMs } from '#core/telemetry/load-metrics.ts'
 
 /** What one caller did to one endpoint of one cluster in one report. */
@@ -12,6 +13,8 @@ export interface Traffic {
   readonly durations: readonly number[] | undefined
   /** Requests that travelled over mutual TLS; undefined when the caller does not report it. */
   readonly mutualTls: number | undefined
+  /** What was called, as far as the caller tells it; absent: it does not. */
+  readonly calls?: readonly CallWords[]
 }
 
 export interface Report {

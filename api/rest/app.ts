@@ -14,6 +14,7 @@ import { configurationRoutes } from './configuration.ts'
 import { docsPage } from './docs.ts'
 import type { ApiDoors } from './doors.ts'
 import { explainRoutes } from './explain.ts'
+import { impactRoutes } from './impact.ts'
 import { meshRoutes } from './meshes.ts'
 import { openapiOf } from './openapi.ts'
 import { organizationRoutes } from './organizations.ts'
@@ -26,7 +27,7 @@ import { judge } from './route.ts'
 import type { RestAnswer, RestRequest, Route } from './route.ts'
 
 /** Every path of the REST API. */
-export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...auditRoutes, ...explainRoutes]
+export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...auditRoutes, ...explainRoutes, ...impactRoutes]
 
 /** Answers that an Idempotency-Key may ask for again, the latest few. */
 const REPLAYS_MAX = 1000

@@ -21,7 +21,7 @@ import { MESH, meshTarget } from './meshes.ts'
 import type { Route } from './route.ts'
 
 const PAGE_DEFAULT = 100
-const DEFAULT_NAMESPACE = 'default'
+export const DEFAULT_NAMESPACE = 'default'
 
 export const configurationRoutes: readonly Route[] = [
   {
@@ -90,8 +90,7 @@ const shownEntry = (of: HistoryEntry) => ({
 })
 
 async function applyAll(doors: ApiDoors, { actor, mesh, organization }: Target, wanted: ApplyRequest): Promise<ApplyResponse> {
-  const { proposals, unreadable } = readProposals(wanted)
-  if (unreadable.length > 0) throw new Faults(unreadable)
+  const proposals = proposalsOf(wanted)
   if (proposals.length === 0 && wanted.prune === undefined) throw new Faults([fault('request.invalid', { path: 'files', rule: 'at least one object' })])
   const removals = wanted.prune === undefined ? [] : await leftOver(doors, mesh, proposals, wanted.prune.labels, actor.namespaces)
   const applied = await applyChange(doors, mesh, {
@@ -107,7 +106,8 @@ async function applyAll(doors: ApiDoors, { actor, mesh, organization }: Target, 
   return { revision: applied.revision, results: [...results, ...proposals.flatMap(skippedResult)], warnings: [...applied.warnings] }
 }
 
-function readProposals(wanted: ApplyRequest): { proposals: Proposal[]; unreadable: Fault[] } {
+/** @throws Faults of every file that cannot be read */
+export function proposalsOf(wanted: Pick<ApplyRequest, 'objects' | 'files'>): Proposal[] {
   const proposals: Proposal[] = (wanted.objects ?? []).map((value) => ({ value }))
   const unreadable: Fault[] = []
   for (const { name, text } of wanted.files ?? []) {
@@ -115,7 +115,8 @@ function readProposals(wanted: ApplyRequest): { proposals: Proposal[]; unreadabl
     unreadable.push(...faults)
     for (const document of documents) proposals.push({ value: document.value, source: { file: name, lineOf: (path) => document.lineOf(path) } })
   }
-  return { proposals, unreadable }
+  if (unreadable.length > 0) throw new Faults(unreadable)
+  return proposals
 }
 
 /** `virtualservice.networking.istio.io/order-service` */
@@ -125,7 +126,7 @@ export function wordOf(key: ResourceKey): string {
   return `${key.group === '' ? word : `${word}.${key.group}`}/${key.name}`
 }
 
-function skippedResult({ value }: Proposal): ApplyResponse['results'] {
+export function skippedResult({ value }: Proposal): ApplyResponse['results'] {
   const parsed = parseObject(value)
   if (parsed.object !== undefined || !parsed.skipped) return []
   const { kind, metadata } = value as { kind: string; metadata?: { name?: unknown; namespace?: unknown } }

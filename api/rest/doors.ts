@@ -7,7 +7,8 @@ import type { Topology } from '#core/contract/topology.ts'
 import type { WaitResponse } from '#core/contract/apply.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
-import type { Mesh, ResourceWrite, Store } from '#db/store.ts'
+import type { ApplyOutcome, Mesh, ResourceWrite, Store } from '#db/store.ts'
+import type { MeshImpact } from '../observe/impact.ts'
 import type { ProxyStatus } from '../serve/ledger-entry.ts'
 import type { PushTimes } from '../serve/pushes.ts'
 
@@ -28,6 +29,8 @@ export interface ApiDoors {
   whenSynced(meshId: string, revision: number, timeoutMs: number): Promise<WaitResponse & { timedOut: boolean }>
   /** Follows a request through the mesh as it is. @throws Faults 'object.not-found' for a workload that is not there */
   explain(meshId: string, asked: ExplainRequest): Promise<Trail>
+  /** What would become of the proxies and of the calls seen if these results of a dry run were stored. */
+  impact(mesh: Mesh, results: ApplyOutcome['results']): Promise<MeshImpact>
   topology(meshId: string): Promise<Topology>
   /** Live events of a mesh, until stopped. */
   follow(meshId: string, listener: (event: MeshEvent) => void): () => void

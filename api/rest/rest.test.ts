@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { ApplyResponse } from '#core/contract/apply.ts'
 import type { ExplainResponse } from '#core/contract/explain.ts'
+import type { Impact } from '#core/contract/impact.ts'
 import type { Problem } from '#core/contract/problem.ts'
 import { warning, fault } from '#core/fault/fault.ts'
 import { openApi } from '#test/parts/api.ts'
@@ -285,4 +286,17 @@ test('OpenAPI names every path, and answers bear security headers', async () => 
 
 test('nothing of all this was a defect of ours', () => {
   assert.deepEqual(api.unexpected, [])
+})
+
+test('the impact of a change is told before it is stored, by whoever may look, and a change that would be refused is refused', async () => {
+  const before = await api.store.meshByName(api.organization.id, 'shop')
+  const files = [{ name: 'a.yaml', text: `${namespace}${route(60, 'impact')}` }]
+  const told = await ask<Impact>('POST', `${MESH}/impact`, viewer, { files, removals: [{ group: '', kind: 'ConfigMap', namespace: 'prod', name: 'nobody' }] })
+  assert.equal(told.status, 200, told.text)
+  assert.deepEqual(told.body.objects.map(({ name, verdict }) => [name, verdict]).filter(([name]) => name !== 'namespace/prod'), [['virtualservice.networking.istio.io/impact', 'created'], ['configmap/nobody', 'absent']])
+  assert.deepEqual([told.body.proxies, told.body.groups, told.body.calls], [{ total: 0, affected: 0 }, [], []])
+  assert.equal((await api.store.meshByName(api.organization.id, 'shop'))?.revision, before?.revision)
+  const refused = await ask('POST', `${MESH}/impact`, viewer, { files: [{ name: 'a.yaml', text: route(60).replace('weight: 60', 'weight: 600') }] })
+  assert.deepEqual([refused.status, refused.body.errors?.[0]?.value], [422, 600], refused.text)
+  assert.equal((await ask('POST', `${MESH}/impact`, foreign, { files })).status, 404)
 })

@@ -7,6 +7,7 @@ import type { Trail } from '#core/explain/trail.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { isAddress } from '#core/match/cidr.ts'
 import { requestFrom, type RequestHead } from '#core/route/request.ts'
+import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { gatewayOf, type World } from './world.ts'
 
@@ -24,18 +25,19 @@ interface Called {
 
 /**
  * One question, asked of a world: through the caller's proxy, and then through that of the first endpoint it leads to.
+ * @param node the caller's proxy as it describes itself, where it is known
  * @throws Faults 'object.not-found' when there is no such workload or gateway, 'request.invalid' for a URL that is none
  */
-export function ask(world: World, asked: ExplainRequest): Trail {
+export function ask(world: World, asked: ExplainRequest, node?: ProxyNode): Trail {
   const called = calledIn(asked)
   const { from } = asked
   if (from === 'outside') return fromOutside(world, asked, called)
-  if (from.startsWith('gateway:')) return throughGateway(world, asked, called, ...named(from.slice('gateway:'.length), 'from'))
+  if (from.startsWith('gateway:')) return throughGateway(world, asked, called, ...named(from.slice('gateway:'.length), 'from'), node)
   const workload = workloadNamed(world, from)
-  const plans = world.plansOf(world.sidecarOf(workload))
+  const plans = world.plansOf(node ?? world.sidecarOf(workload))
   const namespace = workload.namespace
   const reader = world.model.read(() => {})
-  const explicit = world.isExplicit(workload)
+  const explicit = node === undefined ? world.isExplicit(workload) : node.outbound !== undefined
   return bothSides(world, {
     client: plans,
     server: undefined,
@@ -131,17 +133,17 @@ function fromOutside(world: World, asked: ExplainRequest, called: Called): Trail
 }
 
 /** The gateway process of that name, or any that a Gateway of that name selects. */
-function throughGateway(world: World, asked: ExplainRequest, called: Called, name: string, namespace: string): Trail {
+function throughGateway(world: World, asked: ExplainRequest, called: Called, name: string, namespace: string, node?: ProxyNode): Trail {
   const workload = world.workload(namespace, name)
   const labels = workload?.labels ?? world.model.read(() => {}).gateway(namespace, name)?.spec.selector
   if (labels === undefined) throw new Faults([fault('object.not-found', { path: 'from', value: `${name}.${namespace}`, rule: 'a gateway, by the name of its workload or of a Gateway' })])
-  return atGateway(world, asked, called, { name, namespace, labels })
+  return atGateway(world, asked, called, { name, namespace, labels }, node)
 }
 
 /** A gateway's own process, where there is one with such labels, says where it runs and who it is. */
-function atGateway(world: World, asked: ExplainRequest, called: Called, of: { readonly name: string; readonly namespace: string; readonly labels: Workload['labels'] }): Trail {
+function atGateway(world: World, asked: ExplainRequest, called: Called, of: { readonly name: string; readonly namespace: string; readonly labels: Workload['labels'] }, running?: ProxyNode): Trail {
   const process = world.workload(of.namespace, of.name) ?? [...world.model.workloads()].find((one) => selects(of.labels, one.labels))
-  const node = gatewayOf(process === undefined ? of : { name: process.name, namespace: process.namespace, labels: process.labels, address: process.address })
+  const node = running ?? gatewayOf(process === undefined ? of : { name: process.name, namespace: process.namespace, labels: process.labels, address: process.address })
   const identity = world.identityOf(process ?? { namespace: of.namespace, serviceAccount: of.name })
   return bothSides(world, { client: world.plansOf(node), server: undefined, request: called.request, port: asked.port ?? called.port, identity, ...(called.tls === undefined ? {} : { tls: called.tls }) })
 }

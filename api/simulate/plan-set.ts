@@ -28,8 +28,16 @@ function plansOf<Plan>(view: Pick<ResourceView, 'list'>, type: string, read: (by
   return new Map([...view.list(type)].map((resource) => [resource.name, planOf(resource, read)]))
 }
 
+/** Proxies share resources, and so does the answer to one question with that to the next. */
+const plansRead = new WeakMap<Resource, unknown>()
+
 function planOf<Plan>(resource: Resource, read: (bytes: Uint8Array, version: string) => Read<Plan>): Plan {
+  // A resource is of one type, and each type has one reader.
+  if (plansRead.has(resource)) return plansRead.get(resource) as Plan
   const result = read(resource.bytes, resource.version)
-  if (result.ok) return result.plan
+  if (result.ok) {
+    plansRead.set(resource, result.plan)
+    return result.plan
+  }
   throw new Error(`a resource of ours cannot be carried out: ${resource.type} ${resource.name}: ${result.faults.map(describeFault).join('; ')}`)
 }

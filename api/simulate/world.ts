@@ -35,6 +35,7 @@ export class World {
   readonly #views: MeshViews
   readonly #byAddress = new Map<string, { readonly workload: Workload; readonly port: number }>()
   readonly #sent = new Map<string, Sent>()
+  readonly #plans = new Map<string, PlanSet>()
 
   constructor(model: MeshModel, views: MeshViews) {
     this.model = model
@@ -43,7 +44,7 @@ export class World {
 
   /** What a node is sent. Nodes of one id and one set of labels are one. */
   sentTo(node: ProxyNode): Sent {
-    const key = JSON.stringify([node.id, node.labels])
+    const key = keyOf(node)
     const known = this.#sent.get(key)
     if (known !== undefined) return known
     const view = this.#views.viewFor(node, undefined)
@@ -63,7 +64,17 @@ export class World {
 
   /** What a node executes. */
   plansOf(node: ProxyNode): PlanSet {
-    return this.sentTo(node).plans
+    const key = keyOf(node)
+    const known = this.#plans.get(key) ?? this.#sent.get(key)?.plans
+    if (known !== undefined) return known
+    const view = this.#views.viewFor(node, undefined)
+    try {
+      const plans = planSetOf(view)
+      this.#plans.set(key, plans)
+      return plans
+    } finally {
+      view.release()
+    }
   }
 
   workload(namespace: string, name: string): Workload | undefined {
@@ -107,6 +118,8 @@ export class World {
     return formatSpiffeId(id)
   }
 }
+
+const keyOf = (node: ProxyNode): string => JSON.stringify([node.id, node.labels])
 
 const resourcesOf = (view: ResourceView): Map<string, Resource> => new Map(typeUrls.flatMap((type) => [...view.list(type)].map((one) => [`${type} ${one.name}`, one] as const)))
 

@@ -130,6 +130,39 @@ test('after any sequence of changes a view equals one built from nothing, in any
   )
 })
 
+test('a rehearsed change says what the same change then does, and leaves everything as it was until then', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), fc.array(step, { minLength: 1, maxLength: 3 }), (steps, rehearsed) => {
+      const views = begin()
+      const followed = nodes.map((node) => views.viewFor(node, undefined))
+      for (const [index, one] of steps.entries()) views.apply([changeOf(one, index + 1)], index + 1)
+      const revision = steps.length
+      const changes = rehearsed.map((one, index) => changeOf(one, revision + index + 1))
+      const stands = new Map(steps.map((one, index) => changeOf(one, index + 1)).map((change) => [placeOf(change), change]))
+      const back = changes.map((change) => stands.get(placeOf(change)) ?? gone(change))
+      const before = followed.map(versions)
+      const told: unknown[] = []
+      for (const view of followed) view.subscribe((change) => told.push(change))
+      const { differences, seen } = views.rehearse(changes, back, () => followed.map(versions))
+      assert.deepEqual(told, [])
+      assert.equal(views.revision, revision)
+      assert.deepEqual(followed.map(versions), before)
+      views.apply(changes, revision + changes.length)
+      const after = followed.map(versions)
+      assert.deepEqual(seen, after)
+      for (const [index, node] of nodes.entries()) {
+        const names = new Set([...Object.keys(before[index] ?? {}), ...Object.keys(after[index] ?? {})])
+        const expected = [...names].filter((name) => before[index]?.[name] !== after[index]?.[name]).sort()
+        assert.deepEqual(differences.filter((one) => one.node === node && one.type !== SECRET).map((one) => `${one.type} ${one.name}`).sort(), expected)
+      }
+    }),
+    { numRuns: 100 },
+  )
+})
+
+const placeOf = (change: Change): string => (change.of === 'resource' ? `${change.key.kind}/${change.key.namespace}/${change.key.name}` : change.of === 'workload' ? `${change.namespace}/${change.name}` : '')
+const gone = (change: Change): Change => (change.of === 'resource' ? { ...change, stored: undefined } : change.of === 'workload' ? { ...change, workload: undefined } : change)
+
 test('an unrelated object changes no bytes and tells nobody', () => {
   const views = begin()
   const before = [changeOf([0, 0], 1), changeOf([2, 0], 2), changeOf([5, 0], 3), changeOf([objects.length, 0], 4)]

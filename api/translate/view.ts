@@ -59,12 +59,45 @@ export class MeshViews {
 
   /** Takes changes in, and tells the views that are concerned, synchronously. */
   apply(changes: Iterable<Change>, revision: number): Touched {
-    const touched = this.#model.apply(changes, revision)
-    this.#settleMembers(touched)
-    this.#recompute(touched)
+    const touched = this.#take(changes, revision)
     for (const [view, names] of this.#pending) view.tell(revision, names)
     this.#settled()
     return touched
+  }
+
+  /**
+   * Takes changes in, lets `look` see the mesh as it would be, and takes them back by `back`: what each view that is held now would be sent anew or lose.
+   * It is over before anything else runs, no follower hears of it, and its cost is twice that of the change.
+   */
+  rehearse<T>(changes: readonly Change[], back: readonly Change[], look: (views: ReadonlySet<ProxyNode>) => T): { readonly differences: readonly ViewDifference[]; readonly seen: T } {
+    const { revision } = this.#model
+    const found: { readonly view: View; readonly type: string; readonly name: string; readonly after: Resource | undefined }[] = []
+    let seen: T
+    try {
+      this.#take(changes, revision)
+      for (const [view, types] of this.#pending) for (const [type, names] of types) for (const name of names) found.push({ view, type, name, after: view.get(type, name) })
+      this.#settled()
+      seen = look(new Set(found.map(({ view }) => view.node)))
+    } finally {
+      this.#take(back, revision)
+      this.#settled()
+    }
+    const differences = found
+      .map(({ view, type, name, after }): ViewDifference => ({ node: view.node, type, name, before: view.get(type, name), after }))
+      .filter(({ before, after }) => before?.version !== after?.version)
+    return { differences, seen }
+  }
+
+  #take(changes: Iterable<Change>, revision: number): Touched {
+    const touched = this.#model.apply(changes, revision)
+    this.#settleMembers(touched)
+    this.#recompute(touched)
+    return touched
+  }
+
+  /** The nodes that views are held for now. */
+  nodes(): ProxyNode[] {
+    return [...new Set([...this.#layers.values()].flatMap(({ views }) => [...views].map((view) => view.node)))]
   }
 
   /** What could not be translated, by unit. */
@@ -200,6 +233,15 @@ export class MeshViews {
     if (names === undefined) types.set(type, new Set([name]))
     else names.add(name)
   }
+}
+
+/** One resource of one view, before and after a rehearsed change; undefined: it is not there. */
+export interface ViewDifference {
+  readonly node: ProxyNode
+  readonly type: string
+  readonly name: string
+  readonly before: Resource | undefined
+  readonly after: Resource | undefined
 }
 
 interface HeldLayer {

@@ -78,6 +78,30 @@ test('a difference is shown before it is applied, and a rollback takes it back',
   assert.match(await ok(['history', 'vs/orders', '-n', 'prod']), /rollback to/)
 })
 
+test('the impact of a change is told with its difference, and stored nothing', async () => {
+  await ok(['apply', '-f', base()])
+  const before = await ok(['history', '-o', 'json'])
+  const told = await weft(['diff', '-f', file('impact.yaml', route('8s')), '--impact'])
+  assert.equal(told.code, 1, told.err)
+  assert.match(told.out, /^\+\s+timeout: 8s$/m)
+  assert.match(told.out, /^1 object of 1 would change, and with it resources of 0 of 0 proxies$/m)
+  assert.match(told.out, /^no calls were seen lately$/m)
+  const json = await weft(['diff', '-f', base(), '--impact', '-o', 'json'])
+  assert.equal(json.code, 0, json.err)
+  assert.deepEqual((JSON.parse(json.out) as { objects: { verdict: string }[] }).objects.map((one) => one.verdict), ['unchanged', 'unchanged'])
+  assert.equal(await ok(['history', '-o', 'json']), before)
+  assert.equal((await weft(['diff', '--revision', '1', '--impact'])).code, 2)
+})
+
+test('a difference since a revision can be of one object', async () => {
+  const revision = /revision (\d+)/.exec(await ok(['apply', '-f', base()]))?.[1] ?? ''
+  await ok(['apply', '-f', file('two.yaml', `${route('3s')}---\n${route('3s').replace('name: orders', 'name: other')}`)])
+  assert.match((await weft(['diff', '--revision', revision])).out, /VirtualService\/prod\/other/)
+  const one = await weft(['diff', '--revision', revision, 'vs/orders', '-n', 'prod'])
+  assert.match(one.out, /VirtualService\/prod\/orders/)
+  assert.doesNotMatch(one.out, /other/)
+})
+
 test('export, import and export again leave no difference', async () => {
   const namespaces = ['default', 'prod', 'istio-system']
   const all = kinds.map((kind) => kind.example).filter((object) => object.kind !== 'Secret')

@@ -5,9 +5,10 @@ import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { formatAge, formatTable } from '../table.ts'
 import { outputOf, readArgs, serverFlags } from '../usage.ts'
 
-export const usage = `weft history [--limit N] [-o table|json]
+export const usage = `weft history [KIND/NAME] [-n NAMESPACE] [--limit N] [-o table|json]
 
-The revisions of the mesh, the newest first: what changed, by whom, why. 50 unless told.`
+The revisions of the mesh or of one object, the newest first: what changed, by whom, why. 50 unless told. PUSHED is the time from the commit to the last
+answer of the proxies that the change concerned, and how many these were.`
 
 interface Entry {
   readonly revision: number

@@ -32,6 +32,7 @@ import { dropByName, withoutLines } from './request-out.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 import type { Downstream, Upstream, UpstreamUser } from './sides.ts'
+import { noteCall } from '../telemetry/reports.ts'
 import { Trace } from '../telemetry/trace.ts'
 
 /** A body up to this size is kept so that it can be sent again; a larger one goes on unkept, and the request is not retried. */
@@ -729,6 +730,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     }
     const inbound = this.stack.direction === 'inbound'
     const destination = inbound ? ((this.peer.uriSans.length > 0 ? cluster?.selfSecured : cluster?.selfDestination) ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
+    if (!inbound && this.host !== undefined) noteCall(this.host.load, this.request, this.peer)
     engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#overMutualTls ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
     const { logs } = this.stack
     for (const log of logs) log.add(this)

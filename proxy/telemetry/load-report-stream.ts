@@ -162,6 +162,7 @@ function endpointStats(load: ClusterLoad): MessageInitShape<typeof UpstreamEndpo
     totalRequestsInProgress: BigInt(load.active),
     loadMetricStats: [
       ...load.durations.flatMap((count, bucket) => (count === 0 ? [] : [metric(durationMetrics[bucket] ?? '', count, 0)])),
+      ...[...(load.calls ?? [])].map(([call, count]) => metric(call, count, 0)),
       ...(load.secured > 0 ? [metric(mutualTlsMetric, load.secured, load.secured)] : []),
     ],
   }

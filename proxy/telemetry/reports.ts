@@ -1,4 +1,6 @@
 import type { Cluster } from '../upstream/cluster.ts'
+import { callMetric, pathTemplate } from '#core/telemetry/call-words.ts'
+import type { PeerInfo, RequestHead } from '#core/route/request.ts'
 import { emptyLoad } from '../upstream/host.ts'
 import type { HostLoad } from '../upstream/host.ts'
 
@@ -68,6 +70,18 @@ export function takeLoad(cluster: Cluster): ClusterLoad[] {
     loads.push({ ...load, cluster: cluster.plan.name, endpointsName: cluster.plan.endpointsName, address: host.plan.key, locality: host.locality, active: host.active })
   }
   return loads
+}
+
+/** Requests to one endpoint between two reports whose call is noted: which calls there are is told by a few as well as by all. */
+const CALLS_NOTED_MAX = 16
+
+/** Notes what a request called, in words that hold no one's data. */
+export function noteCall(load: HostLoad, request: Pick<RequestHead, 'method' | 'authority' | 'path'>, peer: Pick<PeerInfo, 'localPort' | 'tls'>): void {
+  if (load.issued > CALLS_NOTED_MAX || (load.calls !== undefined && load.calls.size >= CALLS_NOTED_MAX)) return
+  const call = callMetric({ port: peer.localPort, tls: peer.tls, method: request.method, authority: request.authority, path: pathTemplate(request.path) })
+  if (call === undefined) return
+  load.calls ??= new Map<string, number>()
+  load.calls.set(call, (load.calls.get(call) ?? 0) + 1)
 }
 
 const quoted = (name: string): string => name.replace(/["\\\n]/g, '_')

@@ -18,6 +18,8 @@ export interface HostLoad {
   readonly durations: number[]
   /** Requests over mutual TLS. */
   secured: number
+  /** Requests by what they called (core/telemetry/call-words.ts): of the first few only. Absent until there is one. */
+  calls?: Map<string, number>
 }
 
 export const emptyLoad = (): HostLoad => ({ succeeded: 0, failed: 0, issued: 0, latencyMsSum: 0, durations: durationMetrics.map(() => 0), secured: 0 })

@@ -6,6 +6,7 @@ import net from 'node:net'
 import path from 'node:path'
 import tls from 'node:tls'
 import { after, before, describe, test } from 'node:test'
+import type { Impact } from '#core/contract/impact.ts'
 import { startTicksOf } from '#cli/up/process-record.ts'
 import { startLoad, tally } from './load.ts'
 import { root, runCommand, send, Shop, until, type ShopOptions } from './shop.ts'
@@ -290,6 +291,35 @@ spec:
       const lines = await shop.accessLog('payment-v1', (line) => line['response_code'] === 403)
       assert.match(JSON.stringify(lines[0]), /payment-authz|rbac_access_denied/)
     })
+  })
+
+  test('the impact of a policy is told by the calls that the mesh has seen, and nothing is stored', async () => {
+    const policy = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: impact, namespace: prod }
+spec: { selector: { matchLabels: { app: order-service } }, action: DENY, rules: [{ to: [{ operation: { methods: [GET] } }] }] }
+`
+    const before = await shop.weft(['history', '-o', 'json'])
+    const isWeft = shop.workload('client').engine === 'weft'
+    const wanted = isWeft ? 'GET http://order-service:8080/orders/{n}' : 'GET http://order-service.prod.svc.cluster.local:8080/'
+    await shop.call('client', { host: 'order-service:8080', path: '/orders/4711?token=canary' })
+    let told: Impact | undefined
+    await until('the call was reported', async () => {
+      const ran = await shop.weft(['diff', '-f', '-', '--impact', '-o', 'json'], policy)
+      assert.equal(ran.code, 1, ran.stderr)
+      assert.ok(!ran.stdout.includes('canary') && !ran.stdout.includes('4711'))
+      told = JSON.parse(ran.stdout) as Impact
+      return told.calls.some((one) => one.from === 'client.prod' && `${one.method} ${one.url}` === wanted)
+    })
+    const call = told?.calls.find((one) => one.from === 'client.prod' && `${one.method} ${one.url}` === wanted)
+    assert.deepEqual([call?.assumed, call?.before.outcome, call?.after.outcome, call?.after.status, call?.after.by?.resource], [!isWeft, 'routed', 'refused', 403, 'AuthorizationPolicy/prod/impact'])
+    assert.deepEqual(told?.workloads, [{ name: 'prod/order-service', proxies: 2 }])
+    assert.deepEqual(told?.groups.map((one) => one.proxies), [['order-v1.prod', 'order-v2.prod']])
+    const words = await shop.weft(['diff', '-f', '-', '--impact'], policy)
+    assert.match(words.stdout, /resources of 2 of \d+ proxies/)
+    assert.match(words.stdout, /after: {2}refused 403 .*by AuthorizationPolicy\/prod\/impact/)
+    assert.equal((await shop.weft(['history', '-o', 'json'])).stdout, before.stdout)
+    assert.equal((await shop.call('client', orders)).status, 200, 'and the proxies carry on as before')
   })
 
   describe('mirror', () => {

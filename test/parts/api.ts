@@ -1,5 +1,8 @@
 import { ask } from '#api/simulate/ask.ts'
 import { worldOf } from '#api/simulate/world.ts'
+import { MeshModel } from '#api/model/mesh-model.ts'
+import { impactOn } from '#api/observe/impact.ts'
+import { MeshViews } from '#api/translate/view.ts'
 import { serve } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { AddressInfo } from 'node:net'
@@ -47,6 +50,13 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
     async explain(meshId, asked) {
       const rows = await store.loadMesh(meshId)
       return ask(worldOf({ objects: rows?.resources.map((one) => one.object) ?? [], workloads: rows?.workloads ?? [] }), asked)
+    },
+    async impact(of, results) {
+      const rows = await store.loadMesh(of.id)
+      const model = new MeshModel({ trustDomain: of.trustDomain })
+      const views = new MeshViews(model)
+      views.apply((rows?.resources ?? []).map((stored) => ({ of: 'resource', revision: stored.revision, key: stored.key, stored })), rows?.revision ?? 0)
+      return impactOn({ id: of.id, organizationId: of.organizationId, model, views }, results, [], [])
     },
     topology: async () => ({ atMs: 0, windowMs: 10_000, revision: 0, nodes: [], edges: [] }),
     follow: () => () => {},
