@@ -1,4 +1,5 @@
 import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'
+import type { ConfigMapFields } from '#core/resource/config-map.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
@@ -390,6 +391,13 @@ export class MeshReader {
     this.#record(`object/${id}`)
     const stored = this.#model.object(id)
     return stored === undefined ? undefined : { ...(stored.object as SecretFields), id }
+  }
+
+  configMap(namespace: string, name: string): (ConfigMapFields & { readonly id: string }) | undefined {
+    const id = `ConfigMap/${namespace}/${name}`
+    this.#record(`object/${id}`)
+    const stored = this.#model.object(id)
+    return stored === undefined ? undefined : { ...(stored.object as ConfigMapFields), id }
   }
 
   #object<Spec>(id: string): Typed<Spec> | undefined {

@@ -154,7 +154,7 @@ function* ruleFindings(reader: MeshReader, rule: Typed<DestinationRuleSpec>): It
 function* gatewayFindings(reader: MeshReader, gateway: Typed<GatewaySpec>): Iterable<Fault> {
   for (const [index, server] of (gateway.spec.servers ?? []).entries()) {
     const name = server.tls?.credentialName
-    if (!name || findCredential(reader, gateway.namespace, name) !== undefined) continue
+    if (!name || findCredential(reader, gateway.namespace, name, `${gateway.namespace}/${gateway.name}`) !== undefined) continue
     yield fault('reference.secret', { resource: gateway.id, path: `spec.servers[${index}].tls.credentialName`, value: name, rule: 'a Secret with certificate and key', hint: `there is no such Secret/${gateway.namespace}/${name}; connections for the server's hosts are closed` })
   }
 }

@@ -13,6 +13,8 @@ import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoin
 import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { PercentSchema } from '#core/wire/gen/envoy/type/v3/percent_pb.ts'
+import { authorityResource, backendSocket, backendTls } from './backend-tls.ts'
+import type { BackendTls } from './backend-tls.ts'
 import { anyOf, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
 import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
@@ -42,10 +44,12 @@ export interface ClusterScope {
   /** How often the proxy resolves names. */
   readonly dnsRefresh: string
   readonly origins: readonly string[]
+  /** TLS by a policy of the Gateway API, before what the DestinationRule says. */
+  readonly backendTls: BackendTls | undefined
 }
 
 /** The clusters of a service as clients in a namespace see it: one for each port, and one more for each subset. */
-export function clusterScopes(reader: MeshReader, client: string, host: string, captured = false): ClusterScope[] {
+export function clusterScopes(reader: MeshReader, client: string, host: string, captured = false, certificate?: string): ClusterScope[] {
   const service = reader.service(host, client)
   if (service === undefined) return []
   const destination = destinationPolicy(reader, service, client)
@@ -58,7 +62,7 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
   const scopes: ClusterScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
-    const common = { service, port, passesOn, mutualTls, accounts, rule, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins] }
+    const common = { service, port, passesOn, mutualTls, accounts, rule, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins], backendTls: backendTls(reader, service.host, destination.ofBackend, port.port, certificate) }
     scopes.push({ ...common, subset: '', policy: withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults), origin })
     for (const subset of destination.subsets) {
       scopes.push({ ...common, subset: subset.name, policy: withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults), origin: subset.origin })
@@ -83,6 +87,9 @@ export function clusterResource(scope: ClusterScope): Resource {
   const cluster = translateCluster(scope)
   return resourceOf(ClusterSchema, cluster.name, cluster, scope.origins)
 }
+
+/** Secrets of the authorities that clusters name, each once. */
+export const authoritiesOf = (scopes: readonly ClusterScope[]): Resource[] => [...new Map(scopes.flatMap(({ backendTls: tls }) => (tls === undefined ? [] : (authorityResource(tls) ?? []))).map((one) => [one.name, one])).values()]
 
 /** Istio's default for every bound: as good as none. */
 const UNBOUNDED = 4294967295
@@ -309,6 +316,10 @@ function letMultiplex(cluster: Cluster, scope: ClusterScope): void {
 function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): void {
   const { service, policy, port } = scope
   const sni = clusterSni(port.port, scope.subset, service.host)
+  if (scope.backendTls !== undefined) {
+    cluster.transportSocket = backendSocket(scope.backendTls, http2)
+    return
+  }
   const tls = policy.tls
   if (tls === undefined || tls.mode === undefined) {
     if (service.resolution !== 'eds' || scope.mutualTls === 'none') return

@@ -1,4 +1,5 @@
-import { PROCESSES_ANNOTATION } from '#api/model/gateway-api/gateway.ts'
+import { BACKEND_CERTIFICATE_ANNOTATION, PROCESSES_ANNOTATION } from '#api/model/gateway-api/gateway.ts'
+import { DERIVED } from '#api/model/gateway-api/listener.ts'
 import { hostCovers } from '#api/model/host.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { GatewayServer } from '#core/resource/gateway.ts'
@@ -26,6 +27,8 @@ export interface ScopedServer {
   readonly protocol: string
   readonly hosts: readonly ServerHost[]
   readonly tls: GatewayServer['tls']
+  /** Secret of the certificate that backends are shown, where a Gateway of the Gateway API names one. */
+  readonly backendCertificate?: string
 }
 
 /** Gateways that stand for a Service of their own bear its hosts here: only processes behind it serve them, and only at its ports. */
@@ -41,6 +44,7 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
   const claimed = new Map<string, Set<string>>()
   for (const { namespace, name, spec, stored } of reader.gatewaysSelecting(labels)) {
     if ((stored.object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? own) !== own) continue
+    const certificate = name.includes(`~${DERIVED}~`) ? stored.object.metadata.annotations?.[BACKEND_CERTIFICATE_ANNOTATION] : undefined
     const of = stored.object.metadata.annotations?.[SERVICE_ANNOTATION]?.split(',').map((one) => one.trim())
     const behind = of === undefined ? services : services.filter((one) => of.includes(one.host))
     if (of !== undefined && behind.length === 0) continue
@@ -59,7 +63,7 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
           for (const one of served) taken.add(one.host)
           claimed.set(String(bound), taken)
         }
-        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: bound, serverPort: port.number, protocol, hosts: served, tls: server.tls })
+        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: bound, serverPort: port.number, protocol, hosts: served, tls: server.tls, ...(certificate === undefined ? {} : { backendCertificate: certificate }) })
       }
     }
   }

@@ -21,7 +21,7 @@ import type { ScopedServer } from './gateway-scope.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { resourceOf } from './resource.ts'
-import { authoritySecretName, credentialSecretName, findCredential } from './secret.ts'
+import { authoritySecretName, credentialSecretName, findCredential, grantedAuthorities, namesAuthorities } from './secret.ts'
 import { gatewayTcpFilters, passthroughChains } from './tls-route.ts'
 import type { TracingScope } from './telemetry.ts'
 import { servedSocket } from './tls.ts'
@@ -117,15 +117,17 @@ function serverSocket(reader: MeshReader, server: ScopedServer, namespace: strin
   if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, credential: undefined, clientTrust: 'mesh', requireClientCertificate: true })
   const name = tls?.credentialName ?? ''
   const about = { resource: `Gateway/${server.gateway}`, path: `spec.${server.field}.tls.credentialName`, value: name }
-  const credential = findCredential(reader, namespace, name)
+  const credential = findCredential(reader, namespace, name, server.gateway)
   if (credential === undefined) {
     faults.push(warning('reference.secret', { ...about, rule: `a Secret with certificate and key in namespace ${namespace}`, hint: 'until it is there, connections for these hosts are closed' }))
     return undefined
   }
   const mutual = tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
-  if (mutual && credential.authorities === undefined) {
+  const apart = namesAuthorities(server.gateway, tls) ? tls.caCertCredentialName : undefined
+  const authorities = apart === undefined ? credential.authorities : grantedAuthorities(reader, apart)
+  if (mutual && authorities === undefined) {
     faults.push(warning('reference.secret', { ...about, rule: `ca.crt in Secret ${name} or in ${name}-cacert, to verify clients with` }))
     return undefined
   }
-  return servedSocket({ ...params, credential: credentialSecretName(name), clientTrust: mutual ? authoritySecretName(name) : undefined, requireClientCertificate: tls?.mode === 'MUTUAL' })
+  return servedSocket({ ...params, credential: credentialSecretName(name), clientTrust: mutual ? (apart ?? authoritySecretName(name)) : undefined, requireClientCertificate: tls?.mode === 'MUTUAL', acceptUntrusted: apart !== undefined && tls?.insecureSkipVerify === true })
 }

@@ -3,7 +3,8 @@ import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { addressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
-import { clusterResource, clusterScopes } from './cluster.ts'
+import { isDerivedRule } from './backend-tls.ts'
+import { authoritiesOf, clusterResource, clusterScopes } from './cluster.ts'
 import { accessClusters } from './access-clusters.ts'
 import { engineOf } from './engine.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
@@ -25,7 +26,7 @@ import type { PatchedProxy } from './patch/patches.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
-import { credentialResources } from './secret.ts'
+import { authoritiesResources, credentialResources, isGranted, namesAuthorities } from './secret.ts'
 import { otlpCluster } from './telemetry.ts'
 import type { TracingScope } from './telemetry.ts'
 import { built } from './unit.ts'
@@ -63,7 +64,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const rules = reader.rulesSelecting(node.namespace, node.labels).map((one) => one.id)
   const egress: Egress = sidecar === undefined && rules.length === 0 ? undefined : { client: node.namespace, ...(sidecar === undefined ? {} : { sidecar: { namespace: sidecar.namespace, name: sidecar.name } }), ...(rules.length === 0 ? {} : { rules }) }
   const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
-  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress), endpointsLayer(place, egress)]
+  const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress, backendCertificate(node, reader)), endpointsLayer(place, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
   if (captured) layers.push(...capturedLayers(client, tracing, egress))
   if (node.outbound !== undefined) {
@@ -85,7 +86,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const { namespace, labels, locality } = node
   layers.push(single(keyOf('access-clusters', { namespace, labels, captured, scoped: sidecar === undefined ? undefined : locality }), (at) => accessClusters(at, { namespace, labels, captured, scopedIn: sidecar === undefined ? undefined : locality })))
   if (node.type === 'router') layers.push(...gatewayLayers(node, reader, tracing, egress))
-  for (const name of credentialNames(node, reader, rules)) layers.push(single(keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name)))
+  layers.push(...secretLayers(node, reader, rules))
   if (tracing.endpoint !== '') layers.push(single(keyOf('otlp', tracing.endpoint), () => [otlpCluster(tracing.endpoint)]))
   return layers
 }
@@ -120,14 +121,29 @@ function grpcLayers({ namespace, locality, grpcCertificates: certificates = fals
   ]
 }
 
-/** Secrets that a proxy's own configuration names: its servers', and those of DestinationRules; at a sidecar only of rules that select it (credentialName, as in Istio). */
-function credentialNames(node: ProxyNode, reader: MeshReader, ownRules: readonly string[]): string[] {
+/**
+ * Secrets that a proxy's own configuration names: its servers' certificates and authorities, the one that its Gateways show to backends, and those of DestinationRules; at a sidecar only of
+ * rules that select it (credentialName, as in Istio). What policies of the Gateway API name comes with its cluster.
+ */
+function secretLayers(node: ProxyNode, reader: MeshReader, ownRules: readonly string[]): LayerSpec[] {
+  const { namespace } = node
   const gateway = node.type === 'router'
-  const servers = gateway ? gatewayServers(reader, node.labels, node.namespace, reader.hostsAtEndpoint(node.address)) : []
-  const rules = reader.rulesWithCredential().filter((one) => (gateway && one.spec.workloadSelector === undefined) || ownRules.includes(one.id))
-  const named = [...servers.map((one) => one.tls?.credentialName), ...rules.flatMap((one) => rulePolicies(one.spec).map((policy) => policy.tls?.credentialName))]
-  return [...new Set(named.flatMap((one) => (one ? [one] : [])))].sort()
+  const layers = new Map<string, LayerSpec>()
+  const add = (key: string, make: (at: MeshReader) => readonly Resource[]): Map<string, LayerSpec> => layers.set(key, single(key, make))
+  const credential = (name: string, of: string): unknown => add(isGranted(name) ? keyOf('credential', namespace, name, of) : keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name, of))
+  for (const { gateway: of, tls, backendCertificate } of gateway ? gatewayServers(reader, node.labels, namespace, reader.hostsAtEndpoint(node.address)) : []) {
+    if (tls?.credentialName) credential(tls.credentialName, of)
+    if (namesAuthorities(of, tls)) add(keyOf('authorities', tls.caCertCredentialName), (at) => authoritiesResources(at, tls.caCertCredentialName))
+    if (backendCertificate !== undefined) credential(backendCertificate, of)
+  }
+  const rules = reader.rulesWithCredential().filter((one) => !isDerivedRule(one) && ((gateway && one.spec.workloadSelector === undefined) || ownRules.includes(one.id)))
+  for (const name of rules.flatMap((one) => rulePolicies(one.spec).flatMap((policy) => policy.tls?.credentialName || []))) credential(name, '')
+  return [...layers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, layer]) => layer)
 }
+
+/** The certificate that a gateway process shows to backends: the first that its Gateways name. */
+const backendCertificate = (node: ProxyNode, reader: MeshReader): string | undefined =>
+  node.type === 'router' ? gatewayServers(reader, node.labels, node.namespace, reader.hostsAtEndpoint(node.address)).find((one) => one.backendCertificate !== undefined)?.backendCertificate : undefined
 
 function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope, egress: Egress): LayerSpec[] {
   const { namespace } = node
@@ -146,8 +162,12 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   return [{ key, units: [{ key, build: (at) => gatewayListeners(at.within(egress), workload) }] }, ...routes]
 }
 
-const clustersLayer = (from: string, captured: boolean, egress: Egress): LayerSpec =>
-  seenFrom(captured ? 'captured-clusters' : 'clusters', from, ['service-host'], egress, (reader, namespace, host) => clusterScopes(reader, namespace, host, captured).map(clusterResource))
+/** `certificate`: the secret of the one that the gateway shows to backends. */
+const clustersLayer = (from: string, captured: boolean, egress: Egress, certificate: string | undefined): LayerSpec =>
+  seenFrom(keyOf(captured ? 'captured-clusters' : 'clusters', ...(certificate === undefined ? [] : [certificate])), from, ['service-host'], egress, (reader, namespace, host) => {
+    const scopes = clusterScopes(reader, namespace, host, captured, certificate)
+    return [...scopes.map(clusterResource), ...authoritiesOf(scopes)]
+  })
 
 const endpointsLayer = ({ namespace: from, ...place }: ClientPlace, egress: Egress): LayerSpec =>
   seenFrom(keyOf('endpoints', place), from, ['service-host'], egress, (reader, namespace, host) => endpointScopes(reader, { ...place, namespace }, host).map(endpointResource))

@@ -3,7 +3,7 @@ import { ApiConfigSource_ApiType, ApiVersion } from '#core/wire/gen/envoy/config
 import { TransportSocketSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { TransportSocket } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { RawBufferSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
-import { CertificateValidationContextSchema, SubjectAltNameMatcher_SanType, SubjectAltNameMatcherSchema, TlsParameters_TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { CertificateValidationContext_TrustChainVerification as TrustChainVerification, CertificateValidationContextSchema, SubjectAltNameMatcher_SanType, SubjectAltNameMatcherSchema, TlsParameters_TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import type { SubjectAltNameMatcher } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { SdsSecretConfigSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import type { SdsSecretConfig } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
@@ -84,7 +84,7 @@ const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt'
 /** TLS towards what is outside the mesh (DestinationRule tls SIMPLE and MUTUAL). */
 export function originatedSocket(options: OriginatedTls): TransportSocket {
   const { certificate, trust, sans } = options
-  const defaults = { matchTypedSubjectAltNames: sans.map(dnsSan), ...(trust !== undefined && 'file' in trust ? { trustedCa: fileSource(trust.file) } : {}) }
+  const defaults = { matchTypedSubjectAltNames: sans.map((one) => (/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(one) ? uriSan(one) : dnsSan(one))), ...(trust !== undefined && 'file' in trust ? { trustedCa: fileSource(trust.file) } : {}) }
   const roots = trust === undefined ? { ...defaults, trustedCa: fileSource(SYSTEM_ROOTS) } : defaults
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: options.http2 ? ['h2'] : ['http/1.1'],
@@ -111,6 +111,8 @@ export interface ServedTls {
   readonly minVersion: TlsParameters_TlsProtocol
   readonly maxVersion: TlsParameters_TlsProtocol
   readonly cipherSuites: readonly string[]
+  /** Clients whose certificates lead to no authority are served all the same. */
+  readonly acceptUntrusted?: boolean
 }
 
 /** TLS that a gateway's server ends. */
@@ -125,7 +127,7 @@ export function servedSocket(options: ServedTls): TransportSocket {
         tlsCertificateSdsSecretConfigs: [options.credential === undefined ? workloadSecret(OWN_CERTIFICATE) : meshSecret(options.credential)],
         ...(trust === undefined
           ? {}
-          : { validationContextType: { case: 'combinedValidationContext' as const, value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: trust } } }),
+          : { validationContextType: { case: 'combinedValidationContext' as const, value: { defaultValidationContext: { matchTypedSubjectAltNames: sans, ...(options.acceptUntrusted === true ? { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED } : {}) }, validationContextSdsSecretConfig: trust } } }),
       },
       requireClientCertificate: options.requireClientCertificate,
     }),

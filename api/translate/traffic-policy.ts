@@ -2,6 +2,7 @@ import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import type { DestinationRuleSpec, Subset } from '#core/resource/destination-rule.ts'
 import type { PortTrafficPolicy, TrafficPolicy } from '#core/resource/traffic-policy.ts'
+import { isDerivedRule, underPolicy } from './backend-tls.ts'
 import type { Origin } from './message.ts'
 
 /** What applies to one port, of one subset. */
@@ -13,18 +14,23 @@ export interface DestinationPolicy {
   readonly trafficPolicy: TrafficPolicy | undefined
   readonly subsets: readonly (Subset & { readonly origin: Origin })[]
   readonly origins: readonly string[]
+  /** What policies of the Gateway API say of the service. */
+  readonly ofBackend: TrafficPolicy | undefined
 }
 
 export function destinationPolicy(reader: MeshReader, service: MeshService, client: string): DestinationPolicy {
   const rules = reader.destinationRules(service.host, client, service.namespace)
-  const [rule] = rules
+  const written = rules.filter((one) => !isDerivedRule(one))
+  const ofBackend = rules.find(isDerivedRule)?.spec.trafficPolicy
+  const [rule] = written.length > 0 ? written : rules
   const subsets = new Map<string, Subset & { readonly origin: Origin }>()
   for (const one of rules) {
     for (const [index, subset] of (one.spec.subsets ?? []).entries()) {
       if (!subsets.has(subset.name)) subsets.set(subset.name, { ...subset, origin: { resource: one.id, field: `subsets[${index}]` } })
     }
   }
-  return { rule, trafficPolicy: rules.find((one) => one.spec.trafficPolicy !== undefined)?.spec.trafficPolicy, subsets: [...subsets.values()], origins: rules.map((one) => one.id) }
+  const trafficPolicy = written.find((one) => one.spec.trafficPolicy !== undefined)?.spec.trafficPolicy
+  return { rule, trafficPolicy: ofBackend === undefined ? trafficPolicy : underPolicy(trafficPolicy, ofBackend), ofBackend, subsets: [...subsets.values()], origins: rules.map((one) => one.id) }
 }
 
 /**

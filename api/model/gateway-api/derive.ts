@@ -39,7 +39,7 @@ export function deriveGatewayApi(objects: GatewayApiObjects, around: Surrounding
   const gateways = objects.gateways.filter((one) => classes.has(one.spec.gatewayClassName)).sort(byName).map((gateway) => judgeGateway(gateway, classes.get(gateway.spec.gatewayClassName) ?? '', objects, around))
   const served = gateways.flatMap((one) => [...(one.refused ? [] : one.listeners), ...one.sets.filter(isAccepted).flatMap((set) => set.listeners)])
   const controllers = new Map<string, string>(gateways.flatMap(({ gateway, controller, sets }) => [[`Gateway ${gateway.namespace}/${gateway.name}`, controller] as const, ...sets.map(({ set }) => [`ListenerSet ${set.namespace}/${set.name}`, controller] as const)]))
-  const found: ResourceObject[] = served.flatMap((one) => derivedGateway(one, around) ?? [])
+  const found: ResourceObject[] = served.flatMap((one) => derivedGateway(one, objects.grants, around) ?? [])
   const attached = new Map<JudgedListener, number>()
   const ancestors = new Map<string, AncestorGateway[]>()
   const hosts = new Map<string, HostRoutes>()
@@ -81,7 +81,7 @@ function judgeGateway(gateway: ApiObject<GatewayApiSpec>, controller: string, ob
   const own = objects.listenerSets.filter(({ namespace, spec: { parentRef } }) => (parentRef.kind ?? 'Gateway') === 'Gateway' && (parentRef.group ?? GATEWAY_API) === GATEWAY_API && (parentRef.namespace ?? namespace) === gateway.namespace && parentRef.name === gateway.name)
   const sets = judgeSets(own, context)
   const ports = [...new Set([...listeners, ...sets.filter(isAccepted).flatMap((one) => one.listeners)].map((one) => one.listener.port))]
-  const whole = gatewayConditions(gateway, listeners, ports, controller !== MESH_CONTROLLER && controller !== EAST_WEST_CONTROLLER, around)
+  const whole = gatewayConditions(gateway, listeners, ports, controller !== MESH_CONTROLLER && controller !== EAST_WEST_CONTROLLER, objects.grants, around)
   return { gateway, controller, listeners, sets, whole, refused: whole.conditions['Accepted']?.[1] === 'UnsupportedAddress' }
 }
 

@@ -1,8 +1,11 @@
 import type { GatewayApiSpec } from '#core/resource/gateway-api-gateway.ts'
+import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Labels } from '../labels.ts'
 import { GATEWAY_NAME_LABEL } from '../targets.ts'
 import { admitsNamespace } from './admission.ts'
+import { judgeCertificate } from './certificate.ts'
+import type { JudgedCertificate } from './certificate.ts'
 
 import type { JudgedListener } from './listener.ts'
 import { fine, wrong } from './surroundings.ts'
@@ -23,8 +26,11 @@ export const serviceHost = (name: string, namespace: string, around: Surrounding
 /** The namespace of the processes of a derived Gateway: another's processes that bear the same labels are not its own. */
 export const PROCESSES_ANNOTATION = 'internal.istio.io/parent-namespace'
 
+/** The secret of the certificate that a derived Gateway's processes show to backends. */
+export const BACKEND_CERTIFICATE_ANNOTATION = 'internal.istio.io/backend-certificate'
+
 /** A listener in Istio's model: a Gateway of one server, whose hosts say whose routes it takes. */
-export function derivedGateway(judged: JudgedListener, around: Surroundings): ResourceObject | undefined {
+export function derivedGateway(judged: JudgedListener, grants: readonly ApiObject<ReferenceGrantSpec>[], around: Surroundings): ResourceObject | undefined {
   const { owner, gateway, listener, derived, tls } = judged
   if (derived === undefined) return undefined
   const { from = 'Same' } = listener.allowedRoutes?.namespaces ?? {}
@@ -33,12 +39,19 @@ export function derivedGateway(judged: JudgedListener, around: Surroundings): Re
   // No namespace may: the server is there, and nobody can bind to it.
   const hosts = namespaces.length === 0 ? [`~/${host}`] : namespaces.map((one) => `${one}/${host}`)
   const processes = processesOf(gateway, around)
+  const backend = backendCertificate(gateway, grants, around)
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'Gateway',
-    metadata: { name: derived, namespace: owner.namespace, annotations: { 'internal.istio.io/parents': `${owner.kind}/${owner.name}/${listener.name}.${owner.namespace}`, [PROCESSES_ANNOTATION]: processes.namespace } },
+    metadata: { name: derived, namespace: owner.namespace, annotations: { 'internal.istio.io/parents': `${owner.kind}/${owner.name}/${listener.name}.${owner.namespace}`, [PROCESSES_ANNOTATION]: processes.namespace, ...('credentialName' in backend ? { [BACKEND_CERTIFICATE_ANNOTATION]: backend.credentialName } : {}) } },
     spec: { selector: processes.labels, servers: [{ port: { name: 'default', number: listener.port, protocol: listener.protocol }, hosts, ...(tls === undefined ? {} : { tls }) }] },
   }
+}
+
+/** The certificate that a Gateway shows to backends (gateway-api.sigs.k8s.io/geps/gep-3155); neither where it names none. */
+function backendCertificate(gateway: ApiObject<GatewayApiSpec>, grants: readonly ApiObject<ReferenceGrantSpec>[], around: Surroundings): JudgedCertificate | Record<never, never> {
+  const reference = gateway.spec.tls?.backend?.clientCertificateRef
+  return reference === undefined ? {} : judgeCertificate(gateway, reference, grants, around)
 }
 
 /** Whether listeners of a whole object are valid, as its own condition tells it. */
@@ -64,8 +77,9 @@ export function unsupportedAddress(gateway: ApiObject<GatewayApiSpec>): Pick<Con
 }
 
 /** Conditions of a Gateway as a whole, and the addresses at which it is reached. `ports` are those of its listeners and of the ListenerSets that it takes; `judgesAll`: whether one bad listener shows. */
-export function gatewayConditions(gateway: ApiObject<GatewayApiSpec>, listeners: readonly JudgedListener[], ports: readonly number[], judgesAll: boolean, around: Surroundings): WholeStatus {
-  const resolved = fine('ResolvedRefs', 'References resolved')
+export function gatewayConditions(gateway: ApiObject<GatewayApiSpec>, listeners: readonly JudgedListener[], ports: readonly number[], judgesAll: boolean, grants: readonly ApiObject<ReferenceGrantSpec>[], around: Surroundings): WholeStatus {
+  const backend = backendCertificate(gateway, grants, around)
+  const resolved = 'problem' in backend ? wrong(backend.problem === 'not-permitted' ? 'RefNotPermitted' : 'InvalidClientCertificateRef', backend.message) : fine('ResolvedRefs', 'References resolved')
   const unsupported = unsupportedAddress(gateway)
   if (unsupported !== undefined) return { conditions: { ...unsupported, ResolvedRefs: resolved }, addresses: [] }
   const { programmed, addresses } = reachability(gateway, ports, around)

@@ -2,7 +2,8 @@ import type { GatewayApiSpec, GatewayListener } from '#core/resource/gateway-api
 import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { ServerTls } from '#core/resource/server-tls.ts'
 import { judgeAuthority } from './authority.ts'
-import { EAST_WEST_CONTROLLER, fine, isGranted, MESH_CONTROLLER, wrong } from './surroundings.ts'
+import { judgeCertificate } from './certificate.ts'
+import { EAST_WEST_CONTROLLER, fine, MESH_CONTROLLER, wrong } from './surroundings.ts'
 import type { ApiObject, ConditionValue, ConditionValues, Surroundings } from './surroundings.ts'
 
 /** What Istio's names of derived objects have in them. */
@@ -86,7 +87,7 @@ function judgeTls(context: ListenerContext, listener: GatewayListener): JudgedTl
   if (tls?.mode === 'Passthrough') return { tls: { mode: bySni(listener) ? 'AUTO_PASSTHROUGH' : 'PASSTHROUGH' } }
   const asked = tls?.options?.['gateway.istio.io/tls-terminate-mode'] ?? ''
   if (asked === 'ISTIO_MUTUAL') return { tls: { mode: 'ISTIO_MUTUAL' } }
-  const certificate = judgeCertificate(context, listener)
+  const certificate = judgeOwnCertificate(context, listener)
   const clients = judgeClients(context, listener)
   if ('resolved' in clients) return clients
   if ('resolved' in certificate) return certificate
@@ -96,20 +97,14 @@ function judgeTls(context: ListenerContext, listener: GatewayListener): JudgedTl
 
 type BadReferences = Extract<JudgedTls, { resolved: ConditionValue }>
 
-function judgeCertificate({ owner, grants, around }: ListenerContext, { tls }: GatewayListener): { readonly credentialName: string } | BadReferences {
+function judgeOwnCertificate({ owner, grants, around }: ListenerContext, { tls }: GatewayListener): { readonly credentialName: string } | BadReferences {
   const accepted = fine('Accepted', 'No errors found')
   const [reference] = tls?.certificateRefs ?? []
   if (reference === undefined) return { accepted, resolved: wrong('InvalidCertificateRef', 'no certificate is named') }
-  const { group = '', kind = 'Secret', name, namespace = owner.namespace } = reference
-  const about = `invalid certificate reference ${group}/${kind}/${name}.`
-  if ((group !== '' && group !== 'core') || kind !== 'Secret') return { accepted, resolved: wrong('InvalidCertificateRef', `${about}, only Secrets are supported`) }
-  if (!isGranted(grants, { kind: owner.kind, namespace: owner.namespace }, { group, kind, namespace, name })) {
-    const words = `certificateRef ${name}/${namespace} not accessible to a ${owner.kind} in namespace "${owner.namespace}" (missing a ReferenceGrant?)`
-    return { accepted: wrong('NoValidCACertificate', words), resolved: wrong('RefNotPermitted', words) }
-  }
-  const found = around.secret(namespace, name)
-  if (found !== 'usable') return { accepted, resolved: wrong('InvalidCertificateRef', `${about}, secret ${namespace}/${name} ${found === 'missing' ? 'not found' : 'has no usable certificate and key'}`) }
-  return { credentialName: `kubernetes-gateway://${namespace}/${name}` }
+  const judged = judgeCertificate(owner, reference, grants, around)
+  if (!('problem' in judged)) return judged
+  if (judged.problem === 'not-permitted') return { accepted: wrong('NoValidCACertificate', judged.message), resolved: wrong('RefNotPermitted', judged.message) }
+  return { accepted, resolved: wrong('InvalidCertificateRef', judged.message) }
 }
 
 const PROBLEMS = { kind: 'InvalidCACertificateKind', 'not-permitted': 'RefNotPermitted', missing: 'InvalidCACertificateRef', malformed: 'InvalidCACertificateRef' } as const
