@@ -70,7 +70,7 @@ async function world(t: TestContext) {
   return { server, view, proxy, operator, ask, metadataOf }
 }
 
-test('CSDS tells of each resource whether it is synced, stale, refused or not sent, with the words of the refusal, and hides secrets', async (t) => {
+test('rule 29: CSDS tells of each resource whether it is synced, stale, refused or not sent, with the words of the refusal, and hides secrets', async (t) => {
   const { proxy, view, ask, server } = await world(t)
   const stream = proxy.delta()
   stream.ask({ node, type: CLUSTER })

@@ -72,7 +72,7 @@ test('each change is timed from the moment it was heard of to the last answer, o
   assert.deepEqual([counts.responses, counts.resources, counts.nacks], [4, 4, 1])
 })
 
-test('a proxy that lags for more than 30 s is sent it again unasked and raised, ever more rarely, and its late answer counts', async (t) => {
+test('rule 25: a proxy that lags for more than 30 s is sent it again unasked and raised, ever more rarely, and its late answer counts', async (t) => {
   const view = new MemoryView([cluster('a')])
   const { clock, server, connect, notes } = await world(t, view)
   const stream = await connect('late')

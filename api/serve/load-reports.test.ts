@@ -16,7 +16,7 @@ const identity = { trustDomain: 'cluster.local', namespace: 'prod', serviceAccou
 const peer: Peer = { organizationId: 'o', meshId: 'm', identity, how: 'plaintext-loopback', expiresAtMs: Date.UTC(2100, 0) }
 const method = defineTypedMethod(methodsOf(LoadReportingService).streamLoadStats, (bytes): Buffer => Buffer.from(bytes))
 
-test('a caller is asked for all clusters at the interval, and each report is handed on once, to the endpoint', async (t) => {
+test('rule 30: a caller is asked for all clusters at the interval, and each report is handed on once, to the endpoint', async (t) => {
   const reports: [string, readonly ClusterLoad[]][] = []
   let heard = (): void => {}
   const serve = { authenticate: () => Promise.resolve(peer), viewFor: () => Promise.resolve(new MemoryView()), connected() {}, disconnected() {} }

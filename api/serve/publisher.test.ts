@@ -28,7 +28,7 @@ function stage() {
   }
 }
 
-test('the first change leaves in the very next turn, and a stream woken many times has one turn', () => {
+test('rule 26: the first change leaves in the very next turn, and a stream woken many times has one turn', () => {
   const { publisher, served, stream, turn } = stage()
   const one = stream('one')
   for (let count = 0; count < 10; count += 1) publisher.wake(one, 'change')
@@ -37,7 +37,7 @@ test('the first change leaves in the very next turn, and a stream woken many tim
   assert.equal(turn(), false)
 })
 
-test('a herd of new streams leaves the connected ones their turns, and still gets in', () => {
+test('rule 26: a herd of new streams leaves the connected ones their turns, and still gets in', () => {
   const { publisher, served, stream, turn } = stage()
   for (let count = 0; count < 500; count += 1) publisher.wake(stream('new'), 'first')
   const connected = stream('connected')
@@ -49,7 +49,7 @@ test('a herd of new streams leaves the connected ones their turns, and still get
   assert.equal(served.filter((name) => name === 'new').length, 200)
 })
 
-test('endpoints jump the queue', () => {
+test('rule 26: endpoints jump the queue', () => {
   const { publisher, served, stream, turn } = stage()
   publisher.wake(stream('routes'), 'change')
   publisher.wake(stream('endpoints'), 'endpoints')

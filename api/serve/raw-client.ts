@@ -101,6 +101,12 @@ class RawStream<Response> {
     }
   }
 
+  /** Lets go of the responses that were taken. */
+  forgetTaken(): void {
+    this.received.splice(0, this.#taken)
+    this.#taken = 0
+  }
+
   /** Responses that came and were not taken. */
   get unread(): number {
     return this.received.length - this.#taken

@@ -95,6 +95,30 @@ test('a client that never acknowledges holds one answer and the names that chang
   assert.equal(silent.received.at(-1)?.resources.find((one) => one.name === 'a')?.version, '500', 'what it is sent again is the newest')
 })
 
+test('rule 25: a client that stopped reading holds no more memory with each change that it misses, and others are served meanwhile', async (t) => {
+  const view = new MemoryView([cluster('a', '0', 900_000)])
+  const { client } = await world(t, view)
+  const [slow, quick] = [client().delta(), client().delta()]
+  slow.ask({ node: node('slow'), type: CLUSTER })
+  await slow.take()
+  slow.pause()
+  quick.ask({ node: node('quick'), type: CLUSTER })
+  await quick.take()
+  const change = async (from: number, to: number): Promise<number> => {
+    for (let version = from; version < to; version += 1) {
+      view.set(cluster('a', String(version), 900_000))
+      assert.equal((await quick.take()).resources[0]?.version, String(version))
+      quick.forgetTaken()
+    }
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    collect()
+    return process.memoryUsage().arrayBuffers
+  }
+  const before = await change(1, 30)
+  const after = await change(30, 90)
+  assert.ok(after - before < 8 << 20, `${(after - before) >> 20} MB more after 54 MB of changes`)
+})
+
 test('streams of an Envoy are cut in the middle of updates again and again: no request fails, and in the end it has the newest', async (t) => {
   const [a, b] = [await startUpstream('a'), await startUpstream('b')]
   const view = new MemoryView([realListener('l', 'r'), realCluster('a'), realCluster('b'), realEndpoints('a', a.address), realEndpoints('b', b.address), realRoutes('r', { a: 1 })])

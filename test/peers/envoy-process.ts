@@ -15,6 +15,8 @@ export interface EnvoyOptions {
   readonly metadata?: Readonly<Record<string, unknown>>
   /** The longest that Envoy waits between two tries to reach discovery. */
   readonly retryMs?: number
+  /** Reports its load to where discovery is. */
+  readonly loadReports?: boolean
 }
 
 /** A stock Envoy with nothing in its bootstrap but where discovery is. */
@@ -99,7 +101,7 @@ export class EnvoyProcess {
   }
 }
 
-function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 200 }: EnvoyOptions): object {
+function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 200, loadReports = false }: EnvoyOptions): object {
   const [address, port] = xds.split(':')
   const rest = api === 'REST'
   const source = rest
@@ -115,6 +117,7 @@ function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 2
     // Envoy takes times to live and does not say so by itself.
     node: { id: nodeId, cluster: 'peers', metadata, client_features: ['xds.config.supports-resource-ttl'] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
+    ...(loadReports ? { cluster_manager: { load_stats_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] } } } : {}),
     dynamic_resources: { ...(rest ? {} : { ads_config: source }), cds_config: from, lds_config: from },
     static_resources: {
       clusters: [

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
+import { create } from '@bufbuild/protobuf'
 import { seededRandom } from '#core/time/seeded.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { systemDoors } from '#core/time/system.ts'
+import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
 import { discoveryApp } from '#api/discovery-app.ts'
+import { startConformance } from '#api/serve/conformance.ts'
+import type { ClusterLoad, LocalityLoad } from '#api/serve/load-reports.ts'
 import { MemoryView } from '#api/serve/memory-view.ts'
+import { NodeStates } from '#api/serve/node-states.ts'
 import type { Peer, ServeDoors } from '#api/serve/peer.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { startXds, type XdsServer } from '#api/serve/server.ts'
 import { meshOf, nodeFrom, putChange, storedFrom, workloadChange, workloadFrom } from '#api/translate/testing/mesh-case.ts'
-import { placeholderFor } from '#api/translate/resource.ts'
+import { placeholderFor, resourceOf } from '#api/translate/resource.ts'
 import { startLoad } from '../mesh/load.ts'
 import { send, until } from '../mesh/shop.ts'
 import { serveApp } from '../parts/api.ts'
@@ -87,6 +92,24 @@ for (const version of ENVOY_VERSIONS) {
       const sentThen = load.sent()
       await until('requests follow', () => load.sent() > sentThen + 100)
       assert.deepEqual((await load.stop()).failed, [])
+    })
+
+    test('rule 10: of one good and one bad cluster in one response the good one serves, and so does a third that comes later', async (t) => {
+      const { server, view, envoy: start, upstream } = await world(t, version, [listener('l', 'r'), routes('r', { good: 1 })])
+      const [good, third] = [await upstream('good'), await upstream('third')]
+      // Envoy refuses a cluster that says that it is found by its original destination and where its endpoints are.
+      const bad = resourceOf(ClusterSchema, 'bad', create(ClusterSchema, { name: 'bad', clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST } }), ['DestinationRule/prod/bad'])
+      view.set(cluster('good'), endpoints('good', good.address), bad)
+      const envoy = await start()
+      const at = await envoy.listening('l')
+      await until('the bad one is refused', () => server.ledger.statuses('m').some((one) => one.types.some((type) => type.rejection?.resources.includes('bad'))))
+      await until('the good one serves', async () => (await send(at, call)).body === 'good')
+      view.set(cluster('third'), endpoints('third', third.address), routes('r', { third: 1 }))
+      await until('the third one serves', async () => (await send(at, call)).body === 'third')
+      assert.equal(server.counts.of(CLUSTER).nacks, 1, 'what was refused did not come again')
+      view.set(cluster('bad'), endpoints('bad', good.address), routes('r', { bad: 1 }))
+      await until('mended, it serves', async () => (await send(at, call)).body === 'good')
+      assert.ok(server.ledger.statuses('m').every((one) => one.types.every((type) => type.rejection === undefined)))
     })
 
     test('rule 14: cut between a new cluster and its endpoints, it has the cluster within a second of the cut', async (t) => {
@@ -261,6 +284,43 @@ for (const version of ENVOY_VERSIONS) {
       await until('requests go to the new endpoint', async () => (await send(at, call)).body === 'b')
       assert.ok((await envoy.stat('http.l.rds.r.update_attempt')) - attempts <= 1, 'the routes were not polled for nothing')
     })
+  })
+}
+
+for (const version of ENVOY_VERSIONS) {
+  test(`rule 30: the sums of what stock Envoy ${version} reports are the requests that it was sent, across a reconnect`, async (t) => {
+    const states = new NodeStates()
+    const reported: ClusterLoad[] = []
+    const server = await startConformance(systemDoors, states, { address: '127.0.0.1', port: 0 }, (_node, clusters) => void reported.push(...clusters))
+    const relay = await Relay.start(server.port)
+    const app = await startUpstream('a')
+    states.set('reporter', '', [listener('l', 'r'), routes('r', { a: 1 }), cluster('a'), endpoints('a', app.address)])
+    const envoy = await EnvoyProcess.start({ version, xds: relay.address, nodeId: 'reporter', loadReports: true })
+    t.after(async () => {
+      await envoy.stop()
+      await relay.close()
+      await server.close(0)
+      await app.close()
+    })
+    const at = await envoy.listening('l')
+    await envoy.ready()
+    const localities = (): LocalityLoad[] => reported.filter((one) => one.cluster === 'a').flatMap((one) => [...one.localities])
+    const sum = (): number => localities().reduce((total, one) => total + one.succeeded + one.failed, 0)
+    const ask = async (count: number): Promise<void> => {
+      for (let sent = 0; sent < count; sent += 1) assert.equal((await send(at, call)).status, 200)
+    }
+    // Envoy counts from the moment that it is asked to.
+    await until('it reports', () => reported.some((one) => one.cluster === 'a'))
+    await ask(40)
+    await until('all are reported', () => sum() === 40)
+    relay.cut()
+    const before = reported.length
+    await until('it reports again', () => reported.slice(before).some((one) => one.cluster === 'a'))
+    await ask(25)
+    await until('those since are, too', () => sum() >= 65)
+    const reports = reported.length
+    await until('it has reported again', () => reported.length > reports)
+    assert.deepEqual([sum(), new Set(localities().map((one) => one.locality))], [65, new Set(['r'])])
   })
 }
 
