@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
 import { describeFault, Faults } from '#core/fault/fault.ts'
+import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { describeError, jsonLog, type Log } from './admin/log.ts'
 import type { Bootstrap } from './bootstrap/bootstrap.ts'
 import { readBootstrap, withFlags } from './bootstrap/read-bootstrap.ts'
 import type { Environment } from './bootstrap/variables.ts'
-import { type Proxy, startProxy } from './start.ts'
+import { type ProcessDoors, type Proxy, startProxy } from './start.ts'
+import { inherit, isSuccessor, serveAsSuccessor } from './upgrade/successor.ts'
+import { Succession } from './upgrade/succession.ts'
 import { version } from './version.ts'
 import { wrapCommand } from './wrap.ts'
 
@@ -14,7 +17,7 @@ const WRONG_USAGE = 2
 
 /**
  * One process that is one proxy, from its environment to its exit: 0 after SIGTERM or SIGINT, when what was in flight has ended; 2 for a wrong bootstrap; 1 when it cannot start.
- * Logs are JSON lines on stderr; access logs go where the configuration says, usually stdout.
+ * SIGUSR2 replaces the bundled engine by the program as it is on disk, in place. Logs are JSON lines on stderr; access logs go where the configuration says, usually stdout.
  */
 export async function runProxy(type: 'sidecar' | 'router', environment: Environment, flags: readonly string[]): Promise<void> {
   const log = jsonLog(systemDoors.clock, (line) => process.stderr.write(line))
@@ -31,46 +34,68 @@ export async function runProxy(type: 'sidecar' | 'router', environment: Environm
     process.exit(WRONG_USAGE)
   }
   log.level = bootstrap.logLevel
-  if (command !== undefined) {
+  // A successor takes the traffic over; the application is its predecessor's child.
+  if (command !== undefined && !isSuccessor(environment)) {
     if (command.length === 0 || bootstrap.engine.kind !== 'weft') {
       log.error('proxy.bootstrap', { error: command.length === 0 ? 'no command stands behind --' : 'a command is wrapped by the engine weft alone' })
       process.exit(WRONG_USAGE)
     }
-    process.exit(await wrap(bootstrap, command, log))
+    process.exit(await wrap(environment, bootstrap, command, log))
   }
 
+  if (bootstrap.engine.kind === 'weft') return runWeft(environment, bootstrap, log)
   let running: Pick<Proxy, 'stop'> | undefined
-  let ending = false
-  const end = (): void => {
-    if (ending) return
-    ending = true
-    void (running?.stop() ?? Promise.resolve()).then(() => process.exit(0))
-  }
-  process.on('SIGTERM', end)
-  process.on('SIGINT', end)
+  onceAtEnd(() => void (running?.stop() ?? Promise.resolve()).then(() => process.exit(0)))
   try {
-    running = await start(bootstrap, { log, readFile, memory: () => process.memoryUsage(), quit: () => process.exit(0) })
+    // Only the agent beside an Envoy pays for the code that steers one.
+    const { runEnvoy } = await import('./engine/envoy.ts')
+    running = await runEnvoy(systemDoors, bootstrap, bootstrap.engine, aroundOf(log))
   } catch (error) {
     log.error('proxy.start-failed', { error: describeError(error) })
     process.exit(1)
   }
 }
 
-async function wrap(bootstrap: Bootstrap, command: readonly string[], log: Log): Promise<number> {
+/** The bundled engine, which SIGUSR2 replaces by the program as it is on disk by then, while it serves. */
+async function runWeft(environment: Environment, bootstrap: Bootstrap, log: Log): Promise<void> {
+  let running: Succession | undefined
+  onceAtEnd(() => void (running?.stop() ?? Promise.resolve()).then(() => process.exit(0)))
+  running = await startWeft(environment, bootstrap, log)
+  if (running === undefined) process.exit(1)
+  process.exit(await running.ended)
+}
+
+async function wrap(environment: Environment, bootstrap: Bootstrap, command: readonly string[], log: Log): Promise<number> {
+  const running = await startWeft(environment, bootstrap, log)
+  return running === undefined ? 1 : wrapCommand(running, command, systemDoors.clock, log)
+}
+
+/** Undefined, logged: it cannot start. */
+async function startWeft(environment: Environment, bootstrap: Bootstrap, log: Log): Promise<Succession | undefined> {
+  const inheritance = isSuccessor(environment) ? await inherit(formatSpiffeId(bootstrap.identity), systemDoors.clock.wallMs()) : undefined
   try {
-    const proxy = await startProxy(systemDoors, bootstrap, { log, readFile, memory: () => process.memoryUsage(), quit: () => process.exit(0) })
-    return await wrapCommand(proxy, command, systemDoors.clock, log)
+    const proxy = await startProxy(systemDoors, bootstrap, { ...aroundOf(log), ...(inheritance && { inheritance }) })
+    const succession = new Succession(systemDoors.clock, log, environment, proxy)
+    // The first process starts all successors: it is there for as long as any.
+    if (inheritance !== undefined) serveAsSuccessor(proxy, inheritance, () => process.exit(0))
+    else process.on('SIGUSR2', () => void succession.upgrade())
+    return succession
   } catch (error) {
     log.error('proxy.start-failed', { error: describeError(error) })
-    return 1
+    return undefined
   }
 }
 
-async function start(bootstrap: Bootstrap, around: Parameters<typeof startProxy>[2]): Promise<Pick<Proxy, 'stop'>> {
-  if (bootstrap.engine.kind === 'weft') return startProxy(systemDoors, bootstrap, around)
-  // Only the agent beside an Envoy pays for the code that steers one.
-  const { runEnvoy } = await import('./engine/envoy.ts')
-  return runEnvoy(systemDoors, bootstrap, bootstrap.engine, around)
+const aroundOf = (log: Log): ProcessDoors => ({ log, readFile, memory: () => process.memoryUsage(), quit: () => process.exit(0) })
+
+function onceAtEnd(end: () => void): void {
+  let ending = false
+  const once = (): void => {
+    if (!ending) end()
+    ending = true
+  }
+  process.on('SIGTERM', once)
+  process.on('SIGINT', once)
 }
 
 const readFile = (path: string): string => readFileSync(path, 'utf8')

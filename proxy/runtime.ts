@@ -1,3 +1,4 @@
+import type { Server } from 'node:net'
 import type { HttpPlan } from '#core/plan/http.ts'
 import type { FilterChainPlan, ListenerPlan, TcpPlan } from '#core/plan/listener.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
@@ -20,6 +21,7 @@ import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
 import { TrafficMetrics } from './telemetry/metrics.ts'
 import type { SpanSink } from './telemetry/span.ts'
 import { Callouts } from './upstream/callout.ts'
+import type { ListeningSockets } from './upgrade/listening-sockets.ts'
 import { Cluster } from './upstream/cluster.ts'
 import type { UpstreamConnection } from './upstream/connection.ts'
 import type { Mirror } from './upstream/mirror.ts'
@@ -35,6 +37,8 @@ export interface RuntimeOptions {
   readonly principal?: string
   /** Where access log lines go; by default to the paths that the plan names. */
   readonly accessLog?: LogSink
+  /** Sockets that another process has opened already. */
+  readonly sockets?: ListeningSockets
   /** Takes spans of sampled requests. */
   readonly onSpan?: SpanSink
 }
@@ -63,6 +67,7 @@ export class Runtime implements Engine {
   draining = false
   readonly #secrets: SecretSource
   readonly #sink: LogSink
+  readonly #sockets: ListeningSockets | undefined
   readonly #listeners = new Map<string, Listener>()
   /** Those that are reached by handing off alone; made anew when first needed after a change. */
   readonly #byAddress = new Map<string, Listener>()
@@ -80,6 +85,7 @@ export class Runtime implements Engine {
     this.node = options.node
     this.#sink = options.accessLog ?? new FileSink()
     this.onSpan = options.onSpan
+    this.#sockets = options.sockets
     this.callouts = new Callouts(doors.clock)
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
     this.metrics = new TrafficMetrics(options.node, options.principal)
@@ -103,7 +109,7 @@ export class Runtime implements Engine {
     if (known !== undefined && known.failure === '' && known.replacePlan(plan)) return Promise.resolve('')
     known?.close()
     return new Promise((settled) => {
-      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, stackOf: (chain, direction) => this.#stackOf(chain, direction), listenerAt: (to) => this.#listenerAt(to) }, plan, (listener) => settled(listener.failure)))
+      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, sockets: this.#sockets, stackOf: (chain, direction) => this.#stackOf(chain, direction), listenerAt: (to) => this.#listenerAt(to) }, plan, (listener) => settled(listener.failure)))
       if (plan.bind === undefined) settled('')
     })
   }
@@ -128,6 +134,11 @@ export class Runtime implements Engine {
   /** The port that a listener is bound to, once it is. */
   portOf(name: string): number | undefined {
     return this.#listeners.get(name)?.port
+  }
+
+  /** Bound listeners, by the address that their plan binds. */
+  listening(): [SocketAddress, Server][] {
+    return [...this.#listeners.values()].flatMap(({ plan, server }): [SocketAddress, Server][] => (plan.bind === undefined || !server.listening ? [] : [[plan.bind, server]]))
   }
 
   applyCluster(name: string): void {
@@ -236,13 +247,15 @@ export class Runtime implements Engine {
   /** Stops accepting, asks clients to close, waits for what is under way at most `graceMs`, then closes everything. */
   async drain(graceMs: number): Promise<void> {
     this.draining = true
-    for (const listener of this.#listeners.values()) listener.close()
+    const closed = [...this.#listeners.values()]
+    for (const listener of closed) listener.close()
     this.#listeners.clear()
     const deadlineMs = this.doors.clock.monotonicMs() + graceMs
     if (graceMs > 0) {
       await new Promise<void>((done) => {
         this.#drained = () => {
-          if ((this.connections.size === 0 && this.tunnels.size === 0) || this.doors.clock.monotonicMs() >= deadlineMs) done()
+          const idle = this.connections.size === 0 && this.tunnels.size === 0 && closed.every(({ unserved }) => unserved === 0)
+          if (idle || this.doors.clock.monotonicMs() >= deadlineMs) done()
         }
         for (const connection of this.connections) connection.sweep(this.sweptMs)
         this.#drained()

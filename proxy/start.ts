@@ -1,5 +1,7 @@
+import type { Server } from 'node:net'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { Doors } from '#core/time/clock.ts'
+import type { SocketAddress } from '#core/workload/workload.ts'
 import type { Log } from './admin/log.ts'
 import { adminPages, probePages, type ProxyState, type Shown } from './admin/pages.ts'
 import { servePages } from './admin/server.ts'
@@ -12,6 +14,7 @@ import { readJoinToken } from './identity/join-token.ts'
 import { Secrets } from './identity/secrets.ts'
 import { WorkloadIdentity } from './identity/workload-identity.ts'
 import { Runtime } from './runtime.ts'
+import type { Inheritance } from './upgrade/successor.ts'
 import { LoadReports } from './telemetry/load-report-stream.ts'
 import { Spans } from './telemetry/spans.ts'
 
@@ -25,6 +28,8 @@ export interface ProcessDoors {
   readonly memory: Shown['memory']
   /** Ends the process, after a drain that the admin port asked for. */
   readonly quit: () => void
+  /** What a proxy takes over from the process that it replaces. */
+  readonly inheritance?: Inheritance
 }
 
 /** A proxy at work. */
@@ -36,6 +41,8 @@ export interface Proxy {
   /** Resolves when the first full configuration is in force, its listeners are bound, and the identity is there. */
   readonly ready: Promise<void>
   state(): ProxyState
+  /** Every port that is listened on, by the address that the configuration gives it. */
+  listening(): [SocketAddress, Server][]
   /** First half of stopping: leaves the mesh and takes no new inbound requests; resolves when those in flight have ended, or the time is over. Outbound goes on. */
   leaveInbound(withinMs: number): Promise<void>
   /** Leaves the mesh, lets what is in flight end, closes all. Safe to call twice. */
@@ -51,6 +58,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const { log } = around
   const { node, controlPlane } = bootstrap
   const startedMs = clock.monotonicMs()
+  const sockets = around.inheritance?.sockets
   const secrets = new Secrets(log)
   const identity = new WorkloadIdentity(
     doors,
@@ -60,7 +68,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   )
   const cell = new PlanCell(clock, secrets, log)
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, principal: formatSpiffeId(bootstrap.identity), ...(spans && { onSpan: spans.onSpan }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, principal: formatSpiffeId(bootstrap.identity), ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
   const stream = { controlPlane, node, certificate: () => identity.now }
   const ads = new Ads(doors, stream, cell, log)
   const loads = new LoadReports(doors, stream, () => runtime.takeLoads(), log)
@@ -130,8 +138,8 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     drain: () => void stop(),
     quit: () => void stop().then(around.quit),
   }
-  const admin = await servePages(bootstrap.admin, adminPages(shown), log)
-  const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log)))
+  const admin = await servePages(bootstrap.admin, adminPages(shown), log, sockets)
+  const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log, sockets)))
   log.info('proxy.starting', { node: node.id, admin: admin.port, probes: probes.map(({ port }) => port), controlPlane: controlPlane.target })
 
   cell.follow(follower)
@@ -147,7 +155,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     loads.start()
     look()
   })
-  identity.start()
+  identity.start(around.inheritance?.certificate)
   clock.after(RESTORE_AFTER_MS, () => {
     if (!ads.isConnected && !cell.isWarm && !stopping) lastGood?.restore()
   })
@@ -159,6 +167,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     adminPort: admin.port,
     ready,
     state,
+    listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],
     async leaveInbound(withinMs) {
       await leaveMesh()
       await runtime.drainInbound(withinMs)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Clock } from '#core/time/clock.ts'
 import type { Log } from './admin/log.ts'
-import type { Proxy } from './start.ts'
+import type { Succession } from './upgrade/succession.ts'
 
 /** What is in flight when the application is told to end may take this long before it is told; beyond, it is told all the same. */
 const INBOUND_END_MS = 5000
@@ -18,7 +18,7 @@ const NOT_RUNNABLE = 126
  * then the application is told, and outbound stays open until it is gone; the proxy follows it within two seconds.
  * @returns the application's exit code; 128 and the signal's number when a signal ended it
  */
-export async function wrapCommand(proxy: Proxy, command: readonly string[], clock: Clock, log: Log): Promise<number> {
+export async function wrapCommand(proxy: Succession, command: readonly string[], clock: Clock, log: Log): Promise<number> {
   const [program = '', ...parameters] = command
   let ending = false
   let tellApplication = (_signal: NodeJS.Signals): void => {}
@@ -37,6 +37,8 @@ export async function wrapCommand(proxy: Proxy, command: readonly string[], cloc
   const waiting = clock.every(WAITING_MS, () => log.warn('wrap.waiting-for-proxy', { command: program }))
   await Promise.race([proxy.ready, signalled])
   waiting.cancel()
+  // Replaced by a newer process that then failed, there is nothing left to call through.
+  void proxy.ended.then(() => tellApplication('SIGTERM'))
   const code = ending ? 128 + constants.signals.SIGTERM : await runApplication(program, parameters, log, (tell) => (tellApplication = tell))
 
   await Promise.race([proxy.stop(), new Promise<void>((resolve) => clock.after(END_MS, resolve))])

@@ -7,7 +7,8 @@ export const usage = `weft proxy [--xds HOST:PORT] [--xds-root FILE] [--join-tok
        weft proxy [flags] -- COMMAND …   as the wrapper of an application: ready before it starts, gone after it, with its exit code
        weft proxy install-capture …      (see weft proxy install-capture --help)
 
-Runs a sidecar beside an application. Each flag is also a variable: --xds-root is WEFT_XDS_ROOT. Ends on SIGTERM when what was in flight has ended.`
+Runs a sidecar beside an application. Each flag is also a variable: --xds-root is WEFT_XDS_ROOT. Ends on SIGTERM when what was in flight has ended.
+On SIGUSR2 the program as it is on disk by then takes the traffic over, without a connection lost; the process that was signalled stays as its parent.`
 
 export async function run(args: string[]): Promise<ExitCode> {
   if (args[0] === 'install-capture') return (await import('./install-capture.ts')).run(args.slice(1))

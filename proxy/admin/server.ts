@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { SocketAddress } from '#core/workload/workload.ts'
+import type { ListeningSockets } from '../upgrade/listening-sockets.ts'
 import { describeError, type Log } from './log.ts'
 
 /** What a page answers. */
@@ -12,8 +13,8 @@ export interface Page {
 /** `GET /clusters` → its page; the query is what follows the question mark. */
 export type Pages = ReadonlyMap<string, (query: URLSearchParams) => Page | Promise<Page>>
 
-/** Listens on an address of its own. Rejects when that is taken. Nothing here reads a body: requests that bring one are answered without it. */
-export function servePages(at: SocketAddress, pages: Pages, log: Log): Promise<{ server: Server; port: number }> {
+/** Listens on an address of its own, or on a socket for it that is there already. Rejects when that is taken. Nothing here reads a body: requests that bring one are answered without it. */
+export function servePages(at: SocketAddress, pages: Pages, log: Log, sockets?: ListeningSockets): Promise<{ server: Server; port: number }> {
   const server = createServer({ headersTimeout: 5000, requestTimeout: 10_000 }, (request, response) => {
     request.resume()
     void answer(request, pages, log).then(({ status = 200, type = 'text/plain; charset=utf-8', body }) => {
@@ -24,11 +25,14 @@ export function servePages(at: SocketAddress, pages: Pages, log: Log): Promise<{
   server.maxConnections = 100
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(at.port, at.address, () => {
+    const listening = (): void => {
       server.off('error', reject)
       const bound = server.address()
       resolve({ server, port: typeof bound === 'object' && bound !== null ? bound.port : at.port })
-    })
+    }
+    const inherited = sockets?.take(at)
+    if (inherited === undefined) server.listen(at.port, at.address, listening)
+    else server.listen(inherited, listening)
   })
 }
 

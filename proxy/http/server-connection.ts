@@ -20,6 +20,8 @@ import type { Wire, WireHandler } from './socket.ts'
 const KEPT_BYTES_MAX = 64 * 1024
 /** How long a closing connection is read from, so that the last answer is not lost to a reset (RFC 9112 §9.6). */
 const LINGER_MS = 1000
+/** A connection that has nothing to do stays so long while its listener drains: its client may have sent a request already that is not here yet, the first one above all. */
+const DRAIN_IDLE_MS = 1000
 
 const PREFACE_START = 'PRI'
 const nothing = Buffer.alloc(0)
@@ -296,7 +298,8 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
     const { plan } = this.stack
     const idleMs = nowMs - this.#idleSinceMs
     if (this.#reader.idle) {
-      if (this.draining || this.engine.draining || (plan.idleTimeoutMs > 0 && idleMs >= plan.idleTimeoutMs)) this.#close()
+      const allowedMs = this.draining || this.engine.draining ? DRAIN_IDLE_MS : plan.idleTimeoutMs
+      if (allowedMs > 0 && idleMs >= allowedMs) this.#close()
     } else if (plan.headersTimeoutMs > 0 && idleMs >= plan.headersTimeoutMs) {
       this.#reader.stop()
       this.onBadRequest(problems.timeout)

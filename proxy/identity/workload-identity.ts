@@ -67,8 +67,10 @@ export class WorkloadIdentity {
     return () => this.#listeners.delete(listener)
   }
 
-  start(): void {
-    void this.#renew()
+  /** `known`: a certificate from before, which is used and renewed if it is still good. */
+  start(known?: WorkloadCertificate): void {
+    if (known !== undefined && known.notAfterMs > this.#doors.clock.wallMs()) this.#take(known)
+    else void this.#renew()
   }
 
   stop(): void {

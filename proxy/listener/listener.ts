@@ -26,6 +26,8 @@ import type { Sniffed } from './sniff.ts'
 /** A silent client is one whose server speaks first: the chain is then chosen without its words (Istio's listener_filters_timeout, continue_on_timeout). */
 const SNIFF_TIMEOUT_MS = 5000
 const BACKLOG = 4096
+/** How long a connection that came before its listener closed may take for its first bytes. */
+const BEGIN_MS = 1000
 
 const UNREAD: Sniffed = { transportProtocol: 'raw_buffer', serverName: '', applicationProtocols: [] }
 const noHandler: WireHandler = { onRead() {}, onReadEnd() {}, onWritable() {}, onClosed() {} }
@@ -53,6 +55,7 @@ export class Listener {
   /** Why the port could not be bound; empty when it is. */
   failure = ''
   accepted = 0
+  #closed = false
   #peeks = false
 
   constructor(doors: ListenerDoors, plan: ListenerPlan, listening: (listener: Listener) => void) {
@@ -84,11 +87,19 @@ export class Listener {
     return true
   }
 
-  /** No new connections; those that stand close when their exchange is over. */
+  /** Connections whose first bytes are awaited. */
+  get unserved(): number {
+    return this.#sniffing.size
+  }
+
+  /** No new connections; those that stand close when their exchange is over, and those that have not begun have a second for it. */
   close(): void {
     this.server.close()
-    for (const socket of this.#sniffing) socket.destroy()
+    this.#doors.engine.doors.clock.after(BEGIN_MS, () => {
+      for (const socket of this.#sniffing) socket.destroy()
+    })
     for (const connection of this.#http) connection.draining = true
+    this.#closed = true
   }
 
   #accept(socket: Socket): void {
@@ -174,6 +185,7 @@ export class Listener {
     }
     const serve = (connection: Http2ServerConnection | ServerConnection, first: Buffer | undefined): void => {
       this.#http.add(connection)
+      connection.draining = this.#closed
       socket.once('close', () => this.#http.delete(connection))
       connection.begin(wire, first)
     }

@@ -1,0 +1,15 @@
+import { keyPem } from '../identity/certificate.ts'
+import type { Proxy } from '../start.ts'
+import { handleOf, type SocketHandle, socketKey } from './listening-sockets.ts'
+import type { Given } from './messages.ts'
+
+/** Tells all that a successor of this proxy needs. The sockets stay open here too: until this proxy stops, both accept. */
+export function give(proxy: Proxy, tell: (given: Given, handle?: SocketHandle) => void): void {
+  const certificate = proxy.identity.now
+  if (certificate !== undefined) tell({ kind: 'identity', chain: [certificate.chainPem, certificate.rootsPem], keyPem: keyPem(certificate.key) })
+  for (const [at, server] of proxy.listening()) {
+    const handle = handleOf(server)
+    if (handle !== undefined) tell({ kind: 'socket', key: socketKey(at) }, handle)
+  }
+  tell({ kind: 'all-given' })
+}
