@@ -10,6 +10,9 @@ import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
 import { LiveSet } from './http/live-set.ts'
 import { Listener } from './listener/listener.ts'
+import { noLimits } from './overload/limits.ts'
+import type { Limits } from './overload/limits.ts'
+import { Overload } from './overload/overload.ts'
 import type { PlanSource, SecretSource } from './sources.ts'
 import { TcpStack } from './tcp/tcp-stack.ts'
 import type { Tunnel } from './tcp/tunnel.ts'
@@ -41,6 +44,9 @@ export interface RuntimeOptions {
   readonly sockets?: ListeningSockets
   /** Takes spans of sampled requests. */
   readonly onSpan?: SpanSink
+  readonly limits?: Limits
+  /** Resident bytes of the process, for the bound on memory. */
+  readonly residentBytes?: () => number
 }
 
 const SWEEP_MS = 100
@@ -65,6 +71,9 @@ export class Runtime implements Engine {
   sweptMs: number
   dateLine = ''
   draining = false
+  closesIdle = false
+  readonly overload: Overload
+  readonly #residentBytes: () => number
   readonly #secrets: SecretSource
   readonly #sink: LogSink
   readonly #sockets: ListeningSockets | undefined
@@ -85,6 +94,8 @@ export class Runtime implements Engine {
     this.node = options.node
     this.#sink = options.accessLog ?? new FileSink()
     this.onSpan = options.onSpan
+    this.overload = new Overload(options.limits ?? noLimits)
+    this.#residentBytes = options.residentBytes ?? (() => 0)
     this.#sockets = options.sockets
     this.callouts = new Callouts(doors.clock)
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
@@ -191,6 +202,7 @@ export class Runtime implements Engine {
 
   #sweepSecond(nowMs: number): void {
     this.#tickSecond()
+    if (this.overload.limits.memoryBytesMax > 0) this.overload.measure(this.#residentBytes())
     for (const connection of this.connections) connection.sweep(nowMs)
     for (const tunnel of this.tunnels) tunnel.sweep(nowMs)
     for (const mirror of this.mirrors) mirror.sweep(nowMs)
@@ -244,9 +256,14 @@ export class Runtime implements Engine {
     })
   }
 
-  /** Stops accepting, asks clients to close, waits for what is under way at most `graceMs`, then closes everything. */
-  async drain(graceMs: number): Promise<void> {
+  /**
+   * First, for `announceMs`, asks clients to close with every answer and goes on taking connections: a balancer in front learns by the readiness probe, and sends fewer and fewer.
+   * Then stops accepting, waits for what is under way at most `graceMs`, and closes everything.
+   */
+  async drain(graceMs: number, announceMs = 0): Promise<void> {
     this.draining = true
+    if (announceMs > 0) await new Promise<void>((over) => this.doors.clock.after(announceMs, over))
+    this.closesIdle = true
     const closed = [...this.#listeners.values()]
     for (const listener of closed) listener.close()
     this.#listeners.clear()
@@ -282,7 +299,7 @@ export class Runtime implements Engine {
 
   /** Prometheus text: Istio's standard metrics and the proxy's own. */
   metricsText(): string {
-    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size)
+    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload)
   }
 
   /** Clusters with their endpoints, for admin. */

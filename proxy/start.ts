@@ -68,7 +68,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   )
   const cell = new PlanCell(clock, secrets, log)
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, principal: formatSpiffeId(bootstrap.identity), ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal: formatSpiffeId(bootstrap.identity), ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
   const stream = { controlPlane, node, certificate: () => identity.now }
   const ads = new Ads(doors, stream, cell, log)
   const loads = new LoadReports(doors, stream, () => runtime.takeLoads(), log)
@@ -116,7 +116,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     lastGood?.stop()
     loads.stop()
     await leaveMesh()
-    await runtime.drain(bootstrap.drainMs)
+    await runtime.drain(bootstrap.drainMs, bootstrap.announceMs)
     cell.stop()
     loads.close()
     await spans?.stop()

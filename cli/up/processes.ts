@@ -77,6 +77,8 @@ export function gatewaySpec(settings: ShopSettings, joinToken: string): ProcessS
       ...proxyEnv(settings, gatewayWorkload),
       WEFT_ADDRESS: '127.0.0.1',
       WEFT_GATEWAY_ADDRESS: '127.0.0.1',
+      // No balancer stands in front.
+      WEFT_DRAIN_DELAY_SECONDS: '0',
       WEFT_GATEWAY_PORTS: JSON.stringify({ 443: ports.gatewayHttps, 80: ports.gatewayHttp }),
       WEFT_ADMIN: `127.0.0.1:${ports.gatewayAdmin}`,
     },

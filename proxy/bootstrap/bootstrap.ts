@@ -2,6 +2,7 @@ import type { SpiffeId } from '#core/identity/spiffe.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { ControlPlane } from '../ads/control-plane.ts'
+import type { Limits } from '../overload/limits.ts'
 
 /** All that a proxy knows before it has spoken to anyone. Read once from environment and flags; never changes. */
 export interface Bootstrap {
@@ -17,6 +18,9 @@ export interface Bootstrap {
   readonly stateDirectory: string | undefined
   /** How long requests in flight may take to end after SIGTERM. */
   readonly drainMs: number
+  /** How long, before that, connections are still taken, while readiness fails and answers ask to close: balancers in front need it to look elsewhere. */
+  readonly announceMs: number
+  readonly limits: Limits
   readonly certificateLifetimeMs: number
   /** `weft`: this process carries the traffic. `envoy`: it is the agent beside a stock Envoy, started from this binary. */
   readonly engine: { readonly kind: 'weft' } | { readonly kind: 'envoy'; readonly binary: string; readonly arguments: readonly string[] }

@@ -3,6 +3,8 @@ import { type JsonObject, toJson } from '@bufbuild/protobuf'
 import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
+import { noLimits } from '../overload/limits.ts'
+import type { Limits } from '../overload/limits.ts'
 import { writeNode } from '#core/workload/node-message.ts'
 import type { ControlPlane } from '../ads/control-plane.ts'
 
@@ -12,6 +14,7 @@ export interface EnvoyBootstrap {
   readonly admin: SocketAddress
   /** The unix socket on which the agent beside Envoy serves its certificate. */
   readonly sdsSocket: string
+  readonly limits?: Limits
 }
 
 const XDS_CLUSTER = 'xds-grpc'
@@ -40,7 +43,7 @@ const fromAgent = (name: string): JsonObject => ({
  * A stock Envoy's bootstrap (envoy.config.bootstrap.v3.Bootstrap in JSON): incremental ADS and load reports over mTLS, with the certificate that the agent serves on a socket.
  * Node id and metadata are a sidecar's, so the control plane needs no new words. No key is in it.
  */
-export function envoyBootstrap({ node, controlPlane, admin, sdsSocket }: EnvoyBootstrap): JsonObject {
+export function envoyBootstrap({ node, controlPlane, admin, sdsSocket, limits }: EnvoyBootstrap): JsonObject {
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' }
   return {
     node: nodeJson(node),
@@ -52,16 +55,26 @@ export function envoyBootstrap({ node, controlPlane, admin, sdsSocket }: EnvoyBo
     },
     cluster_manager: { load_stats_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [grpcService(XDS_CLUSTER)] } },
     stats_config: { use_all_default_tags: true },
-    // Envoy refuses a gigabyte of headers and connections by default only where told to; without a bound it warns at each start.
-    overload_manager: {
-      resource_monitors: [
-        {
-          name: 'envoy.resource_monitors.global_downstream_max_connections',
-          typed_config: { '@type': 'type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig', max_active_downstream_connections: '50000' },
-        },
-      ],
-    },
+    overload_manager: overloadManager(limits),
     static_resources: { clusters: [xdsCluster(controlPlane), sdsCluster(sdsSocket)] },
+  }
+}
+
+const monitor = (name: string, type: string, config: JsonObject): JsonObject => ({ name: `envoy.resource_monitors.${name}`, typed_config: { '@type': `type.googleapis.com/envoy.extensions.resource_monitors.${type}`, ...config } })
+const at = (value: number): JsonObject => ({ name: 'envoy.resource_monitors.fixed_heap', threshold: { value } })
+
+/** The proxy's bounds in Envoy's words. Without one on connections it warns at each start; it knows none on requests under way, nor on one client's connections. */
+function overloadManager({ connectionsMax, memoryBytesMax }: Pick<Limits, 'connectionsMax' | 'memoryBytesMax'> = noLimits): JsonObject {
+  const connections = monitor('global_downstream_max_connections', 'downstream_connections.v3.DownstreamConnectionsConfig', { max_active_downstream_connections: String(connectionsMax > 0 ? connectionsMax : 50_000) })
+  if (memoryBytesMax === 0) return { resource_monitors: [connections] }
+  return {
+    refresh_interval: '1s',
+    resource_monitors: [connections, monitor('fixed_heap', 'fixed_heap.v3.FixedHeapConfig', { max_heap_size_bytes: String(memoryBytesMax) })],
+    actions: [
+      { name: 'envoy.overload_actions.shrink_heap', triggers: [at(0.95)] },
+      { name: 'envoy.overload_actions.disable_http_keepalive', triggers: [at(0.98)] },
+      { name: 'envoy.overload_actions.stop_accepting_requests', triggers: [at(1)] },
+    ],
   }
 }
 

@@ -1,5 +1,6 @@
 import { Faults } from '#core/fault/fault.ts'
 import { parseSpiffeId } from '#core/identity/spiffe.ts'
+import type { Limits } from '../overload/limits.ts'
 import { readGatewayTopology, TOPOLOGY_RULE } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { SocketAddress, WorkloadPort } from '#core/workload/workload.ts'
@@ -19,6 +20,7 @@ export interface BootstrapDoors {
 const LABELS_MAX = 64
 const PORTS_MAX = 256
 const DRAIN_SECONDS_MAX = 3600
+const STALL_SECONDS_MAX = 86_400
 const CERTIFICATE_SECONDS_MAX = 86_400
 
 /**
@@ -45,6 +47,8 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
     probes: readProbes(variables),
     stateDirectory: variables.text('WEFT_STATE_DIR'),
     drainMs: variables.seconds('WEFT_DRAIN_SECONDS', 30, DRAIN_SECONDS_MAX),
+    announceMs: variables.seconds('WEFT_DRAIN_DELAY_SECONDS', type === 'router' ? 5 : 0, DRAIN_SECONDS_MAX),
+    limits: readLimits(variables, type),
     certificateLifetimeMs: variables.seconds('WEFT_CERTIFICATE_SECONDS', CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MAX),
     engine,
     logLevel: isLogLevel(level) ? level : 'info',
@@ -79,7 +83,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS CERTIFICATE_SECONDS LOG_LEVEL ENGINE ENVOY ENVOY_ARGUMENTS'
+    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -114,6 +118,18 @@ function readEngine(variables: Variables): Bootstrap['engine'] {
   }
   if (kind !== 'weft') variables.refuse('WEFT_ENGINE', kind, 'weft or envoy')
   return { kind: 'weft' }
+}
+
+/** A gateway meets strangers, and so has bounds of its own where none are set; a sidecar has them where it is told. */
+function readLimits(variables: Variables, type: 'sidecar' | 'router'): Limits {
+  const edge = type === 'router'
+  return {
+    connectionsMax: variables.count('WEFT_CONNECTIONS_MAX', edge ? 50_000 : 0),
+    addressConnectionsMax: variables.count('WEFT_ADDRESS_CONNECTIONS_MAX', 0),
+    requestsMax: variables.count('WEFT_REQUESTS_MAX', 0),
+    memoryBytesMax: variables.count('WEFT_MEMORY_MAX_MB', 0) * 1024 * 1024,
+    stallMs: variables.seconds('WEFT_STALL_SECONDS', edge ? 300 : 0, STALL_SECONDS_MAX),
+  }
 }
 
 function readJoinToken(variables: Variables): Bootstrap['joinToken'] {

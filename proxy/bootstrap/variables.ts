@@ -39,6 +39,16 @@ export class Variables {
     return unset * 1000
   }
 
+  /** A whole number. */
+  count(name: string, unset: number): number {
+    const value = this.text(name)
+    if (value === undefined) return unset
+    const count = Number(value)
+    if (Number.isSafeInteger(count) && count >= 0) return count
+    this.refuse(name, value, 'a whole number, 0 for no bound')
+    return unset
+  }
+
   /** `127.0.0.1:15000`, `[::1]:15000`; the host must be an address, for it is bound. */
   socketAddress(name: string, unset: SocketAddress | undefined): SocketAddress | undefined {
     const value = this.text(name)

@@ -32,7 +32,7 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   const sdsSocket = path.join(folder, 'sds.sock')
   const configFile = path.join(folder, 'envoy.json')
   const adminAddressFile = path.join(folder, 'admin-address')
-  writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: bootstrap.admin, sdsSocket })), { mode: 0o600 })
+  writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: bootstrap.admin, sdsSocket, limits: bootstrap.limits })), { mode: 0o600 })
 
   const secrets = new SecretServer()
   await secrets.listen(sdsSocket)

@@ -20,6 +20,8 @@ export const answers = {
   noCluster: answer(503, '', 'NC', 'cluster_not_found'),
   noHealthyUpstream: answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream'),
   overflow: answer(503, disconnected('overflow'), 'UO', 'upstream_reset_before_response_started{overflow}', 'x-envoy-overloaded: true\r\n'),
+  /** The proxy itself has more than it may; `bound` is the one that is met. */
+  overloaded: (bound: 'requests' | 'memory'): Answer => answer(503, `overloaded: ${bound === 'requests' ? 'too many requests are under way' : 'memory is short'}`, 'OM', `overload_manager{${bound}}`, 'x-envoy-overloaded: true\r\n'),
   connectionTermination: answer(503, disconnected('connection termination'), 'UC', 'upstream_reset_before_response_started{connection_termination}'),
   protocolError: answer(502, disconnected('protocol error'), 'UPE', 'upstream_reset_before_response_started{protocol_error}'),
   remoteReset: answer(503, disconnected('remote reset'), 'UR', 'upstream_reset_before_response_started{remote_reset}'),

@@ -9,6 +9,7 @@ import type { KeySets } from '../filter/key-sets.ts'
 import type { Callouts } from '../upstream/callout.ts'
 import type { Mirror } from '../upstream/mirror.ts'
 import type { Tunnel } from '../tcp/tunnel.ts'
+import type { Overload } from '../overload/overload.ts'
 import type { Exchange } from './exchange.ts'
 import type { LiveSet } from './live-set.ts'
 import type { HttpStack } from '../filter/stack.ts'
@@ -45,6 +46,9 @@ export interface Engine {
   sweptMs: number
   /** `date: …` with its CRLF, made once a second (RFC 9110 §6.6.1). */
   dateLine: string
-  /** No new connections; answers ask to close. */
+  /** Answers ask to close. */
   draining: boolean
+  /** Idle connections are closed: the listeners are gone, and nobody who still believed in them comes any more. */
+  closesIdle: boolean
+  readonly overload: Overload
 }

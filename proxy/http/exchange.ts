@@ -197,9 +197,11 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       this.#grpc = true
       this.#grpcStatus = -2
     }
+    const bound = engine.overload.bound(engine.active.size)
     this.planRevision = engine.plans.revision
     this.requestComplete = request.framing === NO_BODY
     this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
+    if (bound !== undefined) return this.answerWith(answers.overloaded(bound))
     if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request)
     const { useRemoteAddress, trustedHops } = stack.plan
     if (!useRemoteAddress || trustedHops > 0) {
@@ -637,7 +639,13 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.#deadlineMs > 0 && nowMs >= this.#deadlineMs) return this.#timedOut(answers.upstreamTimeout)
     if (this.#tryDeadlineMs > 0 && nowMs >= this.#tryDeadlineMs) return this.#tryTimedOut()
     const idleMs = this.#action?.idleTimeoutMs ?? this.stack.plan.streamIdleTimeoutMs
-    if (idleMs > 0 && nowMs - this.#lastActiveMs >= idleMs) this.#timedOut(this.requestComplete ? answers.streamIdle : answers.requestTimeout)
+    const stallMs = this.#waitsForClient ? this.engine.overload.limits.stallMs : 0
+    if ((idleMs > 0 && nowMs - this.#lastActiveMs >= idleMs) || (stallMs > 0 && nowMs - this.#lastActiveMs >= stallMs)) this.#timedOut(this.requestComplete ? answers.streamIdle : answers.requestTimeout)
+  }
+
+  /** It is the client's turn: to send the rest of its request, to which there is no answer yet, or to take what there is of one. Streams of gRPC rest when they like. */
+  get #waitsForClient(): boolean {
+    return !this.#grpc && ((!this.requestComplete && !this.responseStarted) || this.#upstreamPaused)
   }
 
   #tryTimedOut(): void {
@@ -674,7 +682,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     this.details = answer.details
     this.responseBytes = this.request.method === 'HEAD' ? 0 : answer.body.length
     const { request } = this
-    const closes = !this.requestComplete && (request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue)
+    const closes = !this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue)
     this.connection.sendAnswer(answer.status, answerLines(this, answer), request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
     this.#finish()
     this.connection.exchangeOver(this.requestComplete, closes)

@@ -110,7 +110,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
 
   /** Whether the connection ends with this exchange. */
   get #closesSoon(): boolean {
-    return this.#reader.head.closes || this.draining || this.engine.draining
+    return this.#reader.head.closes || this.draining || this.engine.draining || this.engine.overload.full
   }
 
   sendContinue(): void {
@@ -161,6 +161,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   onRead(bytes: Buffer, length: number): void {
     if (this.#closing) return
     if (this.#undecided !== undefined) return this.#decide(bytes, length)
+    if (this.#reader.idle) this.#idleSinceMs = this.engine.sweptMs
     this.reading = true
     this.#reader.push(bytes, 0, length)
     this.reading = false
@@ -248,6 +249,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
     this.wire.flush()
     if (this.#closing) return
     if (closes || this.#closesSoon) return this.#close()
+    this.#idleSinceMs = this.engine.sweptMs
     if (requestComplete) this.#next()
     // Else the rest of the refused request is read and left; the next one begins after it.
   }
@@ -290,17 +292,26 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   }
 
   sweep(nowMs: number): void {
+    const { stallMs } = this.engine.overload.limits
     if (this.#closing) {
-      if (this.#closeByMs > 0 && nowMs >= this.#closeByMs && this.wire.socket.writableLength === 0) this.wire.destroy()
+      // A client that does not take its last answer is waited for, and not for ever.
+      if (this.#closeByMs > 0 && nowMs >= this.#closeByMs && (this.wire.socket.writableLength === 0 || (stallMs > 0 && nowMs >= this.#closeByMs + stallMs))) this.wire.destroy()
       return
     }
-    if (this.#exchange !== undefined || !this.#reader.awaitsHead) return
+    if (this.#exchange !== undefined) return
     const { plan } = this.stack
     const idleMs = nowMs - this.#idleSinceMs
+    if (!this.#reader.awaitsHead) {
+      // The rest of a request that was refused.
+      if (stallMs > 0 && idleMs >= stallMs) this.wire.destroy()
+      return
+    }
+    const headMs = plan.headersTimeoutMs > 0 ? plan.headersTimeoutMs : stallMs
     if (this.#reader.idle) {
-      const allowedMs = this.draining || this.engine.draining ? DRAIN_IDLE_MS : plan.idleTimeoutMs
-      if (allowedMs > 0 && idleMs >= allowedMs) this.#close()
-    } else if (plan.headersTimeoutMs > 0 && idleMs >= plan.headersTimeoutMs) {
+      const allowedMs = this.draining || this.engine.closesIdle ? DRAIN_IDLE_MS : plan.idleTimeoutMs
+      if (stallMs > 0 && idleMs >= stallMs && this.wire.socket.writableLength > 0) this.wire.destroy()
+      else if (allowedMs > 0 && idleMs >= allowedMs) this.#close()
+    } else if (headMs > 0 && idleMs >= headMs) {
       this.#reader.stop()
       this.onBadRequest(problems.timeout)
     }

@@ -103,6 +103,9 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
+    const { overload } = this.#doors.engine
+    if (!overload.opens()) return refuse(socket)
+    socket.once('close', () => overload.closed())
     const to = this.plan.usesOriginalDestination === true ? originalDestination(socket) : undefined
     const other = to !== undefined && this.plan.handsOff === true ? this.#doors.listenerAt(to) : undefined
     ;(other ?? this).#take(socket, to)
@@ -120,6 +123,10 @@ export class Listener {
   }
 
   #inspect(socket: Socket, ends: Ends): void {
+    const { overload } = this.#doors.engine
+    const client = ends.said?.source.address ?? plainAddress(socket.remoteAddress ?? '')
+    if (!overload.enters(client)) return refuse(socket)
+    socket.once('close', () => overload.leaves(client))
     if (this.#peeks) this.#sniff(socket, ends)
     else this.#serve(socket, UNREAD, undefined, ends)
   }
@@ -194,6 +201,11 @@ export class Listener {
     if (codec === 'http2' || (speaksHttp2 && codec === undefined)) serveHttp2(early)
     else serve(new ServerConnection(engine, stack, peer, identity, codec === undefined ? serveHttp2 : undefined), early)
   }
+}
+
+function refuse(socket: Socket): void {
+  socket.on('error', () => {})
+  socket.destroy()
 }
 
 /** Whether the first bytes must be seen before a chain can be chosen. */

@@ -1,3 +1,4 @@
+import type { Overload } from '../overload/overload.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import { callMetric, pathTemplate } from '#core/telemetry/call-words.ts'
 import type { PeerInfo, RequestHead } from '#core/route/request.ts'
@@ -87,11 +88,13 @@ export function noteCall(load: HostLoad, request: Pick<RequestHead, 'method' | '
 const quoted = (name: string): string => name.replace(/["\\\n]/g, '_')
 
 /** The proxy's own metrics as Prometheus text. */
-export function statsText(clusters: Iterable<Cluster>, connections: number, requests: number): string {
+export function statsText(clusters: Iterable<Cluster>, connections: number, requests: number, overload: Overload): string {
   const lines = [
     '# TYPE weft_proxy_connections gauge', `weft_proxy_connections ${connections}`,
     '# TYPE weft_proxy_requests gauge', `weft_proxy_requests ${requests}`,
   ]
+  lines.push('# TYPE weft_proxy_shed_total counter')
+  for (const [bound, count] of Object.entries(overload.shed)) lines.push(`weft_proxy_shed_total{bound="${bound}"} ${count}`)
   const all = [...clusters]
   const metric = (name: string, kind: string, value: (cluster: Cluster) => number): void => {
     lines.push(`# TYPE ${name} ${kind}`)

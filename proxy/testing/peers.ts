@@ -9,6 +9,8 @@ import type { ListenerPlan } from '#core/plan/listener.ts'
 import type { Route } from '#core/plan/route.ts'
 import type { Doors } from '#core/time/clock.ts'
 import { systemDoors } from '#core/time/system.ts'
+import { noLimits } from '../overload/limits.ts'
+import type { Limits } from '../overload/limits.ts'
 import { Runtime } from '../runtime.ts'
 import type { SecretSource, SpanSink } from '../runtime.ts'
 import { TestPlans, chainPlan, clusterPlan, endpointPlan, httpPlan, listenerPlan, noSecrets, tablePlan, testNode } from './plan.ts'
@@ -71,6 +73,8 @@ export interface TestProxyOptions {
   readonly secrets?: SecretSource
   readonly doors?: Doors
   readonly onSpan?: SpanSink
+  readonly limits?: Partial<Limits>
+  readonly residentBytes?: () => number
 }
 
 export async function startProxy(t: TestContext, options: TestProxyOptions): Promise<TestProxy> {
@@ -87,6 +91,8 @@ export async function startProxy(t: TestContext, options: TestProxyOptions): Pro
         lines += text
       },
     },
+    limits: { ...noLimits, ...options.limits },
+    ...(options.residentBytes !== undefined && { residentBytes: options.residentBytes }),
     ...(options.onSpan !== undefined && { onSpan: options.onSpan }),
   })
   t.after(() => runtime.close())

@@ -48,6 +48,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
   #source: Source | undefined
   #sourceId = ''
   #closing = false
+  #asked = false
   #closeByMs = 0
   #drainsSinceMs = 0
   #idleSinceMs: number
@@ -141,6 +142,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
       return
     }
     if (problem === undefined) dropInternalFields(head, this.stack.plan.useRemoteAddress)
+    this.#asked = true
     const served = new ServerStream(this, stream, head)
     if (problem !== undefined) {
       served.exchange.refuse(answers.badHead(problem.status, problem.details))
@@ -194,13 +196,14 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
       return
     }
     const { plan } = this.stack
-    if (this.draining || this.engine.draining) {
+    // Who has asked nothing yet came because no balancer has told it otherwise, and gets its answer first.
+    if (this.draining || (this.engine.draining && (this.engine.closesIdle || this.#asked))) {
       connection.drain()
       this.#drainsSinceMs ||= nowMs
       // A client that does not even answer a PING is not waited for.
       if (connection.streams.size === 0 && (connection.drained || nowMs - this.#drainsSinceMs >= LINGER_MS)) return this.#close()
     }
-    connection.sweepBlocked(nowMs, plan.streamIdleTimeoutMs)
+    connection.sweepBlocked(nowMs, plan.streamIdleTimeoutMs > 0 ? plan.streamIdleTimeoutMs : this.engine.overload.limits.stallMs)
     const helloMs = plan.headersTimeoutMs > 0 ? plan.headersTimeoutMs : HELLO_TIMEOUT_MS
     if (!connection.ready && nowMs - this.#beganMs >= helloMs) return connection.fail(PROTOCOL_ERROR, 'no SETTINGS in time')
     const partialSinceMs = connection.incompleteSinceMs
