@@ -2,6 +2,7 @@ import type { Topology } from '#core/contract/topology.ts'
 import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { Mesh, Organization, Role } from '#db/store.ts'
+import type { OidcOptions } from './access/oidc/oidc.ts'
 import type { Log } from './log.ts'
 
 /** What a control plane is started with; the command line and the environment fill it. */
@@ -24,6 +25,8 @@ export interface ControlPlaneOptions {
   readonly publicUrl?: string
   /** SHA-256 of the key that may create organizations, hex. */
   readonly bootstrapKeyHash?: string
+  /** The installation's identity provider, for organizations without one of their own; and whether providers within private networks may be asked. */
+  readonly oidc?: Partial<Pick<OidcOptions, 'installation' | 'privateNetworks'>>
   /** Folder of the built console; undefined: none is served. */
   readonly consoleDir?: string
   /** This is the only control plane on its database: workloads that do not come back after a start are gone. */

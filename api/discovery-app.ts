@@ -19,7 +19,7 @@ export function discoveryApp(longPoll: LongPoll): Hono {
     const type = pollKinds.get(/^discovery:(.+)$/.exec(context.req.param('method'))?.[1] ?? '')
     if (type === undefined) return context.notFound()
     try {
-      const answer = await longPoll.poll({ type, body: await jsonOf(context.req.raw), bearer: bearerOf(context.req.header('authorization')), signal: context.req.raw.signal })
+      const answer = await longPoll.poll({ type, body: () => jsonOf(context.req.raw), bearer: bearerOf(context.req.header('authorization')), signal: context.req.raw.signal })
       return answer === undefined ? context.body(null, 304) : context.body(JSON.stringify(answer), 200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
     } catch (error) {
       if (error instanceof CallRefused) return context.json({ title: error.message, status: httpStatus.get(error.code) ?? 400 }, httpStatus.get(error.code) ?? 400)

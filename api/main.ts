@@ -6,8 +6,10 @@ import type { Mesh, Organization, ResourceWrite, Role, Store } from '#db/store.t
 import { consoleFiles, consoleSecurityPolicy } from '#infra/build/static-files.ts'
 import { AuditLog } from './access/audit.ts'
 import { makeCredential } from './access/credential.ts'
-import { ResourceCounts } from './access/quota.ts'
-import { LOGIN_RATE, RATE_DEFAULT, Rates } from './access/rate.ts'
+import { RequestRates } from './access/enter.ts'
+import { LoginRates } from './access/login-rates.ts'
+import { Oidc } from './access/oidc/oidc.ts'
+import { LiveStreams, POLL_BOUNDS } from './access/streams.ts'
 import { MeshAdmission } from './admission.ts'
 import { certificateService } from './ca/certificate-service.ts'
 import { MeshAuthorities } from './ca/authorities.ts'
@@ -31,6 +33,7 @@ import { explainIn } from './observe/explain.ts'
 import { impactOn } from './observe/impact.ts'
 import { clientStatus } from './serve/client-status.ts'
 import { loadReporting } from './serve/load-reports.ts'
+import type { Peer } from './serve/peer.ts'
 import { startXds } from './serve/server.ts'
 import { TrustStore } from './serve/trust.ts'
 import { meshOfOperator } from './access/operator.ts'
@@ -65,12 +68,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   // Streams.
   const authentication = new Authentication(store, clock)
+  const streams = new LiveStreams(store, clock, (error) => log.warn('access.unjudged', { reason: error instanceof Error ? error.message : String(error) }))
+  const watch = ({ credentialId }: Peer, end: () => void): (() => void) => (credentialId === undefined ? () => {} : streams.watch(credentialId, end))
   const traffic = new MeshTraffic(meshes, clock)
   const xds = await startXds(
     {
       ...doors,
       serve: {
         authenticate: (credential) => authentication.authenticate(credential),
+        watch,
+        hold: ({ credentialId, organizationId }) => (credentialId === undefined ? undefined : streams.hold({ id: credentialId, organizationId }, POLL_BOUNDS)),
         viewFor: (peer, node) => meshes.viewFor(peer.meshId, node, peer.identity),
         connected: (peer, node) => registration.connected(peer, node),
         disconnected: (peer, node, how) => registration.disconnected(peer, node, how),
@@ -87,7 +94,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         }),
         loadReporting({
           clock,
-          serve: { authenticate: (credential) => authentication.authenticate(credential) },
+          serve: { authenticate: (credential) => authentication.authenticate(credential), watch },
           onLoad: (peer, node, clusters) => traffic.report(peer.meshId, node, reportOf(clusters, clock.wallMs())),
           onGone: (peer, node) => traffic.forget(peer.meshId, node.id),
         }),
@@ -101,9 +108,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   meshes.onRevision = (mesh) => ledger.advanced(mesh.id)
 
   // People and their tools.
-  const createMesh = async (organizationId: string, name: string, trustDomain: string): Promise<Mesh> => {
+  const createMesh = async (organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh> => {
     const root = authorities.makeRoot(trustDomain)
-    const mesh = await store.createMesh(organizationId, { name, trustDomain, sealedRoot: root.sealed, rootCertificate: root.certificate })
+    const mesh = await store.createMesh(organizationId, { name, trustDomain, sealedRoot: root.sealed, rootCertificate: root.certificate, ...(meshesMax === undefined ? {} : { meshesMax }) })
     trust.set(mesh.id, root.certificate)
     return mesh
   }
@@ -126,8 +133,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const apiDoors: ApiDoors = {
     store,
     audit,
-    counts: new ResourceCounts(store),
-    rates: { keys: new Rates(RATE_DEFAULT, () => clock.wallMs()), logins: new Rates(LOGIN_RATE, () => clock.wallMs()) },
+    rates: { requests: new RequestRates(() => clock.wallMs()), logins: new LoginRates(clock) },
+    streams,
+    oidc: new Oidc(store, { sealKey: options.sealKey, privateNetworks: false, ...options.oidc }, () => clock.wallMs(), () => publicUrl),
     createMesh,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     proxies,
@@ -184,6 +192,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     async close() {
       renewal.cancel()
       events.close()
+      await streams.close()
       registration.close()
       await replicas?.close()
       await Promise.all([closeHttp(rest.server), closeHttp(monitoring.server), xds.close(CLOSE_GRACE_MS)])

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '#db/store.ts'
-import { sourceOf } from './access/record.ts'
+import { sourceOf } from './access/enter.ts'
 import { isLoopback } from './serve/credentials.ts'
 import type { TypeCounts } from './serve/counts.ts'
 import { lateMs, type XdsServer } from './serve/server.ts'

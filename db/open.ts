@@ -16,7 +16,7 @@ import { readHistory } from './store/history.ts'
 import { apiKeyByHash, createApiKey, createSession, deleteApiKey, listApiKeys, liveCredentials } from './store/keys.ts'
 import { createMember, deleteMember, listMembers, memberByIdentity, memberByName, takeInvitation, updateMember } from './store/members.ts'
 import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
-import { createOrganization, listOrganizations, organizationByName, setQuota } from './store/organizations.ts'
+import { createOrganization, listOrganizations, organizationById, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
 import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
 import { endLease, expireLeases, renewLeases } from './store/leases.ts'
@@ -58,6 +58,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
   return {
     createOrganization: (name) => createOrganization(tenancy, name, now()),
     organizationByName: (name) => organizationByName(tenancy, name),
+    organizationById: (organizationId) => organizationById(tenancy, organizationId),
     listOrganizations: () => listOrganizations(tenancy),
     createMesh: (organizationId, mesh) => createMesh(tenancy, organizationId, mesh, now()),
     meshByName: (organizationId, name) => meshByName(tenancy, organizationId, name),
@@ -80,7 +81,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     listMembers: (organizationId) => listMembers(tenancy, organizationId),
     memberByName: (organizationId, name) => memberByName(tenancy, organizationId, name),
     takeInvitation: (organizationId, hash, password) => takeInvitation(tenancy, organizationId, hash, password, now()),
-    updateMember: (organizationId, id, change) => updateMember(tenancy, organizationId, id, change),
+    updateMember: (organizationId, id, change, check) => updateMember(tenancy, organizationId, id, change, check),
     memberByIdentity: (organizationId, identity) => memberByIdentity(tenancy, organizationId, identity, now()),
     oidc: (organizationId) => readOidc(tenancy, seal, organizationId),
     setOidc: (organizationId, settings) => setOidc(tenancy, seal, organizationId, settings),

@@ -11,6 +11,7 @@ export interface Store {
   // organizations, meshes
   createOrganization(name: string): Promise<Organization>
   organizationByName(name: string): Promise<Organization | undefined>
+  organizationById(organizationId: string): Promise<Organization | undefined>
   listOrganizations(): Promise<Organization[]>
   /** @throws StoreDuplicate; StoreBound when the organization would have more than `meshesMax` */
   createMesh(organizationId: string, mesh: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string; meshesMax?: number }): Promise<Mesh>
@@ -21,7 +22,8 @@ export interface Store {
   sealedRoot(meshId: string): Promise<Uint8Array | undefined>
   /** All roots, to verify peers with: [meshId, PEM]. */
   rootCertificates(): Promise<Map<string, string>>
-  setMeshSettings(organizationId: string, meshId: string, settings: MeshSettings): Promise<Mesh>
+  /** A function is given the mesh as it is under the lock, and answers its settings: of two changes at once none is lost. What it throws undoes all. */
+  setMeshSettings(organizationId: string, meshId: string, settings: MeshSettings | ((before: Mesh) => MeshSettings)): Promise<Mesh>
 
   // credentials: only hashes are stored (SHA-256 of the secret, hex)
   createApiKey(organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; namespaces?: readonly string[] | null; expiresAtMs: number | null }): Promise<ApiKey>
@@ -43,8 +45,8 @@ export interface Store {
   listMembers(organizationId: string): Promise<Member[]>
   memberByName(organizationId: string, name: string): Promise<{ member: Member; password: string | null } | undefined>
   takeInvitation(organizationId: string, hash: string, password: string): Promise<Member | undefined>
-  /** Ends the member's sessions where anything differs. Undefined when there is no such member. */
-  updateMember(organizationId: string, id: string, change: { role?: Role; disabled?: boolean }): Promise<Member | undefined>
+  /** Ends the member's sessions where anything differs. Undefined when there is no such member. `check` sees the member under the lock; what it throws undoes all. */
+  updateMember(organizationId: string, id: string, change: { role?: Role; disabled?: boolean }, check?: (before: Member) => void): Promise<Member | undefined>
   /** The member who comes with this identity: known by it, invited by e-mail, or made for the role that the claims give. Undefined for nobody, and for one who is disabled. */
   memberByIdentity(organizationId: string, identity: Identity): Promise<Member | undefined>
   oidc(organizationId: string): Promise<OidcSettings | undefined>
@@ -58,7 +60,8 @@ export interface Store {
   /** Undefined: it failed, and may be tried anew. */
   endReplay(organizationId: string, place: string, answer: { status: number; body: string } | undefined): Promise<void>
   deleteMember(organizationId: string, id: string): Promise<boolean>
-  setQuota(organizationId: string, quota: Quota): Promise<void>
+  /** See setMeshSettings. */
+  setQuota(organizationId: string, quota: Quota | ((before: Quota) => Quota)): Promise<Quota>
   recordAudit(organizationId: string, entries: readonly Omit<AuditEntry, 'id'>[]): Promise<void>
   /** The newest first. */
   listAudit(organizationId: string, filter: AuditFilter, page: Page): Promise<Paged<AuditEntry>>
@@ -233,7 +236,7 @@ export interface StoredResource {
 }
 export interface ApplyOutcome {
   readonly revision: number
-  readonly results: readonly { readonly key: ResourceKey; readonly verdict: 'created' | 'configured' | 'unchanged' | 'deleted' | 'absent'; readonly stored: StoredResource | undefined }[]
+  readonly results: readonly { readonly key: ResourceKey; readonly verdict: 'created' | 'configured' | 'unchanged' | 'deleted' | 'absent'; readonly before?: StoredResource | undefined; readonly stored: StoredResource | undefined }[]
 }
 export interface ResourceFilter { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name?: string; readonly labels?: Readonly<Record<string, string>> }
 export type Change =

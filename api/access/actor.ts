@@ -11,6 +11,8 @@ export interface Actor {
   readonly namespaces: readonly string[] | null
   /** Of the key. */
   readonly id: string
+  /** Whose session the key is; null for a key of its own. */
+  readonly memberId: string | null
   /** For authorship and logs. */
   readonly name: string
 }

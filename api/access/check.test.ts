@@ -57,7 +57,7 @@ test('a bearer is read from its header, whatever the case of the scheme', () => 
 test('a valid key says who asks; every other bearer is refused in the same words', async () => {
   const { secret, hash } = makeCredential('key')
   const key = await store.createApiKey(organization.id, { name: 'ci', hash, role: 'editor', meshId: mesh.id, expiresAtMs: null })
-  assert.deepEqual(await authenticate(store, secret), { kind: 'key', organizationId: organization.id, role: 'editor', meshId: mesh.id, namespaces: null, id: key.id, name: 'ci' })
+  assert.deepEqual(await authenticate(store, secret), { kind: 'key', organizationId: organization.id, role: 'editor', meshId: mesh.id, namespaces: null, id: key.id, memberId: null, name: 'ci' })
   const expired = makeCredential('key')
   await store.createApiKey(organization.id, { name: 'old', hash: expired.hash, role: 'owner', meshId: null, expiresAtMs: systemDoors.clock.wallMs() - 1 })
   await store.deleteApiKey(organization.id, key.id)
@@ -76,7 +76,7 @@ test('roles allow what they say, to a mesh and to the organization alike', () =>
   for (const role of ['viewer', 'editor', 'owner'] as const)
     for (const target of [mesh, undefined])
       for (const verb of verbs) {
-        const actor: Actor = { kind: 'key', organizationId: organization.id, role, meshId: null, namespaces: null, id: '', name: 'k' }
+        const actor: Actor = { kind: 'key', organizationId: organization.id, role, meshId: null, namespaces: null, id: '', memberId: null, name: 'k' }
         assert.equal(verdict(actor, verb, target), allowed[role].includes(verb) ? 'allowed' : 'access.forbidden', `${role} ${verb}`)
       }
 })
@@ -84,8 +84,8 @@ test('roles allow what they say, to a mesh and to the organization alike', () =>
 test('what a key may not see is not found, and not forbidden', async () => {
   const other = await store.createMesh(organization.id, { name: 'other', trustDomain: 'cluster.local', sealedRoot: new Uint8Array([1]), rootCertificate: 'none' })
   const stranger = await store.createOrganization('stranger')
-  const bound: Actor = { kind: 'key', organizationId: organization.id, role: 'owner', meshId: mesh.id, namespaces: null, id: '', name: 'bound' }
-  const foreign: Actor = { kind: 'key', organizationId: stranger.id, role: 'owner', meshId: null, namespaces: null, id: '', name: 'foreign' }
+  const bound: Actor = { kind: 'key', organizationId: organization.id, role: 'owner', meshId: mesh.id, namespaces: null, id: '', memberId: null, name: 'bound' }
+  const foreign: Actor = { kind: 'key', organizationId: stranger.id, role: 'owner', meshId: null, namespaces: null, id: '', memberId: null, name: 'foreign' }
   assert.equal(verdict(bound, 'admin', mesh), 'allowed')
   assert.equal(verdict(bound, 'read', other), 'object.not-found')
   assert.equal(verdict(bound, 'read'), 'access.forbidden')

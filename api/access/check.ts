@@ -25,9 +25,11 @@ export function bearerOf(authorization: string | undefined): string | undefined 
 export async function authenticate(store: Store, bearer: string | undefined): Promise<Actor> {
   const hash = bearer === undefined ? undefined : hashCredential('key', bearer)
   const key = hash === undefined ? undefined : await store.apiKeyByHash(hash)
-  if (!key) throw new Faults([fault('access.unauthenticated', { path: '', rule: 'a valid API key is required', hint: 'send Authorization: Bearer weft_key_…' })])
-  return { kind: 'key', organizationId: key.organizationId, role: key.role, meshId: key.meshId, namespaces: key.namespaces, id: key.id, name: key.name }
+  if (!key) throw unauthenticated()
+  return { kind: 'key', organizationId: key.organizationId, role: key.role, meshId: key.meshId, namespaces: key.namespaces, id: key.id, memberId: key.memberId, name: key.name }
 }
+
+export const unauthenticated = (): Faults => new Faults([fault('access.unauthenticated', { path: '', rule: 'a valid API key is required', hint: 'send Authorization: Bearer weft_key_…' })])
 
 /** Whether the actor may know that this mesh exists. */
 export const sees = (actor: Actor, mesh: { readonly id: string; readonly organizationId: string }): boolean =>

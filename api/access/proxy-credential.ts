@@ -37,6 +37,7 @@ export class Authentication {
       identity: bound ? { trustDomain: mesh.trustDomain, namespace: token.namespace, serviceAccount: token.serviceAccount } : undefined,
       bound: { namespace: token.namespace, serviceAccount: token.serviceAccount },
       how: 'join-token',
+      credentialId: token.id,
       expiresAtMs: token.expiresAtMs,
     }
   }

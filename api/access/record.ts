@@ -1,49 +1,94 @@
-import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
-import { credentialOf } from '../apply/target.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { redact } from '#core/resource/redact.ts'
+import type { ApplyOutcome, ResourceKey } from '#db/store.ts'
 import type { Target } from '../apply/target.ts'
 import type { ApiDoors } from '../rest/doors.ts'
-import { authenticate } from './check.ts'
-import { hashCredential } from './credential.ts'
+import type { AuditRecord } from './audit.ts'
+import { differences } from './differences.ts'
+import type { Difference } from './differences.ts'
+import { sourceOf } from './enter.ts'
 
+/** Objects, and differences of all of them together, that one entry names. */
 const RESULTS_MAX = 100
+const DIFFERENCES_MAX = 200
 
-/** The address of the peer; empty where the app is asked without a socket. */
-export function sourceOf(context: Context): string {
-  const bindings: unknown = context.env
-  return typeof bindings === 'object' && bindings !== null && 'incoming' in bindings ? (getConnInfo(context).remote.address ?? '') : ''
+/** Who tries something without a key: an organization's log names them as they named themselves. */
+export interface Attempt {
+  readonly organizationId: string
+  readonly name: string
 }
 
-/** One request less for whoever asks: by key, or by address without one. @throws Faults 'access.rate-limited' */
-export function limitRate(doors: Pick<ApiDoors, 'rates'>, context: Context): void {
-  if (doors.rates === undefined) return
-  const secret = credentialOf(context.req.header('authorization'))
-  doors.rates.keys.take((secret === undefined ? undefined : hashCredential('key', secret)) ?? `address ${sourceOf(context)}`)
+/** One request, as the log will have it. */
+export interface Recording {
+  /** The same doors; what is written through them is noted. */
+  readonly doors: ApiDoors
+  proven(who: Pick<Target, 'actor'> & { readonly mesh?: Target['mesh'] }): void
+  attempted(who: Attempt): void
+  changed(of: string, before: unknown, after: unknown): void
+  /** Files it, now that its answer is known, and passes the answer through. */
+  done(response: Response): Response
+}
+
+interface Changed {
+  readonly of: string
+  readonly verdict?: string
+  readonly differences: readonly Difference[]
 }
 
 /**
- * Files a write, or a refused attempt at one, once its answer is known. Without a valid key there is no tenant whose log it would be.
- * The answer is passed through; what is kept of it are verdicts and faults, never values.
+ * What a request does, or tries, for the audit log of its tenant: every write, and every attempt that was refused. Without a valid key and without an organization there is no tenant whose log it would be.
+ * Kept are who, from where, verdicts and faults, and what changed with secrets hidden.
  */
-export function recordWrite(doors: Pick<ApiDoors, 'audit' | 'store' | 'wallMs'>, context: Context): (response: Response, who?: Pick<Target, 'actor'> & { readonly mesh?: Target['mesh'] }) => Response {
-  const { audit } = doors
+export function recordRequest(given: ApiDoors, context: Context): Recording {
+  const { audit } = given
   const { method } = context.req
-  return (response, who) => {
-    if (audit === undefined || method === 'GET' || method === 'HEAD') return response
-    const { pathname } = new URL(context.req.url)
-    const copy = response.headers.get('content-type')?.includes('json') ? response.clone() : undefined
-    const filed = Promise.all([who?.actor ?? authenticate(doors.store, credentialOf(context.req.header('authorization'))).catch(() => undefined), copy?.text() ?? '']).then(async ([actor, text]) => {
-      if (actor === undefined) return
-      const meshName = /^\/(?:api\/v1\/organizations\/[^/]+\/meshes|k8s\/[^/]+)\/([^/]+)/.exec(pathname)?.[1]
-      const meshId = who?.mesh?.id ?? (meshName === undefined ? undefined : (await doors.store.meshByName(actor.organizationId, decodeURIComponent(meshName)))?.id)
-      audit.record(actor.organizationId, { meshId: meshId ?? null, atMs: doors.wallMs(), actor: actor.name, actorId: actor.id, source: sourceOf(context), method, path: pathname, status: response.status, what: summary(text) })
-    })
-    audit.expect(filed)
-    return response
+  let who: (Pick<Target, 'actor'> & { readonly mesh?: Target['mesh'] }) | undefined
+  let attempt: Attempt | undefined
+  const changes: Changed[] = []
+  let room = DIFFERENCES_MAX
+  const note = (of: string, before: unknown, after: unknown, verdict?: string): void => {
+    if (changes.length >= RESULTS_MAX) return
+    const found = differences(before, after, room)
+    room -= found.length
+    changes.push({ of, ...(verdict === undefined ? {} : { verdict }), differences: found })
+  }
+  return {
+    doors: { ...given, wrote: (results) => void results.forEach((one) => noteResult(note, one)) },
+    proven: (proven) => void (who = proven),
+    attempted: (named) => void (attempt = named),
+    changed: (of, before, after) => note(of, before, after),
+    done(response) {
+      if (audit === undefined || !isFiled(method, response.status, who !== undefined || attempt !== undefined)) return response
+      const organizationId = who?.actor.organizationId ?? attempt?.organizationId
+      if (organizationId === undefined) return response
+      const { pathname } = new URL(context.req.url)
+      const copy = response.headers.get('content-type')?.includes('json') ? response.clone() : undefined
+      const entry = { meshId: who?.mesh?.id ?? null, atMs: given.wallMs(), actor: who?.actor.name ?? attempt?.name ?? '', actorId: who?.actor.id ?? '', source: sourceOf(context), method, path: pathname, status: response.status }
+      const filed = (copy?.text() ?? Promise.resolve('')).then((text) => audit.record(organizationId, { ...entry, what: { ...summary(text), ...(changes.length === 0 ? {} : { changes }) } } satisfies AuditRecord))
+      audit.expect(filed)
+      return response
+    },
   }
 }
 
-/** What an answer says of objects: results of an apply, an object's name and version, or the faults of a problem or Status. */
+/** Writes, and whatever was refused to somebody who is known. What is merely not there is no attempt, and a flood of requests files nothing. */
+function isFiled(method: string, status: number, isKnown: boolean): boolean {
+  if (status === 429) return false
+  if (method !== 'GET' && method !== 'HEAD') return true
+  return isKnown && (status === 302 || status === 401 || status === 403)
+}
+
+function noteResult(note: (of: string, before: unknown, after: unknown, verdict: string) => void, { key, verdict, before, stored }: ApplyOutcome['results'][number]): void {
+  if (verdict === 'unchanged' || verdict === 'absent') return
+  note(wordsOf(key), shown(before?.object), shown(stored?.object), verdict)
+}
+
+const wordsOf = ({ group, kind, namespace, name }: ResourceKey): string => [group === '' ? kind : `${kind}.${group}`, ...(namespace === '' ? [] : [namespace]), name].join('/')
+
+const shown = (object: ResourceObject | undefined): ResourceObject | undefined => (object === undefined ? undefined : redact(object))
+
+/** What an answer says of objects: results of an apply, an object's name and version, or the faults of a problem or Status. Never a value that was sent. */
 function summary(text: string): Readonly<Record<string, unknown>> {
   if (text === '') return {}
   const value: unknown = JSON.parse(text)

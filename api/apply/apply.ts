@@ -9,7 +9,7 @@ import { apiVersionOf } from '#core/resource/registry.ts'
 import { inertFields } from '#core/resource/support.ts'
 import type { ApplyOutcome, Authorship, Mesh, Quota, ResourceKey, ResourceWrite } from '#db/store.ts'
 import { namespaceFault } from '../access/check.ts'
-import { sizeFaults } from '../access/quota.ts'
+import { quotaFaultOf, sizeFaults } from '../access/quota.ts'
 import { certificateFaults } from '../kube/secret-check.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { BUILT_IN_NAMESPACES, missingNamespaces } from './namespaces.ts'
@@ -44,7 +44,7 @@ export interface Applied extends ApplyOutcome {
   readonly warnings: readonly Fault[]
 }
 
-type ApplyDoors = Pick<ApiDoors, 'store' | 'admit' | 'counts'>
+type ApplyDoors = Pick<ApiDoors, 'store' | 'admit' | 'wrote'>
 
 interface Admitted {
   readonly object: ResourceObject
@@ -62,7 +62,7 @@ export async function applyChange(doors: ApplyDoors, mesh: Mesh, change: Change)
   const forbidden = scopeFaults(change, admitted)
   // Whoever may not touch a namespace is not told either whether it is there.
   if (forbidden.length > 0) throw new Faults(forbidden)
-  errors.push(...(await namespaceFaults(doors, mesh, admitted)), ...(await quotaFaults(doors, mesh, change, admitted)))
+  errors.push(...(await namespaceFaults(doors, mesh, admitted)), ...quotaFaults(change, admitted))
   if (errors.length > 0) throw new Faults([...errors, ...warnings])
   const writes: ResourceWrite[] = [
     ...admitted.map(({ key, object, proposal }): ResourceWrite => ({ key, object, ...(proposal.expectedVersion === undefined ? {} : { expectedVersion: proposal.expectedVersion }) })),
@@ -71,7 +71,10 @@ export async function applyChange(doors: ApplyDoors, mesh: Mesh, change: Change)
   const found = (await doors.admit(mesh, writes)).map((one) => located(one, admitted))
   const refusals = found.filter((one) => one.severity === 'error')
   if (refusals.length > 0) throw new Faults([...refusals, ...warnings, ...found.filter((one) => one.severity === 'warning')])
-  const outcome = await doors.store.applyResources(mesh.organizationId, mesh.id, writes, change.by, { dryRun: change.dryRun })
+  const outcome = await doors.store.applyResources(mesh.organizationId, mesh.id, writes, change.by, { dryRun: change.dryRun, ...(change.quota === undefined ? {} : { resourcesMax: change.quota.resourcesPerMesh }) }).catch((error: unknown) => {
+    throw quotaFaultOf(error)
+  })
+  if (!change.dryRun) doors.wrote?.(outcome.results)
   return { ...outcome, warnings: [...warnings, ...found] }
 }
 
@@ -142,11 +145,8 @@ function scopeFaults(change: Change, admitted: readonly Admitted[]): Fault[] {
   return [...put, ...change.removals.flatMap(({ key }) => namespaceFault(actor, key.namespace) ?? [])]
 }
 
-async function quotaFaults(doors: ApplyDoors, mesh: Mesh, { quota }: Change, admitted: readonly Admitted[]): Promise<Fault[]> {
-  if (quota === undefined) return []
-  const sizes = sizeFaults(quota, admitted.map(({ object }) => ({ path: '', value: object, resource: objectName(object) })))
-  const count = await doors.counts?.fault(quota, mesh, admitted.length)
-  return count === undefined ? sizes : [...sizes, count]
+function quotaFaults({ quota }: Change, admitted: readonly Admitted[]): Fault[] {
+  return quota === undefined ? [] : sizeFaults(quota, admitted.map(({ object }) => ({ path: '', value: object, resource: objectName(object) })))
 }
 
 async function namespaceFaults(doors: ApplyDoors, mesh: Mesh, admitted: readonly Admitted[]): Promise<Fault[]> {

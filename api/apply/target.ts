@@ -1,6 +1,6 @@
 import type { Mesh, Organization, Store } from '#db/store.ts'
 import type { Actor } from '../access/actor.ts'
-import { authenticate, bearerOf, meshNotFound, permit } from '../access/check.ts'
+import { bearerOf, meshNotFound, permit, sees } from '../access/check.ts'
 import type { Verb } from '../access/check.ts'
 
 /** The mesh that a request is for, and who asks: proven, and allowed. */
@@ -10,15 +10,19 @@ export interface Target {
   readonly mesh: Mesh
 }
 
-/** @throws Faults 401 without a valid key, 404 for what the key may not see, 403 for what it may not do */
-export async function targetOf(store: Store, authorization: string | undefined, names: { readonly organization: string; readonly mesh: string }, verb: Verb): Promise<Target> {
-  const actor = await authenticate(store, credentialOf(authorization))
+/**
+ * @param seen told once the actor may know of the mesh, allowed or not: a refusal is filed with its mesh
+ * @throws Faults 404 for what the key may not see, 403 for what it may not do
+ */
+export async function targetOf(store: Store, actor: Actor, names: { readonly organization: string; readonly mesh: string }, verb: Verb, seen?: (target: Target) => void): Promise<Target> {
   const organization = await store.organizationByName(names.organization)
   if (organization === undefined || organization.id !== actor.organizationId) throw meshNotFound()
   const mesh = await store.meshByName(organization.id, names.mesh)
   if (mesh === undefined) throw meshNotFound()
+  const target = { actor, organization, mesh }
+  if (sees(actor, mesh)) seen?.(target)
   permit(actor, verb, mesh)
-  return { actor, organization, mesh }
+  return target
 }
 
 /**

@@ -3,11 +3,13 @@ import type { Context } from 'hono'
 import { describeFault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import { StoreConflict, StoreUnavailable } from '#db/store.ts'
-import { targetOf } from '../apply/target.ts'
+import { credentialOf, targetOf } from '../apply/target.ts'
 import type { Target } from '../apply/target.ts'
 import { permitNamespace } from '../access/check.ts'
 import type { Verb } from '../access/check.ts'
-import { limitRate, recordWrite } from '../access/record.ts'
+import { authenticate } from '../access/check.ts'
+import { enterAsKey } from '../access/enter.ts'
+import { recordRequest } from '../access/record.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { aggregated, aggregatedType, aggregatedVersion, coreVersions, groupList, oneGroup, resourceList, serverVersion } from './discovery.ts'
 import { OpenapiDocuments } from './openapi.ts'
@@ -41,16 +43,17 @@ async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Conte
   const pathname = new URL(context.req.url).pathname
   const path = readPath(pathname.replace(PREFIX, ''))
   const about = path.of === 'objects' ? { kind: path.kind, name: path.name ?? '' } : {}
-  const done = recordWrite(doors, context)
+  const recording = recordRequest(doors, context)
   try {
-    limitRate(doors, context)
+    const actor = await enterAsKey(doors, context)
+    recording.proven({ actor })
     const names = { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' }
-    const target = await targetOf(doors.store, context.req.header('authorization'), names, verbOf(context.req.method))
+    const target = await targetOf(doors.store, actor, names, verbOf(context.req.method), recording.proven)
     if (path.of !== 'objects') return described(context, openapi, path)
     permitNamespace(target.actor, path.kind.namespaced ? path.namespace : undefined)
-    return done(await objectsAnswer(doors, context, target, path), target)
+    return recording.done(await objectsAnswer(recording.doors, context, target, path))
   } catch (error) {
-    return done(status(context, statusOf(doors, error, about)))
+    return recording.done(status(context, statusOf(doors, error, about)))
   }
 }
 
@@ -119,7 +122,9 @@ async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, 
     body: () => boundedBody(context.req.raw),
     signal: context.req.raw.signal,
     stillAllowed: () =>
-      targetOf(doors.store, context.req.header('authorization'), { organization: target.organization.name, mesh: target.mesh.name }, 'read').then(
+      authenticate(doors.store, credentialOf(context.req.header('authorization')))
+        .then((actor) => targetOf(doors.store, actor, { organization: target.organization.name, mesh: target.mesh.name }, 'read'))
+        .then(
         () => true,
         (error: unknown) => !(error instanceof Faults),
       ),
@@ -159,7 +164,10 @@ async function collection(context: Context, request: ObjectsRequest): Promise<Re
 }
 
 function watching(request: ObjectsRequest): Response {
-  return new Response(watchStream(request), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
+  // Bounded, and over as soon as its key is.
+  const held = request.doors.streams?.hold({ id: request.target.actor.id, organizationId: request.target.organization.id })
+  const watched = held === undefined ? request : { ...request, signal: AbortSignal.any([request.signal, held.signal]), ended: held.release }
+  return new Response(watchStream(watched), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
 }
 
 function writtenAnswer(context: Context, request: ObjectsRequest, written: Written): Response {

@@ -20,16 +20,18 @@ export interface ObjectsRequest {
   /** The whole body, within its bound. */
   readonly body: () => Promise<Buffer>
   readonly signal: AbortSignal
+  /** Told when a watch is over. */
+  readonly ended?: () => void
   /** Whether the key still may: for what lives longer than a request. */
   readonly stillAllowed: () => Promise<boolean>
 }
 
 export const BODY_MAX = 6 * 1024 * 1024
 
-/** The body of a request, at most BODY_MAX bytes. @throws Faults 'request.too-large' */
-export async function boundedBody(request: Request): Promise<Buffer> {
-  const tooLarge = (): Faults => new Faults([fault('request.too-large', { path: '', rule: `a body of at most ${BODY_MAX} bytes` })])
-  if (Number(request.headers.get('content-length') ?? 0) > BODY_MAX) throw tooLarge()
+/** The body of a request, at most `bytesMax`. @throws Faults 'request.too-large' */
+export async function boundedBody(request: Request, bytesMax = BODY_MAX): Promise<Buffer> {
+  const tooLarge = (): Faults => new Faults([fault('request.too-large', { path: '', rule: `a body of at most ${bytesMax} bytes` })])
+  if (Number(request.headers.get('content-length') ?? 0) > bytesMax) throw tooLarge()
   if (request.body === null) return Buffer.alloc(0)
   const pieces: Uint8Array[] = []
   let size = 0
@@ -38,7 +40,7 @@ export async function boundedBody(request: Request): Promise<Buffer> {
     const { done, value } = await reader.read()
     if (done) break
     size += value.byteLength
-    if (size > BODY_MAX) {
+    if (size > bytesMax) {
       await reader.cancel()
       throw tooLarge()
     }

@@ -103,6 +103,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
   } finally {
     unfollow?.()
     news.close()
+    request.ended?.()
   }
 }
 

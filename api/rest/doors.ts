@@ -1,6 +1,8 @@
 import type { AuditLog } from '../access/audit.ts'
-import type { ResourceCounts } from '../access/quota.ts'
-import type { Rates } from '../access/rate.ts'
+import type { RequestRates } from '../access/enter.ts'
+import type { LoginRates } from '../access/login-rates.ts'
+import type { Oidc } from '../access/oidc/oidc.ts'
+import type { LiveStreams } from '../access/streams.ts'
 import type { ExplainRequest } from '#core/contract/explain.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import type { Topology } from '#core/contract/topology.ts'
@@ -15,8 +17,8 @@ import type { PushTimes } from '../serve/pushes.ts'
 /** What the two HTTP APIs need of the rest of the control plane; `api/main.ts` joins the rooms. */
 export interface ApiDoors {
   readonly store: Store
-  /** A mesh with a root of its own. @throws StoreDuplicate */
-  createMesh(organizationId: string, name: string, trustDomain: string): Promise<Mesh>
+  /** A mesh with a root of its own. @throws StoreDuplicate; StoreBound beyond `meshesMax` */
+  createMesh(organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh>
   /** Looks at the mesh as it would be after these writes: dangling references, double claims. Errors refuse them, warnings travel with the answer. */
   admit(mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]>
   proxies(meshId: string): ProxyStatus[]
@@ -39,8 +41,13 @@ export interface ApiDoors {
   wallMs(): number
   /** Where writes and refused attempts are filed. */
   readonly audit?: AuditLog
-  readonly rates?: { readonly keys: Rates; readonly logins: Rates }
-  readonly counts?: ResourceCounts
+  readonly rates?: { readonly requests: RequestRates; readonly logins: LoginRates }
+  /** What stays open past its request; without it streams end at their own time alone. */
+  readonly streams?: LiveStreams
+  /** Entry through identity providers. */
+  readonly oidc?: Oidc
+  /** Told what a write did. */
+  wrote?(results: ApplyOutcome['results']): void
   /** The only key that may create organizations; undefined: none may. */
   readonly bootstrapKeyHash: string | undefined
   readonly publicUrl: () => string

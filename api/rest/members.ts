@@ -1,26 +1,26 @@
-import { invitationRequest, loginRequest, member, memberCreated, memberRequest, page, session } from '#core/contract/tenancy.ts'
+import { pageQuery } from '#core/contract/history.ts'
+import { invitationRequest, loginRequest, member, memberChange, memberCreated, memberRequest, page, session } from '#core/contract/tenancy.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { Member } from '#db/store.ts'
 import { hashCredential, makeCredential } from '../access/credential.ts'
 import { hashPassword, passwordMatches } from '../access/password.ts'
 import { administered, organizationOf } from './organizations.ts'
+import { pageOf } from './page.ts'
+import { noEntry, openSession } from './sessions.ts'
+import { ifMatch } from './precondition.ts'
 import type { RestRequest, Route } from './route.ts'
 
 const ORGANIZATION = '/api/v1/organizations/{organization}'
 const INVITATION_MS = 7 * 24 * 3600 * 1000
-const SESSION_MS = 12 * 3600 * 1000
 
-/** Keys of a member's sessions bear this name; they go when the member goes. */
-const sessionName = (name: string): string => `session:${name}`
-const shown = (of: Member) => ({ id: of.id, name: of.name, role: of.role, invited: of.invited, createdAt: new Date(of.createdAtMs).toISOString() })
-// Word for word the same whatever was wrong: the organization, the name, or the password.
-const noEntry = (): Faults => new Faults([fault('access.unauthenticated', { path: '', rule: 'a name and password of a member of the organization' })])
+const shown = (of: Member) => ({ id: of.id, name: of.name, role: of.role, invited: of.invited, disabled: of.disabled, linked: of.linked, createdAt: new Date(of.createdAtMs).toISOString() })
+const memberNotFound = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'there is no such member' })])
 
-async function openSession(request: RestRequest, of: Member): Promise<{ secret: string; role: string; expiresAt: string }> {
-  const { secret, hash } = makeCredential('key')
-  const expiresAtMs = request.doors.wallMs() + SESSION_MS
-  await request.doors.store.createApiKey(of.organizationId, { name: sessionName(of.name), hash, role: of.role, meshId: null, expiresAtMs })
-  return { secret, role: of.role, expiresAt: new Date(expiresAtMs).toISOString() }
+/** @throws Faults 'object.not-found' */
+async function memberNamed(request: RestRequest, organizationId: string): Promise<Member> {
+  const found = (await request.doors.store.listMembers(organizationId)).find((one) => one.id === request.param('member'))
+  if (found === undefined) throw memberNotFound()
+  return found
 }
 
 export const memberRoutes: readonly Route[] = [
@@ -28,10 +28,12 @@ export const memberRoutes: readonly Route[] = [
     method: 'GET',
     path: `${ORGANIZATION}/members`,
     summary: 'The members of the organization.',
+    query: pageQuery,
     answers: { status: 200, schema: page(member) },
     async handle(request) {
       const { organization } = await administered(request, 'admin')
-      return { json: { items: (await request.doors.store.listMembers(organization.id)).map(shown), next: null } }
+      const { items, next } = pageOf(await request.doors.store.listMembers(organization.id), request.query(pageQuery), (one) => [one.name])
+      return { json: { items: items.map(shown), next } }
     },
   },
   {
@@ -50,6 +52,7 @@ export const memberRoutes: readonly Route[] = [
         password: password === undefined ? null : await hashPassword(password),
         invitation: invitation === undefined ? null : { hash: invitation.hash, untilMs: invitation.untilMs },
       })
+      request.changed(`Member/${name}`, undefined, shown(made))
       return { status: 201, json: { ...shown(made), invitation: invitation?.secret ?? null, invitedUntil: invitation === undefined ? null : new Date(invitation.untilMs).toISOString() } }
     },
   },
@@ -60,11 +63,34 @@ export const memberRoutes: readonly Route[] = [
     answers: { status: 204 },
     async handle(request) {
       const { organization } = await administered(request, 'admin')
-      const { store } = request.doors
-      const gone = (await store.listMembers(organization.id)).find((one) => one.id === request.param('member'))
-      if (gone === undefined || !(await store.deleteMember(organization.id, gone.id))) throw new Faults([fault('object.not-found', { path: '', rule: 'there is no such member' })])
-      for (const key of await store.listApiKeys(organization.id)) if (key.name === sessionName(gone.name)) await store.deleteApiKey(organization.id, key.id)
+      const gone = await memberNamed(request, organization.id)
+      // Its sessions go in the same statement.
+      if (!(await request.doors.store.deleteMember(organization.id, gone.id))) throw memberNotFound()
+      request.changed(`Member/${gone.name}`, shown(gone), undefined)
       return new Response(null, { status: 204 })
+    },
+  },
+  {
+    method: 'GET',
+    path: `${ORGANIZATION}/members/{member}`,
+    summary: 'One member.',
+    answers: { status: 200, schema: member },
+    handle: async (request) => ({ json: shown(await memberNamed(request, (await administered(request, 'admin')).organization.id)) }),
+  },
+  {
+    method: 'PATCH',
+    path: `${ORGANIZATION}/members/{member}`,
+    summary: 'Gives a member another role, or keeps them out; what is not named stays. The member’s sessions end.',
+    body: memberChange,
+    answers: { status: 200, schema: member },
+    async handle(request) {
+      const { organization } = await administered(request, 'admin')
+      const before = await memberNamed(request, organization.id)
+      const { role, disabled } = await request.body(memberChange)
+      const after = await request.doors.store.updateMember(organization.id, before.id, { ...(role === undefined ? {} : { role }), ...(disabled === undefined ? {} : { disabled }) }, (now) => ifMatch(request, shown(now)))
+      if (after === undefined) throw memberNotFound()
+      request.changed(`Member/${before.name}`, shown(before), shown(after))
+      return { json: shown(after) }
     },
   },
   {
@@ -76,12 +102,15 @@ export const memberRoutes: readonly Route[] = [
     answers: { status: 201, schema: session },
     async handle(request) {
       const { invitation, password } = await request.body(invitationRequest)
-      request.doors.rates?.logins.take(`invitation ${request.source}`)
+      request.doors.rates?.logins.takeNameless(request.source)
       const organization = await request.doors.store.organizationByName(request.param('organization'))
+      if (organization) request.attempted({ organizationId: organization.id, name: 'invitation' })
       const hash = hashCredential('invite', invitation)
       const hashed = await hashPassword(password)
+      // Hashed in any case, so that an answer takes as long.
       const taken = organization === undefined || hash === undefined ? undefined : await request.doors.store.takeInvitation(organization.id, hash, hashed)
       if (taken === undefined) throw new Faults([fault('access.unauthenticated', { path: '', rule: 'an invitation of the organization that nobody has taken' })])
+      request.attempted({ organizationId: taken.organizationId, name: taken.name })
       return { status: 201, json: await openSession(request, taken) }
     },
   },
@@ -94,10 +123,13 @@ export const memberRoutes: readonly Route[] = [
     answers: { status: 201, schema: session },
     async handle(request) {
       const { name, password } = await request.body(loginRequest)
-      request.doors.rates?.logins.take(`login ${request.param('organization')} ${name}`)
-      const organization = await request.doors.store.organizationByName(request.param('organization'))
+      const place = { organization: request.param('organization'), name, source: request.source }
+      await request.doors.rates?.logins.take(place)
+      const organization = await request.doors.store.organizationByName(place.organization)
+      if (organization) request.attempted({ organizationId: organization.id, name })
       const found = organization === undefined ? undefined : await request.doors.store.memberByName(organization.id, name)
-      if (!(await passwordMatches(password, found?.password)) || found === undefined) throw noEntry()
+      if (!(await passwordMatches(password, found?.password)) || found === undefined || found.member.disabled) throw noEntry()
+      request.doors.rates?.logins.succeeded(place)
       return { status: 201, json: await openSession(request, found.member) }
     },
   },
@@ -108,7 +140,7 @@ export const memberRoutes: readonly Route[] = [
     answers: { status: 204 },
     async handle(request) {
       const { actor, organization } = await organizationOf(request)
-      if (!actor.name.startsWith(sessionName(''))) throw new Faults([fault('request.invalid', { path: '', rule: 'the key of a session; others are deleted below keys' })])
+      if (actor.memberId === null) throw new Faults([fault('request.invalid', { path: '', rule: 'the key of a session; others are deleted below keys' })])
       await request.doors.store.deleteApiKey(organization.id, actor.id)
       return new Response(null, { status: 204 })
     },

@@ -4,12 +4,15 @@ import { joinToken, joinTokenCreated, joinTokenRequest, mesh as meshBody, meshRe
 import { topology } from '#core/contract/topology.ts'
 import type { Mesh } from '#db/store.ts'
 import { permit, permitNamespace, sees } from '../access/check.ts'
-import { permitMesh } from '../access/quota.ts'
+import { quotaOf } from '../access/quota.ts'
 import type { Verb } from '../access/check.ts'
 import { makeCredential } from '../access/credential.ts'
 import { credentialOf, targetOf } from '../apply/target.ts'
 import type { Target } from '../apply/target.ts'
-import { meshesOf, organizationOf } from './organizations.ts'
+import { pageQuery } from '#core/contract/history.ts'
+import { actorOf, meshesOf, organizationOf } from './organizations.ts'
+import { pageOf } from './page.ts'
+import { ifMatch } from './precondition.ts'
 import type { RestRequest, Route } from './route.ts'
 
 const HOUR_S = 3600
@@ -17,8 +20,7 @@ export const MESH = '/api/v1/organizations/{organization}/meshes/{mesh}'
 
 /** `within`: the namespace that the request keeps to; the whole mesh unless told, which a key of some namespaces may not see; 'any' where the route itself looks. */
 export async function meshTarget(request: RestRequest, verb: Verb, within: { readonly namespace?: string } | 'any' = {}): Promise<Target> {
-  const target = await targetOf(request.doors.store, request.authorization, { organization: request.param('organization'), mesh: request.param('mesh') }, verb)
-  request.proven(target)
+  const target = await targetOf(request.doors.store, actorOf(request), { organization: request.param('organization'), mesh: request.param('mesh') }, verb, request.proven)
   if (within !== 'any') permitNamespace(target.actor, within.namespace)
   return target
 }
@@ -30,11 +32,13 @@ export const meshRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/v1/organizations/{organization}/meshes',
     summary: 'The meshes that the key sees.',
+    query: pageQuery,
     answers: { status: 200, schema: page(meshBody) },
     async handle(request) {
       const { actor, organization } = await organizationOf(request)
       const meshes = await meshesOf(request.doors, organization.id)
-      return { json: { items: meshes.filter((one) => sees(actor, one)).map(shown), next: null } }
+      const { items, next } = pageOf(meshes.filter((one) => sees(actor, one)), request.query(pageQuery), (one) => [one.name])
+      return { json: { items: items.map(shown), next } }
     },
   },
   {
@@ -48,8 +52,9 @@ export const meshRoutes: readonly Route[] = [
       const { actor, organization } = await organizationOf(request)
       permit(actor, 'admin')
       const wanted = await request.body(meshRequest)
-      permitMesh(organization, (await meshesOf(request.doors, organization.id)).length)
-      return { status: 201, json: shown(await request.doors.createMesh(organization.id, wanted.name, wanted.trustDomain ?? 'cluster.local')) }
+      const made = shown(await request.doors.createMesh(organization.id, wanted.name, wanted.trustDomain ?? 'cluster.local', quotaOf(organization).meshes))
+      request.changed(`Mesh/${made.name}`, undefined, made)
+      return { status: 201, json: made }
     },
   },
   { method: 'GET', path: MESH, summary: 'One mesh.', answers: { status: 200, schema: meshBody }, handle: async (request) => ({ json: shown((await meshTarget(request, 'read', 'any')).mesh) }) },
@@ -62,8 +67,14 @@ export const meshRoutes: readonly Route[] = [
     async handle(request) {
       const { mesh } = await meshTarget(request, 'admin')
       const { strict, outboundTrafficPolicy, otlp } = await request.body(meshSettings)
-      const settings = { ...mesh.settings, ...(strict === undefined ? {} : { strict }), ...(outboundTrafficPolicy === undefined ? {} : { outboundTrafficPolicy }), ...(otlp === undefined ? {} : { otlp }) }
-      return { json: shown(await request.doors.store.setMeshSettings(mesh.organizationId, mesh.id, settings)) }
+      const changes = { ...(strict === undefined ? {} : { strict }), ...(outboundTrafficPolicy === undefined ? {} : { outboundTrafficPolicy }), ...(otlp === undefined ? {} : { otlp }) }
+      const after = await request.doors.store.setMeshSettings(mesh.organizationId, mesh.id, (before) => {
+        ifMatch(request, shown(before))
+        const settings = { ...before.settings, ...changes }
+        request.changed(`Mesh/${mesh.name}`, { settings: before.settings }, { settings })
+        return settings
+      })
+      return { json: shown(after) }
     },
   },
   {
@@ -77,25 +88,28 @@ export const meshRoutes: readonly Route[] = [
       const { namespace, serviceAccount, ttlSeconds } = await request.body(joinTokenRequest)
       const { secret, hash } = makeCredential('join')
       const expiresAtMs = request.doors.wallMs() + (ttlSeconds ?? HOUR_S) * 1000
-      await request.doors.store.createJoinToken(mesh.organizationId, { meshId: mesh.id, namespace, serviceAccount, expiresAtMs, hash })
-      return { status: 201, json: { secret, namespace, serviceAccount, expiresAt: new Date(expiresAtMs).toISOString() } }
+      const { id } = await request.doors.store.createJoinToken(mesh.organizationId, { meshId: mesh.id, namespace, serviceAccount, expiresAtMs, hash })
+      const told = { id, namespace, serviceAccount, expiresAt: new Date(expiresAtMs).toISOString() }
+      request.changed(`JoinToken/${id}`, undefined, told)
+      return { status: 201, json: { secret, ...told } }
     },
   },
   {
     method: 'GET',
     path: `${MESH}/join-tokens`,
     summary: 'The join tokens of the mesh, without their secrets.',
+    query: pageQuery,
     answers: { status: 200, schema: page(joinToken) },
     async handle(request) {
       const { mesh } = await meshTarget(request, 'admin')
-      const items = await request.doors.store.listJoinTokens(mesh.organizationId, mesh.id)
-      return { json: { items: items.map(({ id, namespace, serviceAccount, expiresAtMs, createdAtMs }) => ({ id, namespace, serviceAccount, expiresAt: new Date(expiresAtMs).toISOString(), createdAt: new Date(createdAtMs).toISOString() })), next: null } }
+      const { items, next } = pageOf(await request.doors.store.listJoinTokens(mesh.organizationId, mesh.id), request.query(pageQuery), (one) => [one.createdAtMs, one.id])
+      return { json: { items: items.map(({ id, namespace, serviceAccount, expiresAtMs, createdAtMs }) => ({ id, namespace, serviceAccount, expiresAt: new Date(expiresAtMs).toISOString(), createdAt: new Date(createdAtMs).toISOString() })), next } }
     },
   },
   {
     method: 'DELETE',
     path: `${MESH}/join-tokens/{token}`,
-    summary: 'Deletes a join token; proxies that have joined with it stay.',
+    summary: 'Deletes a join token. Proxies that have a certificate by now stay; streams that were opened with the token end.',
     answers: { status: 204 },
     async handle(request) {
       const { mesh } = await meshTarget(request, 'admin')

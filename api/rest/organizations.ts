@@ -1,31 +1,30 @@
-import { timingSafeEqual } from 'node:crypto'
 import { key, keyCreated, keyRequest, organization, organizationRequest, page } from '#core/contract/tenancy.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { ApiKey, Mesh, Organization } from '#db/store.ts'
 import type { Actor } from '../access/actor.ts'
-import { authenticate, permit } from '../access/check.ts'
+import { permit, unauthenticated } from '../access/check.ts'
 import type { Verb } from '../access/check.ts'
-import { hashCredential, makeCredential } from '../access/credential.ts'
-import { credentialOf } from '../apply/target.ts'
+import { makeCredential } from '../access/credential.ts'
+import { pageQuery } from '#core/contract/history.ts'
 import type { ApiDoors } from './doors.ts'
+import { pageOf } from './page.ts'
 import type { RestRequest, Route } from './route.ts'
 
 const PAGE_MAX = 1000
+/** The bootstrap key’s holder, in logs. */
+export const BOOTSTRAP = 'bootstrap key'
 
-/** The one credential that may make organizations, and their first keys. */
-export function isBootstrap({ doors, authorization }: RestRequest): boolean {
-  const secret = credentialOf(authorization)
-  const hash = secret === undefined ? undefined : hashCredential('key', secret)
-  const known = doors.bootstrapKeyHash
-  return hash !== undefined && known !== undefined && hash.length === known.length && timingSafeEqual(Buffer.from(hash), Buffer.from(known))
+/** Who asks, by a key of an organization. @throws Faults 'access.unauthenticated' for the bootstrap key, which opens nothing here */
+export function actorOf({ actor }: RestRequest): Actor {
+  if (actor === undefined) throw unauthenticated()
+  return actor
 }
 
 export const organizationNotFound = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'there is no such organization' })])
 
 /** Who asks, and the organization of the path, which must be theirs. */
 export async function organizationOf(request: RestRequest): Promise<{ actor: Actor; organization: Organization }> {
-  const actor = await authenticate(request.doors.store, credentialOf(request.authorization))
-  request.proven({ actor })
+  const actor = actorOf(request)
   const found = await request.doors.store.organizationByName(request.param('organization'))
   if (found === undefined || found.id !== actor.organizationId) throw organizationNotFound()
   return { actor, organization: found }
@@ -33,9 +32,10 @@ export async function organizationOf(request: RestRequest): Promise<{ actor: Act
 
 /** An owner of the organization, or the bootstrap key. */
 export async function administered(request: RestRequest, verb: Verb): Promise<{ organization: Organization }> {
-  if (isBootstrap(request)) {
+  if (request.isBootstrap) {
     const found = await request.doors.store.organizationByName(request.param('organization'))
     if (found === undefined) throw organizationNotFound()
+    request.attempted({ organizationId: found.id, name: BOOTSTRAP })
     return { organization: found }
   }
   const { actor, organization: found } = await organizationOf(request)
@@ -62,6 +62,7 @@ const shownKey = (of: ApiKey, meshes: readonly Mesh[]) => ({
   role: of.role,
   mesh: of.meshId === null ? null : (meshes.find((mesh) => mesh.id === of.meshId)?.name ?? of.meshId),
   namespaces: of.namespaces,
+  session: of.memberId !== null,
   expiresAt: of.expiresAtMs === null ? null : new Date(of.expiresAtMs).toISOString(),
   createdAt: new Date(of.createdAtMs).toISOString(),
 })
@@ -74,24 +75,24 @@ export const organizationRoutes: readonly Route[] = [
     body: organizationRequest,
     answers: { status: 201, schema: organization },
     async handle(request) {
-      if (!isBootstrap(request)) {
-        await authenticate(request.doors.store, credentialOf(request.authorization))
-        throw new Faults([fault('access.forbidden', { path: '', rule: 'only the bootstrap key makes organizations' })])
-      }
+      if (!request.isBootstrap) throw new Faults([fault('access.forbidden', { path: '', rule: 'only the bootstrap key makes organizations' })])
       const { name } = await request.body(organizationRequest)
-      return { status: 201, json: shown(await request.doors.store.createOrganization(name)) }
+      const made = await request.doors.store.createOrganization(name)
+      request.attempted({ organizationId: made.id, name: BOOTSTRAP })
+      return { status: 201, json: shown(made) }
     },
   },
   {
     method: 'GET',
     path: '/api/v1/organizations',
     summary: 'The organizations that the key sees: its own.',
+    query: pageQuery,
     answers: { status: 200, schema: page(organization) },
     async handle(request) {
-      const all = await request.doors.store.listOrganizations()
-      if (isBootstrap(request)) return { json: { items: all.map(shown), next: null } }
-      const actor = await authenticate(request.doors.store, credentialOf(request.authorization))
-      return { json: { items: all.filter((one) => one.id === actor.organizationId).map(shown), next: null } }
+      const { store } = request.doors
+      const seen = request.isBootstrap ? await store.listOrganizations() : [await store.organizationById(actorOf(request).organizationId)]
+      const { items, next } = pageOf(seen.filter((one) => one !== undefined), request.query(pageQuery), (one) => [one.name])
+      return { json: { items: items.map(shown), next } }
     },
   },
   {
@@ -105,11 +106,13 @@ export const organizationRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/v1/organizations/{organization}/keys',
     summary: 'The API keys of the organization, without their secrets.',
+    query: pageQuery,
     answers: { status: 200, schema: page(key) },
     async handle(request) {
       const { organization: of } = await administered(request, 'admin')
       const [keys, meshes] = await Promise.all([request.doors.store.listApiKeys(of.id), meshesOf(request.doors, of.id)])
-      return { json: { items: keys.map((one) => shownKey(one, meshes)), next: null } }
+      const { items, next } = pageOf(keys, request.query(pageQuery), (one) => [one.createdAtMs, one.id])
+      return { json: { items: items.map((one) => shownKey(one, meshes)), next } }
     },
   },
   {
@@ -126,7 +129,9 @@ export const organizationRoutes: readonly Route[] = [
       if (wanted.mesh !== undefined && mesh === undefined) throw new Faults([fault('request.invalid', { path: 'mesh', value: wanted.mesh, rule: 'the name of a mesh of the organization' })])
       const { secret, hash } = makeCredential('key')
       const made = await store.createApiKey(of.id, { name: wanted.name, hash, role: wanted.role, meshId: mesh?.id ?? null, namespaces: wanted.namespaces ?? null, expiresAtMs: wanted.expiresAt === undefined ? null : Date.parse(wanted.expiresAt) })
-      return { status: 201, json: { ...shownKey(made, mesh ? [mesh] : []), secret } }
+      const told = shownKey(made, mesh ? [mesh] : [])
+      request.changed(`Key/${made.name}`, undefined, told)
+      return { status: 201, json: { ...told, secret } }
     },
   },
   {
@@ -136,6 +141,8 @@ export const organizationRoutes: readonly Route[] = [
     answers: { status: 204 },
     async handle(request) {
       const { organization: of } = await administered(request, 'admin')
+      const gone = (await request.doors.store.listApiKeys(of.id)).find((one) => one.id === request.param('key'))
+      if (gone !== undefined) request.changed(`Key/${gone.name}`, shownKey(gone, []), undefined)
       if (!(await request.doors.store.deleteApiKey(of.id, request.param('key')))) throw new Faults([fault('object.not-found', { path: '', rule: 'there is no such key' })])
       return new Response(null, { status: 204 })
     },

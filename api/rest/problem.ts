@@ -3,7 +3,8 @@ import type { FaultCode } from '#core/fault/codes.ts'
 import { faultCodes } from '#core/fault/codes.ts'
 import { describeFault, fault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
-import { StoreConflict, StoreDuplicate, StoreUnavailable } from '#db/store.ts'
+import { StoreBound, StoreConflict, StoreDuplicate, StoreUnavailable } from '#db/store.ts'
+import { quotaFaultOf } from '../access/quota.ts'
 
 /** Codes that decide the status, the gravest first; all others are 422: read, understood, and wrong. */
 const STATUS: readonly (readonly [FaultCode, number])[] = [
@@ -13,9 +14,11 @@ const STATUS: readonly (readonly [FaultCode, number])[] = [
   ['access.quota', 403],
   ['object.not-found', 404],
   ['request.too-large', 413],
+  ['request.precondition', 412],
   ['request.invalid', 400],
   ['object.unreadable', 400],
   ['object.conflict', 409],
+  ['access.issuer', 502],
 ]
 
 /** A thrown thing as a problem document; undefined for a defect of ours. */
@@ -24,6 +27,10 @@ export function problemOf(error: unknown): Problem | undefined {
   if (error instanceof StoreConflict) {
     const name = `${error.key.kind}/${error.key.namespace === '' ? '' : `${error.key.namespace}/`}${error.key.name}`
     return ofFaults([fault('object.conflict', { path: 'metadata.resourceVersion', value: error.storedVersion, rule: 'the version that is stored', hint: 'read it again and apply your change to that', resource: name })])
+  }
+  if (error instanceof StoreBound) {
+    const told = quotaFaultOf(error)
+    return told instanceof Faults ? ofFaults(told.faults) : undefined
   }
   if (error instanceof StoreDuplicate) return ofFaults([fault('object.conflict', { path: 'name', rule: error.message })])
   if (error instanceof StoreUnavailable) return { type: 'about:blank', title: 'Service Unavailable', status: 503, detail: error.message }

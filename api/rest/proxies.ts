@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { waitResponse } from '#core/contract/apply.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { durationNs } from '#core/resource/duration.ts'
+import type { Held } from '../access/streams.ts'
 import type { MeshEvent } from './doors.ts'
 import { MESH, meshTarget } from './meshes.ts'
 import type { RestRequest, Route } from './route.ts'
@@ -10,8 +11,6 @@ const WAIT_MAX_MS = 10 * 60_000
 const waitQuery = z.object({ timeout: z.string().max(32).optional().describe('How long to wait, such as 30s (the default), 10m at most.') })
 /** Events that may wait for a slow reader; it is cut beyond, and comes back to a fresh picture. */
 const EVENTS_MAX = 64
-/** A stream lives longer than a key may: whoever was deleted or has expired hears nothing more after this long. */
-const JUDGED_AGAIN_MS = 10_000
 /** Pictures of the topology that may wait for a slow reader. */
 const PICTURES_WAITING_MAX = 2
 
@@ -45,9 +44,15 @@ export const proxyRoutes: readonly Route[] = [
     query: waitQuery,
     answers: { status: 200, schema: waitResponse },
     async handle(request) {
-      const { mesh } = await meshTarget(request, 'read')
-      const { timedOut, ...body } = await request.doors.whenSynced(mesh.id, revisionOf(request), timeoutOf(request))
-      return { status: timedOut ? 504 : 200, json: body }
+      const { actor, mesh } = await meshTarget(request, 'read')
+      const [revision, timeoutMs] = [revisionOf(request), timeoutOf(request)]
+      const held = request.doors.streams?.hold(actor)
+      try {
+        const { timedOut, ...body } = await request.doors.whenSynced(mesh.id, revision, timeoutMs)
+        return { status: timedOut ? 504 : 200, json: body }
+      } finally {
+        held?.release()
+      }
     },
   },
   {
@@ -56,16 +61,8 @@ export const proxyRoutes: readonly Route[] = [
     summary: 'Live events of the mesh (text/event-stream): topology, proxies, revision; a comment at least every 10 s.',
     answers: { status: 200, type: 'text/event-stream' },
     async handle(request) {
-      const { mesh } = await meshTarget(request, 'read')
-      let judgedMs = request.doors.wallMs()
-      const judge = (end: () => void): void => {
-        const nowMs = request.doors.wallMs()
-        if (nowMs - judgedMs < JUDGED_AGAIN_MS) return
-        judgedMs = nowMs
-        // A database that is away for a moment ends nobody's stream.
-        void meshTarget(request, 'read').catch((error: unknown) => (error instanceof Faults ? end() : undefined))
-      }
-      return eventStream((listener) => request.doors.follow(mesh.id, listener), judge)
+      const { actor, mesh } = await meshTarget(request, 'read')
+      return eventStream((listener) => request.doors.follow(mesh.id, listener), request.doors.streams?.hold(actor))
     },
   },
 ]
@@ -96,7 +93,8 @@ function bytesOf(event: MeshEvent): Uint8Array {
   return bytes
 }
 
-function eventStream(follow: (listener: (event: MeshEvent) => void) => () => void, judge: (end: () => void) => void): Response {
+/** @param held the stream's place among those of its key; it ends with the key */
+function eventStream(follow: (listener: (event: MeshEvent) => void) => () => void, held: Held | undefined): Response {
   let stop = (): void => {}
   const stream = new ReadableStream<Uint8Array>(
     {
@@ -108,11 +106,6 @@ function eventStream(follow: (listener: (event: MeshEvent) => void) => () => voi
         }
         const unfollow = follow((event) => {
           if (!open) return
-          judge(() => {
-            if (!open) return
-            stop()
-            controller.close()
-          })
           const room = controller.desiredSize ?? 0
           // The next picture says all that this one does: a slow reader gets fewer of them, and none that is old.
           if (replaceable(event) && room < EVENTS_MAX - PICTURES_WAITING_MAX) return
@@ -125,8 +118,17 @@ function eventStream(follow: (listener: (event: MeshEvent) => void) => () => voi
         stop = () => {
           close()
           unfollow()
+          held?.release()
         }
-        if (!open) unfollow()
+        if (!open) {
+          stop()
+          return
+        }
+        held?.signal.addEventListener('abort', () => {
+          if (!open) return
+          stop()
+          controller.close()
+        })
       },
       cancel: () => stop(),
     },

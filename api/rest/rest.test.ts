@@ -212,7 +212,7 @@ test('an Idempotency-Key answers a second time what it answered first', async ()
   const again = await apply(route(41), editor, {}, headers)
   assert.deepEqual(again.body, first.body)
   assert.equal(again.headers.get('idempotency-replayed'), 'true')
-  assert.equal((await apply(route(43), editor, {}, headers)).status, 409)
+  assert.equal((await apply(route(43), editor, {}, headers)).status, 422)
 })
 
 test('lists come in pages, and an ETag spares the body', async () => {

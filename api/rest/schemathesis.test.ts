@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { installSchemathesis } from '#infra/parts/schemathesis.ts'
-import { openApi, serveApp } from '#test/parts/api.ts'
-import { RATE_DEFAULT, Rates } from '../access/rate.ts'
+import { openApi, serveApp, unboundedRates } from '#test/parts/api.ts'
 import { restApi } from './app.ts'
 
 // A foreign reader of the OpenAPI document asks what it allows, and what it does not.
@@ -16,8 +15,7 @@ const EXAMPLES = Number(process.env['WEFT_SCHEMATHESIS_EXAMPLES'] ?? 15)
 test('schemathesis finds no failure of the server and no answer outside the OpenAPI document', async (context) => {
   const python = await installSchemathesis().catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))))
   if (python instanceof Error) return context.skip(`schemathesis cannot be had: ${python.message.slice(0, 200)}`)
-  const unbounded = { ...RATE_DEFAULT, requestsPerSecond: 1e6, burst: 1e6 }
-  const api = await openApi({ rates: { keys: new Rates(unbounded, () => 0), logins: new Rates(unbounded, () => 0) } })
+  const api = await openApi({ rates: unboundedRates() })
   const served = await serveApp(restApi(api.doors))
   const folder = await mkdtemp(join(tmpdir(), 'weft-schemathesis-'))
   try {

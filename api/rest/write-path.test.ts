@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import * as fc from 'fast-check'
 import { kinds } from '#core/resource/registry.ts'
-import { openApi } from '#test/parts/api.ts'
+import { openApi, unboundedRates } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
-import { RATE_DEFAULT, Rates } from '../access/rate.ts'
 import { kubeApi } from '../kube/app.ts'
 import { restApi } from './app.ts'
 
@@ -14,8 +13,7 @@ let key = ''
 const APPLY = '/api/v1/organizations/demo/meshes/shop/apply'
 
 before(async () => {
-  const unbounded = { ...RATE_DEFAULT, requestsPerSecond: 1e6, burst: 1e6 }
-  api = await openApi({ rates: { keys: new Rates(unbounded, () => 0), logins: new Rates(unbounded, () => 0) } })
+  api = await openApi({ rates: unboundedRates() })
   app = restApi(api.doors)
   app.route('/', kubeApi(api.doors))
   key = await api.key('owner')

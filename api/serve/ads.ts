@@ -52,6 +52,7 @@ export class DiscoverySession {
   #stream: XdsStream | undefined
   #over = false
   #expiry: Timer | undefined
+  #unwatch: (() => void) | undefined
 
   constructor(doors: DiscoveryDoors, call: DiscoveryCall, kind: { protocol: Protocol; impliedType: string | undefined; trust: TrustStore | undefined }) {
     this.#doors = doors
@@ -137,6 +138,7 @@ export class DiscoverySession {
     this.#stream = stream
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)
+    this.#unwatch = serve.watch?.(peer, () => this.end(status.UNAUTHENTICATED, 'the credential is not valid any more'))
     serve.connected(peer, node)
     stream.request(first)
   }
@@ -172,6 +174,7 @@ export class DiscoverySession {
     if (this.#over) return
     this.#over = true
     this.#expiry?.cancel()
+    this.#unwatch?.()
     this.#doors.open.delete(this)
     const stream = this.#stream
     if (!stream) return

@@ -43,7 +43,7 @@ export interface ClusterLoad {
 
 export interface LoadDoors {
   readonly clock: Clock
-  readonly serve: Pick<ServeDoors, 'authenticate'>
+  readonly serve: Pick<ServeDoors, 'authenticate' | 'watch'>
   /** One report of one caller. Counts are since its last, so each is added once, whatever stream it came on. */
   onLoad(peer: Peer, node: ProxyNode, stats: readonly ClusterLoad[]): void
   /** The caller's stream ended. */
@@ -75,6 +75,7 @@ class LoadSession {
   readonly #ask: LoadStatsResponse
   #caller: { readonly peer: Peer; readonly node: ProxyNode } | undefined
   #expiry: Timer | undefined
+  #unwatch: (() => void) | undefined
   #over = false
 
   constructor(doors: LoadDoors, trust: TrustStore | undefined, call: LoadCall, ask: LoadStatsResponse) {
@@ -113,6 +114,7 @@ class LoadSession {
     this.#caller = { peer, node }
     const leftMs = Math.min(peer.expiresAtMs - this.#doors.clock.wallMs(), 2 ** 31 - 1)
     this.#expiry = this.#doors.clock.after(Math.max(leftMs, 0), () => this.#end(new CallRefused(status.UNAUTHENTICATED, 'the credential has expired')))
+    this.#unwatch = this.#doors.serve.watch?.(peer, () => this.#end(new CallRefused(status.UNAUTHENTICATED, 'the credential is not valid any more')))
     this.#call.write(this.#ask)
   }
 
@@ -128,6 +130,7 @@ class LoadSession {
     if (this.#over) return
     this.#over = true
     this.#expiry?.cancel()
+    this.#unwatch?.()
     if (this.#caller) this.#doors.onGone?.(this.#caller.peer, this.#caller.node)
   }
 }

@@ -36,8 +36,8 @@ const askedMax = 10_000
 export interface Poll {
   /** Full type URL. */
   readonly type: string
-  /** A DiscoveryRequest as protobuf JSON. */
-  readonly body: unknown
+  /** A DiscoveryRequest as protobuf JSON: read once the bearer has proven who it is. */
+  readonly body: () => Promise<unknown>
   readonly bearer: string | undefined
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal
@@ -77,9 +77,18 @@ export class LongPoll {
    * @throws Faults 'access.unauthenticated', 'request.invalid'; CallRefused where node and credential contradict each other
    */
   async poll({ type, body, bearer, signal }: Poll): Promise<JsonValue | undefined> {
+    const peer = await this.#serve.authenticate({ ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext: false })
+    const held = this.#serve.hold?.(peer)
+    try {
+      return await this.#answer(peer, type, await body(), held === undefined ? signal : AbortSignal.any([signal, held.signal]))
+    } finally {
+      held?.release()
+    }
+  }
+
+  async #answer(peer: Peer, type: string, body: unknown, signal: AbortSignal): Promise<JsonValue | undefined> {
     const request = readRequest(body)
     if (request.resourceNames.length > namesMax) throw new Faults([fault('request.invalid', { path: 'resource_names', rule: `at most ${namesMax} names` })])
-    const peer = await this.#serve.authenticate({ ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext: false })
     const node = agreedNode(peer, request.node)
     const session = await this.#session(peer, node)
     session.polls += 1

@@ -11,6 +11,8 @@ export interface Peer {
   /** What a token's bearer may say that it is, where no identity is proven: `*` for any. Absent: anything within the mesh. */
   readonly bound?: { readonly namespace: string; readonly serviceAccount: string }
   readonly how: 'certificate' | 'join-token' | 'plaintext-loopback'
+  /** Of the join token, by which the stream ends when the token is deleted. */
+  readonly credentialId?: string
   /** Epoch ms at which the credential, and so the stream, ends. */
   readonly expiresAtMs: number
 }
@@ -19,6 +21,10 @@ export interface Peer {
 export interface ServeDoors {
   /** Judges a stream's credentials. Throws Faults 'access.unauthenticated'. `certificateUri`: the verified peer certificate's SPIFFE URI and the mesh root that signed it. */
   authenticate(credential: { certificate?: { uri: string; meshId: string; notAfterMs: number }; bearer?: string; loopbackPlaintext: boolean }): Promise<Peer>
+  /** Calls `end` when the peer's credential is deleted or has expired, whoever ended it. Returns the way to stop. */
+  watch?(peer: Peer, end: () => void): () => void
+  /** The same for one poll, of which so many may be held at once. @throws Faults 'access.rate-limited' */
+  hold?(peer: Peer): { readonly signal: AbortSignal; release(): void } | undefined
   /** The node's view; called once a stream's node and peer are known to agree. Loads the mesh when it is not in memory. */
   viewFor(peer: Peer, node: ProxyNode): Promise<ResourceView>
   /** A stream is there, or gone (cleanly: the proxy said goodbye). `api/registry` makes workloads and leases of it. */

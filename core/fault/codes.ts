@@ -31,8 +31,11 @@ export const faultCodes = {
   'access.unauthenticated': 'No credential, or one that is not valid.',
   'access.forbidden': 'A credential that may see this and not do it.',
   'access.quota': 'More than the organization may have.',
+  'access.issuer': 'The identity provider does not answer, or not as it should.',
   'access.rate-limited': 'More requests than the key may make.',
   'request.invalid': 'A request to the API whose body or parameters are wrong.',
+  'request.precondition': 'What the request was made for has changed meanwhile.',
+  'request.repeated': 'An Idempotency-Key that has served another request.',
   'request.too-large': 'A body over its bound.',
   'identity.csr': 'A certificate request that cannot be signed.',
 } as const

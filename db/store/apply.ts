@@ -33,7 +33,8 @@ export function applyResources(
     const results = writes.map((write) => {
       const standing = standings.get(keyText(write.key))
       if (!standing) throw new Error('every written key was read')
-      return { key: write.key, verdict: judge(standing, write, next, nowMs), stored: standing.now }
+      const before = standing.now
+      return { key: write.key, verdict: judge(standing, write, next, nowMs), before, stored: standing.now }
     })
     const changed = [...standings.values()].filter(({ before, now }) => before !== now)
     if (changed.length === 0) return { revision: locked.revision, results }

@@ -42,11 +42,12 @@ export async function takeInvitation(tenancy: Tenancy, organizationId: string, h
   return row && readMember(row)
 }
 
-export function updateMember(tenancy: Tenancy, organizationId: string, id: string, change: { role?: Role; disabled?: boolean }): Promise<Member | undefined> {
+export function updateMember(tenancy: Tenancy, organizationId: string, id: string, change: { role?: Role; disabled?: boolean }, check?: (before: Member) => void): Promise<Member | undefined> {
   if (!isUuid(id)) return Promise.resolve(undefined)
   return tenancy.within(organizationId, async (tx) => {
     const [before] = await tx.select().from(member).where(and(eq(member.organizationId, organizationId), eq(member.id, id))).for('update')
     if (before === undefined) return undefined
+    check?.(readMember(before))
     const after = { ...before, ...change }
     if (after.role === before.role && after.disabled === before.disabled) return readMember(before)
     return changed(tx, after)

@@ -84,11 +84,11 @@ export async function rootCertificates(tenancy: Tenancy): Promise<Map<string, st
 }
 
 /** Replaces them all. Equal settings take no revision. */
-export function setMeshSettings(tenancy: Tenancy, organizationId: string, meshId: string, settings: MeshSettings): Promise<Mesh> {
+export function setMeshSettings(tenancy: Tenancy, organizationId: string, meshId: string, given: MeshSettings | ((before: Mesh) => MeshSettings)): Promise<Mesh> {
   return tenancy.within(organizationId, async (tx) => {
     const locked = await lockMesh(tx, organizationId, meshId)
     const before = await readOne(tx, meshId)
-    const wanted: MeshSettings = JSON.parse(JSON.stringify(settings))
+    const wanted: MeshSettings = JSON.parse(JSON.stringify(typeof given === 'function' ? given(before) : given))
     if (isDeepStrictEqual(before.settings, wanted)) return before
     await tx.update(mesh).set({ settings: wanted }).where(eq(mesh.id, meshId))
     const revision = await commitRevision(tx, locked, [{ of: 'settings', settings: wanted }])

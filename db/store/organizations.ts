@@ -18,6 +18,11 @@ export async function organizationByName(tenancy: Tenancy, name: string): Promis
   return row && readOrganization(row)
 }
 
+export async function organizationById(tenancy: Tenancy, organizationId: string): Promise<Organization | undefined> {
+  const [row] = await tenancy.within(organizationId, (tx) => tx.select().from(organization).where(eq(organization.id, organizationId)))
+  return row && readOrganization(row)
+}
+
 export async function listOrganizations(tenancy: Tenancy): Promise<Organization[]> {
   const rows = await tenancy.across((tx) => tx.select().from(organization).orderBy(organization.name))
   return rows.map(readOrganization)
@@ -25,7 +30,12 @@ export async function listOrganizations(tenancy: Tenancy): Promise<Organization[
 
 const readOrganization = (row: typeof organization.$inferSelect): Organization => ({ id: row.id, name: row.name, quota: row.quota, createdAtMs: row.createdAt.getTime() })
 
-/** Replaces the bounds of an organization. */
-export async function setQuota(tenancy: Tenancy, organizationId: string, quota: Quota): Promise<void> {
-  await tenancy.within(organizationId, (tx) => tx.update(organization).set({ quota }).where(eq(organization.id, organizationId)))
+/** Replaces the bounds of an organization, by those that are given or that a function makes of those before. */
+export function setQuota(tenancy: Tenancy, organizationId: string, given: Quota | ((before: Quota) => Quota)): Promise<Quota> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [row] = await tx.select().from(organization).where(eq(organization.id, organizationId)).for('update')
+    const quota = typeof given === 'function' ? given(row?.quota ?? {}) : given
+    await tx.update(organization).set({ quota }).where(eq(organization.id, organizationId))
+    return quota
+  })
 }

@@ -11,8 +11,10 @@ import { openStore } from '#db/open.ts'
 import type { Mesh, Organization, Role, Store } from '#db/store.ts'
 import { hashCredential, makeCredential } from '#api/access/credential.ts'
 import { AuditLog } from '#api/access/audit.ts'
-import { ResourceCounts } from '#api/access/quota.ts'
-import { LOGIN_RATE, RATE_DEFAULT, Rates } from '#api/access/rate.ts'
+import { RequestRates } from '#api/access/enter.ts'
+import { LoginRates } from '#api/access/login-rates.ts'
+import { Oidc } from '#api/access/oidc/oidc.ts'
+import { LiveStreams } from '#api/access/streams.ts'
 import type { ApiDoors } from '#api/rest/doors.ts'
 
 /** The HTTP APIs over a real store in memory; only what proxies and the model would tell stands still. */
@@ -28,18 +30,21 @@ export interface ApiUnderTest {
   close(): Promise<void>
 }
 
-export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnderTest> {
-  const store = await openStore('pglite:memory', { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
+/** @param database any URL of an empty one; in memory unless told */
+export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pglite:memory'): Promise<ApiUnderTest> {
+  const store = await openStore(database, { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
   const bootstrap = makeCredential('key')
   const unexpected: unknown[] = []
-  const createMesh = (organizationId: string, name: string, trustDomain: string): Promise<Mesh> =>
-    store.createMesh(organizationId, { name, trustDomain, sealedRoot: new Uint8Array([1]), rootCertificate: '-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n' })
+  const createMesh = (organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh> =>
+    store.createMesh(organizationId, { name, trustDomain, ...(meshesMax === undefined ? {} : { meshesMax }), sealedRoot: new Uint8Array([1]), rootCertificate: '-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n' })
   const audit = new AuditLog(store, (error) => unexpected.push(error))
+  const streams = new LiveStreams(store, systemDoors.clock, (error) => unexpected.push(error))
   const doors: ApiDoors = {
     store,
     audit,
-    counts: new ResourceCounts(store),
-    rates: { keys: new Rates(RATE_DEFAULT, () => systemDoors.clock.wallMs()), logins: new Rates(LOGIN_RATE, () => systemDoors.clock.wallMs()) },
+    rates: { requests: new RequestRates(() => systemDoors.clock.wallMs()), logins: new LoginRates(systemDoors.clock) },
+    streams,
+    oidc: new Oidc(store, { sealKey: Buffer.alloc(32, 7), privateNetworks: true }, () => systemDoors.clock.wallMs(), () => doors.publicUrl()),
     createMesh,
     admit: async () => [],
     proxies: () => [],
@@ -83,9 +88,18 @@ export async function openApi(overrides: Partial<ApiDoors> = {}): Promise<ApiUnd
     },
     async close() {
       await audit.settled()
+      await streams.close()
       await store.close()
     },
   }
+}
+
+/** For tests that ask more than anyone may: each look at the clock is a thousand seconds later, so that every bucket is full. */
+export function unboundedRates(): NonNullable<ApiDoors['rates']> {
+  let nowMs = 0
+  const { clock } = systemDoors
+  const wallMs = (): number => (nowMs += 1e6)
+  return { requests: new RequestRates(wallMs), logins: new LoginRates({ wallMs, monotonicMs: () => clock.monotonicMs(), after: (delayMs, fire) => clock.after(delayMs, fire), every: (periodMs, fire) => clock.every(periodMs, fire) }) }
 }
 
 /** Serves an app on a free port of loopback. */

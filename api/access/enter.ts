@@ -1,0 +1,86 @@
+import { timingSafeEqual } from 'node:crypto'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import type { Context } from 'hono'
+import { LRUCache } from 'lru-cache'
+import { credentialOf } from '../apply/target.ts'
+import type { ApiDoors } from '../rest/doors.ts'
+import type { Actor } from './actor.ts'
+import { authenticate } from './check.ts'
+import { hashCredential } from './credential.ts'
+import { networkOf } from './network.ts'
+import { RATE_DEFAULT, Rates, STRANGER_RATE } from './rate.ts'
+
+/** Keys that were accepted lately, by hash: their holders are not held up by what their neighbours try. */
+const ACCEPTED_MAX = 20_000
+
+/** How often whoever may ask: by key once it is proven, by network before. */
+export class RequestRates {
+  readonly #keys: Rates
+  readonly #strangers: Rates
+  readonly #accepted = new LRUCache<string, true>({ max: ACCEPTED_MAX })
+
+  constructor(wallMs: () => number) {
+    this.#keys = new Rates(RATE_DEFAULT, wallMs)
+    this.#strangers = new Rates(STRANGER_RATE, wallMs)
+  }
+
+  /** Before the key is looked up. Without an address there is no network: nobody who came over one. @throws Faults 'access.rate-limited' */
+  knock(hash: string | undefined, source: string): void {
+    if (source !== '' && (hash === undefined || !this.#accepted.has(hash))) this.#strangers.take(networkOf(source))
+  }
+
+  /** Once the key is proven. @throws Faults 'access.rate-limited' */
+  accept(hash: string, id: string): void {
+    this.#accepted.set(hash, true)
+    this.#keys.take(id)
+  }
+
+  /** It was no key, or is not any more. */
+  refuse(hash: string | undefined): void {
+    if (hash !== undefined) this.#accepted.delete(hash)
+  }
+
+  /** Buckets that are held in memory. */
+  get size(): number {
+    return this.#keys.size + this.#strangers.size + this.#accepted.size
+  }
+}
+
+/** Who asks, by the header alone: nothing of the body has been read. */
+export interface Caller {
+  /** Undefined for the bootstrap key, which belongs to no organization. */
+  readonly actor: Actor | undefined
+}
+
+/** The address of the peer; empty where the app is asked without a socket. */
+export function sourceOf(context: Context): string {
+  const bindings: unknown = context.env
+  return typeof bindings === 'object' && bindings !== null && 'incoming' in bindings ? (getConnInfo(context).remote.address ?? '') : ''
+}
+
+/** The first thing that becomes of a request. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
+export async function enter(doors: Pick<ApiDoors, 'rates' | 'store' | 'bootstrapKeyHash'>, context: Context): Promise<Caller> {
+  const secret = credentialOf(context.req.header('authorization'))
+  const hash = secret === undefined ? undefined : hashCredential('key', secret)
+  const isBootstrap = hash !== undefined && isEqual(hash, doors.bootstrapKeyHash)
+  doors.rates?.requests.knock(hash, sourceOf(context))
+  if (isBootstrap) {
+    doors.rates?.requests.accept(hash, 'bootstrap')
+    return { actor: undefined }
+  }
+  const actor = await authenticate(doors.store, secret).catch((error: unknown) => {
+    doors.rates?.requests.refuse(hash)
+    throw error
+  })
+  if (hash !== undefined) doors.rates?.requests.accept(hash, actor.id)
+  return { actor }
+}
+
+/** As `enter`, where the bootstrap key opens nothing. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
+export async function enterAsKey(doors: Pick<ApiDoors, 'rates' | 'store'>, context: Context): Promise<Actor> {
+  const { actor } = await enter({ ...doors, bootstrapKeyHash: undefined }, context)
+  if (actor === undefined) throw new Error('only the bootstrap key has no actor')
+  return actor
+}
+
+const isEqual = (hash: string, known: string | undefined): boolean => known !== undefined && hash.length === known.length && timingSafeEqual(Buffer.from(hash), Buffer.from(known))

@@ -1,0 +1,176 @@
+import { createHash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { fault, Faults } from '#core/fault/fault.ts'
+import { openSeal } from '#db/seal.ts'
+import type { Seal } from '#db/seal.ts'
+import type { Member, Organization, Role, Store } from '#db/store.ts'
+import { Issuers } from './issuer.ts'
+import type { Issuer, Proven } from './issuer.ts'
+
+/** How long somebody may take at the provider, and how long the program that sent them there may take to fetch the session. */
+const BEGUN_MS = 10 * 60_000
+const CODE_MS = 60_000
+const PLACE = 'oidc state'
+/** An address of another alphabet could read as somebody else's once its case is changed. */
+const EMAIL = /^[\x21-\x3f\x41-\x7e]+@[a-z0-9.-]+$/
+
+export interface OidcOptions {
+  /** 32 bytes: what is between two requests travels sealed with the person, so that any replica can take it up. */
+  readonly sealKey: Uint8Array
+  /** The installation's own provider, for organizations that have none. It says who somebody is, and never which role. */
+  readonly installation?: { readonly issuer: string; readonly clientId: string; readonly clientSecret: string | null }
+  /** Providers within private networks may be asked, and by HTTP. */
+  readonly privateNetworks: boolean
+}
+
+/** What travels with a person to the provider and back. */
+interface Begun {
+  readonly organization: string
+  readonly nonce: string
+  readonly verifier: string
+  /** Where the program waits that sent them, and what it wants to hear again. */
+  readonly returnTo: string
+  readonly returnState: string
+  readonly challenge: string
+  readonly untilMs: number
+}
+
+/**
+ * Entry through an identity provider: the code flow of OpenID Connect with PKCE between this control plane and the issuer, and a second one like it between the program that a person uses (the console,
+ * `weft login`) and this control plane. So no token of the provider reaches a browser's page, and a code that is led astray opens nothing without the verifier of whoever began.
+ */
+export class Oidc {
+  readonly #store: Store
+  readonly #options: OidcOptions
+  readonly #wallMs: () => number
+  readonly #publicUrl: () => string
+  readonly #seal: Seal
+  readonly #issuers = new Issuers()
+
+  constructor(store: Store, options: OidcOptions, wallMs: () => number, publicUrl: () => string) {
+    this.#store = store
+    this.#options = options
+    this.#wallMs = wallMs
+    this.#publicUrl = publicUrl
+    this.#seal = openSeal(new Uint8Array(hkdfSync('sha256', options.sealKey, '', 'weft oidc state', 32)))
+  }
+
+  /** The one address to which issuers send people back: it is to be registered there. */
+  get redirectUri(): string {
+    return `${this.#publicUrl()}/api/v1/oidc/callback`
+  }
+
+  /** Reads the metadata of a provider that somebody wants to set. @throws Faults 'access.issuer' */
+  async check(settings: Omit<Issuer, 'privateNetworks'>): Promise<void> {
+    await this.#issuers.discover({ ...settings, privateNetworks: this.#options.privateNetworks }, true)
+  }
+
+  /**
+   * The page to which to send a person.
+   * @param asked.redirectUri where the program waits: loopback (RFC 8252 §7.3), or a page of the console
+   * @param asked.codeChallenge S256 of the program's verifier
+   * @throws Faults 'object.not-found' where no provider is set, 'request.invalid', 'access.issuer'
+   */
+  async begin(organization: string, asked: { readonly redirectUri: string; readonly codeChallenge: string; readonly state: string }): Promise<string> {
+    this.#judgeReturn(asked.redirectUri)
+    const issuer = await this.#issuerOf(await this.#store.organizationByName(organization))
+    if (issuer === undefined) throw notOffered()
+    const begun: Begun = { organization, nonce: token(), verifier: token(), returnTo: asked.redirectUri, returnState: asked.state, challenge: asked.codeChallenge, untilMs: this.#wallMs() + BEGUN_MS }
+    const state = Buffer.from(this.#seal.close(JSON.stringify(begun), PLACE)).toString('base64url')
+    return this.#issuers.authorizationUrl(issuer, { redirectUri: this.redirectUri, state, nonce: begun.nonce, verifier: begun.verifier })
+  }
+
+  /**
+   * Somebody comes back from the provider. Answers where to send them on: to the program that waits, with a code, or with `error` and why.
+   * @param url as it was called
+   * @throws Faults 'access.unauthenticated' for a state that was not sealed here, or long ago: nobody waits for this
+   */
+  async callback(url: URL, tried: (about: { organizationId: string; name: string }) => void): Promise<string> {
+    const state = url.searchParams.get('state') ?? ''
+    const begun = this.#open(state)
+    const organization = await this.#store.organizationByName(begun.organization)
+    const back = new URL(begun.returnTo)
+    back.searchParams.set('state', begun.returnState)
+    try {
+      if (organization) tried({ organizationId: organization.id, name: 'identity provider' })
+      const issuer = await this.#issuerOf(organization)
+      if (organization === undefined || issuer === undefined) throw notOffered()
+      const called = new URL(`${this.redirectUri}${url.search}`)
+      const proven = await this.#issuers.redeem(issuer, called, { state, nonce: begun.nonce, verifier: begun.verifier })
+      const member = await this.#memberOf(organization, issuer, proven, tried)
+      const code = token()
+      await this.#store.createSignIn(organization.id, { hash: sha256(code), memberId: member.id, challenge: begun.challenge, untilMs: this.#wallMs() + CODE_MS })
+      back.searchParams.set('code', code)
+    } catch (error) {
+      if (!(error instanceof Faults)) throw error
+      // RFC 6749 §4.1.2.1
+      back.searchParams.set('error', error.faults[0]?.code === 'access.issuer' ? 'temporarily_unavailable' : 'access_denied')
+      back.searchParams.set('error_description', error.faults[0]?.rule ?? '')
+    }
+    return back.href
+  }
+
+  /** The member whose code this is, once. @throws Faults 'access.unauthenticated' */
+  async finish(organization: string, asked: { readonly code: string; readonly codeVerifier: string }): Promise<Pick<Member, 'id' | 'organizationId'>> {
+    const found = await this.#store.organizationByName(organization)
+    const taken = found === undefined ? undefined : await this.#store.takeSignIn(found.id, sha256(asked.code))
+    if (found === undefined || taken === undefined || !isEqual(createHash('sha256').update(asked.codeVerifier).digest('base64url'), taken.challenge))
+      throw new Faults([fault('access.unauthenticated', { path: 'code', rule: 'the code of a sign-in that was just completed, by whoever began it', hint: 'begin the sign-in again' })])
+    return { id: taken.memberId, organizationId: found.id }
+  }
+
+  async #issuerOf(organization: Organization | undefined): Promise<Issuer | undefined> {
+    const { privateNetworks, installation } = this.#options
+    const own = organization === undefined ? undefined : await this.#store.oidc(organization.id)
+    if (own !== undefined) return { ...own, privateNetworks }
+    // Whoever runs the installation chose it, so it may lie anywhere. An organization that is not there is sent to it as well, and learns there that it is none.
+    return installation === undefined ? undefined : { ...installation, rolesClaim: null, roles: {}, privateNetworks: true }
+  }
+
+  async #memberOf(organization: Organization, issuer: Issuer, { subject, claims }: Proven, tried: (about: { organizationId: string; name: string }) => void): Promise<Member> {
+    const { email, email_verified: verified } = claims
+    if (typeof email !== 'string' || !EMAIL.test(email.toLowerCase())) throw refused('an e-mail address in what the identity provider says')
+    const address = email.toLowerCase()
+    tried({ organizationId: organization.id, name: address })
+    if (verified !== true) throw refused('an e-mail address that the identity provider has verified')
+    const member = await this.#store.memberByIdentity(organization.id, { issuer: issuer.issuer, subject, email: address, role: roleOf(issuer, claims) })
+    // Unknown, disabled, over or without a role: a stranger is not told which.
+    if (member === undefined) throw refused('a member of the organization, or somebody whom it has invited')
+    return member
+  }
+
+  #open(state: string): Begun {
+    let begun: Begun | undefined
+    try {
+      begun = JSON.parse(this.#seal.open(Buffer.from(state, 'base64url').toString(), PLACE)) as Begun
+    } catch {
+      // refused below: whatever is wrong with it, it was not begun here
+    }
+    if (begun === undefined || begun.untilMs <= this.#wallMs()) throw new Faults([fault('access.unauthenticated', { path: 'state', rule: 'a sign-in that was begun here, less than ten minutes ago', hint: 'begin the sign-in again' })])
+    return begun
+  }
+
+  #judgeReturn(redirectUri: string): void {
+    const url = URL.parse(redirectUri)
+    // By address and not by name: what `localhost` is, somebody else may decide (RFC 8252 §8.3).
+    const isLoopback = url?.protocol === 'http:' && (url.hostname === '127.0.0.1' || url.hostname === '[::1]')
+    const isConsole = url !== null && url.origin === new URL(this.#publicUrl()).origin && !url.pathname.startsWith('/api/')
+    if ((isLoopback || isConsole) && url.username === '' && url.password === '' && url.hash === '') return
+    throw new Faults([fault('request.invalid', { path: 'redirectUri', value: redirectUri.slice(0, 200), rule: 'http://127.0.0.1:PORT/…, or a page of the console' })])
+  }
+}
+
+/** The most that any of the claim's values gives. */
+function roleOf({ rolesClaim, roles }: Issuer, claims: Readonly<Record<string, unknown>>): Role | undefined {
+  if (rolesClaim === null) return undefined
+  const said = claims[rolesClaim]
+  const values = (Array.isArray(said) ? said : [said]).filter((one) => typeof one === 'string')
+  const given = new Set(values.flatMap((one) => (Object.hasOwn(roles, one) ? [roles[one]] : [])))
+  return (['owner', 'editor', 'viewer'] as const).find((role) => given.has(role))
+}
+
+const refused = (rule: string): Faults => new Faults([fault('access.unauthenticated', { path: '', rule })])
+const notOffered = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'no identity provider is set for an organization of that name', hint: 'sign in with a password or a key' })])
+
+const token = (): string => randomBytes(32).toString('base64url')
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+const isEqual = (one: string, other: string): boolean => one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other))
