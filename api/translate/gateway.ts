@@ -14,6 +14,7 @@ import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/list
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
+import { autoPassthroughChain } from './auto-passthrough.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { gatewayServers, servesHttp, servesTls } from './gateway-scope.ts'
@@ -83,7 +84,8 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
       opaque = true
       const filters = gatewayTcpFilters(reader, server, workload.namespace)
       if (filters !== undefined) chains.push({ name: server.id, filters: [...connectionFilters(access, connectionCustom(workload.engine)), ...filters], metadata: about })
-    } else if (server.tls?.mode === 'PASSTHROUGH' || server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
+    } else if (server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(autoPassthroughChain(server))
+    else if (server.tls?.mode === 'PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
     else {
       const filters = servesHttp(server.protocol) ? [gatewayManager(server.id, workload, access)] : gatewayTcpFilters(reader, server, workload.namespace)
       const transportSocket = filters === undefined ? undefined : serverSocket(reader, server, workload.namespace, faults)

@@ -9,6 +9,7 @@ import { accessClusters } from './access-clusters.ts'
 import { engineOf } from './engine.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
 import type { ClientPlace } from './endpoint.ts'
+import { sniClusters } from './auto-passthrough.ts'
 import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
 import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
@@ -159,7 +160,8 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
     },
     single(keyOf('gateway-fallback', group), (at) => gatewayFallback(at, group)),
   ])
-  return [{ key, units: [{ key, build: (at) => gatewayListeners(at.within(egress), workload) }] }, ...routes]
+  const bySni = servers.some((one) => one.tls?.mode === 'AUTO_PASSTHROUGH') ? [seenFrom('sni-clusters', namespace, ['service-host'], egress, (at, of, host) => sniClusters(at, of, host))] : []
+  return [{ key, units: [{ key, build: (at) => gatewayListeners(at.within(egress), workload) }] }, ...routes, ...bySni]
 }
 
 /** `certificate`: the secret of the one that the gateway shows to backends. */

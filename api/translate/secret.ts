@@ -15,6 +15,8 @@ export interface Credential {
   readonly key: Uint8Array
   /** What client certificates must lead to. */
   readonly authorities: Uint8Array | undefined
+  /** Which of their certificates are revoked, by key `ca.crl`. */
+  readonly revoked?: Uint8Array | undefined
   readonly origins: readonly string[]
 }
 
@@ -48,7 +50,8 @@ export function findCredential(reader: MeshReader, namespace: string, name: stri
   const key = secretPem(secret, 'tls.key') ?? secretPem(secret, 'key')
   if (secret === undefined || chain === undefined || key === undefined) return undefined
   const authorities = secretPem(apart, 'ca.crt') ?? secretPem(apart, 'cacert') ?? secretPem(secret, 'ca.crt') ?? secretPem(secret, 'cacert')
-  return { chain, key, authorities, origins: [secret.id, ...(apart === undefined ? [] : [apart.id])] }
+  const revoked = secretPem(apart, 'ca.crl') ?? secretPem(secret, 'ca.crl')
+  return { chain, key, authorities, ...(revoked === undefined ? {} : { revoked }), origins: [secret.id, ...(apart === undefined ? [] : [apart.id])] }
 }
 
 /** Authorities by the names that derived objects have for them, separated by commas; undefined: none of them is there. */
@@ -79,14 +82,14 @@ export function authoritiesResources(reader: MeshReader, names: string): Resourc
 export function credentialResources(reader: MeshReader, namespace: string, name: string, gateway: string): Resource[] {
   const credential = findCredential(reader, namespace, name, gateway)
   if (credential === undefined) return trustResources(name, findAuthorities(reader, namespace, name))
-  const { chain, key, authorities, origins } = credential
+  const { chain, key, authorities, revoked, origins } = credential
   const own = create(SecretSchema, { name: credentialSecretName(name), type: { case: 'tlsCertificate', value: { certificateChain: inline(chain), privateKey: inline(key) } } })
-  return [resourceOf(SecretSchema, own.name, own, origins), ...trustResources(name, authorities === undefined ? undefined : { authorities, origins })]
+  return [resourceOf(SecretSchema, own.name, own, origins), ...trustResources(name, authorities === undefined ? undefined : { authorities, revoked, origins })]
 }
 
-function trustResources(name: string, found: { readonly authorities: Uint8Array; readonly origins: readonly string[] } | undefined): Resource[] {
+function trustResources(name: string, found: { readonly authorities: Uint8Array; readonly revoked?: Uint8Array | undefined; readonly origins: readonly string[] } | undefined): Resource[] {
   if (found === undefined) return []
-  const trust = create(SecretSchema, { name: authoritySecretName(name), type: { case: 'validationContext', value: { trustedCa: inline(found.authorities) } } })
+  const trust = create(SecretSchema, { name: authoritySecretName(name), type: { case: 'validationContext', value: { trustedCa: inline(found.authorities), ...(found.revoked === undefined ? {} : { crl: inline(found.revoked) }) } } })
   return [resourceOf(SecretSchema, trust.name, trust, found.origins)]
 }
 

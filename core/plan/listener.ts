@@ -77,5 +77,13 @@ export interface TcpPlan {
   readonly kind: 'tcp'
   readonly clusters: WeightedClusters
   readonly idleTimeoutMs: number
+  /** The cluster is named by the connection's SNI; `clusters` says nothing then. */
+  readonly clusterBySni?: boolean
+  /** Connections of one client address go to one endpoint. */
+  readonly hashesSource?: boolean
+  /** A connection lasts so long at most. */
+  readonly lifetimeMaxMs?: number
+  /** The upstream is a proxy that is asked for a tunnel to this HOST:PORT (CONNECT). */
+  readonly tunnelTo?: string
   readonly accessLog: readonly AccessLogPlan[]
 }

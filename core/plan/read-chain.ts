@@ -1,6 +1,7 @@
 import { type FilterChain, FilterChainMatchSchema, type FilterChainMatch, FilterChainSchema, type Filter } from '../wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { HttpConnectionManagerSchema } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { RBAC_EnforcementType, RBACSchema } from '../wire/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
+import { SniClusterSchema } from '../wire/gen/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.ts'
 import { TcpProxySchema } from '../wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import type { ChainMatch, FilterChainPlan } from './listener.ts'
 import type { RbacPlan } from './rbac.ts'
@@ -17,13 +18,14 @@ export function readChain(reading: Reading, path: string, chain: FilterChain, ve
   const match = readMatch(reading, at(path, 'filter_chain_match'), chain.filterChainMatch)
   const tls = readServerTls(reading, at(path, 'transport_socket'), chain.transportSocket)
   const rbac: RbacPlan[] = []
+  const bySni = chain.filters.some((one) => one.configType.case === 'typedConfig' && typeNameOf(one.configType.value) === SniClusterSchema.typeName)
   let serve: FilterChainPlan['serve'] | undefined
   for (const [index, filter] of chain.filters.entries()) {
     const where = at(path, 'filters', index)
     if (serve !== undefined) reading.invalid(where, 'stands behind a filter that ends the chain', filter.name)
     // Istio's own network filters exchange metadata and count.
     if (filter.name.startsWith('istio.')) continue
-    serve = readFilter(reading, where, filter, rbac, version) ?? serve
+    serve = readFilter(reading, where, filter, rbac, version, bySni) ?? serve
   }
   if (serve === undefined) {
     if (reading.faults.length === 0) reading.invalid(at(path, 'filters'), 'ends with neither http_connection_manager nor tcp_proxy')
@@ -32,7 +34,7 @@ export function readChain(reading: Reading, path: string, chain: FilterChain, ve
   return { name: chain.name, match, tls, rbac, serve }
 }
 
-function readFilter(reading: Reading, path: string, filter: Filter, rbac: RbacPlan[], version: string): FilterChainPlan['serve'] | undefined {
+function readFilter(reading: Reading, path: string, filter: Filter, rbac: RbacPlan[], version: string, bySni: boolean): FilterChainPlan['serve'] | undefined {
   if (filter.configType.case !== 'typedConfig') {
     reading.unsupported(path, 'has no typed_config', filter.name)
     return undefined
@@ -46,8 +48,10 @@ function readFilter(reading: Reading, path: string, filter: Filter, rbac: RbacPl
     }
     case TcpProxySchema.typeName: {
       const message = reading.unpack(where, any, TcpProxySchema)
-      return message && readTcp(reading, where, message)
+      return message && readTcp(reading, where, message, bySni)
     }
+    case SniClusterSchema.typeName:
+      return undefined
     case RBACSchema.typeName: {
       const message = reading.unpack(where, any, RBACSchema)
       if (message === undefined) return undefined

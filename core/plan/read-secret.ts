@@ -26,8 +26,8 @@ function readOne(reading: Reading, message: Secret, version: string): SecretPlan
         keyPem: readPem(reading, 'tls_certificate.private_key', type.value.privateKey, 'PRIVATE KEY-----'),
       }
     case 'validationContext':
-      reading.only('validation_context', CertificateValidationContextSchema, type.value, ['trusted_ca'])
-      return { kind: 'trust', name, version, rootsPem: readPem(reading, at('validation_context', 'trusted_ca'), type.value.trustedCa, 'CERTIFICATE-----') }
+      reading.only('validation_context', CertificateValidationContextSchema, type.value, ['trusted_ca', 'crl'])
+      return { kind: 'trust', name, version, rootsPem: readPem(reading, at('validation_context', 'trusted_ca'), type.value.trustedCa, 'CERTIFICATE-----'), ...(type.value.crl === undefined ? {} : { revokedPem: readPem(reading, at('validation_context', 'crl'), type.value.crl, 'X509 CRL-----') }) }
     default:
       if (type.case === undefined) reading.invalid('', 'holds nothing')
       return undefined

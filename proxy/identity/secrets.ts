@@ -13,6 +13,19 @@ interface Pair {
   readonly keyPem: string
 }
 
+interface Versions {
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3'
+  readonly ciphers?: string
+}
+
+/** The suites of TLS 1.3 are not for choice, and where a list leaves them out Node does without that version. */
+const TLS13_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
+
+/** BoringSSL's groups of equal rank, `[A|B]`, one after the other. */
+const ciphersOf = (suites: readonly string[] | undefined): { ciphers?: string } =>
+  suites === undefined ? {} : { ciphers: [TLS13_SUITES, ...suites.flatMap((one) => one.replace(/^\[|\]$/g, '').split('|'))].join(':') }
+
 interface Made {
   /** Of all secrets, when the context was last known to be of the newest ones. */
   epoch: number
@@ -32,7 +45,7 @@ const OWN_ROOTS = 'ROOTCA'
 export class Secrets implements SecretSource, SecretStore {
   readonly #log: Log
   readonly #pairs = new Map<string, { version: string; pair: Pair }>()
-  readonly #roots = new Map<string, { version: string; pem: string }>()
+  readonly #roots = new Map<string, { version: string; pem: string; revokedPem?: string | undefined }>()
   readonly #contexts = new WeakMap<ServerTlsPlan | ClientTlsPlan, Made>()
   readonly #listeners: (() => void)[] = []
   #epoch = 0
@@ -50,7 +63,7 @@ export class Secrets implements SecretSource, SecretStore {
 
   put(secret: SecretPlan): void {
     if (secret.kind === 'certificate') this.#pairs.set(secret.name, { version: secret.version, pair: { chainPem: secret.chainPem, keyPem: secret.keyPem } })
-    else this.#roots.set(secret.name, { version: secret.version, pem: secret.rootsPem })
+    else this.#roots.set(secret.name, { version: secret.version, pem: secret.rootsPem, revokedPem: secret.revokedPem })
     this.#changed()
   }
 
@@ -61,7 +74,7 @@ export class Secrets implements SecretSource, SecretStore {
   }
 
   serverContext(tls: ServerTlsPlan): SecureContext | undefined {
-    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion })
+    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion, ...ciphersOf(tls.cipherSuites) })
   }
 
   clientContext(tls: ClientTlsPlan): SecureContext | undefined {
@@ -89,7 +102,7 @@ export class Secrets implements SecretSource, SecretStore {
     tls: ServerTlsPlan | ClientTlsPlan,
     certificates: readonly string[],
     trust: string | undefined,
-    versions: { minVersion: 'TLSv1.2' | 'TLSv1.3'; maxVersion: 'TLSv1.2' | 'TLSv1.3' },
+    versions: Versions,
   ): SecureContext | undefined {
     const known = this.#contexts.get(tls)
     if (known?.epoch === this.#epoch) return known.context
@@ -101,7 +114,7 @@ export class Secrets implements SecretSource, SecretStore {
       return known.context
     }
     const complete = pairs.every((one) => one !== undefined) && (trust === undefined || roots !== undefined)
-    const context = complete ? this.#make(pairs.map(({ pair }) => pair), roots?.pem, versions) : undefined
+    const context = complete ? this.#make(pairs.map(({ pair }) => pair), roots, versions) : undefined
     this.#contexts.set(tls, { epoch: this.#epoch, versions: parts, context })
     return context
   }
@@ -136,12 +149,13 @@ export class Secrets implements SecretSource, SecretStore {
     }
   }
 
-  #make(pairs: readonly Pair[], rootsPem: string | undefined, versions: { minVersion: 'TLSv1.2' | 'TLSv1.3'; maxVersion: 'TLSv1.2' | 'TLSv1.3' }): SecureContext | undefined {
+  #make(pairs: readonly Pair[], roots: { readonly pem: string; readonly revokedPem?: string | undefined } | undefined, versions: Versions): SecureContext | undefined {
     try {
       return createSecureContext({
         ...versions,
         ...(pairs.length > 0 && { cert: pairs.map(({ chainPem }) => chainPem), key: pairs.map((pair) => pair.keyPem) }),
-        ...(rootsPem !== undefined && { ca: rootsPem }),
+        ...(roots !== undefined && { ca: roots.pem }),
+        ...(roots?.revokedPem !== undefined && { crl: roots.revokedPem }),
       })
     } catch (error) {
       // A certificate that openssl refuses: its connections are refused too, all others go on.

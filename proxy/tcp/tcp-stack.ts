@@ -3,6 +3,7 @@ import type { Origin } from '#core/plan/origin.ts'
 import type { PeerInfo, RequestHead } from '#core/route/request.ts'
 import { requestFrom } from '#core/route/request.ts'
 import { pickCluster } from '#core/route/split.ts'
+import { xxHash64Text } from '#core/balance/xxhash.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Wire, WireHandler } from '../http/socket.ts'
 import { AccessLog } from '../telemetry/access-log.ts'
@@ -12,6 +13,7 @@ import type { TcpSeries } from '../telemetry/metrics.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import { dialHost } from '../upstream/connect.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
+import { connectTunnel } from './connect-tunnel.ts'
 import { Tunnel } from './tunnel.ts'
 
 /** Client bytes kept until the upstream connection stands. */
@@ -93,7 +95,8 @@ class TcpConnection implements Facts, WireHandler {
   begin(early: Buffer | undefined): void {
     this.#wire.handler = this
     if (early !== undefined) this.onRead(early, early.length)
-    const entry = pickCluster(this.#stack.plan.clusters, this.#engine.doors.random.draw())
+    const { plan } = this.#stack
+    const entry = plan.clusterBySni === true ? { cluster: this.peer.sni, origin: undefined } : pickCluster(plan.clusters, this.#engine.doors.random.draw())
     this.origin = entry.origin
     this.clusterName = entry.cluster
     const cluster = this.#engine.cluster(entry.cluster)
@@ -101,7 +104,7 @@ class TcpConnection implements Facts, WireHandler {
     this.#cluster = cluster
     const { metrics } = this.#engine
     const { inbound } = this.#stack
-    const host = cluster.plan.discovery === 'original-destination' ? cluster.hostAt(this.peer.localAddress, this.peer.localPort) : cluster.pick(undefined, undefined, 0)
+    const host = cluster.plan.discovery === 'original-destination' ? cluster.hostAt(this.peer.localAddress, this.peer.localPort) : cluster.pick(plan.hashesSource === true ? xxHash64Text(this.peer.address) : undefined, undefined, 0)
     this.#series = metrics.tcp(inbound, inbound ? metrics.source(this.peer.uriSans[0] ?? '', '', this.peer.uriSans.length > 0) : metrics.self, inbound ? (this.peer.uriSans.length > 0 ? cluster.selfSecured : cluster.selfDestination) : (host?.destination ?? cluster.destination))
     this.#series.opened += 1
     if (host === undefined) return this.#fail('UH')
@@ -131,7 +134,14 @@ class TcpConnection implements Facts, WireHandler {
         this.upstreamFailure = problem
         return this.#fail('UF')
       }
-      this.#join(this.#dialled, host)
+      const { tunnelTo } = this.#stack.plan
+      if (tunnelTo === undefined) return this.#join(this.#dialled, host, undefined)
+      connectTunnel(this.#dialled, tunnelTo, this.#engine.doors.clock, cluster.plan.connectTimeoutMs, (refused, rest) => {
+        if (this.#over || this.#dialled === undefined) return
+        if (refused === '') return this.#join(this.#dialled, host, rest)
+        this.upstreamFailure = refused
+        this.#fail('UF')
+      })
     })
     if (this.#dialled === undefined) {
       this.upstreamFailure = 'TLS_error:Secret_is_not_supplied_by_SDS'
@@ -139,15 +149,17 @@ class TcpConnection implements Facts, WireHandler {
     }
   }
 
-  #join(upstream: Wire, host: UpstreamHost): void {
+  #join(upstream: Wire, host: UpstreamHost, first: Buffer | undefined): void {
     host.total.issued += 1
     const tunnel = new Tunnel(this.#engine, this.#wire, upstream, this.#stack.plan.idleTimeoutMs, true, (sent, received) => {
       this.requestBytes = sent
       this.responseBytes = received
       this.#finish()
     })
-    tunnel.begin(this.#early.length === 0 ? undefined : Buffer.concat(this.#early), undefined)
+    tunnel.begin(this.#early.length === 0 ? undefined : Buffer.concat(this.#early), first)
     this.#early = []
+    const { lifetimeMaxMs = 0 } = this.#stack.plan
+    if (lifetimeMaxMs > 0) tunnel.endsBy(this.#startMs + lifetimeMaxMs)
     if (this.#ended) upstream.end()
   }
 

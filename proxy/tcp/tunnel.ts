@@ -30,6 +30,7 @@ export class Tunnel {
   readonly #idleTimeoutMs: number
   readonly #halfCloses: boolean
   #closeByMs = 0
+  #deadlineMs = 0
   readonly #over: (sentBytes: number, receivedBytes: number) => void
   sentBytes = 0
   receivedBytes = 0
@@ -100,7 +101,13 @@ export class Tunnel {
     if (this.#client.closed && this.#server.closed) this.#finish()
   }
 
+  /** It is cut by then, in the midst of whatever passes. Monotonic milliseconds. */
+  endsBy(deadlineMs: number): void {
+    this.#deadlineMs = deadlineMs
+  }
+
   sweep(nowMs: number): void {
+    if (this.#deadlineMs > 0 && nowMs >= this.#deadlineMs) return this.#finish()
     if (this.#closeByMs > 0 && nowMs >= this.#closeByMs) this.#finish()
     else if (this.#idleTimeoutMs > 0 && nowMs - this.#lastActiveMs >= this.#idleTimeoutMs) this.#finish()
   }
