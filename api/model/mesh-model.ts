@@ -116,6 +116,14 @@ export class MeshModel {
     for (const [id, stored] of this.#objects) if (!this.#derived.has(id)) yield stored
   }
 
+  /** What the objects of the Gateway API amount to, for a look over the whole mesh; a change never asks. */
+  *derivedObjects(): Iterable<StoredResource> {
+    for (const id of this.#derived) {
+      const stored = this.#objects.get(id)
+      if (stored !== undefined) yield stored
+    }
+  }
+
   /** What is told of an object of the Gateway API; undefined: it is none of this mesh's. */
   gatewayApiStatus(key: { readonly kind: string; readonly namespace: string; readonly name: string }): ApiStatus | undefined {
     if (this.#told?.revision !== this.revision) this.#told = { revision: this.revision, status: deriveIn(this).status }

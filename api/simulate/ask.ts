@@ -135,7 +135,7 @@ function fromOutside(world: World, asked: ExplainRequest, called: Called): Trail
 /** The gateway process of that name, or any that a Gateway of that name selects. */
 function throughGateway(world: World, asked: ExplainRequest, called: Called, name: string, namespace: string, node?: ProxyNode): Trail {
   const workload = world.workload(namespace, name)
-  const labels = workload?.labels ?? world.model.read(() => {}).gateway(namespace, name)?.spec.selector
+  const labels = workload?.labels ?? world.gatewayLabels(namespace, name)
   if (labels === undefined) throw new Faults([fault('object.not-found', { path: 'from', value: `${name}.${namespace}`, rule: 'a gateway, by the name of its workload or of a Gateway' })])
   return atGateway(world, asked, called, { name, namespace, labels }, node)
 }

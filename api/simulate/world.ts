@@ -1,4 +1,5 @@
 import { MeshModel, objectId } from '#api/model/mesh-model.ts'
+import { PROCESSES_ANNOTATION } from '#api/model/gateway-api/gateway.ts'
 import { MeshViews } from '#api/translate/view.ts'
 import type { Resource, ResourceView } from '#api/serve/resource.ts'
 import type { PlanSet } from '#core/explain/trail.ts'
@@ -95,12 +96,20 @@ export class World {
   /** The labels and namespaces by which Gateways select the processes that serve them, each once. */
   gateways(): { readonly labels: Readonly<Record<string, string>>; readonly namespace: string }[] {
     const found = new Map<string, { labels: Readonly<Record<string, string>>; namespace: string }>()
-    for (const { key, object } of this.model.objects()) {
+    for (const { key, object } of [...this.model.objects(), ...this.model.derivedObjects()]) {
       if (key.kind !== 'Gateway' || key.group !== 'networking.istio.io') continue
       const labels = (object.spec as { selector?: Readonly<Record<string, string>> } | undefined)?.selector ?? {}
-      found.set(JSON.stringify(labels), { labels, namespace: key.namespace })
+      const namespace = object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? key.namespace
+      found.set(JSON.stringify([labels, object.metadata.annotations?.[PROCESSES_ANNOTATION]]), { labels, namespace })
     }
     return [...found.values()]
+  }
+
+  /** Labels of the processes of a Gateway by its name: Istio's, or one of the Gateway API. */
+  gatewayLabels(namespace: string, name: string): Readonly<Record<string, string>> | undefined {
+    const reader = this.model.read(() => {})
+    const derived = [...this.model.derivedObjects()].find(({ key, object }) => key.kind === 'Gateway' && (object.metadata.annotations?.['internal.istio.io/parents'] ?? '').startsWith(`Gateway/${name}/`) && object.metadata.namespace === namespace)
+    return reader.gateway(namespace, name)?.spec.selector ?? (derived?.object.spec as GatewaySpec | undefined)?.selector
   }
 
   /** Whether applications speak to their proxies themselves: a workload's ports say so, and where it has none, those of the others. */

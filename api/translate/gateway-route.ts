@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
-import { coveringWildcards } from '#api/model/host.ts'
+import { coveringWildcards, hostCovers } from '#api/model/host.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { VirtualHost_TlsRequirementType as TlsRequirement, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
@@ -19,17 +19,17 @@ import type { RouteScope, ScopedRoute } from './route-scope.ts'
 export interface ServerGroup {
   readonly id: string
   readonly port: number
-  readonly servers: readonly Pick<ScopedServer, 'gateway' | 'hosts' | 'tls'>[]
+  readonly servers: readonly Pick<ScopedServer, 'gateway' | 'hosts' | 'tls' | 'others'>[]
   /** The gateway process's own namespace: what is not exported to it, it does not serve. */
   readonly namespace: string
 }
 
 export function serverGroups(servers: readonly ScopedServer[], namespace: string): ServerGroup[] {
   const groups = new Map<string, { id: string; port: number; servers: ServerGroup['servers'][number][]; namespace: string }>()
-  for (const { id, serverPort: port, gateway, hosts, tls } of servers) {
+  for (const { id, serverPort: port, gateway, hosts, tls, others } of servers) {
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, { id, port, servers: [{ gateway, hosts, tls }], namespace })
-    else group.servers.push({ gateway, hosts, tls })
+    if (group === undefined) groups.set(id, { id, port, servers: [{ gateway, hosts, tls, others }], namespace })
+    else group.servers.push({ gateway, hosts, tls, others })
   }
   return [...groups.values()]
 }
@@ -96,11 +96,47 @@ export function gatewayFallback(reader: MeshReader, group: ServerGroup): Resourc
     for (const one of domains) taken.add(one)
     virtualHosts.push(create(VirtualHostSchema, { name: `https-redirect:${group.port}:${server.gateway}`, domains, requireTls: TlsRequirement.ALL }))
   }
+  virtualHosts.push(...othersWildcards(group, taken))
   if (!taken.has('*')) virtualHosts.push(create(VirtualHostSchema, { name: `blackhole:${group.port}`, domains: ['*'] }))
   const name = `fallback|${group.id}`
   const message = routeConfiguration(name, virtualHosts)
   message.ignorePortInHostMatching = true
-  return [scopeResource(group.id, '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins)]
+  return [scopeResource(group.id, '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins), ...othersNames(reader, group)]
+}
+
+/** RFC 9110 §15.5.20: a connection that was made for another name than the request's. */
+const MISDIRECTED = 421
+
+/** What is answered for hosts of other listeners: over TLS, that the connection is for another name; in plaintext all listeners of a port share their connections, and one without routes has nothing. */
+const othersAnswer = (group: ServerGroup, name: string, domains: readonly string[]): VirtualHost =>
+  create(VirtualHostSchema, {
+    name: `${name}:${group.port}`,
+    domains: [...domains],
+    ...(servesOneName(group) ? { routes: [{ name: 'misdirected', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: MISDIRECTED } } }] } : {}),
+  })
+
+/** Whether connections of a group were made for a name of its server's: TLS ends there. */
+const servesOneName = (group: ServerGroup): boolean => group.id.startsWith('https.')
+
+/** Hosts that something has to be said of: over TLS all, in plaintext those that a wider host of the group would take. */
+const othersOf = (group: ServerGroup): string[] => {
+  const own = group.servers.flatMap((one) => one.hosts.map((of) => of.host))
+  const all = [...new Set(group.servers.flatMap((one) => one.others))].sort()
+  return servesOneName(group) ? all : all.filter((one) => own.some((wider) => wider !== one && hostCovers(wider, one)))
+}
+
+function othersWildcards(group: ServerGroup, taken: Set<string>): VirtualHost[] {
+  const wild = othersOf(group).filter((one) => one.includes('*') && !taken.has(one))
+  for (const one of wild) taken.add(one)
+  return wild.length === 0 ? [] : [othersAnswer(group, 'other-listeners', wild)]
+}
+
+/** Exact hosts of other listeners that no route of the group names. */
+function othersNames(reader: MeshReader, group: ServerGroup): Resource[] {
+  const exact = othersOf(group).filter((one) => !one.includes('*') && [one, ...coveringWildcards(one)].every((host) => !domainsOf(reader, group, host).has(one)))
+  if (exact.length === 0) return []
+  const name = `others|${group.id}`
+  return [...exact.map((one) => scopeResource(group.id, one, name, [])), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [othersAnswer(group, 'other-listeners', ['*'])]), [])]
 }
 
 /** Routes of several VirtualServices one after the other, the oldest first; those that hold for everything last, so that they hide nothing. */

@@ -5,6 +5,7 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { GatewayServer } from '#core/resource/gateway.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import type { Labels } from '#api/model/labels.ts'
+import { isOthers, othersHosts } from './listener-isolation.ts'
 
 /** A host that a server takes, and from whose VirtualServices: `*` any namespace. */
 export interface ServerHost {
@@ -29,6 +30,8 @@ export interface ScopedServer {
   readonly tls: GatewayServer['tls']
   /** Secret of the certificate that backends are shown, where a Gateway of the Gateway API names one. */
   readonly backendCertificate?: string
+  /** Hosts of other listeners of the port, which have what fits them more closely. */
+  readonly others: readonly string[]
 }
 
 /** Gateways that stand for a Service of their own bear its hosts here: only processes behind it serve them, and only at its ports. */
@@ -40,7 +43,7 @@ const SERVICE_ANNOTATION = 'internal.istio.io/gateway-service'
  */
 export function gatewayServers(reader: MeshReader, labels: Labels, own: string, hosts: readonly string[]): ScopedServer[] {
   const services = [...reader.servicesOf(own, labels), ...hosts.flatMap((host) => reader.service(host, own) ?? [])]
-  const servers: ScopedServer[] = []
+  const servers: Omit<ScopedServer, 'others'>[] = []
   const claimed = new Map<string, Set<string>>()
   for (const { namespace, name, spec, stored } of reader.gatewaysSelecting(labels)) {
     if ((stored.object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? own) !== own) continue
@@ -67,7 +70,7 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
       }
     }
   }
-  return servers
+  return othersHosts(servers, servesTls)
 }
 
 /** The ports of the workload to which a Service port leads (istio.io, Gateway: server ports are those of the Service). */
@@ -87,12 +90,12 @@ function serverHost(text: string, own: string): ServerHost {
 }
 
 /** The names under which a VirtualService's host is served by a server: the narrower of the two wherever one covers the other. */
-export function servedDomains(server: Pick<ScopedServer, 'hosts'>, host: string, owner: string): string[] {
+export function servedDomains(server: Pick<ScopedServer, 'hosts' | 'others'>, host: string, owner: string): string[] {
   const domains = new Set<string>()
   for (const one of server.hosts) {
     if (one.namespace !== '*' && one.namespace !== owner) continue
     if (hostCovers(one.host, host)) domains.add(host)
     else if (hostCovers(host, one.host)) domains.add(one.host)
   }
-  return [...domains].sort()
+  return [...domains].filter((one) => !isOthers(server, one)).sort()
 }

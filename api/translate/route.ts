@@ -3,7 +3,7 @@ import type { Resource } from '#api/serve/resource.ts'
 import type { ConsistentHash } from '#core/resource/load-balancer.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { DirectResponse, HttpMatch, Redirect, Rewrite } from '#core/resource/virtual-service-http.ts'
-import { RedirectAction_RedirectResponseCode as RedirectCode, RedirectActionSchema, RouteAction_HashPolicySchema, RouteActionSchema, RouteSchema, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { RedirectAction_RedirectResponseCode as RedirectCode, RedirectActionSchema, RouteAction_ClusterNotFoundResponseCode as NotFoundCode, RouteAction_HashPolicySchema, RouteActionSchema, RouteSchema, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { RedirectAction, Route, RouteAction, RouteAction_HashPolicy, VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import type { RouteConfiguration } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
@@ -109,6 +109,8 @@ function routeAction(scoped: ScopedRoute, match: HttpMatch | undefined, authorit
     ...(retry === undefined ? {} : { retryPolicy: retry }),
     requestMirrorPolicies: mirrors.map((one) => ({ cluster: one.cluster, runtimeFraction: runtimeFraction(one.percent), traceSampled: false })),
     hashPolicy: uniqueHashes(scoped.destinations).map(hashPolicy),
+    // A backend that is not there is the route's own fault: gateway-api.sigs.k8s.io/reference/spec, HTTPBackendRef.
+    ...(scoped.owner.bySegments === true ? { clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR } : {}),
   })
   setRewrite(action, route.rewrite, match)
   const host = route.rewrite?.authority || authority

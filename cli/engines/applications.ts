@@ -26,6 +26,8 @@ export interface Receipt {
 
 /** The headers by which an application's answer is told from a proxy's. */
 export const WORKLOAD_HEADER = 'x-echo-workload'
+/** What the caller's certificate is for, where it showed one. */
+const CERTIFICATE_HEADER = 'x-echo-client-certificate'
 export const idOf = (userAgent: string | undefined): string => userAgent ?? ''
 
 const METHODS = /^(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) /
@@ -40,6 +42,8 @@ const listening = (server: net.Server, address: string, port: number): Promise<v
     server.once('error', reject)
     server.listen({ host: address, port, exclusive: true }, resolve)
   })
+
+const shownBy = (socket: net.Socket | tls.TLSSocket): string | undefined => (socket instanceof tls.TLSSocket ? socket.getPeerCertificate().subjectaltname : undefined)
 
 /** HTTP/2 and TLS read from the system's own socket, past what was read of it before; so they get a connection of their own. */
 function relay(socket: net.Socket, to: net.Server): void {
@@ -99,7 +103,7 @@ export class Applications {
         socket.resume()
       })
     }
-    const secured: net.Server = tls.createServer({ cert: this.#certificate.certificate, key: this.#certificate.privateKey, ALPNProtocols: ['h2', 'http/1.1'] }, receive)
+    const secured: net.Server = tls.createServer({ cert: this.#certificate.certificate, key: this.#certificate.privateKey, ALPNProtocols: ['h2', 'http/1.1'], requestCert: true, rejectUnauthorized: false }, receive)
     const server = net.createServer((socket) => {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))
@@ -140,6 +144,8 @@ export class Applications {
       response.statusCode = behaviour.status ?? 200
       response.setHeader('content-type', 'application/json')
       response.setHeader(WORKLOAD_HEADER, workload)
+      const shown = shownBy(request.socket)
+      if (shown !== undefined) response.setHeader(CERTIFICATE_HEADER, shown)
       response.end(JSON.stringify({ workload, path: request.url, headers }))
     }
     if (behaviour.delayMs === undefined) write()

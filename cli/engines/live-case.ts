@@ -50,10 +50,13 @@ export class LiveCase {
   static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[]): Promise<LiveCase> {
     const block = await claimBlock(doors.random.draw)
     const authority = readAuthority(makeRoot({ organization: 'weft test', nowMs: doors.clock.wallMs() }))
-    const certificates = certificatesOf(authority, configuration, doors.clock.wallMs())
     const words = about.workloads ?? []
+    // What a Gateway of the Gateway API amounts to is served by processes of its own.
+    const derived = [...worldOf({ objects: configuration, workloads: [] }).model.derivedObjects()].map((one) => one.object)
+    const gateways = [...configuration, ...derived].filter(isGatewayObject)
+    const certificates = certificatesOf(authority, gateways, doors.clock.wallMs())
     const services = configuration.filter((one) => one.kind === 'Service')
-    const isGateway = (one: WorkloadWords): boolean => configuration.some((object) => isGatewayObject(object) && Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
+    const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
     const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, block.at(index), isGateway(one) ? [] : portsOf(one, services)) }))
     const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
     const objects = withCredentials(configuration, authority.certificate, certificates).map((one) => moved(one, addresses))
@@ -63,11 +66,11 @@ export class LiveCase {
     try {
       const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
       const nodes = placed.flatMap(({ workload, gateway }): ProxyNode[] => {
-        if (gateway) return [gatewayNode(workload, objects)]
+        if (gateway) return [gatewayNode(workload, gateways)]
         const calls = callers.has(`${workload.name}.${workload.namespace}`)
         return calls || (workload.mutualTls && workload.ports.length > 0) ? [sidecarNode(workload)] : []
       })
-      const unnamed = [...callers].flatMap((from) => unnamedGateway(from, objects, nodes)).map((one, index) => gatewayNode({ ...one, address: block.at(placed.length + index) }, objects))
+      const unnamed = [...callers].flatMap((from) => unnamedGateway(from, gateways, nodes)).map((one, index) => gatewayNode({ ...one, address: block.at(placed.length + index) }, gateways))
       const started = await Promise.allSettled([
         ...placed.flatMap(({ workload }) => workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port))),
         ...[...nodes, ...unnamed].map(async (node) => {
@@ -151,12 +154,12 @@ function unnamedGateway(from: string, objects: readonly ResourceObject[], nodes:
   if (!from.startsWith('gateway:')) return []
   const [, name = '', namespace = ''] = /^gateway:(.+)\.([^.]+)$/.exec(from) ?? []
   if (nodes.some((one) => one.name === name && one.namespace === namespace)) return []
-  const object = objects.find((one) => isGatewayObject(one) && one.metadata.name === name && one.metadata.namespace === namespace)
+  const object = objects.find((one) => one.metadata.name === name && one.metadata.namespace === namespace)
   return [{ name, namespace, labels: (object && selectorOf(object)) ?? {}, serviceAccount: name }]
 }
 
 function gatewayNode(of: { name: string; namespace: string; labels: Readonly<Record<string, string>>; serviceAccount: string; address: string }, objects: readonly ResourceObject[]): ProxyNode {
-  const ports = objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).map((server) => server.port.number))
+  const ports = objects.flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).map((server) => server.port.number))
   return {
     ...gatewayOf(of),
     serviceAccount: of.serviceAccount,
@@ -166,7 +169,7 @@ function gatewayNode(of: { name: string; namespace: string; labels: Readonly<Rec
 }
 
 function certificatesOf(authority: Authority, objects: readonly ResourceObject[], nowMs: number): Certificates {
-  const hosts = objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.hosts ?? []))
+  const hosts = objects.flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.hosts ?? []))
   const names = [...new Set(hosts.map((host) => host.slice(host.indexOf('/') + 1)).filter((host) => host !== '*'))]
   return { server: serverCertificate(authority, names.length === 0 ? ['localhost'] : names, nowMs), client: serverCertificate(authority, ['client.example.com'], nowMs) }
 }
@@ -174,13 +177,16 @@ function certificatesOf(authority: Authority, objects: readonly ResourceObject[]
 /** Every credential that a Gateway names, in each namespace where its process may look; what stands in the configuration and is no certificate gives way to one that is. */
 function withCredentials(objects: readonly ResourceObject[], rootPem: string, { server }: Certificates): ResourceObject[] {
   const data = { 'tls.crt': server.certificate, 'tls.key': server.privateKey, 'ca.crt': rootPem }
-  const kept = objects.map((one) => (one.kind === 'Secret' && !holdsCertificate(one) ? { ...one, data: undefined, stringData: data } : one))
+  const kept = objects.map((one) => (one.kind === 'Secret' && !holdsCertificate(one) ? { ...one, data: undefined, stringData: data } : one.kind === 'ConfigMap' && claimsAuthority(one) ? { ...one, data: { 'ca.crt': rootPem } } : one))
   const there = new Set(objects.filter((one) => one.kind === 'Secret').map((one) => `${one.metadata.namespace ?? ''}/${one.metadata.name}`))
   const names = new Set(objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.tls?.credentialName ?? [])))
   const namespaces = new Set(['istio-system', ...objects.map((one) => one.metadata.namespace ?? '')].filter((one) => one !== ''))
   const missing = [...names].flatMap((name) => [...namespaces].filter((namespace) => !there.has(`${namespace}/${name}`)).map((namespace): ResourceObject => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data })))
   return [...kept, ...missing]
 }
+
+/** A ConfigMap of authorities whose text is none. */
+const claimsAuthority = (map: ResourceObject): boolean => (map as { data?: Record<string, string> }).data?.['ca.crt']?.includes('not a real one') === true
 
 function holdsCertificate(secret: ResourceObject): boolean {
   const { data, stringData } = secret as { data?: Record<string, string>; stringData?: Record<string, string> }

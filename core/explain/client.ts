@@ -120,7 +120,7 @@ function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: 
       const empty = to.every((target) => plans.clusters.get(target.cluster)?.discovery !== 'original-destination' && target.endpoints.length === 0)
       return {
         outcome: isNowhere(to) ? 'blocked' : 'routed',
-        status: empty ? 503 : undefined,
+        status: empty ? (to.every((target) => !plans.clusters.has(target.cluster)) ? (action.noClusterStatus ?? 503) : 503) : undefined,
         by,
         why: empty ? `${describe(to)} has no healthy endpoint` : `routed to ${describe(to)}`,
         to,

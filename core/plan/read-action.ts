@@ -1,6 +1,6 @@
 import {
   type DirectResponseAction, DirectResponseActionSchema, type RedirectAction as WireRedirect, RedirectAction_RedirectResponseCode as Code, RedirectActionSchema, type RouteAction,
-  type RouteAction_HashPolicy, RouteAction_HashPolicy_CookieSchema, RouteAction_HashPolicy_HeaderSchema, RouteAction_HashPolicySchema, RouteAction_MaxStreamDurationSchema,
+  RouteAction_ClusterNotFoundResponseCode as NotFoundCode, type RouteAction_HashPolicy, RouteAction_HashPolicy_CookieSchema, RouteAction_HashPolicy_HeaderSchema, RouteAction_HashPolicySchema, RouteAction_MaxStreamDurationSchema,
   type RouteAction_RequestMirrorPolicy, RouteAction_RequestMirrorPolicySchema, RouteActionSchema,
 } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { RoutingPriority } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
@@ -42,6 +42,7 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
   return {
     kind: 'forward',
     clusters,
+    ...noClusterStatus(action),
     timeoutMs: milliseconds(action.timeout, TIMEOUT_MS),
     ...readGrpcTimeout(action),
     idleTimeoutMs: action.idleTimeout === undefined ? undefined : milliseconds(action.idleTimeout, 0),
@@ -53,6 +54,18 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
     hostRewrite: host.case === 'hostRewriteLiteral' && host.value !== '' ? host.value : undefined,
     autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
     hash: action.hashPolicy.map((one, index) => readHash(reading, at(path, 'hash_policy', index), one)),
+  }
+}
+
+/** Envoy's names of the answers to what leads to a cluster that is not there. */
+function noClusterStatus(action: RouteAction): Pick<ForwardAction, 'noClusterStatus'> {
+  switch (action.clusterNotFoundResponseCode) {
+    case NotFoundCode.NOT_FOUND:
+      return { noClusterStatus: 404 }
+    case NotFoundCode.INTERNAL_SERVER_ERROR:
+      return { noClusterStatus: 500 }
+    default:
+      return {}
   }
 }
 

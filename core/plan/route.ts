@@ -58,6 +58,8 @@ export interface Route {
 export interface ForwardAction {
   readonly kind: 'forward'
   readonly clusters: WeightedClusters
+  /** What is answered where the chosen cluster is not there; absent: 503. */
+  readonly noClusterStatus?: number
   /** Whole request, retries included; 0: none. */
   readonly timeoutMs: number
   /** For gRPC, whose `grpc-timeout` then counts in place of `timeoutMs`, up to this; 0: as long as it says. Absent: it does not count. */

@@ -17,7 +17,7 @@ const disconnected = (reason: string): string => `upstream connect error or disc
 
 export const answers = {
   noRoute: answer(404, '', 'NR', 'route_not_found'),
-  noCluster: answer(503, '', 'NC', 'cluster_not_found'),
+  noCluster: (status: number): Answer => answer(status, '', 'NC', 'cluster_not_found'),
   noHealthyUpstream: answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream'),
   overflow: answer(503, disconnected('overflow'), 'UO', 'upstream_reset_before_response_started{overflow}', 'x-envoy-overloaded: true\r\n'),
   /** The proxy itself has more than it may; `bound` is the one that is met. */

@@ -278,7 +278,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const entry = pickCluster(action.clusters, engine.doors.random.draw())
     this.entry = entry
     const cluster = engine.cluster(entry.cluster)
-    if (cluster === undefined) return this.answerWith(answers.noCluster)
+    if (cluster === undefined) return this.answerWith(answers.noCluster(action.noClusterStatus ?? 503))
     this.cluster = cluster
     if (cluster.requests >= cluster.plan.limits.requestsMax) return this.#overflow(cluster)
     cluster.requests += 1
