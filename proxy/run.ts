@@ -9,6 +9,7 @@ import { readBootstrap, withFlags } from './bootstrap/read-bootstrap.ts'
 import type { Environment } from './bootstrap/variables.ts'
 import { type ProcessDoors, type Proxy, startProxy } from './start.ts'
 import { inherit, isSuccessor, serveAsSuccessor } from './upgrade/successor.ts'
+import { isWorker, runWorker } from './workers/worker.ts'
 import { Succession } from './upgrade/succession.ts'
 import { version } from './version.ts'
 import { wrapCommand } from './wrap.ts'
@@ -20,6 +21,7 @@ const WRONG_USAGE = 2
  * SIGUSR2 replaces the bundled engine by the program as it is on disk, in place. Logs are JSON lines on stderr; access logs go where the configuration says, usually stdout.
  */
 export async function runProxy(type: 'sidecar' | 'router', environment: Environment, flags: readonly string[]): Promise<void> {
+  if (isWorker()) return runWorker(systemDoors)
   const log = jsonLog(systemDoors.clock, (line) => process.stderr.write(line))
   let bootstrap: Bootstrap
   // Behind `--` stands the application, for which the proxy is a wrapper.

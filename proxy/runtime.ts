@@ -42,6 +42,8 @@ export interface RuntimeOptions {
   readonly accessLog?: LogSink
   /** Sockets that another process has opened already. */
   readonly sockets?: ListeningSockets
+  /** Other threads listen on the same ports. */
+  readonly sharesPorts?: boolean
   /** Takes spans of sampled requests. */
   readonly onSpan?: SpanSink
   readonly limits?: Limits
@@ -77,6 +79,7 @@ export class Runtime implements Engine {
   readonly #secrets: SecretSource
   readonly #sink: LogSink
   readonly #sockets: ListeningSockets | undefined
+  readonly #sharesPorts: boolean
   readonly #listeners = new Map<string, Listener>()
   /** Those that are reached by handing off alone; made anew when first needed after a change. */
   readonly #byAddress = new Map<string, Listener>()
@@ -97,6 +100,7 @@ export class Runtime implements Engine {
     this.overload = new Overload(options.limits ?? noLimits)
     this.#residentBytes = options.residentBytes ?? (() => 0)
     this.#sockets = options.sockets
+    this.#sharesPorts = options.sharesPorts === true
     this.callouts = new Callouts(doors.clock)
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
     this.metrics = new TrafficMetrics(options.node, options.principal)
@@ -120,7 +124,7 @@ export class Runtime implements Engine {
     if (known !== undefined && known.failure === '' && known.replacePlan(plan)) return Promise.resolve('')
     known?.close()
     return new Promise((settled) => {
-      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, sockets: this.#sockets, stackOf: (chain, direction) => this.#stackOf(chain, direction), listenerAt: (to) => this.#listenerAt(to) }, plan, (listener) => settled(listener.failure)))
+      this.#listeners.set(name, new Listener({ engine: this, secrets: this.#secrets, sink: this.#sink, sockets: this.#sockets, sharesPorts: this.#sharesPorts, stackOf: (chain, direction) => this.#stackOf(chain, direction), listenerAt: (to) => this.#listenerAt(to) }, plan, (listener) => settled(listener.failure)))
       if (plan.bind === undefined) settled('')
     })
   }

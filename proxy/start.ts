@@ -6,7 +6,8 @@ import type { Log } from './admin/log.ts'
 import { adminPages, probePages, type ProxyState, type Shown } from './admin/pages.ts'
 import { servePages } from './admin/server.ts'
 import { LastGood } from './ads/last-good.ts'
-import { PlanCell, type PlanFollower } from './ads/plan-cell.ts'
+import { follow } from './ads/follow.ts'
+import { PlanCell } from './ads/plan-cell.ts'
 import { Ads } from './ads/stream.ts'
 import type { Bootstrap } from './bootstrap/bootstrap.ts'
 import { certificateService } from './identity/certificate-service.ts'
@@ -17,6 +18,8 @@ import { Runtime } from './runtime.ts'
 import type { Inheritance } from './upgrade/successor.ts'
 import { LoadReports } from './telemetry/load-report-stream.ts'
 import { Spans } from './telemetry/spans.ts'
+import { trafficOf } from './workers/traffic.ts'
+import { Workers } from './workers/workers.ts'
 
 /** How long a start waits for the control plane before it serves what it last had. */
 const RESTORE_AFTER_MS = 2000
@@ -59,48 +62,38 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const { node, controlPlane } = bootstrap
   const startedMs = clock.monotonicMs()
   const sockets = around.inheritance?.sockets
+  const principal = formatSpiffeId(bootstrap.identity)
   const secrets = new Secrets(log)
   const identity = new WorkloadIdentity(
     doors,
-    { uri: formatSpiffeId(bootstrap.identity), lifetimeMs: bootstrap.certificateLifetimeMs, joinToken: () => readJoinToken(bootstrap.joinToken, around.readFile) },
+    { uri: principal, lifetimeMs: bootstrap.certificateLifetimeMs, joinToken: () => readJoinToken(bootstrap.joinToken, around.readFile) },
     certificateService(controlPlane, () => clock.wallMs()),
     log,
   )
   const cell = new PlanCell(clock, secrets, log)
+  const workers =
+    bootstrap.concurrency > 1
+      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, logLevel: log.level }, log, () => look(), around.quit)
+      : undefined
+  if (workers !== undefined) cell.echo((update) => workers.update(update))
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal: formatSpiffeId(bootstrap.identity), ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }), sharesPorts: workers !== undefined })
+  const traffic = trafficOf(runtime, workers)
   const stream = { controlPlane, node, certificate: () => identity.now }
   const ads = new Ads(doors, stream, cell, log)
-  const loads = new LoadReports(doors, stream, () => runtime.takeLoads(), log)
+  const loads = new LoadReports(doors, stream, () => traffic.takeLoads(), log)
   const lastGood = bootstrap.stateDirectory === undefined ? undefined : new LastGood(clock, bootstrap.stateDirectory, node.id, cell, log)
 
-  let binding = 0
   let readyAtMs = 0
   let stopping: Promise<void> | undefined
   let announceReady = (): void => {}
   const ready = new Promise<void>((resolve) => (announceReady = resolve))
   const state = (): ProxyState => (stopping ? 'DRAINING' : readyAtMs > 0 ? 'LIVE' : 'INITIALIZING')
   const look = (): void => {
-    if (readyAtMs > 0 || stopping || !cell.isWarm || binding > 0 || !identity.now) return
+    if (readyAtMs > 0 || stopping || !cell.isWarm || bound.pending > 0 || workers?.areWarm === false || !identity.now) return
     readyAtMs = clock.monotonicMs()
     log.info('proxy.ready', { afterMs: Math.round(readyAtMs - startedMs), revision: cell.revision, listeners: cell.listeners.size, clusters: cell.clusters.size })
     announceReady()
-  }
-
-  const follower: PlanFollower = {
-    applyListener(name) {
-      binding += 1
-      return runtime.applyListener(name).then((failure) => {
-        binding -= 1
-        if (failure !== '') log.error('listener.not-bound', { listener: name, error: failure })
-        look()
-        return failure
-      })
-    },
-    removeListener: (name) => runtime.removeListener(name),
-    applyCluster: (name) => runtime.applyCluster(name),
-    removeCluster: (name) => runtime.removeCluster(name),
-    applyEndpoints: (name) => runtime.applyEndpoints(name),
   }
 
   let left: Promise<void> | undefined
@@ -114,9 +107,9 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   async function leave(): Promise<void> {
     log.info('proxy.draining', { graceMs: bootstrap.drainMs })
     lastGood?.stop()
-    loads.stop()
+    await loads.stop()
     await leaveMesh()
-    await runtime.drain(bootstrap.drainMs, bootstrap.announceMs)
+    await traffic.drain(bootstrap.drainMs, bootstrap.announceMs)
     cell.stop()
     loads.close()
     await spans?.stop()
@@ -132,6 +125,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     identity,
     ads,
     runtime,
+    traffic,
     log,
     state,
     memory: around.memory,
@@ -142,12 +136,13 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log, sockets)))
   log.info('proxy.starting', { node: node.id, admin: admin.port, probes: probes.map(({ port }) => port), controlPlane: controlPlane.target })
 
-  cell.follow(follower)
+  const bound = follow(cell, runtime, log, look)
   cell.whenWarm(look)
   lastGood?.keep()
   let joined = false
   identity.subscribe((certificate) => {
     secrets.useIdentity(certificate)
+    workers?.useIdentity(certificate)
     if (stopping) return
     if (joined) ads.renew()
     else ads.start()
@@ -170,7 +165,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],
     async leaveInbound(withinMs) {
       await leaveMesh()
-      await runtime.drainInbound(withinMs)
+      await traffic.drainInbound(withinMs)
     },
     async stop() {
       await stop()

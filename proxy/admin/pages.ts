@@ -5,6 +5,7 @@ import type { PlanCell } from '../ads/plan-cell.ts'
 import type { Secrets } from '../identity/secrets.ts'
 import type { WorkloadIdentity } from '../identity/workload-identity.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Traffic } from '../workers/traffic.ts'
 import { configDump } from './config-dump.ts'
 import { isLogLevel, type Log, logLevels } from './log.ts'
 import { proxyMetrics } from './proxy-metrics.ts'
@@ -21,6 +22,7 @@ export interface Shown {
   readonly identity: WorkloadIdentity
   readonly ads: Ads
   readonly runtime: Runtime
+  readonly traffic: Traffic
   readonly log: Log
   readonly state: () => ProxyState
   readonly memory: () => { readonly rss: number; readonly heapTotal: number; readonly heapUsed: number; readonly external: number }
@@ -34,8 +36,8 @@ export type ProxyState = 'LIVE' | 'INITIALIZING' | 'DRAINING'
 /** Readiness and metrics: what may be asked for from other machines. */
 export function probePages(shown: Shown): Pages {
   const ready = (): Page => ({ status: shown.state() === 'LIVE' ? 200 : 503, body: `${shown.state()}\n` })
-  const metrics = (): Page => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: shown.runtime.metricsText() + proxyMetrics(shown) })
-  return new Map([
+  const metrics = async (): Promise<Page> => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: (await shown.traffic.metricsText()) + proxyMetrics(shown) })
+  return new Map<string, () => Page | Promise<Page>>([
     ['GET /ready', ready],
     ['GET /healthz/ready', ready],
     ['GET /metrics', metrics],
@@ -44,9 +46,14 @@ export function probePages(shown: Shown): Pages {
 }
 
 /** Envoy's word for it; here what the access logs hold back is written, and files stay open. */
-function writeLogs({ runtime }: Shown): Page {
-  runtime.flushLogs()
+async function writeLogs({ traffic }: Shown): Promise<Page> {
+  await traffic.flushLogs()
   return { body: 'OK\n' }
+}
+
+async function clusters({ traffic }: Shown, asJson: boolean): Promise<Page> {
+  const reports = await traffic.clusterReports()
+  return asJson ? jsonPage(clustersJson(reports)) : { body: clustersText(reports) }
 }
 
 /** All pages of the admin port. They show configuration and can end the process: bound to loopback unless told otherwise. */
@@ -54,7 +61,7 @@ export function adminPages(shown: Shown): Pages {
   const pages = new Map<string, (query: URLSearchParams) => Page | Promise<Page>>([
     ...probePages(shown),
     ['GET /config_dump', async () => jsonPage(await configDump(shown.cell, shown.secrets))],
-    ['GET /clusters', (query) => (query.get('format') === 'json' ? jsonPage(clustersJson(shown.runtime.clusterReports())) : { body: clustersText(shown.runtime.clusterReports()) })],
+    ['GET /clusters', (query) => clusters(shown, query.get('format') === 'json')],
     ['GET /certs', () => jsonPage(certificatesJson(shown.secrets, shown.clock.wallMs()))],
     ['GET /listeners', () => ({ body: [...shown.cell.listeners.values()].map(({ name, bind }) => `${name}::${bind ? `${bind.address}:${shown.runtime.portOf(name) ?? bind.port}` : 'not bound'}\n`).join('') })],
     ['GET /server_info', () => jsonPage(serverInfo(shown))],

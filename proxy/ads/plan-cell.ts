@@ -87,6 +87,7 @@ export class PlanCell implements PlanSource {
   #tokens = 0
   #onWarm: (() => void)[] = []
   #onChange: (() => void)[] = []
+  #echo: ((update: Update) => void) | undefined
 
   constructor(clock: Clock, secrets: SecretStore, log: Log) {
     this.#secrets = secrets
@@ -140,6 +141,11 @@ export class PlanCell implements PlanSource {
     for (const name of this.listeners.keys()) void follower.applyListener(name)
   }
 
+  /** Hears of each response before it is taken, as it came. */
+  echo(to: (update: Update) => void): void {
+    this.#echo = to
+  }
+
   /** What has come and is not in force yet. */
   get warming(): readonly { id: string; needs: string[] }[] {
     return this.#warming.list()
@@ -158,6 +164,7 @@ export class PlanCell implements PlanSource {
    * @returns what was refused, with its faults: the rest of the response is taken all the same, as Envoy does
    */
   take(update: Update, done: (unenforced: readonly Rejected[]) => void): readonly Rejected[] {
+    this.#echo?.(update)
     const rejected: Rejected[] = []
     const unenforced: Rejected[] = []
     const subscription = this.#byType.get(update.type)

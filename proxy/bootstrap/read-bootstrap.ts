@@ -19,6 +19,7 @@ export interface BootstrapDoors {
 
 const LABELS_MAX = 64
 const PORTS_MAX = 256
+const CONCURRENCY_MAX = 64
 const DRAIN_SECONDS_MAX = 3600
 const STALL_SECONDS_MAX = 86_400
 const CERTIFICATE_SECONDS_MAX = 86_400
@@ -49,6 +50,7 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
     drainMs: variables.seconds('WEFT_DRAIN_SECONDS', 30, DRAIN_SECONDS_MAX),
     announceMs: variables.seconds('WEFT_DRAIN_DELAY_SECONDS', type === 'router' ? 5 : 0, DRAIN_SECONDS_MAX),
     limits: readLimits(variables, type),
+    concurrency: readConcurrency(variables),
     certificateLifetimeMs: variables.seconds('WEFT_CERTIFICATE_SECONDS', CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MAX),
     engine,
     logLevel: isLogLevel(level) ? level : 'info',
@@ -83,7 +85,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL ENGINE ENVOY ENVOY_ARGUMENTS'
+    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -118,6 +120,14 @@ function readEngine(variables: Variables): Bootstrap['engine'] {
   }
   if (kind !== 'weft') variables.refuse('WEFT_ENGINE', kind, 'weft or envoy')
   return { kind: 'weft' }
+}
+
+function readConcurrency(variables: Variables): number {
+  const value = variables.text('WEFT_CONCURRENCY') ?? '1'
+  const concurrency = Number(value)
+  if (Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= CONCURRENCY_MAX) return concurrency
+  variables.refuse('WEFT_CONCURRENCY', value, `a number of threads, 1..${CONCURRENCY_MAX}`)
+  return 1
 }
 
 /** A gateway meets strangers, and so has bounds of its own where none are set; a sidecar has them where it is told. */

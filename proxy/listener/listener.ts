@@ -39,6 +39,8 @@ export interface ListenerDoors {
   readonly sink: LogSink
   /** Taken over from the process before this one. */
   readonly sockets?: ListeningSockets | undefined
+  /** With listeners of other threads (SO_REUSEPORT). */
+  readonly sharesPorts?: boolean
   /** Made once for each plan of a chain. */
   stackOf(chain: FilterChainPlan, direction: ListenerPlan['direction']): HttpStack | TcpStack
   /** The listener of an address that a captured connection was going to. */
@@ -69,7 +71,7 @@ export class Listener {
     })
     if (plan.bind === undefined) return
     const inherited = doors.sockets?.take(plan.bind)
-    if (inherited === undefined) this.server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, ipv6Only: plan.bind.address === '::' }, () => listening(this))
+    if (inherited === undefined) this.server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, reusePort: doors.sharesPorts === true, ipv6Only: plan.bind.address === '::' }, () => listening(this))
     else this.server.listen(inherited, BACKLOG, () => listening(this))
   }
 

@@ -29,7 +29,7 @@ export class LoadReports {
   readonly #controlPlane: ControlPlane
   readonly #node: ProxyNode
   readonly #certificate: () => WorkloadCertificate | undefined
-  readonly #take: () => readonly ClusterLoad[]
+  readonly #take: () => Promise<readonly ClusterLoad[]>
   readonly #log: Log
   #call: grpc.ClientDuplexStream<LoadStatsRequest, LoadStatsResponse> | undefined
   #client: grpc.Client | undefined
@@ -41,7 +41,7 @@ export class LoadReports {
   constructor(
     doors: Doors,
     of: { controlPlane: ControlPlane; node: ProxyNode; certificate: () => WorkloadCertificate | undefined },
-    take: () => readonly ClusterLoad[],
+    take: () => Promise<readonly ClusterLoad[]>,
     log: Log,
   ) {
     this.#doors = doors
@@ -69,13 +69,14 @@ export class LoadReports {
   }
 
   /** Sends what is left, and ends. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopped = true
     this.#retry?.cancel()
-    if (this.#reports && this.#call) this.#call.write(reportOf(this.#take(), 0))
-    this.#reports?.cancel()
-    this.#call?.end()
+    const call = this.#call
     this.#call = undefined
+    if (this.#reports && call) call.write(reportOf(await this.#take(), 0))
+    this.#reports?.cancel()
+    call?.end()
   }
 
   /** Ends the connection; after `stop`, once that had time to leave. */
@@ -90,8 +91,11 @@ export class LoadReports {
     let sinceMs = this.#doors.clock.monotonicMs()
     this.#reports = this.#doors.clock.every(intervalMs, () => {
       const nowMs = this.#doors.clock.monotonicMs()
-      call.write(reportOf(this.#take(), nowMs - sinceMs))
+      const passedMs = nowMs - sinceMs
       sinceMs = nowMs
+      void this.#take().then((loads) => {
+        if (call === this.#call) call.write(reportOf(loads, passedMs))
+      })
     })
   }
 

@@ -6,35 +6,9 @@ import http from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { create } from '@bufbuild/protobuf'
-import { packAny } from '#core/wire/any.ts'
-import { ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
-import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
-import { RouterSchema } from '#core/wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
-import { HttpConnectionManagerSchema } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { TestControlPlane } from '../testing/control-plane.ts'
 import { deadPort, httpServer, until } from '../testing/peers.ts'
-
-const socket = (port: number) => ({ address: { case: 'socketAddress' as const, value: { address: '127.0.0.1', portSpecifier: { case: 'portValue' as const, value: port } } } })
-
-function putListener(plane: TestControlPlane, port: number, upstream: number): void {
-  plane.put(ClusterSchema, 'app', {
-    name: 'app',
-    clusterDiscoveryType: { case: 'type', value: 0 },
-    loadAssignment: { clusterName: 'app', endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socket(upstream) } } }] }] },
-  })
-  const manager = create(HttpConnectionManagerSchema, {
-    statPrefix: 'in',
-    routeSpecifier: { case: 'routeConfig', value: { name: 'in', virtualHosts: [{ name: 'all', domains: ['*'], routes: [{ match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: 'app' } } } }] }] } },
-    httpFilters: [{ name: 'envoy.filters.http.router', configType: { case: 'typedConfig', value: packAny(RouterSchema, create(RouterSchema)) } }],
-  })
-  plane.put(ListenerSchema, 'in', {
-    name: 'in',
-    trafficDirection: 1,
-    address: socket(port),
-    filterChains: [{ filters: [{ name: 'http', configType: { case: 'typedConfig', value: packAny(HttpConnectionManagerSchema, manager) } }] }],
-  })
-}
+import { putWay } from '../testing/ways.ts'
 
 interface Line {
   readonly event: string
@@ -61,7 +35,7 @@ async function world(t: TestContext) {
     else response.end('served')
   })
   const port = await deadPort()
-  putListener(plane, port, app.port)
+  putWay(plane, 'in', 1, port, app.port)
 
   const child: ChildProcess = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
     env: { WEFT_XDS: plane.target, WEFT_XDS_ROOT: root, WEFT_JOIN_TOKEN: plane.token, WEFT_NAME: 'a', WEFT_ADDRESS: '127.0.0.1', WEFT_ADMIN: '127.0.0.1:0' },
