@@ -36,12 +36,14 @@ export interface Standing {
 export function standingOf(proxies: readonly ProxyStatus[]): Standing {
   const refusals = new Map<string, Refusal>()
   for (const proxy of proxies) {
-    for (const { rejection } of proxy.types) {
-      for (const origin of rejection?.origins ?? []) {
-        const object = origin.split(' ')[0] ?? ''
-        const of = refusals.get(object) ?? { proxies: new Set<string>(), message: rejection?.message ?? '', atMs: rejection?.atMs ?? 0 }
-        refusals.set(object, of)
-        of.proxies.add(proxy.node.name)
+    for (const { rejection, refusals: standing = [] } of proxy.types) {
+      for (const { origins, message, atMs } of [...(rejection ? [rejection] : []), ...standing]) {
+        for (const origin of origins) {
+          const object = origin.split(' ')[0] ?? ''
+          const of = refusals.get(object) ?? { proxies: new Set<string>(), message, atMs }
+          refusals.set(object, of)
+          of.proxies.add(proxy.node.name)
+        }
       }
     }
   }
@@ -49,8 +51,8 @@ export function standingOf(proxies: readonly ProxyStatus[]): Standing {
 }
 
 /**
- * What became of an object: whether it was taken, and whether the proxies carry it out. A bad object is kept from the proxies (`Invalid`), or was refused by some and is not sent to them again
- * (`Rejected`), while all others flow.
+ * What became of an object: whether it was taken, and whether the proxies carry it out. A bad object is kept from the proxies (`Invalid`), or was refused by some and is not sent to them again,
+ * nor to others like them (`Rejected`), while all others flow.
  * @param object as readers get it, with resourceVersion and generation
  * @param found what was found in passing, of any object
  */

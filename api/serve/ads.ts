@@ -11,6 +11,7 @@ import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import { MalformedMessage } from './protobuf.ts'
 import type { Publisher } from './publisher.ts'
+import type { Quarantine } from './quarantine.ts'
 import { type DiscoveryRequest, nodeIdOf, type Protocol, readRequest } from './request.ts'
 import { type StreamWatcher, TooManyNames, XdsStream } from './stream.ts'
 import type { TrustStore } from './trust.ts'
@@ -26,6 +27,7 @@ export interface DiscoveryDoors {
   readonly ledger: Ledger
   readonly watcher: StreamWatcher
   readonly answers: Answers
+  readonly quarantine: Quarantine
   /** First views are costly: so many are made at once (xds-rules 26). */
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
@@ -134,7 +136,7 @@ export class DiscoverySession {
       view.release()
       return
     }
-    const stream = new XdsStream({ clock, watcher: this.#doors.watcher, channel: this.#call, answers: this.#doors.answers }, { peer, node, protocol: this.#protocol, view })
+    const stream = new XdsStream({ clock, watcher: this.#doors.watcher, channel: this.#call, answers: this.#doors.answers, quarantine: this.#doors.quarantine }, { peer, node, protocol: this.#protocol, view })
     this.#stream = stream
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)
@@ -181,6 +183,7 @@ export class DiscoverySession {
     stream.close()
     this.#doors.publisher.forget(stream)
     this.#doors.ledger.remove(stream, how)
+    if (!this.#doors.ledger.isKnown(stream.peer.meshId)) this.#doors.quarantine.forget(stream.peer.meshId)
     this.#doors.serve.disconnected(stream.peer, stream.node, how)
   }
 }

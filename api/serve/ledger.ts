@@ -93,6 +93,11 @@ export class Ledger {
     return this.#meshes.keys()
   }
 
+  /** A mesh has streams here, or is waited for. */
+  isKnown(meshId: string): boolean {
+    return this.#meshes.has(meshId)
+  }
+
   /** The streams of one mesh. */
   streamsOf(meshId: string): Iterable<XdsStream> {
     return this.#meshes.get(meshId)?.streams ?? []

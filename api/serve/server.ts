@@ -10,6 +10,7 @@ import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
 import { LongPoll } from './long-poll.ts'
 import { Publisher } from './publisher.ts'
+import { Quarantine } from './quarantine.ts'
 import type { StreamWatcher } from './stream.ts'
 import type { TrustStore } from './trust.ts'
 import { Turnstile } from './turnstile.ts'
@@ -83,7 +84,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const open = new Set<DiscoverySession>()
   const turnstile = new Turnstile(firstViewsAtOnce)
   const longPoll = new LongPoll(clock, doors.serve, turnstile)
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), turnstile, schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine: new Quarantine((meshId) => ledger.streamsOf(meshId)), turnstile, schedule, open }
   const servers: Server[] = []
   const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
     const server = new Server({

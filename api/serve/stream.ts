@@ -7,6 +7,7 @@ import { applyDelta } from './delta.ts'
 import type { ProxyStatus, Rejection, TypeStatus } from './ledger-entry.ts'
 import { fullSetTypes, passOrder, pointers } from './pass.ts'
 import type { Peer } from './peer.ts'
+import type { Quarantine } from './quarantine.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
 import { applySotw } from './sotw.ts'
@@ -22,6 +23,8 @@ const patienceMs = 1000
 const ownEngine = 'weft'
 /** Names that one stream may subscribe to in one type. */
 const namesMax = 200_000
+/** Refused resources that a status names. */
+const refusalsMax = 32
 /** Names of secrets that one stream is written down for. */
 const auditedMax = 32
 
@@ -69,6 +72,7 @@ export class XdsStream {
   readonly #view: ResourceView
   readonly #channel: Channel
   readonly #answers: Answers
+  readonly #quarantine: Quarantine | undefined
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #unknownTypes = new Set<string>()
   readonly #refusedSecrets = new Set<string>()
@@ -83,13 +87,14 @@ export class XdsStream {
   readonly #unsubscribe: () => void
 
   constructor(
-    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers },
+    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; quarantine?: Quarantine },
     of: { peer: Peer; node: ProxyNode; protocol: Protocol; view: ResourceView },
   ) {
     this.#clock = around.clock
     this.#watcher = around.watcher
     this.#channel = around.channel
     this.#answers = around.answers
+    this.#quarantine = around.quarantine
     this.peer = of.peer
     this.node = of.node
     this.protocol = of.protocol
@@ -112,7 +117,10 @@ export class XdsStream {
     const subscription = this.#subscriptionTo(request.type)
     const first = !subscription.asked
     const settled = request.nonce !== '' && subscription.settle(request.nonce, request.refusal, this.#clock.wallMs())
-    if (settled && subscription.rejection && request.refusal !== undefined) this.#watcher.rejected(this, request.type, subscription.rejection)
+    if (settled && subscription.rejection && request.refusal !== undefined) {
+      this.#quarantine?.refused(this, subscription.answered.refused, request.refusal)
+      this.#watcher.rejected(this, request.type, subscription.rejection)
+    } else if (settled) this.#quarantine?.accepted(this, subscription.answered.accepted)
     if (this.protocol === 'delta') applyDelta(subscription, request, this.#view, { resumes: this.node.engine === ownEngine })
     else applySotw(subscription, request, this.#view)
     if (request.type === SECRET) this.#auditSecrets(request.names)
@@ -154,6 +162,15 @@ export class XdsStream {
     this.#view.release()
   }
 
+  accepts(resource: Resource): boolean {
+    return this.#subscriptions.get(resource.type)?.accepts(resource) ?? false
+  }
+
+  /** Sends what was kept back after all (see Quarantine). */
+  reconsider(type: string, name: string): void {
+    if (this.#subscriptions.get(type)?.reconsider(name, this.#view.revision)) this.#watcher.wake(this, 'change')
+  }
+
   /** Nothing that it asked for has been answered by it yet: it has connected, and is not configured. */
   get isStarting(): boolean {
     for (const { ackedRevision, rejection } of this.#subscriptions.values()) if (ackedRevision > 0 || rejection) return false
@@ -181,9 +198,7 @@ export class XdsStream {
 
   /** Refusals of responses that carried `revision`. */
   rejectionsOf(revision: number): readonly { type: string; rejection: Rejection }[] {
-    return [...this.#subscriptions.values()].flatMap(({ type, rejection, rejectedSince }) =>
-      rejection && rejectedSince <= revision && revision <= rejection.revision ? [{ type, rejection }] : [],
-    )
+    return [...this.#subscriptions.values()].flatMap((subscription) => subscription.rejectionsOf(revision).map((rejection) => ({ type: subscription.type, rejection })))
   }
 
   get syncedRevision(): number {
@@ -286,6 +301,7 @@ export class XdsStream {
     if (known) return known
     const made = new Subscription(type, this.protocol)
     made.sinceMs = this.#clock.wallMs()
+    made.rulings = this.#quarantine?.rulingsFor(this)
     this.#subscriptions.set(type, made)
     return made
   }
@@ -383,7 +399,7 @@ export class XdsStream {
 }
 
 function statusOf(subscription: Subscription): TypeStatus {
-  const { type, sinceMs, subscribed, sentRevision, ackedRevision, rejection, inFlight } = subscription
-  const state = inFlight ? 'STALE' : rejection ? 'REJECTED' : subscription.nonce === '' ? 'NOT_SENT' : subscription.hasWork ? 'STALE' : 'SYNCED'
-  return { type, state, sinceMs, subscribed, sentRevision, ackedRevision, rejection }
+  const { type, sinceMs, subscribed, sentRevision, ackedRevision, rejection, inFlight, refusals } = subscription
+  const state = inFlight ? 'STALE' : rejection || refusals.length > 0 ? 'REJECTED' : subscription.nonce === '' ? 'NOT_SENT' : subscription.hasWork ? 'STALE' : 'SYNCED'
+  return { type, state, sinceMs, subscribed, sentRevision, ackedRevision, rejection, ...(refusals.length > 0 ? { refusals: refusals.slice(0, refusalsMax) } : {}) }
 }

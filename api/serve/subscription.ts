@@ -3,6 +3,8 @@ import { fullSetTypes, lastToGo } from './pass.ts'
 import type { Protocol } from './request.ts'
 import type { Resource, ResourceView } from './resource.ts'
 import { namedIn } from './rejection.ts'
+import type { Rulings } from './quarantine.ts'
+import { Refusals } from './refusals.ts'
 import { sizeWithin } from './response.ts'
 
 /** Stands in `sent` for "we said that there is none": a version is a hash and never empty. */
@@ -55,8 +57,13 @@ export class Subscription {
   readonly #pending = new Map<string, boolean>()
   /** Names that are gone from the view, whose removal waits (xds-rules 21). */
   readonly #leaving = new Set<string>()
-  /** name → version that this client refused; never sent to it again (xds-rules 9). One a name. */
-  readonly #refused = new Map<string, string>()
+  /** What this client refused or was spared; never sent to it (xds-rules 9). */
+  readonly #refused = new Refusals()
+  /** What was refused by others like this client. */
+  rulings: Rulings | undefined
+  /** What the last answer was about: the resources taken, and those refused where the words leave no doubt. */
+  answered: { readonly accepted: readonly Resource[]; readonly refused: readonly Resource[] } = { accepted: [], refused: [] }
+  #takingAtMs = 0
   /** SotW sets of what is last to go: the resources last sent, for a removal that waits must stay in the set until then. References, shared with the view. */
   readonly #held: Map<string, Resource> | undefined
   #heartbeat = false
@@ -137,6 +144,30 @@ export class Subscription {
     for (const name of this.names) if (!this.#has(name)) yield name
   }
 
+  /** It was sent exactly this, has answered, and did not refuse it. */
+  accepts({ name, version }: Resource): boolean {
+    return this.#sent.get(name) === version && this.#refused.get(name) !== version && !this.#inFlight?.resources.some((one) => one.name === name)
+  }
+
+  /** What is refused, or kept back, of what the mesh has. */
+  get refusals(): readonly Rejection[] {
+    return this.#refused.standing
+  }
+
+  /** Refusals of what `revision` brought: by this client, or by others before it was sent. */
+  rejectionsOf(revision: number): readonly Rejection[] {
+    const { rejection } = this
+    const own = rejection && this.rejectedSince <= revision && revision <= rejection.revision ? [rejection] : this.#refused.broughtBy(revision, false)
+    return [...own, ...this.#refused.broughtBy(revision, true)]
+  }
+
+  /** What was kept back may be sent. Answers whether it was kept back. */
+  reconsider(name: string, revision: number): boolean {
+    if (!this.#refused.lift(name)) return false
+    this.enqueue(name, revision, false)
+    return true
+  }
+
   /** What the client said it holds, before the first request is judged (delta, initial_resource_versions). */
   remember(name: string, version: string): void {
     this.#sent.set(name, version)
@@ -188,6 +219,7 @@ export class Subscription {
       return alias !== undefined
     }
     this.#leaving.delete(resource.name)
+    this.#refused.moved(resource.name, resource.version)
     if (this.#sent.get(resource.name) === resource.version && !this.#pending.has(resource.name)) {
       this.#settleWhenIdle()
       return false
@@ -199,6 +231,7 @@ export class Subscription {
   /** A resource went. Answers whether that concerns this subscription. */
   gone(name: string, revision: number): boolean {
     if (!this.wants(name)) return false
+    this.#refused.moved(name, undefined)
     if (this.#has(name) && lastToGo.has(this.type)) {
       this.#pending.delete(name)
       this.#leaving.add(name)
@@ -219,6 +252,7 @@ export class Subscription {
    */
   take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
+    this.#takingAtMs = nowMs
     const taken = (this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)) ?? this.#takeHeartbeat(view)
     const settled = this.#pending.size === 0 && !this.isLeaving
     if (settled) this.#since = undefined
@@ -244,11 +278,15 @@ export class Subscription {
     if (refusal === undefined) {
       this.ackedRevision = flight.revision
       this.rejection = undefined
+      this.#refused.clearDoubts()
+      this.answered = { accepted: flight.resources, refused: [] }
       return true
     }
     // Envoy may have applied the good ones (xds-rules 10): all of them count as sent. Those that it names, or all, are never sent again as they are.
     const blamed = namedIn(refusal, flight.resources)
-    for (const resource of blamed) this.#refused.set(resource.name, resource.version)
+    const certain = blamed.length < flight.resources.length || blamed.length === 1
+    for (const resource of blamed) this.#refused.add(resource, { message: refusal, revision: flight.revision, since: flight.since, atMs: nowMs, kept: false, certain })
+    this.answered = { accepted: [], refused: certain ? blamed : [] }
     this.rejectedSince = flight.since
     this.rejection = {
       message: refusal,
@@ -292,6 +330,7 @@ export class Subscription {
     this.#pending.delete(name)
     this.#leaving.delete(name)
     this.#held?.delete(name)
+    this.#refused.moved(name, undefined)
     this.#settleWhenIdle()
   }
 
@@ -317,6 +356,16 @@ export class Subscription {
     return forced || this.#sent.get(resource.name) !== resource.version
   }
 
+  /** Whether others like this client refused just this: it keeps what it has. */
+  #isKeptBack(resource: Resource, view: ResourceView): boolean {
+    if (this.rulings === undefined || this.rulings.isEmpty) return false
+    const ruling = this.rulings.of(resource)
+    if (ruling === undefined) return false
+    const message = `kept back, for ${ruling.by} refused it: ${ruling.message}`
+    this.#refused.add(resource, { message, revision: view.revision, since: this.#since ?? view.revision, atMs: this.#takingAtMs, kept: true, certain: true })
+    return true
+  }
+
   /** Whether an absence must be told: the client has the resource, or asked. */
   #isAbsenceDue(name: string, forced: boolean): boolean {
     const sent = this.#sent.get(name)
@@ -329,7 +378,15 @@ export class Subscription {
     let bytes = 0
     let adds = false
     for (const [name, forced] of this.#pending) {
-      const resource = this.wants(name) ? this.#resolve(view, name) : undefined
+      let resource = this.wants(name) ? this.#resolve(view, name) : undefined
+      if (resource && this.#sent.get(name) !== resource.version && this.#isKeptBack(resource, view)) {
+        // Who has an older one keeps it; who has none and asked for it by name is told what stands for absence, and does not wait (xds-rules 19).
+        if (this.#has(name) || !this.names.has(name)) {
+          this.#pending.delete(name)
+          continue
+        }
+        resource = view.placeholder(this.type, name)
+      }
       // Two aliases of one resource may be asked for at once.
       if (resource && this.#isDue(resource, forced) && !(resource.aliases && resources.includes(resource))) {
         const size = sizeWithin(resource)
@@ -374,16 +431,16 @@ export class Subscription {
     for (const [name, forced] of this.#pending) {
       if (due) break
       const resource = this.wants(name) ? this.#resolve(view, name) : undefined
-      due = resource ? this.#isDue(resource, forced) : this.wants(name) && this.#isAbsenceDue(name, forced)
+      due = resource ? this.#isDue(resource, forced) && !(this.#sent.get(name) !== resource.version && this.#isKeptBack(resource, view)) : this.wants(name) && this.#isAbsenceDue(name, forced)
     }
     this.#pending.clear()
     if (!due) return undefined
     const set = new Map<string, Resource>()
-    if (this.wildcard) for (const resource of view.list(this.type)) set.set(resource.name, resource)
+    if (this.wildcard) for (const resource of view.list(this.type)) this.#include(set, resource, view)
     const absent: string[] = []
     for (const name of this.names) {
       const resource = this.#resolve(view, name)
-      if (resource) set.set(name, resource)
+      if (resource) this.#include(set, resource, view)
       else absent.push(name)
     }
     for (const name of this.#leaving) {
@@ -399,5 +456,12 @@ export class Subscription {
       this.#held?.set(name, resource)
     }
     return { resources: [...set.values()], removed: [], adds }
+  }
+
+  /** A set must name what the client is to keep: of what is kept back the older one where that is at hand, and nothing where the client has none. */
+  #include(set: Map<string, Resource>, resource: Resource, view: ResourceView): void {
+    const { name, version } = resource
+    if (this.#sent.get(name) === version || !this.#isKeptBack(resource, view)) set.set(name, resource)
+    else if (this.#has(name)) set.set(name, this.#held?.get(name) ?? resource)
   }
 }

@@ -8,6 +8,8 @@ export interface TypeStatus {
   readonly sentRevision: number
   readonly ackedRevision: number
   readonly rejection: Rejection | undefined
+  /** What it refused, or is spared because others like it refused it, of what the mesh still has; absent when there is none. */
+  readonly refusals?: readonly Rejection[]
 }
 
 export interface Rejection {

@@ -102,6 +102,7 @@ for (const version of ENVOY_VERSIONS) {
       view.set(cluster('good'), endpoints('good', good.address), bad)
       const envoy = await start()
       const at = await envoy.listening('l')
+      await envoy.ready()
       await until('the bad one is refused', () => server.ledger.statuses('m').some((one) => one.types.some((type) => type.rejection?.resources.includes('bad'))))
       await until('the good one serves', async () => (await send(at, call)).body === 'good')
       view.set(cluster('third'), endpoints('third', third.address), routes('r', { third: 1 }))
@@ -110,6 +111,24 @@ for (const version of ENVOY_VERSIONS) {
       view.set(cluster('bad'), endpoints('bad', good.address), routes('r', { bad: 1 }))
       await until('mended, it serves', async () => (await send(at, call)).body === 'good')
       assert.ok(server.ledger.statuses('m').every((one) => one.types.every((type) => type.rejection === undefined)))
+    })
+
+    test('what one Envoy refused the next is not tried with: it is ready with all else, and the repair reaches both', async (t) => {
+      const { server, view, envoy: start, upstream } = await world(t, version, [listener('l', 'r'), routes('r', { good: 1 })])
+      const good = await upstream('good')
+      const bad = resourceOf(ClusterSchema, 'bad', create(ClusterSchema, { name: 'bad', clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST } }), ['DestinationRule/prod/bad'])
+      view.set(cluster('good'), endpoints('good', good.address), bad)
+      await start()
+      await until('it is refused', () => server.counts.of(CLUSTER).nacks === 1)
+      const next = await start({ nodeId: 'sidecar~127.0.0.1~b.prod~prod.svc.cluster.local' })
+      const at = await next.listening('l')
+      await next.ready()
+      assert.equal((await send(at, call)).body, 'good')
+      await until('both are told of', () => server.ledger.statuses('m').filter((one) => one.types.some((type) => type.refusals?.some((refused) => refused.resources.includes('bad')))).length === 2)
+      assert.equal(server.counts.of(CLUSTER).nacks, 1)
+      view.set(cluster('bad'), endpoints('bad', good.address), routes('r', { bad: 1 }))
+      await until('mended, it reaches the next', async () => (await next.get('/clusters')).includes(`bad::${good.address}::health_flags::healthy`))
+      await until('nobody refuses anything', () => server.ledger.statuses('m').every((one) => one.types.every((type) => type.refusals === undefined && type.rejection === undefined)))
     })
 
     test('rule 14: cut between a new cluster and its endpoints, it has the cluster within a second of the cut', async (t) => {
