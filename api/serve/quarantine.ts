@@ -34,12 +34,9 @@ export interface Rulings {
 }
 
 interface Case {
-  readonly type: string
-  readonly name: string
+  readonly resource: Resource
   readonly identities: Set<string>
   ruling: Ruling
-  /** A client of the same kind took it: whoever refuses it does so for reasons of its own. */
-  accepted: boolean
 }
 
 /**
@@ -63,32 +60,27 @@ export class Quarantine {
       // Secrets are their owner's alone.
       if (resource.type === SECRET) continue
       const kind = kindOf(by)
-      let cases = this.#cases.get(kind)
-      if (cases === undefined) this.#cases.set(kind, (cases = new Map()))
-      const key = contentOf(resource)
-      const known = cases.get(key)
+      const known = this.#cases.get(kind)?.get(contentOf(resource))
       if (known) {
         known.identities.add(identityOf(by))
         known.ruling = { message, by: by.node.id }
-        continue
-      }
-      const accepted = [...this.#likeIt(by)].some((other) => other !== by && other.accepts(resource))
-      cases.set(key, { type: resource.type, name: resource.name, identities: new Set([identityOf(by)]), ruling: { message, by: by.node.id }, accepted })
-      if (cases.size > casesMax) for (const oldest of cases.keys()) if (cases.delete(oldest)) break
+      } else if (![...this.#likeIt(by)].some((other) => other !== by && other.accepts(resource))) this.#open(kind, { resource, identities: new Set([identityOf(by)]), ruling: { message, by: by.node.id } })
     }
   }
 
-  /** A client took these: what others of its kind refused among them is sent again to those from whom it was kept. */
+  /** A client took these: what others of its kind refused among them is sent again to those from whom it was kept, and what they refused before of these names is past. */
   accepted(by: Judged, resources: readonly Resource[]): void {
-    if (this.#cases.size === 0) return
-    const cases = this.#cases.get(kindOf(by))
+    const kind = kindOf(by)
+    const cases = this.#cases.size === 0 ? undefined : this.#cases.get(kind)
     if (cases === undefined) return
-    for (const resource of resources) {
-      const known = cases.get(contentOf(resource))
-      if (known === undefined || known.accepted) continue
-      known.accepted = true
-      for (const other of this.#likeIt(by)) other.reconsider(known.type, known.name)
+    const taken = new Map(resources.map((resource) => [`${resource.type} ${resource.name}`, resource]))
+    for (const [key, { resource }] of cases) {
+      const now = taken.get(`${resource.type} ${resource.name}`)
+      if (now === undefined) continue
+      cases.delete(key)
+      if (now.version === resource.version) for (const other of this.#likeIt(by)) other.reconsider(resource.type, resource.name)
     }
+    if (cases.size === 0) this.#cases.delete(kind)
   }
 
   rulingsFor(stream: Judged): Rulings {
@@ -99,8 +91,7 @@ export class Quarantine {
       },
       of(resource) {
         const known = cases.get(kind)?.get(contentOf(resource))
-        if (known === undefined || known.accepted) return undefined
-        return known.identities.has(identity) || known.identities.size >= identitiesMin ? known.ruling : undefined
+        return known && (known.identities.has(identity) || known.identities.size >= identitiesMin) ? known.ruling : undefined
       },
     }
   }
@@ -108,6 +99,13 @@ export class Quarantine {
   /** The last stream of a mesh is gone: whoever comes is tried anew. */
   forget(meshId: string): void {
     for (const kind of this.#cases.keys()) if (kind.startsWith(`${meshId} `)) this.#cases.delete(kind)
+  }
+
+  #open(kind: string, about: Case): void {
+    let cases = this.#cases.get(kind)
+    if (cases === undefined) this.#cases.set(kind, (cases = new Map()))
+    cases.set(contentOf(about.resource), about)
+    if (cases.size > casesMax) for (const oldest of cases.keys()) if (cases.delete(oldest)) break
   }
 
   *#likeIt(stream: Judged): Iterable<Judged> {
