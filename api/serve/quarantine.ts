@@ -36,6 +36,8 @@ export interface Rulings {
 interface Case {
   readonly resource: Resource
   readonly identities: Set<string>
+  /** Of the mesh, when it was sent. */
+  readonly revision: number
   ruling: Ruling
 }
 
@@ -54,8 +56,8 @@ export class Quarantine {
     this.#streams = streams
   }
 
-  /** A client refused these, and its words leave no doubt which. */
-  refused(by: Judged, resources: readonly Resource[], message: string): void {
+  /** A client refused these, of a response as of a revision, and its words leave no doubt which. */
+  refused(by: Judged, resources: readonly Resource[], revision: number, message: string): void {
     for (const resource of resources) {
       // Secrets are their owner's alone.
       if (resource.type === SECRET) continue
@@ -64,19 +66,20 @@ export class Quarantine {
       if (known) {
         known.identities.add(identityOf(by))
         known.ruling = { message, by: by.node.id }
-      } else if (![...this.#likeIt(by)].some((other) => other !== by && other.accepts(resource))) this.#open(kind, { resource, identities: new Set([identityOf(by)]), ruling: { message, by: by.node.id } })
+      } else if (![...this.#likeIt(by)].some((other) => other !== by && other.accepts(resource))) this.#open(kind, { resource, identities: new Set([identityOf(by)]), revision, ruling: { message, by: by.node.id } })
     }
   }
 
   /** A client took these: what others of its kind refused among them is sent again to those from whom it was kept, and what they refused before of these names is past. */
-  accepted(by: Judged, resources: readonly Resource[]): void {
+  accepted(by: Judged, resources: readonly Resource[], revision: number): void {
     const kind = kindOf(by)
     const cases = this.#cases.size === 0 ? undefined : this.#cases.get(kind)
     if (cases === undefined) return
     const taken = new Map(resources.map((resource) => [`${resource.type} ${resource.name}`, resource]))
-    for (const [key, { resource }] of cases) {
+    for (const [key, { resource, revision: refusedAt }] of cases) {
       const now = taken.get(`${resource.type} ${resource.name}`)
-      if (now === undefined) continue
+      // An answer to an older response says nothing of what came since.
+      if (now === undefined || (now.version !== resource.version && revision <= refusedAt)) continue
       cases.delete(key)
       if (now.version === resource.version) for (const other of this.#likeIt(by)) other.reconsider(resource.type, resource.name)
     }

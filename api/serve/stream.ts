@@ -118,9 +118,9 @@ export class XdsStream {
     const first = !subscription.asked
     const settled = request.nonce !== '' && subscription.settle(request.nonce, request.refusal, this.#clock.wallMs())
     if (settled && subscription.rejection && request.refusal !== undefined) {
-      this.#quarantine?.refused(this, subscription.answered.refused, request.refusal)
+      this.#quarantine?.refused(this, subscription.answered.refused, subscription.answered.revision, request.refusal)
       this.#watcher.rejected(this, request.type, subscription.rejection)
-    } else if (settled) this.#quarantine?.accepted(this, subscription.answered.accepted)
+    } else if (settled) this.#quarantine?.accepted(this, subscription.answered.accepted, subscription.answered.revision)
     if (this.protocol === 'delta') applyDelta(subscription, request, this.#view, { resumes: this.node.engine === ownEngine })
     else applySotw(subscription, request, this.#view)
     if (request.type === SECRET) this.#auditSecrets(request.names)

@@ -62,7 +62,7 @@ export class Subscription {
   /** What was refused by others like this client. */
   rulings: Rulings | undefined
   /** What the last answer was about: the resources taken, and those refused where the words leave no doubt. */
-  answered: { readonly accepted: readonly Resource[]; readonly refused: readonly Resource[] } = { accepted: [], refused: [] }
+  answered: { readonly accepted: readonly Resource[]; readonly refused: readonly Resource[]; readonly revision: number } = { accepted: [], refused: [], revision: 0 }
   #takingAtMs = 0
   /** SotW sets of what is last to go: the resources last sent, for a removal that waits must stay in the set until then. References, shared with the view. */
   readonly #held: Map<string, Resource> | undefined
@@ -279,14 +279,14 @@ export class Subscription {
       this.ackedRevision = flight.revision
       this.rejection = undefined
       this.#refused.clearDoubts()
-      this.answered = { accepted: flight.resources, refused: [] }
+      this.answered = { accepted: flight.resources, refused: [], revision: flight.revision }
       return true
     }
     // Envoy may have applied the good ones (xds-rules 10): all of them count as sent. Those that it names, or all, are never sent again as they are.
     const blamed = namedIn(refusal, flight.resources)
     const certain = blamed.length < flight.resources.length || blamed.length === 1
     for (const resource of blamed) this.#refused.add(resource, { message: refusal, revision: flight.revision, since: flight.since, atMs: nowMs, kept: false, certain })
-    this.answered = { accepted: [], refused: certain ? blamed : [] }
+    this.answered = { accepted: [], refused: certain ? blamed : [], revision: flight.revision }
     this.rejectedSince = flight.since
     this.rejection = {
       message: refusal,
