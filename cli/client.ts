@@ -54,14 +54,19 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
-export async function callApi<T>(context: Pick<Context, 'server' | 'apiKey'>, method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`${context.server}${path}`, {
+export const callApi = <T>(context: Pick<Context, 'server' | 'apiKey'>, method: string, path: string, body?: unknown): Promise<T> => ask(context.server, context.apiKey, method, path, body)
+
+/** A POST that asks for no key: the ways in. */
+export const callOpenly = <T>(server: string, path: string, body: unknown): Promise<T> => ask(server, undefined, 'POST', path, body)
+
+async function ask<T>(server: string, apiKey: string | undefined, method: string, path: string, body?: unknown): Promise<T> {
+  const response = await fetch(`${server}${path}`, {
     method,
-    headers: { authorization: `Bearer ${context.apiKey}`, accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: { ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }), accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }).catch((error: unknown) => {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
-    throw new Error(`${context.server} does not answer: ${cause}`, { cause: error })
+    throw new Error(`${server} does not answer: ${cause}`, { cause: error })
   })
   if (!response.ok) throw new ApiError(await problemOf(response))
   const text = await response.text()
@@ -72,3 +77,18 @@ export async function callApi<T>(context: Pick<Context, 'server' | 'apiKey'>, me
 /** Paths within the context's mesh. */
 export const meshPath = (context: Context, rest: string): string =>
   `/api/v1/organizations/${encodeURIComponent(context.organization)}/meshes/${encodeURIComponent(context.mesh)}${rest}`
+
+/** Every item of a list that comes in pages. */
+export async function everyItem<T>(context: Pick<Context, 'server' | 'apiKey'>, path: string): Promise<T[]> {
+  const items: T[] = []
+  let cursor: string | null = null
+  do {
+    const next: string = cursor === null ? path : `${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(cursor)}`
+    const page: { items: T[]; next: string | null } = await callApi(context, 'GET', next)
+    items.push(...page.items)
+    cursor = page.next
+  } while (cursor !== null)
+  return items
+}
+
+export const organizationPath = (organization: string, rest: string): string => `/api/v1/organizations/${encodeURIComponent(organization)}${rest}`

@@ -33,10 +33,12 @@ export const commands: readonly Command[] = [
   { name: 'import', summary: 'apply a folder that was exported', load: () => import('./commands/import.ts') },
   { name: 'edit', summary: 'change an object in an editor', load: () => import('./commands/edit.ts') },
   { name: 'history', summary: 'the revisions of a mesh', load: () => import('./commands/history.ts') },
-  { name: 'login', summary: 'remember a server, a mesh and a key', load: () => import('./commands/login.ts') },
+  { name: 'login', summary: 'remember a server, a mesh and a key, or sign in', load: () => import('./commands/login.ts') },
+  { name: 'org', summary: 'organizations, their audit log, their identity provider', load: () => import('./commands/org.ts') },
+  { name: 'member', summary: 'invite people, give them roles, keep them out', load: () => import('./commands/member.ts') },
   { name: 'mesh', summary: 'create and list meshes', load: () => import('./commands/mesh.ts') },
-  { name: 'key', summary: 'create and list API keys', load: () => import('./commands/key.ts') },
-  { name: 'token', summary: 'create a join token for a workload', load: () => import('./commands/token.ts') },
+  { name: 'key', summary: 'create, list and delete API keys', load: () => import('./commands/key.ts') },
+  { name: 'token', summary: 'create, list and delete join tokens of workloads', load: () => import('./commands/token.ts') },
   { name: 'kubeconfig', summary: 'print a kubeconfig for kubectl', load: () => import('./commands/kubeconfig.ts') },
 ]
 

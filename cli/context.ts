@@ -35,6 +35,28 @@ export function storeContext(context: Context): void {
   writeFileSync(file, `${JSON.stringify(context, undefined, 2)}\n`, { mode: 0o600 })
 }
 
+export interface OrganizationFlags extends ContextFlags {
+  readonly org?: string | undefined
+}
+
+/** Which server and key a command speaks to that needs no mesh. @throws UsageError */
+export function serverOf(flags: ContextFlags): Pick<Context, 'server' | 'apiKey'> {
+  const stored = storedContext()
+  const server = flags.server ?? process.env['WEFT_SERVER'] ?? stored.server
+  const apiKey = flags['api-key'] ?? process.env['WEFT_API_KEY'] ?? stored.apiKey
+  if (server === undefined) throw new UsageError('no server: give --server or WEFT_SERVER, or run weft up first')
+  if (apiKey === undefined) throw new UsageError('no API key: give --api-key or WEFT_API_KEY')
+  return { server: server.replace(/\/$/, ''), apiKey }
+}
+
+/** The organization that is meant: by --org, else that of the mesh. @throws UsageError */
+export function organizationNamed(flags: OrganizationFlags): string {
+  const stored = storedContext()
+  const found = flags.org ?? (flags.mesh ?? process.env['WEFT_MESH'])?.split('/')[0] ?? stored.organization
+  if (found === undefined || found === '') throw new UsageError('no organization: give --org ORG or --mesh ORG/MESH')
+  return found
+}
+
 /** Flags win over variables, variables over the stored context. */
 export function contextOf(flags: ContextFlags): Context {
   const stored = storedContext()

@@ -15,6 +15,9 @@ export const serverFlags = {
   mesh: { type: 'string' },
 } as const satisfies ParseArgsOptionsConfig
 
+/** Flags of commands that are about an organization. */
+export const organizationFlags = { ...serverFlags, org: { type: 'string' } } as const satisfies ParseArgsOptionsConfig
+
 /** `parseArgs` of Node, with its complaints as usage errors. */
 export function readArgs<T extends ParseArgsOptionsConfig>(args: string[], options: T, positionals: { min: number; max: number }) {
   const parsed = (() => {

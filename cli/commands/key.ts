@@ -1,12 +1,12 @@
-import { callApi } from '../client.ts'
-import { contextOf } from '../context.ts'
+import { callApi, everyItem, organizationPath } from '../client.ts'
+import { organizationNamed, serverOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { formatTable } from '../table.ts'
-import { outputOf, readArgs, serverFlags, UsageError } from '../usage.ts'
+import { organizationFlags, outputOf, readArgs, UsageError } from '../usage.ts'
 
-export const usage = `weft key list | create NAME [--role owner|editor|viewer] [--only-mesh MESH] [--expires-at TIME]
+export const usage = `weft key list | create NAME [--role owner|editor|viewer] [--only-mesh MESH] [--only-namespace NAMESPACE …] [--expires-at TIME] | delete ID… [--org ORG]
 
-A new key is printed once, on standard output; only its hash is kept.`
+A new key is printed once, on standard output; only its hash is kept. With a key that is deleted end the streams that were opened with it.`
 
 interface Key {
   readonly id: string
@@ -19,25 +19,28 @@ interface Key {
 export async function run(args: string[]): Promise<ExitCode> {
   const { values, positionals } = readArgs(
     args,
-    { ...serverFlags, role: { type: 'string' }, 'only-mesh': { type: 'string' }, 'expires-at': { type: 'string' }, output: { type: 'string', short: 'o' } },
-    { min: 1, max: 2 },
+    { ...organizationFlags, role: { type: 'string' }, 'only-mesh': { type: 'string' }, 'only-namespace': { type: 'string', multiple: true }, 'expires-at': { type: 'string' }, output: { type: 'string', short: 'o' } },
+    { min: 1, max: 100 },
   )
   const output = outputOf(values.output, ['table', 'json'])
-  const context = contextOf(values)
-  const path = `/api/v1/organizations/${encodeURIComponent(context.organization)}/keys`
-  const [verb, name] = positionals
+  const context = serverOf(values)
+  const path = organizationPath(organizationNamed(values), '/keys')
+  const [verb, name, ...more] = positionals
   if (verb === 'list') {
-    const { items } = await callApi<{ items: Key[] }>(context, 'GET', path)
+    const items = await everyItem<Key>(context, path)
     if (output === 'json') process.stdout.write(`${JSON.stringify(items, undefined, 2)}\n`)
     else process.stdout.write(`${formatTable(['ID', 'NAME', 'ROLE', 'MESH', 'EXPIRES'], items.map((key) => [key.id, key.name, key.role, key.mesh ?? '*', key.expiresAt ?? 'never']))}\n`)
-  } else if (verb === 'create' && name !== undefined) {
+  } else if (verb === 'delete' && name !== undefined) {
+    for (const id of [name, ...more]) await callApi(context, 'DELETE', `${path}/${encodeURIComponent(id)}`)
+  } else if (verb === 'create' && name !== undefined && more.length === 0) {
     const created = await callApi<{ secret: string }>(context, 'POST', path, {
       name,
       role: values.role ?? 'editor',
       ...(values['only-mesh'] === undefined ? {} : { mesh: values['only-mesh'] }),
+      ...(values['only-namespace'] === undefined ? {} : { namespaces: values['only-namespace'] }),
       ...(values['expires-at'] === undefined ? {} : { expiresAt: values['expires-at'] }),
     })
     process.stdout.write(`${created.secret}\n`)
-  } else throw new UsageError('list, or create NAME')
+  } else throw new UsageError('list, create NAME, or delete ID')
   return exitCodes.done
 }

@@ -19,6 +19,9 @@ const flags = {
   'public-url': { type: 'string' },
   'root-file': { type: 'string' },
   'log-level': { type: 'string' },
+  'oidc-issuer': { type: 'string' },
+  'oidc-client-id': { type: 'string' },
+  'oidc-private-networks': { type: 'boolean' },
   replica: { type: 'boolean' },
   'xds-conformance': { type: 'boolean' },
 } as const
@@ -26,7 +29,7 @@ const flags = {
 /** Runs the control plane until a signal ends it; flags and variables as `weft server --help` lists them. @throws UsageError */
 export async function serve(args: string[], consoleDir: string): Promise<ExitCode> {
   const { values } = readArgs(args, flags, { min: 0, max: 0 })
-  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica' | 'xds-conformance'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
+  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica' | 'oidc-private-networks' | 'xds-conformance'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
   const port = (name: 'rest-port' | 'xds-port' | 'monitoring-port', usual: number): number => {
     const value = Number(setting(name) ?? usual)
     if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new UsageError(`--${name}: ${JSON.stringify(setting(name))} is not a port`)
@@ -43,6 +46,8 @@ export async function serve(args: string[], consoleDir: string): Promise<ExitCod
   const address = setting('address') ?? '127.0.0.1'
   const bootstrapKey = process.env['WEFT_BOOTSTRAP_KEY']
   const publicUrl = setting('public-url')
+  const [issuer, clientId] = [setting('oidc-issuer'), setting('oidc-client-id')]
+  if ((issuer === undefined) !== (clientId === undefined)) throw new UsageError('--oidc-issuer and --oidc-client-id go together')
   const plane = await startControlPlane({
     doors: systemDoors,
     log: jsonLog((line) => process.stderr.write(line), () => Date.now(), level as LogLevel),
@@ -55,6 +60,10 @@ export async function serve(args: string[], consoleDir: string): Promise<ExitCod
     xdsNames: ['localhost', address, ...(values['xds-name'] ?? process.env['WEFT_XDS_NAME']?.split(',') ?? [])],
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(bootstrapKey === undefined ? {} : { bootstrapKeyHash: createHash('sha256').update(bootstrapKey).digest('hex') }),
+    oidc: {
+      privateNetworks: values['oidc-private-networks'] ?? process.env['WEFT_OIDC_PRIVATE_NETWORKS'] === 'true',
+      ...(issuer === undefined || clientId === undefined ? {} : { installation: { issuer, clientId, clientSecret: process.env['WEFT_OIDC_CLIENT_SECRET'] ?? null } }),
+    },
     consoleDir,
     sole: !(values.replica ?? false),
   })

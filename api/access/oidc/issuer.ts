@@ -108,8 +108,8 @@ async function discover(issuer: Issuer): Promise<Configuration> {
 function refusalOf(issuer: Issuer, error: unknown): Faults {
   const reasons: unknown[] = []
   for (let one = error; one instanceof Error && reasons.length < 8; one = one.cause) reasons.push(one)
-  if (reasons.some((one) => one instanceof OutboundRefused)) return issuerFault(issuer, 'its address is not one that this control plane asks')
   const codes = reasons.map((one) => (one instanceof Error && 'code' in one && typeof one.code === 'string' ? one.code : ''))
+  if (reasons.some((one) => one instanceof OutboundRefused) || codes.includes('OAUTH_HTTP_REQUEST_FORBIDDEN')) return issuerFault(issuer, 'its address is not one that this control plane asks')
   const judged = codes.find((code) => JUDGED.has(code))
   if (judged !== undefined) return new Faults([fault('access.unauthenticated', { path: '', rule: `an answer of the identity provider that holds (${JUDGED.get(judged)})`, hint: 'begin the sign-in again' })])
   return issuerFault(issuer, codes.some((code) => code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED' || code === 'OAUTH_INVALID_RESPONSE') ? 'what it answers is not what an OpenID provider does' : 'it does not answer')

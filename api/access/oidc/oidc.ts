@@ -10,8 +10,8 @@ import type { Issuer, Proven } from './issuer.ts'
 const BEGUN_MS = 10 * 60_000
 const CODE_MS = 60_000
 const PLACE = 'oidc state'
-/** An address of another alphabet could read as somebody else's once its case is changed. */
-const EMAIL = /^[\x21-\x3f\x41-\x7e]+@[a-z0-9.-]+$/
+/** Judged as it was said: a letter of another alphabet (U+212A) may read as one of ours once its case is changed, and the address as somebody else's. */
+const EMAIL = /^[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+$/
 
 export interface OidcOptions {
   /** 32 bytes: what is between two requests travels sealed with the person, so that any replica can take it up. */
@@ -128,7 +128,7 @@ export class Oidc {
 
   async #memberOf(organization: Organization, issuer: Issuer, { subject, claims }: Proven, tried: (about: { organizationId: string; name: string }) => void): Promise<Member> {
     const { email, email_verified: verified } = claims
-    if (typeof email !== 'string' || !EMAIL.test(email.toLowerCase())) throw refused('an e-mail address in what the identity provider says')
+    if (typeof email !== 'string' || !EMAIL.test(email)) throw refused('an e-mail address in what the identity provider says')
     const address = email.toLowerCase()
     tried({ organizationId: organization.id, name: address })
     if (verified !== true) throw refused('an e-mail address that the identity provider has verified')
@@ -153,8 +153,8 @@ export class Oidc {
     const url = URL.parse(redirectUri)
     // By address and not by name: what `localhost` is, somebody else may decide (RFC 8252 §8.3).
     const isLoopback = url?.protocol === 'http:' && (url.hostname === '127.0.0.1' || url.hostname === '[::1]')
-    const isConsole = url !== null && url.origin === new URL(this.#publicUrl()).origin && !url.pathname.startsWith('/api/')
-    if ((isLoopback || isConsole) && url.username === '' && url.password === '' && url.hash === '') return
+    const isOurs = url?.origin === new URL(this.#publicUrl()).origin
+    if (url !== null && (isOurs ? !url.pathname.startsWith('/api/') : isLoopback) && url.username === '' && url.password === '' && url.hash === '') return
     throw new Faults([fault('request.invalid', { path: 'redirectUri', value: redirectUri.slice(0, 200), rule: 'http://127.0.0.1:PORT/…, or a page of the console' })])
   }
 }
