@@ -226,7 +226,18 @@ export class MeshReader {
 
   /** The same, of exactly this host. */
   virtualServicesNaming(gateway: string, host: string, client: string): Typed<VirtualServiceSpec>[] {
-    return this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => this.#exported('defaultVirtualServiceExportTo', one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
+    const seen = this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => this.#exported('defaultVirtualServiceExportTo', one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
+    if (seen.length < 2) return seen
+    // What is for one namespace alone counts before what is for some, and that before what is for all; among equals the oldest (Istio's push context).
+    const rank = new Map(seen.map((one) => [one, this.#breadth(one, client)]))
+    return seen.sort((a, b) => (rank.get(a) ?? 0) - (rank.get(b) ?? 0))
+  }
+
+  /** For how many a VirtualService is that a client sees: 0 for its namespace alone, 1 for namespaces by name, 2 for all but by a route of the client's own namespace (Gateway API), 3 for all. */
+  #breadth({ namespace, stored, spec }: Typed<VirtualServiceSpec>, client: string): number {
+    const exportTo = spec.exportTo?.length ? spec.exportTo : (this.meshConfig().defaultVirtualServiceExportTo ?? ['*'])
+    if (!exportTo.includes('*')) return namespace === client && exportTo.some((one) => one === '.' || one === namespace) ? 0 : 1
+    return namespace === client && stored.object.metadata.annotations?.['internal.istio.io/route-semantics'] === 'gateway' ? 2 : 3
   }
 
   /** VirtualServices with `tls` or `tcp` routes on a gateway, oldest first. */

@@ -10,7 +10,7 @@ import { servedDomains } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
-import { routeConfiguration, virtualHost } from './route.ts'
+import { FALLBACK_FILTER, routeConfiguration, virtualHost } from './route.ts'
 import { matchesAll } from './route-match.ts'
 import { scopedRoutes } from './route-scope.ts'
 import type { RouteScope, ScopedRoute } from './route-scope.ts'
@@ -112,6 +112,7 @@ const othersAnswer = (group: ServerGroup, name: string, domains: readonly string
   create(VirtualHostSchema, {
     name: `${name}:${group.port}`,
     domains: [...domains],
+    metadata: { filterMetadata: { [FALLBACK_FILTER]: { known: true } } },
     ...(servesOneName(group) ? { routes: [{ name: 'misdirected', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: MISDIRECTED } } }] } : {}),
   })
 

@@ -131,5 +131,5 @@ function serverSocket(reader: MeshReader, server: ScopedServer, namespace: strin
     faults.push(warning('reference.secret', { ...about, rule: `ca.crt in Secret ${name} or in ${name}-cacert, to verify clients with` }))
     return undefined
   }
-  return servedSocket({ ...params, credential: credentialSecretName(name), clientTrust: mutual ? (apart ?? authoritySecretName(name)) : undefined, requireClientCertificate: tls?.mode === 'MUTUAL', acceptUntrusted: apart !== undefined && tls?.insecureSkipVerify === true })
+  return servedSocket({ ...params, credential: credentialSecretName(name), clientTrust: mutual ? (apart ?? authoritySecretName(name)) : undefined, requireClientCertificate: tls?.mode === 'MUTUAL' })
 }

@@ -181,12 +181,15 @@ const REDIRECT_CODES = new Map([
   [308, RedirectCode.PERMANENT_REDIRECT],
 ])
 
+const SCHEME_PORTS: ReadonlySet<number> = new Set([80, 443])
+
 /** HTTPRedirect as Envoy's RedirectAction. `FROM_REQUEST_PORT` is known here, for the routes are those of one port. */
 function redirectAction(redirect: Redirect, port: number): RedirectAction {
   const keptPrefix = redirect.prefixRewrite ?? (redirect.uri?.startsWith('%PREFIX()%') === true ? redirect.uri.slice('%PREFIX()%'.length) : undefined)
   return create(RedirectActionSchema, {
     hostRedirect: redirect.authority ?? '',
-    portRedirect: redirect.port ?? (redirect.derivePort === 'FROM_REQUEST_PORT' ? port : 0),
+    // The port that a scheme has anyway is left out of a location (gateway-api.sigs.k8s.io/reference/spec, HTTPRequestRedirectFilter).
+    portRedirect: redirect.port ?? (redirect.derivePort === 'FROM_REQUEST_PORT' && !SCHEME_PORTS.has(port) ? port : 0),
     ...(redirect.scheme ? { schemeRewriteSpecifier: { case: 'schemeRedirect' as const, value: redirect.scheme } } : {}),
     ...(keptPrefix !== undefined ? { pathRewriteSpecifier: { case: 'prefixRewrite' as const, value: keptPrefix } } : redirect.uri ? { pathRewriteSpecifier: { case: 'pathRedirect' as const, value: redirect.uri } } : {}),
     responseCode: REDIRECT_CODES.get(redirect.redirectCode || 301) ?? RedirectCode.MOVED_PERMANENTLY,

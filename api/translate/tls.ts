@@ -3,7 +3,7 @@ import { ApiConfigSource_ApiType, ApiVersion } from '#core/wire/gen/envoy/config
 import { TransportSocketSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { TransportSocket } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { RawBufferSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
-import { CertificateValidationContext_TrustChainVerification as TrustChainVerification, CertificateValidationContextSchema, SubjectAltNameMatcher_SanType, SubjectAltNameMatcherSchema, TlsParameters_TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { CertificateValidationContextSchema, SubjectAltNameMatcher_SanType, SubjectAltNameMatcherSchema, TlsParameters_TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import type { SubjectAltNameMatcher } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { SdsSecretConfigSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import type { SdsSecretConfig } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
@@ -111,8 +111,6 @@ export interface ServedTls {
   readonly minVersion: TlsParameters_TlsProtocol
   readonly maxVersion: TlsParameters_TlsProtocol
   readonly cipherSuites: readonly string[]
-  /** Clients whose certificates lead to no authority are served all the same. */
-  readonly acceptUntrusted?: boolean
 }
 
 /** TLS that a gateway's server ends. */
@@ -127,7 +125,7 @@ export function servedSocket(options: ServedTls): TransportSocket {
         tlsCertificateSdsSecretConfigs: [options.credential === undefined ? workloadSecret(OWN_CERTIFICATE) : meshSecret(options.credential)],
         ...(trust === undefined
           ? {}
-          : { validationContextType: { case: 'combinedValidationContext' as const, value: { defaultValidationContext: { matchTypedSubjectAltNames: sans, ...(options.acceptUntrusted === true ? { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED } : {}) }, validationContextSdsSecretConfig: trust } } }),
+          : { validationContextType: { case: 'combinedValidationContext' as const, value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: trust } } }),
       },
       requireClientCertificate: options.requireClientCertificate,
     }),

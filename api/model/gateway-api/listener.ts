@@ -110,7 +110,7 @@ function judgeOwnCertificate({ owner, grants, around }: ListenerContext, { tls }
 const PROBLEMS = { kind: 'InvalidCACertificateKind', 'not-permitted': 'RefNotPermitted', missing: 'InvalidCACertificateRef', malformed: 'InvalidCACertificateRef' } as const
 
 /** How certificates of clients are verified. Where they are meant to be and cannot, nobody is served. */
-function judgeClients({ owner, gateway, grants, around }: ListenerContext, { port, tls }: GatewayListener): Pick<ServerTls, 'mode' | 'caCertCredentialName' | 'insecureSkipVerify'> | BadReferences {
+function judgeClients({ owner, gateway, grants, around }: ListenerContext, { port, tls }: GatewayListener): Pick<ServerTls, 'mode' | 'caCertCredentialName'> | BadReferences {
   const frontend = gateway.spec.tls?.frontend
   const ofPort = frontend?.perPort?.find((one) => one.port === port)
   // What the Gateway says of all its ports speaks of its own namespace.
@@ -121,6 +121,6 @@ function judgeClients({ owner, gateway, grants, around }: ListenerContext, { por
   const usable = judged.flatMap((one) => ('credential' in one ? [one.credential] : []))
   const [problem] = judged.flatMap((one) => ('problem' in one ? [one] : []))
   if (usable.length === 0 && problem !== undefined) return { accepted: wrong('NoValidCACertificate', problem.message), resolved: wrong(PROBLEMS[problem.problem], problem.message) }
-  const insecure = validation.mode === 'AllowInsecureFallback'
-  return { mode: insecure ? 'OPTIONAL_MUTUAL' : 'MUTUAL', caCertCredentialName: usable.join(','), ...(insecure ? { insecureSkipVerify: true } : {}) }
+  // A certificate may be left out, and still is none that nobody vouches for: policies go by the names that it bears.
+  return { mode: validation.mode === 'AllowInsecureFallback' ? 'OPTIONAL_MUTUAL' : 'MUTUAL', caCertCredentialName: usable.join(',') }
 }
