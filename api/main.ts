@@ -21,7 +21,7 @@ import { monitoringApp } from './monitoring.ts'
 import { reportOf } from './observe/load-report.ts'
 import { MeshTraffic } from './observe/mesh-traffic.ts'
 import { Registration } from './registry/registration.ts'
-import type { ApiDoors } from './rest/doors.ts'
+import type { ApiDoors, ArchiveDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
 import { gatewayApiStatusOf } from './observe/gateway-api-status.ts'
 import { Conditions } from './observe/conditions.ts'
@@ -108,6 +108,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   meshes.onRevision = (mesh) => ledger.advanced(mesh.id)
 
   // People and their tools.
+  const archives: ArchiveDoors = {
+    rootOf: (meshId) => authorities.rootOf(meshId),
+    async createWith(organizationId, about, root) {
+      const { certificate, sealed } = root === undefined ? authorities.makeRoot(about.trustDomain) : authorities.seal(root, about.trustDomain)
+      const mesh = await store.createMesh(organizationId, { ...about, sealedRoot: sealed, rootCertificate: certificate })
+      trust.set(mesh.id, certificate)
+      return mesh
+    },
+    async takeRoot(mesh, root) {
+      const { certificate, sealed } = authorities.seal(root, mesh.trustDomain)
+      await store.replaceRoot(mesh.organizationId, mesh.id, { sealedRoot: sealed, rootCertificate: certificate })
+      authorities.forget(mesh.id)
+      trust.set(mesh.id, certificate)
+      return { ...mesh, rootCertificate: certificate }
+    },
+  }
   const createMesh = async (organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh> => {
     const root = authorities.makeRoot(trustDomain)
     const mesh = await store.createMesh(organizationId, { name, trustDomain, sealedRoot: root.sealed, rootCertificate: root.certificate, ...(meshesMax === undefined ? {} : { meshesMax }) })
@@ -137,6 +153,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     streams,
     oidc: new Oidc(store, { sealKey: options.sealKey, privateNetworks: false, ...options.oidc }, () => clock.wallMs(), () => publicUrl),
     createMesh,
+    archives,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     proxies,
     faults: (meshId) => untranslated.all(meshId),

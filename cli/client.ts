@@ -54,12 +54,15 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
-export const callApi = <T>(context: Pick<Context, 'server' | 'apiKey'>, method: string, path: string, body?: unknown): Promise<T> => ask(context.server, context.apiKey, method, path, body)
+export const callApi = async <T>(context: Pick<Context, 'server' | 'apiKey'>, method: string, path: string, body?: unknown): Promise<T> => valueOf(await askApi(context, method, path, body))
+
+/** The answer itself, for what is no JSON. @throws ApiError for one that is none of 200..299; Error when nobody answers */
+export const askApi = (context: Pick<Context, 'server' | 'apiKey'>, method: string, path: string, body?: unknown): Promise<Response> => ask(context.server, context.apiKey, method, path, body)
 
 /** A POST that asks for no key: the ways in. */
-export const callOpenly = <T>(server: string, path: string, body: unknown): Promise<T> => ask(server, undefined, 'POST', path, body)
+export const callOpenly = async <T>(server: string, path: string, body: unknown): Promise<T> => valueOf(await ask(server, undefined, 'POST', path, body))
 
-async function ask<T>(server: string, apiKey: string | undefined, method: string, path: string, body?: unknown): Promise<T> {
+async function ask(server: string, apiKey: string | undefined, method: string, path: string, body?: unknown): Promise<Response> {
   const response = await fetch(`${server}${path}`, {
     method,
     headers: { ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }), accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
@@ -69,6 +72,10 @@ async function ask<T>(server: string, apiKey: string | undefined, method: string
     throw new Error(`${server} does not answer: ${cause}`, { cause: error })
   })
   if (!response.ok) throw new ApiError(await problemOf(response))
+  return response
+}
+
+async function valueOf<T>(response: Response): Promise<T> {
   const text = await response.text()
   const json = response.headers.get('content-type')?.includes('json') ?? false
   return (json ? JSON.parse(text) : text) as T

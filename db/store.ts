@@ -20,6 +20,8 @@ export interface Store {
   meshById(meshId: string): Promise<Mesh | undefined>
   listMeshes(organizationId: string, page: Page): Promise<Paged<Mesh>>
   sealedRoot(meshId: string): Promise<Uint8Array | undefined>
+  /** Another root for a mesh that nobody is in. */
+  replaceRoot(organizationId: string, meshId: string, root: { readonly sealedRoot: Uint8Array; readonly rootCertificate: string }): Promise<void>
   /** All roots, to verify peers with: [meshId, PEM]. */
   rootCertificates(): Promise<Map<string, string>>
   /** A function is given the mesh as it is under the lock, and answers its settings: of two changes at once none is lost. What it throws undoes all. */
@@ -222,7 +224,7 @@ export interface JoinToken {
 }
 export interface ResourceKey { readonly group: string; readonly kind: string; readonly namespace: string; readonly name: string }
 /** `object: null` deletes. `expectedVersion` is the resourceVersion that must be stored now; '' : must not exist; undefined: whatever there is. */
-export interface ResourceWrite { readonly key: ResourceKey; readonly object: ResourceObject | null; readonly expectedVersion?: string }
+export interface ResourceWrite { readonly key: ResourceKey; readonly object: ResourceObject | null; readonly expectedVersion?: string; /** When it came to be, where that was before: of an object that is brought back. */ readonly createdAtMs?: number }
 export interface Authorship { readonly author: string; readonly message: string }
 export interface StoredResource {
   readonly key: ResourceKey

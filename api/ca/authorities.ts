@@ -1,6 +1,8 @@
+import { X509Certificate } from 'node:crypto'
+import { fault, Faults } from '#core/fault/fault.ts'
 import type { Clock } from '#core/time/clock.ts'
 import type { Store } from '#db/store.ts'
-import { makeRoot, openRoot, sealRoot, type Authority } from './root.ts'
+import { makeRoot, openRoot, readAuthority, sealRoot, type Authority, type Root } from './root.ts'
 import { leafMsMax, serverCertificate } from './sign.ts'
 
 /** Name under which the control plane's own root is stored; all replicas share it. */
@@ -50,6 +52,31 @@ export class MeshAuthorities {
   makeRoot(trustDomain: string): { certificate: string; sealed: Uint8Array } {
     const root = makeRoot({ organization: trustDomain, trustDomain, nowMs: this.#clock.wallMs() })
     return { certificate: root.certificate, sealed: sealRoot(root, this.#sealKey) }
+  }
+
+  /** A root that was made elsewhere, its key sealed for the store. @throws Faults 'archive.sealed' when it is none that could sign for the trust domain */
+  seal(root: Root, trustDomain: string): { certificate: string; sealed: Uint8Array } {
+    const wrong = (rule: string): Faults => new Faults([fault('archive.sealed', { path: 'rootCertificate', rule })])
+    let certificate: X509Certificate
+    try {
+      certificate = new X509Certificate(readAuthority(root).certificate)
+    } catch {
+      throw wrong('a root certificate with its own private key')
+    }
+    if (!certificate.ca || !certificate.subjectAltName?.split(', ').includes(`URI:spiffe://${trustDomain}`)) throw wrong(`a root of the trust domain ${trustDomain}`)
+    if (Date.parse(certificate.validTo) <= this.#clock.wallMs()) throw wrong('a root that has not expired')
+    return { certificate: root.certificate, sealed: sealRoot(root, this.#sealKey) }
+  }
+
+  /** A mesh's root with its key in the clear: for an archive, which seals it anew. */
+  async rootOf(meshId: string): Promise<Root | undefined> {
+    const found = await this.authorityOf(meshId)
+    return found && { certificate: found.authority.certificate, privateKey: found.authority.signer.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
+  }
+
+  /** The mesh has another root now. */
+  forget(meshId: string): void {
+    this.#meshes.delete(meshId)
   }
 
   /** Undefined when there is no such mesh. */

@@ -8,6 +8,7 @@ import type { Caller } from '../access/enter.ts'
 import { recordRequest } from '../access/record.ts'
 import type { Recording } from '../access/record.ts'
 import { BODY_MAX, boundedBody } from '../kube/request.ts'
+import { archiveRoutes } from './archives.ts'
 import { configurationRoutes } from './configuration.ts'
 import { docsPage } from './docs.ts'
 import type { ApiDoors } from './doors.ts'
@@ -27,7 +28,7 @@ import { judge } from './route.ts'
 import type { RestAnswer, RestRequest, Route } from './route.ts'
 
 /** Every path of the REST API. */
-export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...oidcRoutes, ...auditRoutes, ...explainRoutes, ...impactRoutes]
+export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...oidcRoutes, ...auditRoutes, ...explainRoutes, ...impactRoutes, ...archiveRoutes]
 
 /** Bodies of routes that ask for no key: names, passwords, codes. */
 const OPEN_BODY_MAX = 16 * 1024

@@ -10,6 +10,7 @@ import type { WaitResponse } from '#core/contract/apply.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { ApplyOutcome, Mesh, ResourceWrite, Store } from '#db/store.ts'
+import type { Root } from '../ca/root.ts'
 import type { MeshImpact } from '../observe/impact.ts'
 import type { ProxyStatus } from '../serve/ledger-entry.ts'
 import type { PushTimes } from '../serve/pushes.ts'
@@ -33,6 +34,8 @@ export interface ApiDoors {
   explain(meshId: string, asked: ExplainRequest): Promise<Trail>
   /** What would become of the proxies and of the calls seen if these results of a dry run were stored. */
   impact(mesh: Mesh, results: ApplyOutcome['results']): Promise<MeshImpact>
+  /** The roots of meshes, in and out of archives. */
+  readonly archives: ArchiveDoors
   topology(meshId: string): Promise<Topology>
   /** Live events of a mesh, until stopped. */
   follow(meshId: string, listener: (event: MeshEvent) => void): () => void
@@ -53,6 +56,15 @@ export interface ApiDoors {
   readonly publicUrl: () => string
   /** A defect of ours, after the client got its 500. */
   readonly unexpected?: (error: unknown) => void
+}
+
+export interface ArchiveDoors {
+  /** The root with its private key, PEM: for an archive that is sealed, and for nothing else. Undefined when the mesh is gone. */
+  rootOf(meshId: string): Promise<Root | undefined>
+  /** A mesh with this root, or without one with a new one. @throws StoreDuplicate; StoreBound beyond `meshesMax`; Faults when the root cannot be used */
+  createWith(organizationId: string, mesh: { readonly name: string; readonly trustDomain: string; readonly meshesMax: number }, root: Root | undefined): Promise<Mesh>
+  /** This root in the place of that of a mesh that nobody is in. @throws Faults when the root cannot be used */
+  takeRoot(mesh: Mesh, root: Root): Promise<Mesh>
 }
 
 export interface ProxyConfig {

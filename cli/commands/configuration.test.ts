@@ -103,9 +103,9 @@ test('a difference since a revision can be of one object', async () => {
 })
 
 test('export, import and export again leave no difference', async () => {
-  const namespaces = ['default', 'prod', 'istio-system']
   const all = kinds.map((kind) => kind.example).filter((object) => object.kind !== 'Secret')
-  await ok(['apply', '-f', file('all.yaml', [...namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })), ...all].map((object) => stringify(object)).join('---\n'))])
+  const namespaces = new Set(['default', 'prod', ...all.flatMap((object) => object.metadata.namespace ?? [])])
+  await ok(['apply', '-f', file('all.yaml', [...[...namespaces].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })), ...all].map((object) => stringify(object)).join('---\n'))])
   const first = path.join(folder, 'first')
   const second = path.join(folder, 'second')
   await ok(['export', first])

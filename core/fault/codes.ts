@@ -37,6 +37,7 @@ export const faultCodes = {
   'request.precondition': 'What the request was made for has changed meanwhile.',
   'request.repeated': 'An Idempotency-Key that has served another request.',
   'request.too-large': 'A body over its bound.',
+  'archive.sealed': 'A sealed archive that was changed, cut short, or is opened with another key.',
   'identity.csr': 'A certificate request that cannot be signed.',
 } as const
 

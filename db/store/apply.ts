@@ -74,7 +74,7 @@ function judge(standing: Standing, write: ResourceWrite, revision: number, nowMs
   }
   const object = authored(write.object)
   if (!now) {
-    standing.now = { key: write.key, uid: randomUUID(), revision, generation: 1, createdAtMs: nowMs, object }
+    standing.now = { key: write.key, uid: randomUUID(), revision, generation: 1, createdAtMs: write.createdAtMs ?? nowMs, object }
     return 'created'
   }
   if (isDeepStrictEqual(now.object, object)) return 'unchanged'

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { systemDoors } from '#core/time/system.ts'
 import { openStore } from '#db/open.ts'
 import type { Mesh, Organization, Role, Store } from '#db/store.ts'
+import { makeRoot, type Root } from '#api/ca/root.ts'
 import { hashCredential, makeCredential } from '#api/access/credential.ts'
 import { AuditLog } from '#api/access/audit.ts'
 import { RequestRates } from '#api/access/enter.ts'
@@ -35,8 +36,12 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
   const store = await openStore(database, { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
   const bootstrap = makeCredential('key')
   const unexpected: unknown[] = []
-  const createMesh = (organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh> =>
-    store.createMesh(organizationId, { name, trustDomain, ...(meshesMax === undefined ? {} : { meshesMax }), sealedRoot: new Uint8Array([1]), rootCertificate: '-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n' })
+  const roots = new Map<string, Root>()
+  const createMesh = async (organizationId: string, name: string, trustDomain: string, meshesMax?: number, root: Root = makeRoot({ organization: trustDomain, trustDomain, nowMs: systemDoors.clock.wallMs() })): Promise<Mesh> => {
+    const made = await store.createMesh(organizationId, { name, trustDomain, ...(meshesMax === undefined ? {} : { meshesMax }), sealedRoot: new Uint8Array([1]), rootCertificate: root.certificate })
+    roots.set(made.id, root)
+    return made
+  }
   const audit = new AuditLog(store, (error) => unexpected.push(error))
   const streams = new LiveStreams(store, systemDoors.clock, (error) => unexpected.push(error))
   const doors: ApiDoors = {
@@ -55,6 +60,15 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
     async explain(meshId, asked) {
       const rows = await store.loadMesh(meshId)
       return ask(worldOf({ objects: rows?.resources.map((one) => one.object) ?? [], workloads: rows?.workloads ?? [] }), asked)
+    },
+    archives: {
+      rootOf: async (meshId) => roots.get(meshId),
+      createWith: (organizationId, { name, trustDomain, meshesMax }, root) => createMesh(organizationId, name, trustDomain, meshesMax, root),
+      async takeRoot(of, root) {
+        await store.replaceRoot(of.organizationId, of.id, { sealedRoot: new Uint8Array([1]), rootCertificate: root.certificate })
+        roots.set(of.id, root)
+        return { ...of, rootCertificate: root.certificate }
+      },
     },
     async impact(of, results) {
       const rows = await store.loadMesh(of.id)

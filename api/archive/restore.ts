@@ -1,0 +1,64 @@
+import type { RestoreResponse } from '#core/contract/archive.ts'
+import { meshSettings } from '#core/contract/tenancy.ts'
+import { type Fault, fault, Faults } from '#core/fault/fault.ts'
+import { parseObject } from '#core/resource/parse.ts'
+import type { Authorship, Mesh, MeshSettings, Organization, Quota, ResourceWrite, Store } from '#db/store.ts'
+import { keyOf } from '../apply/apply.ts'
+import type { ApiDoors } from '../rest/doors.ts'
+import { quotaFaultOf, sizeFaults } from '../access/quota.ts'
+import type { ArchivedMesh } from './payload.ts'
+
+/**
+ * Makes a mesh of what an archive holds, with the archive's root: proxies that trust the old mesh trust the new one, and it knows their certificates. Beside the mesh that it was made of, the new one has a
+ * root of its own.
+ * @throws Faults with everything in it that this version would refuse; 'object.conflict' when the mesh is there and not empty
+ */
+export async function restoreMesh(doors: Pick<ApiDoors, 'store' | 'archives' | 'wrote'>, organization: Organization, name: string, archived: ArchivedMesh, by: Authorship, quota: Required<Quota>): Promise<RestoreResponse> {
+  const writes = writesOf(archived, quota)
+  const mesh = await meshFor(doors, organization, name, archived, quota)
+  const settings = meshSettings.loose().safeParse(archived.mesh.settings)
+  if (settings.success) await doors.store.setMeshSettings(organization.id, mesh.id, settings.data as MeshSettings)
+  const { revision, results } = await doors.store.applyResources(organization.id, mesh.id, writes, by, { resourcesMax: quota.resourcesPerMesh }).catch((error: unknown) => {
+    throw quotaFaultOf(error)
+  })
+  doors.wrote?.(results)
+  return {
+    mesh: mesh.name,
+    root: mesh.rootCertificate === archived.mesh.rootCertificate ? 'archived' : 'own',
+    trustDomain: mesh.trustDomain,
+    revision,
+    objects: writes.length,
+    secrets: writes.filter(({ key }) => key.kind === 'Secret' && key.group === '').length,
+    from: { mesh: archived.mesh.name, revision: archived.mesh.revision, exportedAt: archived.mesh.exportedAt },
+  }
+}
+
+function writesOf({ objects }: ArchivedMesh, quota: Required<Quota>): ResourceWrite[] {
+  const faults: Fault[] = []
+  const writes = objects.flatMap(({ object, createdAtMs }): ResourceWrite[] => {
+    const parsed = parseObject(object)
+    faults.push(...parsed.faults.filter((one) => one.severity === 'error'))
+    return parsed.object === undefined ? [] : [{ key: keyOf(parsed.kind, parsed.object), object, createdAtMs, expectedVersion: '' }]
+  })
+  faults.push(...sizeFaults(quota, writes.map(({ key, object }) => ({ path: '', value: object, resource: `${key.kind}/${key.namespace}/${key.name}` }))))
+  if (faults.length > 0) throw new Faults(faults)
+  return writes
+}
+
+async function meshFor({ store, archives }: Pick<ApiDoors, 'store' | 'archives'>, organization: Organization, name: string, { mesh: of }: ArchivedMesh, quota: Required<Quota>): Promise<Mesh> {
+  const mesh = await store.meshByName(organization.id, name)
+  // A certificate says which mesh its bearer is of by the root that signed it, so two meshes beside each other never share one.
+  const taken = [...(await store.rootCertificates())].some(([id, certificate]) => id !== mesh?.id && certificate === of.rootCertificate)
+  const root = taken ? undefined : { certificate: of.rootCertificate, privateKey: of.rootKey }
+  if (mesh === undefined) return archives.createWith(organization.id, { name, trustDomain: of.trustDomain, meshesMax: quota.meshes }, root)
+  if (mesh.trustDomain !== of.trustDomain) throw notFor(name, `a mesh of the trust domain ${of.trustDomain}; this one is of ${mesh.trustDomain}`)
+  if (!(await isEmpty(store, mesh))) throw notFor(name, 'a mesh that is not there, or has neither objects nor workloads')
+  return root === undefined ? mesh : archives.takeRoot(mesh, root)
+}
+
+async function isEmpty(store: Store, mesh: Mesh): Promise<boolean> {
+  const rows = await store.loadMesh(mesh.id)
+  return rows !== undefined && rows.resources.length === 0 && rows.workloads.length === 0
+}
+
+const notFor = (mesh: string, rule: string): Faults => new Faults([fault('object.conflict', { path: 'mesh', value: mesh, rule, hint: 'restore into another name' })])
