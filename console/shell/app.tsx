@@ -1,4 +1,6 @@
-import { useCallback, useState } from 'react'
+import { useCallback, useEffect, useState } from 'react'
+import type { ComeBack } from '../session/identity-provider.ts'
+import { completeSignIn } from '../session/identity-provider.ts'
 import type { Session } from '../session/session.ts'
 import { saveSession } from '../session/session.ts'
 import { MeshChooser } from '../session/mesh-chooser.tsx'
@@ -6,15 +8,25 @@ import { SignIn } from '../session/sign-in.tsx'
 import { MeshPage } from './mesh-page.tsx'
 
 /** Who is there decides what is shown: a field for the key, the meshes to choose from, or the mesh. */
-export function App({ origin, initial }: { origin: string; initial: Session | undefined }) {
+export function App({ origin, initial, back }: { origin: string; initial: Session | undefined; back: ComeBack | undefined }) {
   const [session, setSession] = useState(initial)
   const [notice, setNotice] = useState<string>()
+  const [returning, setReturning] = useState(back)
   const keep = useCallback((next: Session | undefined, why?: string) => {
     saveSession(sessionStorage, next)
     setNotice(why)
     setSession(next)
   }, [])
-  if (session === undefined) return <SignIn notice={notice} onKey={(key) => keep({ key, mesh: undefined })} />
+  useEffect(() => {
+    if (returning === undefined) return
+    setReturning(undefined)
+    completeSignIn(origin, returning, sessionStorage).then(
+      (key) => keep({ key, mesh: undefined }),
+      (error: unknown) => keep(undefined, error instanceof Error ? error.message : String(error)),
+    )
+    // Once: the code that came back serves no second time.
+  }, [])
+  if (session === undefined || returning !== undefined) return <SignIn origin={origin} notice={notice} onKey={(key) => keep({ key, mesh: undefined })} />
   if (session.mesh === undefined) {
     return <MeshChooser origin={origin} apiKey={session.key} onChoose={(mesh) => keep({ ...session, mesh })} onSignOut={(why) => keep(undefined, why)} />
   }
