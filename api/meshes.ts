@@ -120,6 +120,7 @@ export class Meshes {
       list: (type) => view.list(type),
       subscribe: (listener) => view.subscribe(listener),
       placeholder: (type, name) => view.placeholder(type, name),
+      sharing: (type) => view.sharing?.(type),
       release() {
         view.release()
         unhold()

@@ -7,6 +7,8 @@ import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
 import type { Answers } from './answers.ts'
+import type { Asks } from './asks.ts'
+import type { Holdings } from './holding.ts'
 import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import { MalformedMessage } from './protobuf.ts'
@@ -28,6 +30,8 @@ export interface DiscoveryDoors {
   readonly watcher: StreamWatcher
   readonly answers: Answers
   readonly quarantine: Quarantine
+  readonly asks: Asks
+  readonly holdings: Holdings
   /** First views are costly: so many are made at once (xds-rules 26). */
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
@@ -117,7 +121,7 @@ export class DiscoverySession {
   }
 
   #read(bytes: Buffer): DiscoveryRequest {
-    const request = readRequest(this.#protocol, bytes)
+    const request = readRequest(this.#protocol, bytes, this.#doors.asks)
     if (this.#impliedType === undefined) {
       if (request.type === '') throw new CallRefused(status.INVALID_ARGUMENT, 'a type URL is required on an aggregated stream')
       return request
@@ -136,7 +140,8 @@ export class DiscoverySession {
       view.release()
       return
     }
-    const stream = new XdsStream({ clock, watcher: this.#doors.watcher, channel: this.#call, answers: this.#doors.answers, quarantine: this.#doors.quarantine }, { peer, node, protocol: this.#protocol, view })
+    const { watcher, answers, holdings, quarantine } = this.#doors
+    const stream = new XdsStream({ clock, watcher, channel: this.#call, answers, holdings, quarantine }, { peer, node, protocol: this.#protocol, view })
     this.#stream = stream
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)

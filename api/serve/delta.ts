@@ -12,8 +12,14 @@ import type { Subscription } from './subscription.ts'
 export function applyDelta(subscription: Subscription, request: DiscoveryRequest, view: ResourceView, client: { readonly resumes: boolean } = { resumes: false }): void {
   const first = !subscription.asked
   subscription.asked = true
+  // An answer, and nothing else.
+  if (!first && request.names.length + request.dropped.length === 0) return
   // All that the mesh is at the first request is still to be acknowledged.
   const since = first ? 0 : view.revision
+  subscription.ask(request.ask, first, view, since, (apart) => read(subscription, request, view, client, { first, since, apart }))
+}
+
+function read(subscription: Subscription, request: DiscoveryRequest, view: ResourceView, client: { readonly resumes: boolean }, { first, since, apart }: { first: boolean; since: number; apart: readonly string[] }): void {
   if (first) {
     for (const [name, version] of request.held) {
       const now = view.get(subscription.type, name)
@@ -24,7 +30,7 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
   for (const name of request.names) {
     if (name === '*') {
       subscription.named = true
-      if (isOpen(subscription)) subscription.wantAll(view, since)
+      if (isOpen(subscription)) subscription.wantAll(view, since, apart)
     }
     // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always where a cluster may be half-way
     // (xds-rules 13, 14).
@@ -35,7 +41,7 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
     else subscription.unwant(name, since)
   }
   // "Legacy" wildcard: the first request, and no name ever (xds-rules 12).
-  if (first && !subscription.named && isOpen(subscription)) subscription.wantAll(view, since)
+  if (first && !subscription.named && isOpen(subscription)) subscription.wantAll(view, since, apart)
   // What it holds and does not ask for is none of our business.
   if (first && !subscription.wildcard) subscription.unwantAll()
 }

@@ -1,12 +1,12 @@
 import { VIRTUAL_HOST } from '#core/wire/type-url.ts'
-import type { Resource, ResourceView, ViewChange } from './resource.ts'
+import type { Resource, ResourceView, Shown, ViewChange } from './resource.ts'
 
 /** A view filled by hand: for tests and benches, which say names, versions and bytes themselves. Several streams may share one. */
 export class MemoryView implements ResourceView {
   revision: number
   readonly #versions = new Map<string, string>()
   readonly #types = new Map<string, Map<string, Resource>>()
-  #sharing: object = {}
+  #shown: Shown = { as: {}, own: [] }
   readonly #listeners = new Set<(change: ViewChange) => void>()
   readonly #placeholder: (type: string, name: string) => Resource | undefined
 
@@ -24,6 +24,7 @@ export class MemoryView implements ResourceView {
   update(step: { changed?: readonly Resource[]; removed?: readonly { type: string; name: string }[]; revision?: number; version?: string }): void {
     const { changed = [], removed = [], revision = this.revision + 1, version } = step
     this.revision = revision
+    this.#shown = { as: {}, own: [] }
     if (version !== undefined) for (const { type } of [...changed, ...removed]) this.#versions.set(type, version)
     for (const resource of changed) this.#put(resource)
     for (const { type, name } of removed) this.#types.get(type)?.delete(name)
@@ -75,8 +76,8 @@ export class MemoryView implements ResourceView {
   }
 
   /** Of all types at once: streams that hold this view see the same. */
-  sharing(): object {
-    return this.#sharing
+  sharing(): Shown {
+    return this.#shown
   }
 
   /** Nothing to give back: it lives as long as whoever made it. */

@@ -77,6 +77,27 @@ export function scanFields(bytes: Uint8Array, visit: (field: Field) => boolean):
   }
 }
 
+/**
+ * Where the length-delimited fields numbered `low` to `high` lie, if they lie side by side, as every serializer writes them that goes by number; undefined where they do not, or where there are none.
+ * @throws MalformedMessage where the bytes are no message
+ */
+export function runOf(bytes: Uint8Array, low: number, high: number): { readonly start: number; readonly end: number } | undefined {
+  let start = -1
+  let end = -1
+  let before = 0
+  let isWhole = true
+  scanFields(bytes, (field) => {
+    if (field.field >= low && field.field <= high) {
+      if (start < 0) start = before
+      else if (before !== end) isWhole = false
+      end = field.end
+    }
+    before = field.end
+    return true
+  })
+  return start < 0 || !isWhole ? undefined : { start, end }
+}
+
 /** The text of a string field. @throws MalformedMessage when it is not UTF-8 */
 export function textOf(bytes: Uint8Array, field: Field): string {
   // Many thousand names come in one request. A Buffer reads a string in place; only one that looks damaged is worth a strict reader.

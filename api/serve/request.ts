@@ -1,4 +1,5 @@
-import { scanFields, textOf } from './protobuf.ts'
+import { type Ask, type Asks, nothingAsked } from './asks.ts'
+import { type Field, runOf, scanFields, textOf } from './protobuf.ts'
 
 export type Protocol = 'delta' | 'sotw'
 
@@ -6,19 +7,15 @@ export type Protocol = 'delta' | 'sotw'
  * A DiscoveryRequest or DeltaDiscoveryRequest (envoy.service.discovery.v3), read by hand: an ACK is a handful of bytes behind a node of up to 48 KB,
  * and only the first request's node is ever decoded (xds-rules 1).
  */
-export interface DiscoveryRequest {
+export interface DiscoveryRequest extends Ask {
   readonly type: string
   readonly nonce: string
   /** error_detail.message. Its presence is the only sign of a NACK (xds-rules 7). */
   readonly refusal: string | undefined
   /** The node's bytes, still encoded. */
   readonly node: Uint8Array | undefined
-  /** SotW: resource_names. Delta: resource_names_subscribe. */
-  readonly names: readonly string[]
-  /** Delta only. */
-  readonly dropped: readonly string[]
-  /** Delta only: initial_resource_versions. */
-  readonly held: ReadonlyMap<string, string>
+  /** What it asks for, where other streams that ask for the same have the same object. */
+  readonly ask?: Ask
 }
 
 interface Layout {
@@ -39,13 +36,34 @@ const layouts: Readonly<Record<Protocol, Layout>> = {
 /** Longest part of a NACK's words that is kept. */
 const refusalCharactersMax = 4096
 
-/** @throws MalformedMessage */
-export function readRequest(protocol: Protocol, bytes: Uint8Array): DiscoveryRequest {
+/** Stands for a request whose names another stream has brought, or which has none. */
+interface Rest {
+  type: string
+  nonce: string
+  refusal: string | undefined
+  node: Uint8Array | undefined
+}
+
+/**
+ * @param asks where lists of names are shared among streams
+ * @throws MalformedMessage
+ */
+export function readRequest(protocol: Protocol, bytes: Uint8Array, asks?: Asks): DiscoveryRequest {
   const layout = layouts[protocol]
-  let type = ''
-  let nonce = ''
-  let refusal: string | undefined
-  let node: Uint8Array | undefined
+  const rest: Rest = { type: '', nonce: '', refusal: undefined, node: undefined }
+  const run = asks && runOf(bytes, layout.names, protocol === 'delta' ? layout.held : layout.names)
+  if (asks === undefined || run === undefined) {
+    const ask = readAsk(layout, bytes, rest)
+    const isEmpty = ask.names.length + ask.dropped.length + ask.held.size === 0
+    return asks && isEmpty ? { ...rest, ...nothingAsked, ask: nothingAsked } : { ...rest, ...ask }
+  }
+  readRest(layout, bytes.subarray(0, run.start), rest)
+  readRest(layout, bytes.subarray(run.end), rest)
+  const { ask, isShared } = asks.read(bytes.subarray(run.start, run.end), (part) => readAsk(layout, part, rest))
+  return isShared ? { ...rest, ...ask, ask } : { ...rest, ...ask }
+}
+
+function readAsk(layout: Layout, bytes: Uint8Array, rest: Rest): Ask {
   const names: string[] = []
   const dropped: string[] = []
   const held = new Map<string, string>()
@@ -53,14 +71,25 @@ export function readRequest(protocol: Protocol, bytes: Uint8Array): DiscoveryReq
     // Names and versions first: a reconnect brings many thousand of them.
     if (field.field === layout.held) readPair(bytes.subarray(field.start, field.end), held)
     else if (field.field === layout.names) names.push(textOf(bytes, field))
-    else if (field.field === layout.type) type = textOf(bytes, field)
-    else if (field.field === layout.nonce) nonce = textOf(bytes, field)
-    else if (field.field === layout.node) node = bytes.subarray(field.start, field.end)
-    else if (field.field === layout.refusal) refusal = readRefusal(bytes.subarray(field.start, field.end))
     else if (field.field === layout.dropped) dropped.push(textOf(bytes, field))
+    else readRestField(layout, bytes, field, rest)
     return true
   })
-  return { type, nonce, refusal, node, names, dropped, held }
+  return { names, dropped, held }
+}
+
+function readRest(layout: Layout, bytes: Uint8Array, rest: Rest): void {
+  scanFields(bytes, (field) => {
+    readRestField(layout, bytes, field, rest)
+    return true
+  })
+}
+
+function readRestField(layout: Layout, bytes: Uint8Array, field: Field, rest: Rest): void {
+  if (field.field === layout.type) rest.type = textOf(bytes, field)
+  else if (field.field === layout.nonce) rest.nonce = textOf(bytes, field)
+  else if (field.field === layout.node) rest.node = bytes.subarray(field.start, field.end)
+  else if (field.field === layout.refusal) rest.refusal = readRefusal(bytes.subarray(field.start, field.end))
 }
 
 /** The id of an encoded Node (its first field), without reading on. */

@@ -20,6 +20,14 @@ export interface Resource {
   readonly absent?: true
 }
 
+/** What a view has in common with others. */
+export interface Shown {
+  /** Another view that gives this very object shows the same, except for `own`, whose names are the same there too. Whenever that changes it is another object. */
+  readonly as: object
+  /** Names of resources that may be others in each view: a few. */
+  readonly own: readonly string[]
+}
+
 /** One step of a view: what came, changed or went, and the mesh revision that did it. */
 export interface ViewChange {
   readonly revision: number
@@ -43,11 +51,8 @@ export interface ResourceView {
   placeholder(type: string, name: string): Resource | undefined
   /** What a response of a type calls its version, where that is not the mesh revision: a view filled by hand names it explicitly. */
   versionOf?(type: string): string | undefined
-  /**
-   * Stands for what the view answers for a type now: another view that gives the same object answers the same, and a view whose answers change gives another from then on.
-   * Undefined, or no such method, where no other view is known to answer the same.
-   */
-  sharing?(type: string): object | undefined
+  /** What of a type other views show as well. Undefined, or no such method, where none is known to. */
+  sharing?(type: string): Shown | undefined
   /** Gives the view back when the stream ends. */
   release(): void
 }

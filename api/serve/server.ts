@@ -5,7 +5,9 @@ import { ads, bytesCodec, cds, defineMethod, ecds, eds, lds, rds, type RpcMethod
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers } from './answers.ts'
+import { Asks } from './asks.ts'
 import { ServeCounts } from './counts.ts'
+import { Holdings } from './holding.ts'
 import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
 import { LongPoll } from './long-poll.ts'
@@ -84,7 +86,10 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const open = new Set<DiscoverySession>()
   const turnstile = new Turnstile(firstViewsAtOnce)
   const longPoll = new LongPoll(clock, doors.serve, turnstile)
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine: new Quarantine((meshId) => ledger.streamsOf(meshId)), turnstile, schedule, open }
+  const holdings = new Holdings(clock)
+  const asks = new Asks(clock, holdings.limits.askBytesMin)
+  const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, asks, holdings, turnstile, schedule, open }
   const servers: Server[] = []
   const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
     const server = new Server({

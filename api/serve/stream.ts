@@ -4,6 +4,7 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET } from '#core/wire/type-url.ts'
 import type { Answers } from './answers.ts'
 import { applyDelta } from './delta.ts'
+import type { Holdings } from './holding.ts'
 import type { ProxyStatus, Rejection, TypeStatus } from './ledger-entry.ts'
 import { fullSetTypes, passOrder, pointers } from './pass.ts'
 import type { Peer } from './peer.ts'
@@ -73,6 +74,7 @@ export class XdsStream {
   readonly #channel: Channel
   readonly #answers: Answers
   readonly #quarantine: Quarantine | undefined
+  readonly #holdings: Holdings
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #unknownTypes = new Set<string>()
   readonly #refusedSecrets = new Set<string>()
@@ -87,7 +89,7 @@ export class XdsStream {
   readonly #unsubscribe: () => void
 
   constructor(
-    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; quarantine?: Quarantine },
+    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; holdings: Holdings; quarantine?: Quarantine },
     of: { peer: Peer; node: ProxyNode; protocol: Protocol; view: ResourceView },
   ) {
     this.#clock = around.clock
@@ -95,6 +97,7 @@ export class XdsStream {
     this.#channel = around.channel
     this.#answers = around.answers
     this.#quarantine = around.quarantine
+    this.#holdings = around.holdings
     this.peer = of.peer
     this.node = of.node
     this.protocol = of.protocol
@@ -299,7 +302,8 @@ export class XdsStream {
   #subscriptionTo(type: string): Subscription {
     const known = this.#subscriptions.get(type)
     if (known) return known
-    const made = new Subscription(type, this.protocol)
+    const start = this.#holdings.start(type, this.protocol, this.node.engine === ownEngine ? ownEngine : '')
+    const made = new Subscription(type, this.protocol, start, this.#holdings.limits)
     made.sinceMs = this.#clock.wallMs()
     made.rulings = this.#quarantine?.rulingsFor(this)
     this.#subscriptions.set(type, made)

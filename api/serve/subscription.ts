@@ -1,3 +1,7 @@
+import { VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import type { Ask } from './asks.ts'
+import { Holding, type HoldingContent, type HoldingLimits, type Step, usualLimits } from './holding.ts'
+import { LayeredMap, LayeredSet } from './layered.ts'
 import type { Rejection } from './ledger-entry.ts'
 import { fullSetTypes, lastToGo } from './pass.ts'
 import type { Protocol } from './request.ts'
@@ -9,6 +13,10 @@ import { sizeWithin } from './response.ts'
 
 /** Stands in `sent` for "we said that there is none": a version is a hash and never empty. */
 const ABSENT = ''
+/** What happens when a response is made, among steps that streams share. */
+const TAKING = {}
+/** A stream with more that is its own goes its own way. */
+const ownMax = 64
 
 /** One response that the client owes an answer to. At most one per type and stream (xds-rules 25). */
 interface InFlight {
@@ -33,14 +41,15 @@ export interface Taken {
 
 /**
  * What one stream wants of one type, what it was sent, and what it is still to be sent: delta and SotW alike. It knows no socket and no clock.
- * `delta.ts` and `sotw.ts` read requests into it. It holds names, versions shared with the resources, and for what is in flight the resources themselves; never copies.
+ * `delta.ts` and `sotw.ts` read requests into it. It stands on a holding that it shares with streams that asked for and were sent the same, and keeps what differs from that;
+ * so memory grows with distinct scopes, and what a herd asks is worked out once.
  */
 export class Subscription {
   readonly type: string
   readonly protocol: Protocol
   /** `*`, by name or by legacy. A flag of its own: an empty set of names may also mean "nothing" (xds-rules 12). */
   wildcard = false
-  readonly names = new Set<string>()
+  readonly names = new LayeredSet()
   /** A name was given once on this stream, so an empty list no longer means everything. */
   named = false
   asked = false
@@ -52,9 +61,9 @@ export class Subscription {
   rejection: Rejection | undefined
   /** The oldest revision that the refused response carried. */
   rejectedSince = 0
-  readonly #sent = new Map<string, string>()
+  readonly #sent = new LayeredMap<string>()
   /** Names to look at when the next response is made, and whether they go out even when unchanged (xds-rules 13, 20). Bounded by what the view and the subscription hold, however many changes come. */
-  readonly #pending = new Map<string, boolean>()
+  readonly #pending = new LayeredMap<boolean>()
   /** Names that are gone from the view, whose removal waits (xds-rules 21). */
   readonly #leaving = new Set<string>()
   /** What this client refused or was spared; never sent to it (xds-rules 9). */
@@ -74,11 +83,39 @@ export class Subscription {
   #owed = false
   #since: number | undefined
   #inFlight: InFlight | undefined
+  #holding: Holding
+  readonly #limits: HoldingLimits
 
-  constructor(type: string, protocol: Protocol) {
+  /** @param start where the way of all streams of the type, protocol and kind of client begins */
+  constructor(type: string, protocol: Protocol, start = new Holding(), limits = usualLimits) {
     this.type = type
     this.protocol = protocol
+    this.#holding = start
+    this.#limits = limits
     this.#held = protocol === 'sotw' && fullSetTypes.has(type) && lastToGo.has(type) ? new Map() : undefined
+  }
+
+  /**
+   * Takes in what a client asks for: `read` does it, for all resources but those `apart`, unless another stream has come the same way.
+   * @param ask undefined where it is this stream's alone
+   */
+  ask(ask: Ask | undefined, first: boolean, view: ResourceView, since: number, read: (apart: readonly string[]) => void): void {
+    // Beginnings are read in another way than what comes later, so no later request takes a beginning's steps.
+    const isPlain = ask !== undefined && first === this.#holding.isStart && !this.#owed && ask.dropped.length === 0 && (first || !ask.names.includes('*'))
+    const common = isPlain ? this.#common(ask, ask.names, view) : undefined
+    if (common === undefined) {
+      read([])
+      if (this.#holding.isStart) this.#holding = this.#holding.begun
+      return
+    }
+    const isOwed = this.#go(common.step, () => {
+      read(common.own)
+      return this.#owed
+    })
+    if (isOwed) this.owe(since)
+    if (this.wildcard) for (const name of common.own) if (this.#sent.get(name) !== view.get(this.type, name)?.version) this.#lookAt(name, false)
+    if (this.hasWork) this.#mark(since)
+    else this.#settleWhenIdle()
   }
 
   wants(name: string): boolean {
@@ -186,10 +223,11 @@ export class Subscription {
     else this.#forget(name)
   }
 
-  wantAll(view: ResourceView, since: number): void {
+  /** @param apart names of resources that the caller sees to */
+  wantAll(view: ResourceView, since: number, apart: readonly string[] = []): void {
     this.wildcard = true
     this.owe(since)
-    for (const resource of view.list(this.type)) if (this.#sent.get(resource.name) !== resource.version) this.#lookAt(resource.name, false)
+    for (const resource of view.list(this.type)) if (!apart.includes(resource.name) && this.#sent.get(resource.name) !== resource.version) this.#lookAt(resource.name, false)
     // Held from before, gone meanwhile.
     for (const name of this.#sent.keys()) if (!view.get(this.type, name)) this.#lookAt(name, false)
   }
@@ -253,14 +291,14 @@ export class Subscription {
   take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
     this.#takingAtMs = nowMs
-    const taken = (this.protocol === 'sotw' && fullSetTypes.has(this.type) ? this.#takeSet(view) : this.#takeChanged(view, bytesMax)) ?? this.#takeHeartbeat(view)
+    const taken = this.#makeTaken(view, bytesMax)
     const settled = this.#pending.size === 0 && !this.isLeaving
     if (settled) this.#since = undefined
     if (!taken) {
       if (settled && this.#inFlight === undefined && !this.rejection) this.ackedRevision = view.revision
+      this.#fold()
       return undefined
     }
-    this.#owed = false
     this.sentRevision = view.revision
     this.sinceMs = nowMs
     this.#inFlight = { nonce: '', revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: this.#lateSinceMs ?? nowMs }
@@ -280,6 +318,7 @@ export class Subscription {
       this.rejection = undefined
       this.#refused.clearDoubts()
       this.answered = { accepted: flight.resources, refused: [], revision: flight.revision }
+      this.#fold()
       return true
     }
     // Envoy may have applied the good ones (xds-rules 10): all of them count as sent. Those that it names, or all, are never sent again as they are.
@@ -315,6 +354,80 @@ export class Subscription {
   carry(nonce: string): void {
     this.nonce = nonce
     if (this.#inFlight) this.#inFlight = { ...this.#inFlight, nonce }
+  }
+
+  /**
+   * What the step is for others as well, if it is: where this stream's own things stay apart from it, and from what other views show otherwise.
+   * @param touches names that the step looks at beside those that the holding has due
+   */
+  #common(what: object, touches: readonly string[], view: ResourceView): { readonly step: Step; readonly own: readonly string[] } | undefined {
+    const { wildcard, pending } = this.#holding.content
+    // A virtual host goes by several names.
+    if (this.protocol !== 'delta' || this.type === VIRTUAL_HOST || this.#leaving.size > 0 || this.#refused.size > 0 || (this.rulings !== undefined && !this.rulings.isEmpty) || this.wildcard !== wildcard || this.#differences > ownMax) return undefined
+    const shown = view.sharing?.(this.type)
+    if (shown === undefined) return undefined
+    const isApart = (name: string): boolean => !pending.has(name) && !touches.includes(name)
+    for (const name of shown.own) if (!isApart(name)) return undefined
+    for (const layer of [this.names, this.#sent, this.#pending]) for (const [name] of layer.changes()) if (!isApart(name)) return undefined
+    return { step: { what, shown: shown.as }, own: shown.own }
+  }
+
+  /** Does a step that is others' as well, or goes where it led another stream that stood where this one stands. What is this stream's own it keeps. */
+  #go<T>(step: Step, act: () => T): T {
+    const own = { names: this.names.own, sent: this.#sent.own, pending: this.#pending.own }
+    const known = this.#holding.after(step)
+    let next = known?.next
+    let result = known?.result as T
+    if (next === undefined) {
+      this.#standOn(this.#holding)
+      result = act()
+      next = this.#holding.leads(step, this.#frozen(), result)
+    }
+    this.#standOn(next)
+    if (own.names) this.names.rest(next.content.names, own.names)
+    if (own.sent) this.#sent.rest(next.content.sent, own.sent)
+    if (own.pending) this.#pending.rest(next.content.pending, own.pending)
+    return result
+  }
+
+  get #differences(): number {
+    return this.names.differences + this.#sent.differences + this.#pending.differences
+  }
+
+  #frozen(): HoldingContent {
+    return { wildcard: this.wildcard, named: this.named, names: this.names.frozen(), sent: this.#sent.frozen(), pending: this.#pending.frozen() }
+  }
+
+  #standOn(holding: Holding): void {
+    const { wildcard, named, names, sent, pending } = holding.content
+    this.#holding = holding
+    this.wildcard = wildcard
+    this.named ||= named
+    this.names.rest(names)
+    this.#sent.rest(sent)
+    this.#pending.rest(pending)
+  }
+
+  /** When nothing is due and much has come together: streams to which the same happened stand on one holding again. */
+  #fold(): void {
+    if (this.hasWork || this.isLeaving || this.#differences < this.#limits.differencesMax) return
+    const differences = { names: this.names.differences, sent: this.#sent.differences, digest: this.#digest() }
+    this.#standOn(this.#holding.fold(differences, (content) => this.#isSame(content), () => this.#frozen()))
+  }
+
+  /** Of what differs from the holding: enough to find one that may be the same. Versions are hashes already. */
+  #digest(): number {
+    let digest = this.names.size * 31 + this.#sent.size
+    for (const [name, version] of this.#sent.changes()) digest = (digest + Math.imul(name.length + 1, Number.parseInt(version?.slice(0, 7) || '1', 16) | 0)) | 0
+    return digest
+  }
+
+  /** Whether a holding that was made of this one's by as many differences is what this has become: it is when it has all of them. */
+  #isSame({ wildcard, named, names, sent }: HoldingContent): boolean {
+    if (wildcard !== this.wildcard || named !== this.named || names.size !== this.names.size || sent.size !== this.#sent.size) return false
+    for (const [name, wanted] of this.names.changes()) if (names.get(name) !== wanted) return false
+    for (const [name, version] of this.#sent.changes()) if (sent.get(name) !== version) return false
+    return true
   }
 
   #lookAt(name: string, force: boolean): void {
@@ -372,12 +485,32 @@ export class Subscription {
     return forced || (sent === undefined ? this.names.has(name) : sent !== ABSENT)
   }
 
-  #takeChanged(view: ResourceView, bytesMax: number): Taken | undefined {
+  #makeTaken(view: ResourceView, bytesMax: number): Taken | undefined {
+    if (this.protocol === 'sotw' && fullSetTypes.has(this.type)) {
+      const set = this.#takeSet(view)
+      if (set) this.#owed = false
+      return set ?? this.#takeHeartbeat(view)
+    }
+    const due = this.#takeDue(view, bytesMax)
+    const isOwed = this.#owed && this.protocol === 'delta'
+    if (due || isOwed) this.#owed = false
+    return due ?? (isOwed ? { resources: [], removed: [], adds: false } : this.#takeHeartbeat(view))
+  }
+
+  /** Of much that is due the part that is due to others as well goes as it went to them, and what is this stream's own before it. */
+  #takeDue(view: ResourceView, bytesMax: number): Taken | undefined {
+    const common = this.#holding.content.pending.size >= this.#limits.dueMin ? this.#common(TAKING, [], view) : undefined
+    if (common === undefined) return this.#takeChanged(view, bytesMax, this.#pending)
+    const own = [...this.#pending.changes()].flatMap(([name, forced]): [string, boolean][] => (forced === undefined ? [] : [[name, forced]]))
+    return this.#takeChanged(view, bytesMax, own) ?? this.#go(common.step, () => this.#takeChanged(view, bytesMax, this.#pending))
+  }
+
+  #takeChanged(view: ResourceView, bytesMax: number, due: Iterable<[string, boolean]>): Taken | undefined {
     const resources: Resource[] = []
     const removed: string[] = []
     let bytes = 0
     let adds = false
-    for (const [name, forced] of this.#pending) {
+    for (const [name, forced] of due) {
       let resource = this.wants(name) ? this.#resolve(view, name) : undefined
       if (resource && this.#sent.get(name) !== resource.version && this.#isKeptBack(resource, view)) {
         // Who has an older one keeps it; who has none and asked for it by name is told what stands for absence, and does not wait (xds-rules 19).
@@ -410,7 +543,7 @@ export class Subscription {
     }
     // SotW has no word for an absence outside the full sets: there it means nothing, and the client waits (xds-rules 16, 19).
     const silent = resources.length === 0 && (removed.length === 0 || this.protocol === 'sotw')
-    return silent && !(this.#owed && this.protocol === 'delta') ? undefined : { resources, removed, adds }
+    return silent ? undefined : { resources, removed, adds }
   }
 
   #takeHeartbeat(view: ResourceView): Taken | undefined {

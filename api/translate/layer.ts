@@ -72,6 +72,8 @@ export class Layer {
   /** Layers that show this one's units, by their namespace. */
   readonly #over = new Map<string, Layer>()
   readonly #resources = new Map<string, Map<string, Held>>()
+  /** By type: an object that stands for what is shown of it, until that changes. */
+  readonly #shown = new Map<string, object>()
   readonly #engine: Engine
 
   constructor(spec: LayerSpec, engine: Engine, base?: Layer) {
@@ -104,6 +106,24 @@ export class Layer {
     for (const { resource } of own?.values() ?? []) if (shown?.has(resource.name) !== true) yield resource
   }
 
+  /** Stands for what it shows of a type, now: the base's where it has nothing of its own to show. */
+  shown(type: string): object {
+    let shown = this.#shown.get(type)
+    if (shown === undefined) this.#shown.set(type, (shown = this.base !== undefined && this.#isLike(this.base, type) ? this.base.shown(type) : {}))
+    return shown
+  }
+
+  /** Most namespaces that objects name see the same as all others: their units made the very resources of the base's. */
+  #isLike(base: Layer, type: string): boolean {
+    const of = (unit: Unit | undefined): readonly Resource[] => unit?.resources.filter((resource) => resource.type === type) ?? []
+    for (const unit of this.units.values()) {
+      const below = of(base.units.get(unit.member))
+      const own = of(unit)
+      if (own.length !== below.length || own.some((resource, at) => resource !== below[at])) return false
+    }
+    return true
+  }
+
   /** All that it shows. */
   *all(): Iterable<Resource> {
     for (const type of new Set([...this.#resources.keys(), ...(this.base?.types() ?? [])])) yield* this.list(type)
@@ -129,6 +149,8 @@ export class Layer {
   add(member: string, spec: UnitSpec): void {
     const unit: Unit = { spec, layer: this, member, reads: new Set(), resources: [], faults: [], named: NOBODY }
     this.units.set(member, unit)
+    // What it shows is another layer's no more, or no more only that.
+    if (this.base !== undefined) this.#shown.clear()
     this.#coverChanged(member)
     this.compute(unit)
   }
@@ -158,6 +180,7 @@ export class Layer {
     this.#engine.dependencies.settle(unit, new Set())
     this.#replace(unit, [])
     this.#settleOver(unit, NOBODY)
+    if (this.base !== undefined) this.#shown.clear()
     this.#coverChanged(member)
   }
 
@@ -193,8 +216,12 @@ export class Layer {
   }
 
   #changed(unit: Unit, type: string, name: string): void {
+    this.#shown.delete(type)
     this.#engine.changed(this, type, name)
-    for (const layer of this.#over.values()) if (!layer.units.has(unit.member)) this.#engine.changed(layer, type, name)
+    for (const layer of this.#over.values()) {
+      layer.#shown.delete(type)
+      if (!layer.units.has(unit.member)) this.#engine.changed(layer, type, name)
+    }
   }
 
   #replace(unit: Unit, resources: readonly Resource[]): void {

@@ -1,5 +1,5 @@
 import type { MeshModel, Touched } from '#api/model/mesh-model.ts'
-import type { Resource, ResourceView, ViewChange } from '#api/serve/resource.ts'
+import type { Resource, ResourceView, Shown, ViewChange } from '#api/serve/resource.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { SpiffeId } from '#core/identity/spiffe.ts'
 import { SECRET } from '#core/wire/type-url.ts'
@@ -25,6 +25,8 @@ export class MeshViews {
   readonly #engine: Engine
   /** Units computed at the revision that is being applied: they have seen all of it. */
   readonly #fresh = new Set<Unit>()
+  readonly #named = new Map<string, object>()
+  readonly #together = new WeakMap<object, WeakMap<object, object>>()
   /** Names that changed, by view; empty outside of `apply`. */
   readonly #pending = new Map<View, Map<string, Set<string>>>()
 
@@ -151,6 +153,30 @@ export class MeshViews {
     for (const view of views) this.#arrange(view)
   }
 
+  /** Whether another view may include a layer as well. */
+  isShared(layer: Layer): boolean {
+    return layer.base !== undefined || (this.#layers.get(layer.spec.key)?.views.size ?? 0) > 1
+  }
+
+  /** One object for one list of names. */
+  named(names: string): object {
+    let named = this.#named.get(names)
+    if (named === undefined) {
+      if (this.#named.size >= NAMED_MAX) this.#named.clear()
+      this.#named.set(names, (named = {}))
+    }
+    return named
+  }
+
+  /** One object for layers that are shown together. */
+  together(a: object, b: object): object {
+    let ofA = this.#together.get(a)
+    if (ofA === undefined) this.#together.set(a, (ofA = new WeakMap()))
+    let both = ofA.get(b)
+    if (both === undefined) ofA.set(b, (both = {}))
+    return both
+  }
+
   /** Gives a view the layers that its node has now, and notes what came and went with them. */
   #arrange(view: View, isNew = false): void {
     const reads = new Set<string>()
@@ -244,6 +270,12 @@ export interface ViewDifference {
   readonly after: Resource | undefined
 }
 
+const NOTHING_SHOWN = {}
+/** More resources of its own, and a view is said to share nothing of a type. */
+const OWN_MAX = 32
+/** Lists of such names that are told apart. */
+const NAMED_MAX = 10_000
+
 interface HeldLayer {
   readonly layer: Layer
   readonly views: Set<View>
@@ -290,6 +322,20 @@ class View implements ResourceView, Dependent {
   placeholder(type: string, name: string): Resource | undefined {
     // A client of gRPC takes an absence for what it is; Envoy would wait for ever (xds-rules 19).
     return this.node.type === 'grpc' ? undefined : placeholderFor(type, name)
+  }
+
+  sharing(type: string): Shown | undefined {
+    // Placeholders of theirs are others; secrets are one client's own.
+    if (this.node.type === 'grpc' || type === SECRET) return undefined
+    let as: object = NOTHING_SHOWN
+    const own: string[] = []
+    for (const layer of this.layers) {
+      if (!layer.has(type)) continue
+      if (this.#views.isShared(layer)) as = this.#views.together(as, layer.shown(type))
+      else for (const { name } of layer.list(type)) if (own.push(name) > OWN_MAX) return undefined
+    }
+    if (as === NOTHING_SHOWN) return undefined
+    return { as: own.length === 0 ? as : this.#views.together(as, this.#views.named(own.join('\n'))), own }
   }
 
   release(): void {

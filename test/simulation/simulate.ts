@@ -3,6 +3,8 @@ import type { Random } from '#core/time/clock.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Change } from '#db/store.ts'
 import { Answers } from '#api/serve/answers.ts'
+import { Asks } from '#api/serve/asks.ts'
+import { Holdings } from '#api/serve/holding.ts'
 import { Ledger } from '#api/serve/ledger.ts'
 import type { Peer } from '#api/serve/peer.ts'
 import { Publisher } from '#api/serve/publisher.ts'
@@ -49,6 +51,9 @@ class Simulation {
   readonly #publisher: Publisher
   readonly #ledger: Ledger
   readonly #answers: Answers
+  /** Small meshes here: what streams share in large ones is shared from the first name on. */
+  readonly #holdings = new Holdings(this.#clock, { askBytesMin: 1, dueMin: 1, differencesMax: 2 })
+  readonly #asks = new Asks(this.#clock, 1)
   readonly #watcher: StreamWatcher
   readonly #members: Member[]
 
@@ -151,7 +156,7 @@ class Simulation {
       },
     }
     const view = this.#mesh.views.viewFor(member.node, undefined)
-    const stream = new XdsStream({ clock: this.#clock, watcher: this.#watcher, channel, answers: this.#answers }, { peer, node: member.node, protocol: member.proxy.protocol, view })
+    const stream = new XdsStream({ clock: this.#clock, watcher: this.#watcher, channel, answers: this.#answers, holdings: this.#holdings }, { peer, node: member.node, protocol: member.proxy.protocol, view })
     const link: Link = { stream, up, down, congested: false }
     this.#ledger.add(stream)
     member.proxy.connect((request) => up.push(request))
@@ -170,7 +175,7 @@ class Simulation {
 
   #deliverUp({ link, proxy }: Member): void {
     const request = link?.up.shift()
-    if (link && request) link.stream.request(readRequest(proxy.protocol, request))
+    if (link && request) link.stream.request(readRequest(proxy.protocol, request, this.#asks))
   }
 
   #deliverDown({ link, proxy }: Member): void {

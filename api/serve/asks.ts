@@ -1,0 +1,83 @@
+import type { Clock } from '#core/time/clock.ts'
+
+/** What a request asks for: one object for all that ask for the same in the same bytes at about the same time, so never written to. */
+export interface Ask {
+  /** SotW: resource_names. Delta: resource_names_subscribe. */
+  readonly names: readonly string[]
+  /** Delta only. */
+  readonly dropped: readonly string[]
+  /** Delta only: initial_resource_versions. */
+  readonly held: ReadonlyMap<string, string>
+}
+
+export const nothingAsked: Ask = { names: [], dropped: [], held: new Map() }
+
+const keptMs = 10_000
+const keptBytesMax = 16 << 20
+/** Of one length. */
+const alikeMax = 8
+
+interface Kept {
+  readonly bytes: Buffer
+  readonly ask: Ask
+}
+
+/** Reads long lists of names and versions once for all streams that bring the same: a thousand proxies that come back bring a few hundred kilobytes each. */
+export class Asks {
+  readonly #clock: Clock
+  /** Shorter ones are read faster than looked up. */
+  readonly #bytesMin: number
+  readonly #kept = new Map<number, Kept[]>()
+  #bytes = 0
+  #walked = false
+  #isTimed = false
+
+  constructor(clock: Clock, bytesMin: number) {
+    this.#clock = clock
+    this.#bytesMin = bytesMin
+  }
+
+  /** What `bytes`, the fields of a request that name resources, ask for. */
+  read(bytes: Uint8Array, read: (bytes: Uint8Array) => Ask): { readonly ask: Ask; readonly isShared: boolean } {
+    if (bytes.length < this.#bytesMin) return { ask: read(bytes), isShared: false }
+    const alike = this.#kept.get(bytes.length)
+    const known = alike?.find((one) => one.bytes.equals(bytes))
+    if (known) {
+      this.#walked = true
+      return { ask: known.ask, isShared: true }
+    }
+    const ask = read(bytes)
+    this.#keep({ bytes: Buffer.from(bytes), ask }, alike)
+    return { ask, isShared: true }
+  }
+
+  #keep(made: Kept, alike: Kept[] | undefined): void {
+    if (this.#bytes + made.bytes.length > keptBytesMax) this.#clear()
+    this.#bytes += made.bytes.length
+    if (alike === undefined || this.#kept.size === 0) this.#kept.set(made.bytes.length, [made])
+    else {
+      alike.push(made)
+      if (alike.length > alikeMax) this.#bytes -= alike.shift()?.bytes.length ?? 0
+    }
+    this.#walked = true
+    if (!this.#isTimed) this.#time()
+  }
+
+  #time(): void {
+    this.#isTimed = true
+    this.#clock.after(keptMs, () => this.#forget())
+  }
+
+  #forget(): void {
+    this.#isTimed = false
+    if (this.#walked) {
+      this.#walked = false
+      this.#time()
+    } else this.#clear()
+  }
+
+  #clear(): void {
+    this.#kept.clear()
+    this.#bytes = 0
+  }
+}
