@@ -20,6 +20,7 @@ import { Meshes } from './meshes.ts'
 import { monitoringApp } from './monitoring.ts'
 import { reportOf } from './observe/load-report.ts'
 import { MeshTraffic } from './observe/mesh-traffic.ts'
+import { boundNode } from './registry/bound-node.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors, ArchiveDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
@@ -78,6 +79,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         authenticate: (credential) => authentication.authenticate(credential),
         watch,
         hold: ({ credentialId, organizationId }) => (credentialId === undefined ? undefined : streams.hold({ id: credentialId, organizationId }, POLL_BOUNDS)),
+        async admit(peer, node) {
+          const mesh = await meshes.get(peer.meshId)
+          const bound = mesh === undefined ? node : boundNode(mesh.model, node)
+          registration.judge(peer, bound)
+          return bound
+        },
         viewFor: (peer, node) => meshes.viewFor(peer.meshId, node, peer.identity),
         connected: (peer, node) => registration.connected(peer, node),
         disconnected: (peer, node, how) => registration.disconnected(peer, node, how),

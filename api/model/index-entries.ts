@@ -4,6 +4,8 @@ import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { PortTrafficPolicy, TrafficPolicy } from '#core/resource/traffic-policy.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import type { WorkloadEntrySpec } from '#core/resource/workload-entry.ts'
+import type { WorkloadGroupSpec } from '#core/resource/workload-group.ts'
 import type { StoredResource } from '#db/store.ts'
 import { resolveHost } from './host.ts'
 import { filingPair } from './labels.ts'
@@ -29,6 +31,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `in-namespace/KIND` NAMESPACE: policies
  * - `gateway-api` KIND: objects of the Gateway API; `namespaces` *: Namespaces
+ * - `account` NAMESPACE/ACCOUNT: WorkloadEntries and WorkloadGroups by the service account that they speak of
  * - `asks` *: AuthorizationPolicies that name an external authorizer
  */
 export function indexEntries(stored: StoredResource, services: readonly MeshService[]): (readonly [index: string, entry: string])[] {
@@ -80,6 +83,10 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     case 'WasmPlugin':
     case 'EnvoyFilter':
       return [[`in-namespace/${kind}`, namespace]]
+    case 'WorkloadEntry':
+      return accountEntry(namespace, (spec as WorkloadEntrySpec).serviceAccount)
+    case 'WorkloadGroup':
+      return accountEntry(namespace, (spec as WorkloadGroupSpec).template.serviceAccount)
     default:
       return []
   }
@@ -126,3 +133,5 @@ export function virtualServiceGateways(spec: VirtualServiceSpec, namespace: stri
 
 /** A gateway as an object in `namespace` names it: `mesh`, NAME in the same namespace, or NAMESPACE/NAME. */
 export const resolveGateway = (name: string, namespace: string): string => (name === 'mesh' || name.includes('/') ? name : `${namespace}/${name}`)
+
+const accountEntry = (namespace: string, account: string | undefined): (readonly [index: string, entry: string])[] => (account === undefined || account === '' ? [] : [['account', `${namespace}/${account}`]])

@@ -1,3 +1,4 @@
+import { fault, Faults } from '#core/fault/fault.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { workloadKey } from '#core/workload/workload.ts'
@@ -5,6 +6,7 @@ import type { Clock, Timer } from '#core/time/clock.ts'
 import type { Store } from '#db/store.ts'
 import type { Peer } from '../serve/peer.ts'
 import type { Log } from '../log.ts'
+import { Addresses } from './addresses.ts'
 
 /** How long a workload stays in the mesh after its proxy's stream broke without a goodbye: long enough to reconnect after a restart of this server. */
 const LEASE_MS = 15_000
@@ -51,6 +53,8 @@ export class Registration {
   readonly #log: Log
   readonly #leases = new Map<string, Lease>()
   readonly #writes = new Map<string, Promise<void>>()
+  /** Of workloads with streams here. */
+  readonly #addresses = new Addresses()
 
   /** This replica's name among others on the database; undefined when it is the only one, and keeps leases itself. */
   readonly #replica: string | undefined
@@ -64,9 +68,20 @@ export class Registration {
     if (replica !== undefined) this.#renewals = clock.every(RENEWAL_MS, () => void this.renew())
   }
 
+  /** @throws Faults 'access.forbidden' for an address where a live workload of another account is */
+  judge(peer: Peer, node: ProxyNode): void {
+    const workload = workloadOf(peer, node)
+    const holder = this.#addresses.holderBefore(peer.meshId, workload)
+    if (holder === undefined) return
+    this.#log.warn('registry.address-taken', { mesh: peer.meshId, workload: workloadKey(workload), account: workload.serviceAccount, address: workload.address, holder: workloadKey(holder) })
+    throw new Faults([fault('access.forbidden', { path: '', rule: 'an address where no live workload of another account is' })])
+  }
+
   connected(peer: Peer, node: ProxyNode): void {
     const workload = workloadOf(peer, node)
     const lease = this.#lease(peer.meshId, workload)
+    if (lease.workload) this.#addresses.release(peer.meshId, lease.workload)
+    this.#addresses.hold(peer.meshId, workload)
     lease.expiry?.cancel()
     lease.expiry = undefined
     lease.streams++
@@ -78,6 +93,7 @@ export class Registration {
     const lease = this.#lease(peer.meshId, workloadOf(peer, node))
     lease.streams = Math.max(0, lease.streams - 1)
     if (lease.streams > 0) return
+    if (lease.workload) this.#addresses.release(peer.meshId, lease.workload)
     if (how === 'clean') this.#leave(lease)
     else if (this.#replica === undefined) this.#expireLater(lease)
     else this.#letGo(lease, this.#replica)

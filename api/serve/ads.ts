@@ -11,8 +11,10 @@ import type { Asks } from './asks.ts'
 import type { Holdings } from './holding.ts'
 import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
+import type { ResourceView } from './resource.ts'
 import { MalformedMessage } from './protobuf.ts'
 import type { Publisher } from './publisher.ts'
+import type { Shares } from './shares.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type DiscoveryRequest, nodeIdOf, type Protocol, readRequest } from './request.ts'
 import { type StreamWatcher, TooManyNames, XdsStream } from './stream.ts'
@@ -36,6 +38,7 @@ export interface DiscoveryDoors {
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
   readonly schedule: (run: () => void) => void
+  readonly shares: Shares
   /** Calls that are open, for the shutdown. */
   readonly open: Set<DiscoverySession>
 }
@@ -57,6 +60,7 @@ export class DiscoverySession {
   readonly #peer: Promise<Peer>
   #stream: XdsStream | undefined
   #over = false
+  #leave: (() => void) | undefined
   #expiry: Timer | undefined
   #unwatch: (() => void) | undefined
 
@@ -66,7 +70,10 @@ export class DiscoverySession {
     this.#protocol = kind.protocol
     this.#impliedType = kind.impliedType
     // Who has no business here goes at once: silent strangers would hold the calls that proxies need.
-    this.#peer = identify(call, doors.serve, kind.trust)
+    this.#peer = identify(call, doors.serve, kind.trust).then((peer) => {
+      if (!this.#over) this.#leave = doors.shares.enter(peer)
+      return peer
+    })
     this.#peer.catch((raised: unknown) => this.#refuse(raised))
     if (doors.open.size >= callsMax) {
       this.end(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can')
@@ -133,9 +140,9 @@ export class DiscoverySession {
   async #open(first: DiscoveryRequest): Promise<void> {
     const { serve, clock } = this.#doors
     const peer = await this.#peer
-    const node = agreedNode(peer, first.node && readNodeBytes(first.node))
+    const said = agreedNode(peer, first.node && readNodeBytes(first.node))
     if (peer.expiresAtMs <= clock.wallMs()) throw new CallRefused(status.UNAUTHENTICATED, 'the credential has expired')
-    const view = await this.#doors.turnstile.pass(() => serve.viewFor(peer, node))
+    const { node, view } = await this.#doors.turnstile.pass(() => admitted(serve, peer, said))
     if (this.#over) {
       view.release()
       return
@@ -183,6 +190,7 @@ export class DiscoverySession {
     this.#expiry?.cancel()
     this.#unwatch?.()
     this.#doors.open.delete(this)
+    this.#leave?.()
     const stream = this.#stream
     if (!stream) return
     stream.close()
@@ -191,6 +199,12 @@ export class DiscoverySession {
     if (!this.#doors.ledger.isKnown(stream.peer.meshId)) this.#doors.quarantine.forget(stream.peer.meshId)
     this.#doors.serve.disconnected(stream.peer, stream.node, how)
   }
+}
+
+/** A node as its mesh knows it, with its view. */
+export async function admitted(serve: ServeDoors, peer: Peer, said: ProxyNode): Promise<{ readonly node: ProxyNode; readonly view: ResourceView }> {
+  const node = serve.admit === undefined ? said : await serve.admit(peer, said)
+  return { node, view: await serve.viewFor(peer, node) }
 }
 
 /**

@@ -6,7 +6,7 @@ import { contentHash } from '#core/wire/encode.ts'
 import { type DiscoveryRequest, DiscoveryRequestSchema, DiscoveryResponseSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
-import { agreedNode } from './ads.ts'
+import { admitted, agreedNode } from './ads.ts'
 import { wildcardTypes } from './pass.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import type { Resource, ResourceView } from './resource.ts'
@@ -132,8 +132,8 @@ export class LongPoll {
     return opening
   }
 
-  async #open(peer: Peer, node: ProxyNode): Promise<Session> {
-    const view = await this.#turnstile.pass(() => this.#serve.viewFor(peer, node))
+  async #open(peer: Peer, said: ProxyNode): Promise<Session> {
+    const { node, view } = await this.#turnstile.pass(() => admitted(this.#serve, peer, said))
     this.#serve.connected(peer, node)
     return { peer, node, view, asked: new Map(), polls: 0, expiry: undefined }
   }

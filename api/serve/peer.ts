@@ -25,6 +25,11 @@ export interface ServeDoors {
   watch?(peer: Peer, end: () => void): () => void
   /** The same for one poll, of which so many may be held at once. @throws Faults 'access.rate-limited' */
   hold?(peer: Peer): { readonly signal: AbortSignal; release(): void } | undefined
+  /**
+   * The node as the mesh knows it, where that overrules what it says of itself; absent: as it says. What it answers is the stream's node.
+   * Throws Faults 'access.forbidden' where it claims what is another's.
+   */
+  admit?(peer: Peer, node: ProxyNode): Promise<ProxyNode>
   /** The node's view; called once a stream's node and peer are known to agree. Loads the mesh when it is not in memory. */
   viewFor(peer: Peer, node: ProxyNode): Promise<ResourceView>
   /** A stream is there, or gone (cleanly: the proxy said goodbye). `api/registry` makes workloads and leases of it. */

@@ -13,6 +13,7 @@ import type { ServeDoors } from './peer.ts'
 import { LongPoll } from './long-poll.ts'
 import { Publisher } from './publisher.ts'
 import { Quarantine } from './quarantine.ts'
+import { shareLimits, Shares } from './shares.ts'
 import type { StreamWatcher } from './stream.ts'
 import type { TrustStore } from './trust.ts'
 import { Turnstile } from './turnstile.ts'
@@ -22,6 +23,9 @@ const requestBytesMax = 16 << 20
 /** First views that are made at once. */
 const firstViewsAtOnce = 8
 const stallCheckMs = 10_000
+const callsMax = 50_000
+/** Calls on one connection: a proxy needs one, or one a type. */
+const callsOfConnectionMax = 256
 /** A proxy that lags for so long is resynced unasked and raised. */
 export const lateMs = 30_000
 
@@ -32,6 +36,8 @@ export interface XdsOptions {
   readonly plaintext?: { readonly address: string; readonly port: number }
   /** More gRPC services on the same ports; `trust` is undefined on the plaintext one. */
   readonly services?: readonly ((trust: TrustStore | undefined, ledger: Ledger) => GrpcService)[]
+  /** Discovery calls that this process holds at once. */
+  readonly callsMax?: number
   /** Runs something in the event loop's next turn. */
   readonly schedule?: (run: () => void) => void
   readonly note?: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -89,12 +95,14 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const holdings = new Holdings(clock)
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, asks, holdings, turnstile, schedule, open }
+  const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, schedule, open }
   const servers: Server[] = []
   const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
     const server = new Server({
       'grpc.max_receive_message_length': requestBytesMax,
       'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': callsOfConnectionMax,
       'grpc.keepalive_time_ms': 60_000,
       'grpc.keepalive_timeout_ms': 20_000,
     })

@@ -1,0 +1,62 @@
+import { status } from '@grpc/grpc-js'
+import { formatSpiffeId } from '#core/identity/spiffe.ts'
+import { CallRefused } from './credentials.ts'
+import type { Peer } from './peer.ts'
+
+/** Streams that a process holds at once, and what parts of them are for one. */
+export interface ShareLimits {
+  readonly all: number
+  /** Of one organization: others must have room beside the largest. */
+  readonly organization: number
+  /** Of one identity: a service account's workloads together. */
+  readonly identity: number
+  /** From here on only organizations that hold less than an equal share get more. */
+  readonly crowded: number
+}
+
+export const shareLimits = (all: number): ShareLimits => ({ all, organization: Math.ceil(all * 0.6), identity: Math.ceil(all * 0.4), crowded: Math.ceil(all * 0.8) })
+
+/** Who holds how many of a process's streams, so that one tenant or one stolen certificate does not take what the others need. */
+export class Shares {
+  readonly #limits: ShareLimits
+  readonly #organizations = new Map<string, number>()
+  readonly #identities = new Map<string, number>()
+  #held = 0
+
+  constructor(limits: ShareLimits) {
+    this.#limits = limits
+  }
+
+  /**
+   * Takes one in. Answers the way to give it back.
+   * @throws CallRefused RESOURCE_EXHAUSTED, saying whose share is used up
+   */
+  enter({ organizationId, meshId, identity, how }: Peer): () => void {
+    const { all, organization, identity: identityMax, crowded } = this.#limits
+    const ofOrganization = this.#organizations.get(organizationId) ?? 0
+    const who = `${meshId} ${identity ? formatSpiffeId(identity) : how}`
+    const ofIdentity = this.#identities.get(who) ?? 0
+    if (this.#held >= all) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can')
+    if (ofOrganization >= organization) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this organization holds as many streams of this replica as it may')
+    if (ofIdentity >= identityMax) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this identity holds as many streams of this replica as it may')
+    const sharers = this.#organizations.size + (ofOrganization === 0 ? 1 : 0)
+    if (this.#held >= crowded && ofOrganization >= all / sharers) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica is crowded, and this organization holds its share of it')
+    this.#held += 1
+    this.#organizations.set(organizationId, ofOrganization + 1)
+    this.#identities.set(who, ofIdentity + 1)
+    let inside = true
+    return () => {
+      if (!inside) return
+      inside = false
+      this.#held -= 1
+      less(this.#organizations, organizationId)
+      less(this.#identities, who)
+    }
+  }
+}
+
+function less(counts: Map<string, number>, key: string): void {
+  const count = (counts.get(key) ?? 0) - 1
+  if (count > 0) counts.set(key, count)
+  else counts.delete(key)
+}
