@@ -30,6 +30,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `in-namespace/KIND` NAMESPACE: policies
+ * - `ingress` *: Ingress objects
  * - `gateway-api` KIND: objects of the Gateway API; `namespaces` *: Namespaces
  * - `account` NAMESPACE/ACCOUNT: WorkloadEntries and WorkloadGroups by the service account that they speak of
  * - `asks` *: AuthorizationPolicies that name an external authorizer
@@ -39,6 +40,8 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
   const spec = stored.object.spec
   if (stored.key.group === 'gateway.networking.k8s.io' || stored.key.group === 'gateway.networking.x-k8s.io') return [['gateway-api', kind]]
   switch (kind) {
+    case 'Ingress':
+      return [['ingress', '*']]
     case 'Namespace':
       return [['namespaces', '*']]
     case 'Service':

@@ -3,7 +3,7 @@ import type { WorkloadEntrySpec } from '#core/resource/workload-entry.ts'
 import { workloadKey } from '#core/workload/workload.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { Change, MeshSettings, StoredResource } from '#db/store.ts'
-import { concernsGatewayApi, deriveIn, storedDerived } from './gateway-api/in-model.ts'
+import { concernsDerived, deriveIn, storedDerived } from './gateway-api/in-model.ts'
 import type { ApiStatus } from './gateway-api/surroundings.ts'
 import { statusKey } from './gateway-api/derive.ts'
 import { indexEntries } from './index-entries.ts'
@@ -49,7 +49,7 @@ export class MeshModel {
   readonly #entries = new Map<string, readonly (readonly [string, string])[]>()
   readonly #services = new Map<string, readonly MeshService[]>()
   readonly #indices = new Map<string, Map<string, Set<string>>>()
-  /** Ids of objects that no one wrote: what those of the Gateway API amount to. */
+  /** Ids of objects that no one wrote: what those of the Gateway API, and Ingresses, amount to. */
   #derived: ReadonlySet<string> = new Set()
   /** What is told of those, at the revision when it was last asked for. */
   #told: { readonly revision: number; readonly status: ReadonlyMap<string, ApiStatus> } | undefined
@@ -76,7 +76,7 @@ export class MeshModel {
         touch.keys.add('settings')
       }
     }
-    if (concernsGatewayApi(this, all)) this.#derive(touch)
+    if (concernsDerived(this, all)) this.#derive(touch)
     this.revision = revision
     return { revision, keys: touch.keys, members: touch.members }
   }

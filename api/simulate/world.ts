@@ -5,6 +5,7 @@ import type { Resource, ResourceView } from '#api/serve/resource.ts'
 import type { PlanSet } from '#core/explain/trail.ts'
 import { formatSpiffeId, type SpiffeId } from '#core/identity/spiffe.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
+import type { IngressSpec } from '#core/resource/ingress.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { splitApiVersion } from '#core/resource/registry.ts'
 import { typeUrls } from '#core/wire/type-url.ts'
@@ -155,14 +156,14 @@ function credentialsFor(objects: readonly ResourceObject[]): ResourceObject[] {
   const gateways = objects.filter((one) => one.kind === 'Gateway' && one.apiVersion.startsWith('networking.istio.io/'))
   // A credential is looked for beside the gateway's process, which may run in any of these.
   const namespaces = new Set(objects.map((one) => one.metadata.namespace ?? '').filter((one) => one !== ''))
-  for (const { spec } of gateways) {
-    for (const { tls } of (spec as GatewaySpec | undefined)?.servers ?? []) {
-      for (const name of tls?.credentialName ? [tls.credentialName] : []) {
-        for (const namespace of [...namespaces, 'istio-system']) {
-          if (there.has(`${namespace}/${name}`)) continue
-          missing.set(`${namespace}/${name}`, { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { 'tls.crt': ELSEWHERE_PEM, 'tls.key': ELSEWHERE_PEM, 'ca.crt': ELSEWHERE_PEM } })
-        }
-      }
+  const named = [
+    ...gateways.flatMap(({ spec }) => ((spec as GatewaySpec | undefined)?.servers ?? []).flatMap(({ tls }) => tls?.credentialName || [])),
+    ...objects.flatMap(({ kind, spec }) => (kind === 'Ingress' ? ((spec as IngressSpec | undefined)?.tls ?? []).flatMap((one) => one.secretName || []) : [])),
+  ]
+  for (const name of named) {
+    for (const namespace of [...namespaces, 'istio-system']) {
+      if (there.has(`${namespace}/${name}`)) continue
+      missing.set(`${namespace}/${name}`, { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { 'tls.crt': ELSEWHERE_PEM, 'tls.key': ELSEWHERE_PEM, 'ca.crt': ELSEWHERE_PEM } })
     }
   }
   return [...missing.values()]

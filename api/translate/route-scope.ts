@@ -48,8 +48,10 @@ export interface RouteOwner {
   readonly id: string
   readonly name: string
   readonly namespace: string
-  /** A prefix of a path is one of whole segments: the Gateway API's. */
+  /** A prefix of a path is one of whole segments: the Gateway API's, and an Ingress's. */
   readonly bySegments?: true
+  /** What leads to a backend that is not there is the route's own fault: the Gateway API's. */
+  readonly ownsBackends?: true
 }
 
 /** All that the routes of one host and port depend on. */
@@ -108,11 +110,18 @@ export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualSer
       matches: matches === undefined || matches.length === 0 ? undefined : matches,
       destinations: (route.route ?? []).map((one) => resolve(one.destination)),
       mirrors: mirrorsOf(route).map((one) => ({ cluster: resolve(one.destination).cluster, percent: one.percent })),
-      owner: { id: owner.id, name: owner.name, namespace: owner.namespace, ...(owner.stored.object.metadata.annotations?.['internal.istio.io/route-semantics'] === 'gateway' ? { bySegments: true as const } : {}) },
+      owner: { id: owner.id, name: owner.name, namespace: owner.namespace, ...semanticsOf(owner.stored.object.metadata.annotations) },
       field,
     })
   }
   return found
+}
+
+/** How a VirtualService that stands for objects of another API is read. */
+function semanticsOf(annotations: Readonly<Record<string, string>> | undefined): Pick<RouteOwner, 'bySegments' | 'ownsBackends'> {
+  const semantics = annotations?.['internal.istio.io/route-semantics']
+  if (semantics === 'gateway') return { bySegments: true, ownsBackends: true }
+  return semantics === 'ingress' ? { bySegments: true } : {}
 }
 
 /** Whether the conditions that do not look at the request hold: where the client is and what it calls. */

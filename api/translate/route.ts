@@ -110,7 +110,7 @@ function routeAction(scoped: ScopedRoute, match: HttpMatch | undefined, authorit
     requestMirrorPolicies: mirrors.map((one) => ({ cluster: one.cluster, runtimeFraction: runtimeFraction(one.percent), traceSampled: false })),
     hashPolicy: uniqueHashes(scoped.destinations).map(hashPolicy),
     // A backend that is not there is the route's own fault: gateway-api.sigs.k8s.io/reference/spec, HTTPBackendRef.
-    ...(scoped.owner.bySegments === true ? { clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR } : {}),
+    ...(scoped.owner.ownsBackends === true ? { clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR } : {}),
   })
   setRewrite(action, route.rewrite, match)
   const host = route.rewrite?.authority || authority

@@ -9,6 +9,8 @@ import { gatewayClass } from './gateway-class.ts'
 import { gateway } from './gateway.ts'
 import { grpcRouteKind } from './grpc-route.ts'
 import { httpRouteKind } from './http-route.ts'
+import { ingress } from './ingress.ts'
+import { ingressClass } from './ingress-class.ts'
 import { listenerSet } from './listener-set.ts'
 import { meshConfig } from './mesh-config.ts'
 import { meshNetworks } from './mesh-networks.ts'
@@ -66,6 +68,8 @@ export const kinds: readonly ResourceKind[] = [
   listenerSet,
   xBackend,
   xBackendTrafficPolicy,
+  ingress,
+  ingressClass,
   meshConfig,
   meshNetworks,
 ]

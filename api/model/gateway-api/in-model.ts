@@ -2,12 +2,17 @@ import type { ResourceObject } from '#core/resource/object.ts'
 import type { BackendTlsPolicySpec } from '#core/resource/backend-tls-policy.ts'
 import type { ConfigMapFields } from '#core/resource/config-map.ts'
 import type { GatewayApiSpec } from '#core/resource/gateway-api-gateway.ts'
+import type { IngressClassSpec } from '#core/resource/ingress-class.ts'
+import type { IngressSpec } from '#core/resource/ingress.ts'
+import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { ListenerSetSpec } from '#core/resource/listener-set.ts'
 import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { ServiceEntrySpec } from '#core/resource/service-entry.ts'
 import type { XBackendSpec } from '#core/resource/x-backend.ts'
 import type { XBackendTrafficPolicySpec } from '#core/resource/x-backend-traffic-policy.ts'
+import { deriveIngress } from '../ingress.ts'
+import type { StoredIngress } from '../ingress.ts'
 import type { Change, StoredResource } from '#db/store.ts'
 import type { MeshModel } from '../mesh-model.ts'
 import { configMapPem, secretPem } from '../pem.ts'
@@ -20,15 +25,30 @@ import { GATEWAY_NAME_LABEL } from '../targets.ts'
 /** Kinds beside its own that what the Gateway API derives depends on. */
 const AROUND: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'Secret', 'ConfigMap', 'Namespace'])
 
-/** Whether changes could change what the Gateway API objects of a mesh amount to. A mesh without any pays nothing. */
-export function concernsGatewayApi(model: MeshModel, changes: Iterable<Change>): boolean {
+/** What Ingress objects depend on. */
+const AROUND_INGRESS: ReadonlySet<string> = new Set(['Service', 'ServiceEntry', 'IngressClass', 'MeshConfig'])
+
+/** Whether changes could change what the Gateway API and Ingress objects of a mesh amount to. A mesh without any pays nothing. */
+export function concernsDerived(model: MeshModel, changes: Iterable<Change>): boolean {
   const inUse = [...model.members('gateway-api')].length > 0
-  for (const change of changes) if (change.of === 'resource' && (isGatewayApi(change.key.group) || (inUse && AROUND.has(change.key.kind)))) return true
+  const ingressInUse = model.filed('ingress', '*').size > 0
+  for (const change of changes) if (change.of === 'resource' && (isGatewayApi(change.key.group) || change.key.kind === 'Ingress' || (inUse && AROUND.has(change.key.kind)) || (ingressInUse && AROUND_INGRESS.has(change.key.kind)))) return true
   return false
 }
 
 /** What a mesh's Gateway API objects amount to. It looks at all of them, for a route may meet any listener: the cost of a change to one is that of all, and of nothing else. */
-export const deriveIn = (model: MeshModel): Derived => deriveGatewayApi(gatewayApiObjects(model), surroundingsIn(model))
+export function deriveIn(model: MeshModel): Derived {
+  const around = surroundingsIn(model)
+  const derived = deriveGatewayApi(gatewayApiObjects(model), around)
+  const ingresses = [...model.filed('ingress', '*')].flatMap((id) => model.object(id) ?? []).map((one): StoredIngress => apiObject<IngressSpec>(one))
+  if (ingresses.length === 0) return derived
+  const ofIngress = deriveIngress(ingresses, {
+    meshConfig: (model.object('MeshConfig//default')?.object.spec ?? {}) as MeshConfigSpec,
+    controllerOf: (name) => (model.object(`IngressClass//${name}`)?.object.spec as IngressClassSpec | undefined)?.controller,
+    portOf: (host, name) => around.service(host)?.ports.find((one) => one.name === name)?.port,
+  })
+  return { ...derived, objects: [...derived.objects, ...ofIngress] }
+}
 
 function gatewayApiObjects(model: MeshModel): GatewayApiObjects {
   const of = <Spec>(...kinds: readonly string[]): ApiObject<Spec>[] => kinds.flatMap((kind) => [...model.filed('gateway-api', kind)].flatMap((id) => model.object(id) ?? [])).map((one) => apiObject<Spec>(one))
