@@ -45,7 +45,8 @@ const grants: Readonly<Record<string, JoinGrant>> = {
   blue: { organizationId: 'p', meshId: 'blue', namespace: 'prod', serviceAccount: 'order' },
 }
 
-async function world(t: TestContext): Promise<World> {
+/** @param wallMs the clock by which the service judges certificates; TLS has its own */
+async function world(t: TestContext, wallMs: () => number = () => systemDoors.clock.wallMs()): Promise<World> {
   const own = readAuthority(makeRoot({ organization: 'control plane', nowMs }))
   const trust = new TrustStore(serverCertificate(own, ['localhost'], nowMs))
   const meshes = new Map([['red', rootOf('red')]])
@@ -67,7 +68,7 @@ async function world(t: TestContext): Promise<World> {
     disconnected() {},
   }
   const service = certificateService({
-    clock: systemDoors.clock,
+    clock: { monotonicMs: wallMs, wallMs, after: (delayMs, fire) => systemDoors.clock.after(delayMs, fire), every: (periodMs, fire) => systemDoors.clock.every(periodMs, fire) },
     resolveToken: (secret) => Promise.resolve(grants[secret]),
     authorityOf: (meshId) => Promise.resolve(meshes.has(meshId) ? { authority: meshes.get(meshId) ?? rootOf(''), trustDomain: 'cluster.local' } : undefined),
     signed: ({ meshId, identity, how }) => seen.push(`${how} ${meshId} ${identity}`),
@@ -170,6 +171,18 @@ test('a certificate renews itself, with a new key, and nothing else', async (t) 
   await create({ held: renewed, token: 'expired' })
   await assert.rejects(create({ held: renewed, uris: [uriOf('prod', 'other')] }), withCode(status.PERMISSION_DENIED))
   assert.deepEqual(seen, [`token red ${uriOf('prod', 'order')}`, `certificate red ${uriOf('prod', 'order')}`, `certificate red ${uriOf('prod', 'order')}`])
+})
+
+test('a certificate that has expired renews nothing, on a connection that began while it was good', async (t) => {
+  let passedMs = 0
+  const { create } = await world(t, () => systemDoors.clock.wallMs() + passedMs)
+  const first = await create({ token: 'one', seconds: 3600n })
+  await create({ held: first })
+  passedMs = 2 * 3_600_000
+  await assert.rejects(create({ held: first }), (raised: ServiceError) => withCode(status.UNAUTHENTICATED)(raised) && /has expired: join again/.test(raised.details))
+  await assert.rejects(create({ held: first, token: 'expired' }), withCode(status.UNAUTHENTICATED))
+  // A token that still holds lets it join again.
+  await create({ held: first, token: 'one' })
 })
 
 test('two meshes of one trust domain are told apart by who signed, and a mesh made while the server runs is trusted at once', async (t) => {

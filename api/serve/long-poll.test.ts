@@ -9,6 +9,7 @@ import { placeholderFor, resourceOf } from '../translate/resource.ts'
 import { create } from '@bufbuild/protobuf'
 import { LongPoll } from './long-poll.ts'
 import { MemoryView } from './memory-view.ts'
+import type { ServeDoors } from './peer.ts'
 import type { Resource } from './resource.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -20,7 +21,7 @@ interface Answered {
   readonly resources?: readonly { readonly name: string }[]
 }
 
-function world(t: TestContext, resources: Resource[] = []) {
+function world(t: TestContext, resources: Resource[] = [], doors: Partial<ServeDoors> = {}) {
   const clock = new SteppedClock()
   const view = new MemoryView(resources, 1, placeholderFor)
   const gone: string[] = []
@@ -34,6 +35,7 @@ function world(t: TestContext, resources: Resource[] = []) {
       viewFor: () => Promise.resolve(view),
       connected: () => void gone.push('came'),
       disconnected: (_peer, _node, how) => void gone.push(how),
+      ...doors,
     },
     new Turnstile(8),
   )
@@ -48,7 +50,7 @@ function world(t: TestContext, resources: Resource[] = []) {
     while (view.listeners === before) await new Promise((resolve) => setImmediate(resolve))
     return { answer }
   }
-  return { clock, view, post, held, gone }
+  return { app, clock, view, post, held, gone }
 }
 
 const read = async (response: Response): Promise<Answered> => (await response.json()) as Answered
@@ -121,4 +123,46 @@ test('routes that are polled by name are told apart from each other', async (t) 
   const [one, other] = await Promise.all([post('routes', { resource_names: ['a'] }).then(read), post('routes', { resource_names: ['b'] }).then(read)])
   assert.deepEqual([one.resources?.[0]?.name, other.resources?.[0]?.name], ['a', 'b'])
   assert.equal((await read(await post('clusters', {}))).resources?.[0]?.name, 'c')
+})
+
+test('what a node asked for long ago is forgotten, however many names it makes up', async (t) => {
+  const { post, held, view } = world(t, [cluster('a')])
+  const names = { resource_names: ['a'] }
+  const first = await read(await post('clusters', names))
+  view.set(cluster('a', 2))
+  const old = { ...names, version_info: first.version_info }
+  // Asked for once too often it counts as refused, and is held back.
+  for (let count = 0; count < 4; count += 1) assert.equal((await post('clusters', old)).status, 200)
+  const hangUp = new AbortController()
+  const { answer } = await held('clusters', old, hangUp.signal)
+  hangUp.abort()
+  await answer.catch(() => undefined)
+  for (let count = 0; count < 10_000; count += 1) assert.equal((await post('clusters', { resource_names: [`made-up-${count}`] })).status, 200)
+  assert.equal((await post('clusters', old)).status, 200, 'answered anew')
+})
+
+test('whoever proves nothing is refused before the body is read', async (t) => {
+  const { app } = world(t)
+  let read = 0
+  const body = new ReadableStream({ pull: (controller) => void ((read += 1), controller.enqueue(new Uint8Array(65_536))) }, { highWaterMark: 0 })
+  const request = new Request('http://x/v3/discovery:clusters', { method: 'POST', body, headers: { authorization: 'Bearer wrong' }, duplex: 'half' } as RequestInit)
+  assert.equal((await app.request(request)).status, 401)
+  assert.equal(read, 0)
+})
+
+test('a poll ends when its token does, and only so many are held for one', async (t) => {
+  const over = new AbortController()
+  let open = 0
+  const { post, held } = world(t, [cluster('a')], {
+    hold() {
+      if (open >= 2) throw new Faults([fault('access.rate-limited', { path: '', rule: 'at most 2' })])
+      open += 1
+      return { signal: over.signal, release: () => void (open -= 1) }
+    },
+  })
+  const { version_info } = await read(await post('clusters', {}))
+  const [one, other] = [await held('clusters', { version_info }), await held('clusters', { version_info })]
+  assert.equal((await post('clusters', { version_info })).status, 429)
+  over.abort()
+  assert.deepEqual([(await one.answer).status, (await other.answer).status, open], [304, 304, 0])
 })
