@@ -87,6 +87,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         },
         viewFor: (peer, node) => meshes.viewFor(peer.meshId, node, peer.identity),
         connected: (peer, node) => registration.connected(peer, node),
+        health: (peer, node, health) => registration.health(peer, node, health),
         disconnected: (peer, node, how) => registration.disconnected(peer, node, how),
       },
     },

@@ -64,12 +64,14 @@ async function runWeft(environment: Environment, bootstrap: Bootstrap, log: Log)
   onceAtEnd(() => void (running?.stop() ?? Promise.resolve()).then(() => process.exit(0)))
   running = await startWeft(environment, bootstrap, log)
   if (running === undefined) process.exit(1)
+  // The application starts by itself, before or after: who runs it knows when.
+  void running.ready.then(() => running?.announce())
   process.exit(await running.ended)
 }
 
 async function wrap(environment: Environment, bootstrap: Bootstrap, command: readonly string[], log: Log): Promise<number> {
   const running = await startWeft(environment, bootstrap, log)
-  return running === undefined ? 1 : wrapCommand(running, command, systemDoors.clock, log)
+  return running === undefined ? 1 : wrapCommand(running, command, bootstrap.node.ports, systemDoors.clock, log)
 }
 
 /** Undefined, logged: it cannot start. */

@@ -52,6 +52,8 @@ export interface RuntimeOptions {
 }
 
 const SWEEP_MS = 100
+/** A workload that has left and that nobody has called for so long is known to have left. */
+const QUIET_MS = 500
 
 /**
  * The data path of one proxy: listeners, clusters and what runs between them. `apply…` and `remove…` are called after the plan's maps were swapped;
@@ -242,18 +244,39 @@ export class Runtime implements Engine {
 
   // ---- shutting down
 
-  /** Takes no more inbound connections; resolves when no inbound request is under way, or after `withinMs`. Outbound goes on. */
+  /**
+   * For a workload that has just left the mesh: asks inbound clients to go, takes no more of them once none has come for a while (the last of them hears of the leaving some time after the first),
+   * and resolves when no inbound request is under way, or after `withinMs`. Outbound goes on.
+   */
   async drainInbound(withinMs: number): Promise<void> {
-    for (const [name, listener] of this.#listeners) {
-      if (listener.plan.direction !== 'inbound') continue
+    const inbound = [...this.#listeners].filter(([, { plan }]) => plan.direction === 'inbound')
+    const deadlineMs = this.doors.clock.monotonicMs() + withinMs
+    for (const [, listener] of inbound) listener.drain()
+    if (inbound.length > 0) await this.#quiet(inbound.map(([, listener]) => listener), withinMs / 2)
+    for (const [name, listener] of inbound) {
       listener.close()
       this.#listeners.delete(name)
     }
-    const deadlineMs = this.doors.clock.monotonicMs() + withinMs
     const busy = (): boolean => [...this.active].some((exchange) => exchange.stack.direction === 'inbound')
     await new Promise<void>((done) => {
       const look = (): void => {
         if (!busy() || this.doors.clock.monotonicMs() >= deadlineMs) done()
+        else this.doors.clock.after(SWEEP_MS / 2, look)
+      }
+      look()
+    })
+  }
+
+  /** Resolves when no connection has come for a while, or after `withinMs`. */
+  #quiet(listeners: readonly Listener[], withinMs: number): Promise<void> {
+    const accepted = (): number => listeners.reduce((sum, one) => sum + one.accepted, 0)
+    const startMs = this.doors.clock.monotonicMs()
+    let [count, sinceMs] = [accepted(), startMs]
+    return new Promise((done) => {
+      const look = (): void => {
+        const nowMs = this.doors.clock.monotonicMs()
+        if (accepted() !== count) [count, sinceMs] = [accepted(), nowMs]
+        if (nowMs - sinceMs >= QUIET_MS || nowMs - startMs >= withinMs) done()
         else this.doors.clock.after(SWEEP_MS / 2, look)
       }
       look()

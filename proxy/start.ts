@@ -24,6 +24,9 @@ import { Workers } from './workers/workers.ts'
 /** How long a start waits for the control plane before it serves what it last had. */
 const RESTORE_AFTER_MS = 2000
 
+/** A stop gives those who still call a workload that has left so long to hear of it. */
+const INBOUND_END_MS = 5000
+
 /** What a proxy asks of its process. */
 export interface ProcessDoors {
   readonly log: Log
@@ -44,6 +47,8 @@ export interface Proxy {
   /** Resolves when the first full configuration is in force, its listeners are bound, and the identity is there. */
   readonly ready: Promise<void>
   state(): ProxyState
+  /** The application may be called: from now on the mesh does. Until then the workload is known to it and left alone. */
+  announce(): void
   /** Every port that is listened on, by the address that the configuration gives it. */
   listening(): [SocketAddress, Server][]
   /** First half of stopping: leaves the mesh and takes no new inbound requests; resolves when those in flight have ended, or the time is over. Outbound goes on. */
@@ -81,6 +86,8 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const traffic = trafficOf(runtime, workers)
   const stream = { controlPlane, node, certificate: () => identity.now }
   const ads = new Ads(doors, stream, cell, log)
+  // What carried the traffic so far goes on being called.
+  if (around.inheritance !== undefined) ads.setHealthy(true)
   const loads = new LoadReports(doors, stream, () => traffic.takeLoads(), log)
   const lastGood = bootstrap.stateDirectory === undefined ? undefined : new LastGood(clock, bootstrap.stateDirectory, node.id, cell, log)
 
@@ -109,6 +116,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     lastGood?.stop()
     await loads.stop()
     await leaveMesh()
+    await traffic.drainInbound(Math.min(bootstrap.drainMs, INBOUND_END_MS))
     await traffic.drain(bootstrap.drainMs, bootstrap.announceMs)
     cell.stop()
     loads.close()
@@ -162,6 +170,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     adminPort: admin.port,
     ready,
     state,
+    announce: () => ads.setHealthy(true),
     listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],
     async leaveInbound(withinMs) {
       await leaveMesh()

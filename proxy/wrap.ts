@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Clock } from '#core/time/clock.ts'
+import type { WorkloadPort } from '#core/workload/workload.ts'
 import type { Log } from './admin/log.ts'
+import { awaitPorts } from './await-ports.ts'
 import type { Succession } from './upgrade/succession.ts'
 
 /** What is in flight when the application is told to end may take this long before it is told; beyond, it is told all the same. */
@@ -14,11 +16,11 @@ const NOT_FOUND = 127
 const NOT_RUNNABLE = 126
 
 /**
- * Runs an application inside the proxy's life: it starts when the proxy is ready, so that its first call goes through; at SIGTERM new inbound requests stop first and those in flight end,
+ * Runs an application inside the proxy's life: it starts when the proxy is ready, so that its first call goes through; the mesh calls it once it listens on its ports; at SIGTERM new inbound requests stop first and those in flight end,
  * then the application is told, and outbound stays open until it is gone; the proxy follows it within two seconds.
  * @returns the application's exit code; 128 and the signal's number when a signal ended it
  */
-export async function wrapCommand(proxy: Succession, command: readonly string[], clock: Clock, log: Log): Promise<number> {
+export async function wrapCommand(proxy: Succession, command: readonly string[], ports: readonly WorkloadPort[], clock: Clock, log: Log): Promise<number> {
   const [program = '', ...parameters] = command
   let ending = false
   let tellApplication = (_signal: NodeJS.Signals): void => {}
@@ -39,8 +41,10 @@ export async function wrapCommand(proxy: Succession, command: readonly string[],
   waiting.cancel()
   // Replaced by a newer process that then failed, there is nothing left to call through.
   void proxy.ended.then(() => tellApplication('SIGTERM'))
+  const awaited = awaitPorts(ports.map(({ app }) => app), clock, () => proxy.announce())
   const code = ending ? 128 + constants.signals.SIGTERM : await runApplication(program, parameters, log, (tell) => (tellApplication = tell))
 
+  awaited.cancel()
   await Promise.race([proxy.stop(), new Promise<void>((resolve) => clock.after(END_MS, resolve))])
   return code
 }

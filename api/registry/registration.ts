@@ -39,7 +39,7 @@ export function workloadOf(peer: Peer, node: ProxyNode): Workload {
     cluster: node.cluster,
     ports: node.ports,
     mutualTls: node.type === 'sidecar',
-    health: 'healthy',
+    health: node.health ?? 'healthy',
   }
 }
 
@@ -87,6 +87,14 @@ export class Registration {
     lease.streams++
     lease.workload = workload
     this.#put(lease, workload)
+  }
+
+  /** A proxy says that its application may be called from now on, or may not. */
+  health(peer: Peer, node: ProxyNode, health: Workload['health']): void {
+    const lease = this.#lease(peer.meshId, workloadOf(peer, node))
+    if (lease.streams === 0 || lease.workload === undefined || lease.workload.health === health) return
+    lease.workload = { ...lease.workload, health }
+    this.#put(lease, lease.workload)
   }
 
   disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void {

@@ -3,6 +3,7 @@ import { type ServerDuplexStream, status } from '@grpc/grpc-js'
 import { Faults } from '#core/fault/fault.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { type Node, NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import { HEALTH_INFORMATION } from '#core/wire/type-url.ts'
 import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
@@ -123,7 +124,8 @@ export class DiscoverySession {
         // A node may be repeated, and is skipped, but it may not become another (xds-rules 1).
         if (id !== '' && id !== stream.node.id) throw new CallRefused(status.INVALID_ARGUMENT, 'the node id changed within a stream')
       }
-      stream.request(request)
+      if (request.type === HEALTH_INFORMATION) this.#doors.serve.health?.(stream.peer, stream.node, request.refusal === undefined ? 'healthy' : 'unhealthy')
+      else stream.request(request)
     })
   }
 

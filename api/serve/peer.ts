@@ -34,5 +34,7 @@ export interface ServeDoors {
   viewFor(peer: Peer, node: ProxyNode): Promise<ResourceView>
   /** A stream is there, or gone (cleanly: the proxy said goodbye). `api/registry` makes workloads and leases of it. */
   connected(peer: Peer, node: ProxyNode): void
+  /** A proxy's word on its application while its stream stands (HealthInformation). */
+  health?(peer: Peer, node: ProxyNode, health: 'healthy' | 'unhealthy'): void
   disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void
 }

@@ -10,6 +10,9 @@ export const CLUSTER_LOAD_ASSIGNMENT = 'type.googleapis.com/envoy.config.endpoin
 export const SECRET = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret'
 export const EXTENSION_CONFIG = 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig'
 
+/** No resource: a proxy tells on its stream whether its application may be called, as Istio's agents do (`error_detail`: it may not, and why). */
+export const HEALTH_INFORMATION = 'type.googleapis.com/istio.v1.HealthInformation'
+
 /** The types of resource that discovery carries. */
 export type TypeUrl =
   | typeof LISTENER

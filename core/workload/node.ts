@@ -39,6 +39,8 @@ export interface ProxyNode {
   readonly gatewayTopology?: GatewayTopology
   /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
   readonly otlp: string
+  /** It is not to be called yet, or not any more: `unhealthy` (metadata `WEFT_HEALTH`). What changes while a stream stands is told by HealthInformation. */
+  readonly health?: 'unhealthy'
   /** A client of gRPC without a proxy whose bootstrap has a certificate provider `default` (metadata `WEFT_GRPC_CERTIFICATES`, "true"). */
   readonly grpcCertificates?: boolean
   /** It forgets resources that bear a time to live when no heartbeat comes (client feature `xds.config.supports-resource-ttl`). */

@@ -1,9 +1,11 @@
+import { create } from '@bufbuild/protobuf'
 import type * as grpc from '@grpc/grpc-js'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { writeNode } from '#core/workload/node-message.ts'
 import { ads, defineTypedMethod } from '#core/wire/grpc.ts'
-import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { type DeltaDiscoveryRequest, DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { HEALTH_INFORMATION } from '#core/wire/type-url.ts'
 import { describeError, type Log } from '../admin/log.ts'
 import { backOffMs } from '../identity/back-off.ts'
 import type { WorkloadCertificate } from '../identity/certificate.ts'
@@ -14,6 +16,8 @@ import type { Reply, Subscription } from './subscription.ts'
 
 const deltaAds = defineTypedMethod(ads.deltaAggregatedResources, (bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 
+/** google.rpc.Code. */
+const UNAVAILABLE = 14
 const RECONNECT_BASE_MS = 200
 const RECONNECT_MAX_MS = 10_000
 /** How long a control plane may take to answer a goodbye. */
@@ -45,6 +49,8 @@ export class Ads {
   #retry: Timer | undefined
   #attempt = 0
   #stopped = false
+  /** Whether the application may be called. */
+  #healthy = false
   /** For metrics. */
   readonly counts = { connects: 0, failures: 0, acks: 0, nacks: 0 }
 
@@ -63,6 +69,14 @@ export class Ads {
 
   start(): void {
     this.#connect()
+  }
+
+  /** The mesh may call the application from now on, or not any more. A stream that begins later says so in its node. */
+  setHealthy(healthy: boolean): void {
+    if (healthy === this.#healthy) return
+    this.#healthy = healthy
+    if (this.#connection?.nodeSent !== true) return
+    this.#connection.call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!healthy && { errorDetail: { code: UNAVAILABLE, message: 'the application is not ready' } }) }))
   }
 
   /** A new certificate is there: the stream must not end with the old one's life. What is held stays, and little is sent. */
@@ -140,7 +154,7 @@ export class Ads {
 
   #send(connection: Connection, subscription: Subscription, reply: Reply | undefined): void {
     if (connection !== this.#connection || this.#stopped) return
-    const request = subscription.next(reply, connection.nodeSent ? undefined : writeNode(this.#node))
+    const request = subscription.next(reply, connection.nodeSent ? undefined : writeNode(this.#healthy ? this.#node : { ...this.#node, health: 'unhealthy' }))
     if (!request) return
     connection.nodeSent = true
     connection.call.write(request)

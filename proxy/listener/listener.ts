@@ -57,7 +57,7 @@ export class Listener {
   /** Why the port could not be bound; empty when it is. */
   failure = ''
   accepted = 0
-  #closed = false
+  #draining = false
   #peeks = false
 
   constructor(doors: ListenerDoors, plan: ListenerPlan, listening: (listener: Listener) => void) {
@@ -100,8 +100,13 @@ export class Listener {
     this.#doors.engine.doors.clock.after(BEGIN_MS, () => {
       for (const socket of this.#sniffing) socket.destroy()
     })
+    this.drain()
+  }
+
+  /** Every answer asks its client to go elsewhere; new connections are still taken, from those that do not know yet. */
+  drain(): void {
+    this.#draining = true
     for (const connection of this.#http) connection.draining = true
-    this.#closed = true
   }
 
   #accept(socket: Socket): void {
@@ -194,7 +199,7 @@ export class Listener {
     }
     const serve = (connection: Http2ServerConnection | ServerConnection, first: Buffer | undefined): void => {
       this.#http.add(connection)
-      connection.draining = this.#closed
+      connection.draining = this.#draining
       socket.once('close', () => this.#http.delete(connection))
       connection.begin(wire, first)
     }

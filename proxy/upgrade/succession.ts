@@ -42,6 +42,11 @@ export class Succession {
     return this.#first.ready
   }
 
+  /** As `Proxy.announce`; a successor inherits it. */
+  announce(): void {
+    this.#first.announce()
+  }
+
   /** True when a new process carries the traffic. One upgrade at a time. */
   async upgrade(): Promise<boolean> {
     if (this.#next !== undefined || this.#stopping) return false

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { deadPort } from '#proxy/testing/peers.ts'
+import { startPlane } from '../parts/control-plane.ts'
+import { startLoad } from './load.ts'
+import { root, until } from './shop.ts'
+
+const PER_SECOND = 500
+
+/** Serves, says who it is, and ends at SIGTERM when its last answer is out, as applications do that know of no mesh. */
+const application = `
+const [port, name] = process.argv.slice(-2)
+const server = require('node:http').createServer((request, response) => setTimeout(() => response.setHeader('x-version', name).end('ok'), 5))
+process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeIdleConnections() })
+server.listen(Number(port), '127.0.0.1')
+`
+
+test(`each instance of a service is restarted in turn under ${PER_SECOND} requests a second over kept-alive connections, and nobody sees a 5xx`, async (t) => {
+  const world = await startPlane()
+  const directory = mkdtempSync(path.join(tmpdir(), 'weft-rolling-'))
+  const rootFile = path.join(directory, 'root.pem')
+  writeFileSync(rootFile, world.plane.xds.rootCertificate)
+  const children = new Set<ChildProcess>()
+  t.after(async () => {
+    // Killed, a wrapper would leave its application behind.
+    await Promise.all([...children].map((child) => (child.kill('SIGTERM'), once(child, 'exit'))))
+    await world.close()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  await world.apply(
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'prod' } },
+    { apiVersion: 'v1', kind: 'Service', metadata: { name: 'echo', namespace: 'prod' }, spec: { selector: { app: 'echo' }, ports: [{ name: 'http', port: 8080 }] } },
+    { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'default', namespace: 'prod' }, spec: { mtls: { mode: 'STRICT' } } },
+  )
+  const token = await world.plane.createJoinToken(world.mesh, 'prod', 'echo', 3_600_000)
+
+  /** A proxy process, with an application that it wraps or alone. Resolves when it is ready. */
+  const start = async (name: string, environment: Record<string, string>, command: readonly string[]): Promise<ChildProcess> => {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path.join(root, 'proxy/main.ts'), ...(command.length > 0 ? ['--', ...command] : [])], {
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        WEFT_XDS: `127.0.0.1:${world.plane.xds.port}`,
+        WEFT_XDS_ROOT: rootFile,
+        WEFT_JOIN_TOKEN: token,
+        WEFT_NAME: name,
+        WEFT_NAMESPACE: 'prod',
+        WEFT_SERVICE_ACCOUNT: 'echo',
+        WEFT_ADMIN: '127.0.0.1:0',
+        WEFT_LOG_LEVEL: 'info',
+        ...environment,
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    children.add(child)
+    child.once('exit', () => children.delete(child))
+    let said = ''
+    child.stderr?.on('data', (part) => (said += String(part)))
+    await until(`${name} is ready`, () => {
+      assert.equal(child.exitCode, null, said)
+      return said.includes('"proxy.ready"')
+    }, 60_000)
+    return child
+  }
+  const instance = async (name: string, address: string): Promise<ChildProcess> => {
+    const [listen, app] = [await deadPort(), await deadPort()]
+    const ports = [{ port: 8080, name: 'http', listen: { address, port: listen }, app: { address: '127.0.0.1', port: app } }]
+    return start(name, { WEFT_ADDRESS: address, WEFT_LABELS: 'app=echo', WEFT_PORTS: JSON.stringify(ports) }, [process.execPath, '-e', application, String(app), name])
+  }
+
+  const outbound = `127.0.0.1:${await deadPort()}`
+  await start('client', { WEFT_ADDRESS: '127.0.3.9', WEFT_OUTBOUND: outbound }, [])
+  const names = ['echo-1', 'echo-2', 'echo-3']
+  const instances = new Map<string, ChildProcess>()
+  for (const [at, name] of names.entries()) instances.set(name, await instance(name, `127.0.3.${at + 1}`))
+
+  const call = { host: 'echo.prod:8080', path: '/' }
+  const load = startLoad(outbound, call, PER_SECOND)
+  for (const [at, name] of names.entries()) {
+    const old = instances.get(name) ?? assert.fail()
+    const gone = once(old, 'exit')
+    old.kill('SIGTERM')
+    assert.deepEqual(await gone, [0, null])
+    // A replacement under another name and address, as a ReplicaSet makes it.
+    instances.set(name, await instance(`${name}-new`, `127.0.3.${at + 101}`))
+    const sent = load.sent()
+    await until('a second of load has passed', () => load.sent() > sent + PER_SECOND / 2)
+  }
+  const { failed, sent, byVersion } = await load.stop()
+  assert.deepEqual(failed, [])
+  assert.ok(sent > PER_SECOND, String(sent))
+  for (const name of names) assert.ok((byVersion.get(`${name}-new`) ?? 0) > 0, `${name}-new got nothing of ${JSON.stringify([...byVersion])}`)
+})
