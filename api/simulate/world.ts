@@ -64,6 +64,14 @@ export class World {
     return this.#views.viewFor(node, identity)
   }
 
+  /** Takes a change in; answers with the revision that it made. */
+  apply(change: (revision: number) => Change): number {
+    const revision = this.model.revision + 1
+    this.#views.apply([change(revision)], revision)
+    this.#sent.clear()
+    return revision
+  }
+
   /** What a node executes. */
   plansOf(node: ProxyNode): PlanSet {
     const key = keyOf(node)

@@ -57,7 +57,7 @@ function serviceRoute(scope: RouteScope): Route {
   return create(RouteSchema, {
     name: 'default',
     match: routeMatch(undefined),
-    action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: destination.cluster }, timeout: duration(0), hashPolicy: scope.serviceHash === undefined ? [] : [hashPolicy(scope.serviceHash)], ...(retry === undefined ? {} : { retryPolicy: retry }) } },
+    action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: destination.cluster }, timeout: duration(0), hashPolicy: scope.serviceHash === undefined ? [] : hashPolicies(scope.serviceHash), ...(retry === undefined ? {} : { retryPolicy: retry }) } },
     decorator: { operation: `${host}:${port}/*` },
     metadata: metadataOf(service === undefined ? undefined : { resource: service.source, field: '' }),
   })
@@ -108,7 +108,7 @@ function routeAction(scoped: ScopedRoute, match: HttpMatch | undefined, authorit
     timeout: duration(route.timeout === undefined ? 0 : durationMs(route.timeout)),
     ...(retry === undefined ? {} : { retryPolicy: retry }),
     requestMirrorPolicies: mirrors.map((one) => ({ cluster: one.cluster, runtimeFraction: runtimeFraction(one.percent), traceSampled: false })),
-    hashPolicy: uniqueHashes(scoped.destinations).map(hashPolicy),
+    hashPolicy: uniqueHashes(scoped.destinations).flatMap(hashPolicies),
     // A backend that is not there is the route's own fault: gateway-api.sigs.k8s.io/reference/spec, HTTPBackendRef.
     ...(scoped.owner.ownsBackends === true ? { clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR } : {}),
   })
@@ -162,15 +162,16 @@ function uniqueHashes(destinations: readonly ScopedDestination[]): ConsistentHas
   return [...seen.values()]
 }
 
-export function hashPolicy(hash: ConsistentHash): RouteAction_HashPolicy {
-  const { httpHeaderName, httpCookie, httpQueryParameterName } = hash
-  if (httpHeaderName) return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'header', value: { headerName: httpHeaderName } } })
+/** Empty where nothing is said to hash: endpoints are then picked at random. */
+export function hashPolicies(hash: ConsistentHash): RouteAction_HashPolicy[] {
+  const { httpHeaderName, httpCookie, httpQueryParameterName, useSourceIp } = hash
+  if (httpHeaderName) return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'header', value: { headerName: httpHeaderName } } })]
   if (httpCookie !== undefined) {
-    const { name = '', path = '', ttl } = httpCookie
-    return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'cookie', value: { name, path, ...(ttl === undefined ? {} : { ttl: durationOf(ttl) }) } } })
+    const { name = '', path = '', ttl, attributes = [] } = httpCookie
+    return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'cookie', value: { name, path, ...(ttl === undefined ? {} : { ttl: durationOf(ttl) }), attributes: attributes.map((one) => ({ name: one.name, value: one.value ?? '' })) } } })]
   }
-  if (httpQueryParameterName) return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'queryParameter', value: { name: httpQueryParameterName } } })
-  return create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } })
+  if (httpQueryParameterName) return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'queryParameter', value: { name: httpQueryParameterName } } })]
+  return useSourceIp !== true ? [] : [create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } })]
 }
 
 const REDIRECT_CODES = new Map([

@@ -2,15 +2,32 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import tls from 'node:tls'
+import type { WorkloadWords } from '#core/contract/requests-file.ts'
+import { onFirstBytes, type ProxyHeader } from './first-bytes.ts'
 
 /** What an application does with a request that bears an id; it echoes what has no behaviour. */
 export interface Behaviour {
-  readonly status?: number
-  readonly delayMs?: number
+  readonly status?: number | undefined
+  readonly delayMs?: number | undefined
   /** Closes the connection instead of an answer. */
-  readonly reset?: boolean
+  readonly reset?: boolean | undefined
   /** So many requests, and then as always; absent: all. */
-  readonly times?: number
+  readonly times?: number | undefined
+  /** By the names of their workloads; absent: all. */
+  readonly on?: readonly string[] | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Leaves a connection without HTTP open. */
+  readonly holds?: boolean | undefined
+}
+
+/** A connection as an application has it. */
+export interface Arrival {
+  /** `ADDRESS:PORT` of whoever dialled. */
+  readonly peer: string
+  readonly tls: { readonly sni: string; readonly clientCertificate: boolean } | undefined
+  readonly proxyHeader: ProxyHeader | undefined
+  /** Whether a PING of HTTP/2 had come on it. */
+  readonly pinged?: boolean
 }
 
 /** One request as an application saw it. */
@@ -22,6 +39,14 @@ export interface Receipt {
   readonly authority: string
   readonly headers: Readonly<Record<string, string>>
   readonly protocol: 'http/1.1' | 'h2' | 'bytes'
+  readonly arrival: Arrival
+}
+
+/** A key and certificates as PEM, and the authorities that client certificates must lead to. */
+export interface ServedCertificate {
+  readonly certificate: string
+  readonly privateKey: string
+  readonly clientAuthorities?: string
 }
 
 /** The headers by which an application's answer is told from a proxy's. */
@@ -29,6 +54,11 @@ export const WORKLOAD_HEADER = 'x-echo-workload'
 /** What the caller's certificate is for, where it showed one. */
 const CERTIFICATE_HEADER = 'x-echo-client-certificate'
 export const idOf = (userAgent: string | undefined): string => userAgent ?? ''
+
+/** What connections without HTTP are filed under: they bear no id. */
+export const BYTES = 'bytes'
+/** Paths of OTLP's services (opentelemetry-proto), whose calls are kept as bytes. */
+const COLLECTOR_PATH = '/opentelemetry.proto.collector.'
 
 const METHODS = /^(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) /
 const HTTP2_PREFACE = 'PRI * HTTP/2.0'
@@ -45,26 +75,23 @@ const listening = (server: net.Server, address: string, port: number): Promise<v
 
 const shownBy = (socket: net.Socket | tls.TLSSocket): string | undefined => (socket instanceof tls.TLSSocket ? socket.getPeerCertificate().subjectaltname : undefined)
 
-/** HTTP/2 and TLS read from the system's own socket, past what was read of it before; so they get a connection of their own. */
-function relay(socket: net.Socket, to: net.Server): void {
-  const at = to.address()
-  const inner = net.connect({ host: '127.0.0.1', port: typeof at === 'object' && at !== null ? at.port : 0 })
-  inner.on('error', () => socket.destroy())
-  inner.on('close', () => socket.destroy())
-  socket.on('close', () => inner.destroy())
-  socket.pipe(inner).pipe(socket)
-}
-
 /** Small applications, one a workload: each answers with its name and with what it was asked, in HTTP/1.1, HTTP/2, TLS around either, or plain bytes. */
 export class Applications {
   readonly #receipts = new Map<string, Receipt[]>()
   readonly #behaviours = new Map<string, { readonly behaviour: Behaviour; done: number }>()
   readonly #servers: net.Server[] = []
   readonly #sockets = new Set<net.Socket>()
-  readonly #certificate: { readonly certificate: string; readonly privateKey: string }
+  readonly #arrivals = new WeakMap<object, Arrival>()
+  /** Of connections that were passed on within this process, by the port that they come from. */
+  readonly #passedOn = new Map<number, Arrival>()
+  /** The ports of HTTP/2 connections on which a PING came. */
+  readonly #pinged = new Set<number>()
+  readonly #certificate: ServedCertificate
+  /** What collectors were sent, one text of bytes a call. */
+  readonly #collected: string[] = []
 
-  /** @param certificate what they show where TLS reaches them, PEM */
-  constructor(certificate: { readonly certificate: string; readonly privateKey: string }) {
+  /** @param certificate what they show where TLS reaches them, unless an application has its own */
+  constructor(certificate: ServedCertificate) {
     this.#certificate = certificate
   }
 
@@ -83,33 +110,44 @@ export class Applications {
     this.#behaviours.delete(id)
   }
 
+  /** What collectors got from the `from`-th call on, as Latin-1 text of the messages. */
+  collected(from = 0): readonly string[] {
+    return this.#collected.slice(from)
+  }
+
   /** @throws Error when the port is taken */
-  async serve(workload: string, address: string, port: number): Promise<void> {
+  async serve(workload: string, address: string, port: number, special: NonNullable<WorkloadWords['application']> = {}, certificate: ServedCertificate = this.#certificate): Promise<void> {
     const answer = (request: Asked, response: Answering): void => this.#answer({ workload, address }, request, response)
     const plain = http.createServer(answer)
-    const second: net.Server = http2.createServer(answer)
-    const receive = (socket: net.Socket): void => {
-      socket.once('data', (first: Buffer) => {
-        socket.pause()
-        socket.unshift(first)
+    plain.on('connect', (request, socket) => this.#tunnel({ workload, address }, request, socket as net.Socket))
+    const second = http2.createServer(answer)
+    second.on('session', (session) => session.on('ping', () => void (session.socket.remotePort !== undefined && this.#pinged.add(session.socket.remotePort))))
+    const receive = (socket: net.Socket, arrival: Arrival, expectsProxyHeader: boolean): void =>
+      onFirstBytes(socket, expectsProxyHeader, (first, header) => {
+        const now = header === undefined ? arrival : { ...arrival, proxyHeader: header }
+        this.#arrivals.set(socket, now)
         const start = first.toString('latin1', 0, 16)
-        if (first[0] === TLS_HANDSHAKE) relay(socket, secured)
-        else if (start.startsWith(HTTP2_PREFACE)) relay(socket, second)
+        if (first[0] === TLS_HANDSHAKE && now.tls === undefined) this.#passOn(socket, secured, now)
+        else if (start.startsWith(HTTP2_PREFACE)) this.#passOn(socket, second, now)
         else if (METHODS.test(start)) plain.emit('connection', socket)
-        else {
-          this.#note('bytes', { workload, address, method: '', path: '', authority: '', headers: {}, protocol: 'bytes' })
-          socket.end(`${workload}\n`)
-        }
-        socket.resume()
+        else this.#answerBytes({ workload, address }, socket, now)
       })
-    }
-    const secured: net.Server = tls.createServer({ cert: this.#certificate.certificate, key: this.#certificate.privateKey, ALPNProtocols: ['h2', 'http/1.1'], requestCert: true, rejectUnauthorized: false }, receive)
+    const secured: net.Server = tls.createServer(
+      { cert: certificate.certificate, key: certificate.privateKey, ALPNProtocols: ['h2', 'http/1.1'], requestCert: true, rejectUnauthorized: special.mutual === true, ca: certificate.clientAuthorities ?? '' },
+      (socket) => {
+        socket.on('error', () => socket.destroy())
+        const outer = this.#passedOn.get(socket.remotePort ?? 0)
+        receive(socket, { peer: outer?.peer ?? '', proxyHeader: outer?.proxyHeader, tls: { sni: socket.servername || '', clientCertificate: socket.getPeerX509Certificate() !== undefined } }, false)
+      },
+    )
+    secured.on('tlsClientError', (_error, socket) => socket.destroy())
     const server = net.createServer((socket) => {
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))
       // A caller that goes away is part of what is tested.
       socket.on('error', () => socket.destroy())
-      receive(socket)
+      if (special.silent === true) return
+      receive(socket, { peer: `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`, tls: undefined, proxyHeader: undefined }, special.proxyProtocol === true)
     })
     this.#servers.push(server, second, secured)
     for (const inner of [second, secured]) await listening(inner, '127.0.0.1', 0)
@@ -121,20 +159,71 @@ export class Applications {
     await Promise.all(this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))))
   }
 
+  /** HTTP/2 and TLS read from the system's own socket, past what was read of it before; so they get a connection of their own. */
+  #passOn(socket: net.Socket, to: net.Server, arrival: Arrival): void {
+    const at = to.address()
+    const inner = net.connect({ host: '127.0.0.1', port: typeof at === 'object' && at !== null ? at.port : 0 })
+    let port = 0
+    inner.on('connect', () => {
+      port = inner.localPort ?? 0
+      this.#passedOn.set(port, arrival)
+    })
+    socket.pipe(inner).pipe(socket)
+    inner.on('error', () => socket.destroy())
+    inner.on('close', () => {
+      this.#passedOn.delete(port)
+      this.#pinged.delete(port)
+      socket.destroy()
+    })
+    socket.on('close', () => inner.destroy())
+  }
+
+  #arrivalOf(request: Asked): Arrival {
+    const socket = 'stream' in request ? (request.stream.session?.socket ?? request.socket) : request.socket
+    const port = socket.remotePort ?? 0
+    const passedOn = this.#passedOn.get(port)
+    return this.#arrivals.get(socket) ?? (passedOn && { ...passedOn, pinged: this.#pinged.has(port) }) ?? { peer: '', tls: undefined, proxyHeader: undefined }
+  }
+
   #note(id: string, receipt: Receipt): void {
     const known = this.#receipts.get(id)
     if (known === undefined) this.#receipts.set(id, [receipt])
     else known.push(receipt)
   }
 
+  /** What is told of a request with this id to this workload's application, once for each time that it counts. */
+  #told(id: string, workload: string): Behaviour {
+    const told = this.#behaviours.get(id)
+    if (told === undefined || told.behaviour.on?.includes(workload) === false) return {}
+    return told.done++ < (told.behaviour.times ?? Infinity) ? told.behaviour : {}
+  }
+
+  #answerBytes(of: { workload: string; address: string }, socket: net.Socket, arrival: Arrival): void {
+    this.#note(BYTES, { ...of, method: '', path: '', authority: '', headers: {}, protocol: 'bytes', arrival })
+    const { holds, reset } = this.#told(BYTES, of.workload)
+    if (reset === true) socket.destroy()
+    else if (holds === true) socket.write(`${of.workload}\n`)
+    else socket.end(`${of.workload}\n`)
+  }
+
+  /** A tunnel that leads to the application itself: a line there and a line back. */
+  #tunnel(of: { workload: string; address: string }, request: http.IncomingMessage, socket: net.Socket): void {
+    this.#note(BYTES, { ...of, method: 'CONNECT', path: '', authority: request.url ?? '', headers: {}, protocol: 'http/1.1', arrival: this.#arrivalOf(request) })
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    socket.once('data', () => socket.end(`${of.workload}\n`))
+  }
+
   #answer({ workload, address }: { workload: string; address: string }, request: Asked, response: Answering): void {
+    if (request.url?.startsWith(COLLECTOR_PATH) === true) {
+      this.#collect(request, response)
+      return
+    }
     request.resume()
     const id = idOf(request.headers['user-agent'])
     const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(',') : String(value)]))
     const authority = headers[':authority'] ?? headers['host'] ?? ''
-    this.#note(id, { workload, address, method: request.method ?? '', path: request.url ?? '', authority, headers, protocol: request.httpVersionMajor === 2 ? 'h2' : 'http/1.1' })
-    const told = this.#behaviours.get(id)
-    const behaviour = told !== undefined && told.done++ < (told.behaviour.times ?? Infinity) ? told.behaviour : {}
+    this.#note(id, { workload, address, method: request.method ?? '', path: request.url ?? '', authority, headers, protocol: request.httpVersionMajor === 2 ? 'h2' : 'http/1.1', arrival: this.#arrivalOf(request) })
+    const behaviour = this.#told(id, workload)
     if (behaviour.reset === true) {
       response.socket?.destroy()
       return
@@ -146,9 +235,22 @@ export class Applications {
       response.setHeader(WORKLOAD_HEADER, workload)
       const shown = shownBy(request.socket)
       if (shown !== undefined) response.setHeader(CERTIFICATE_HEADER, shown)
+      for (const [name, value] of Object.entries(behaviour.headers ?? {})) response.setHeader(name, value)
       response.end(JSON.stringify({ workload, path: request.url, headers }))
     }
     if (behaviour.delayMs === undefined) write()
     else setTimeout(write, behaviour.delayMs).unref()
+  }
+
+  #collect(request: Asked, response: Answering): void {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      this.#collected.push(Buffer.concat(chunks).toString('latin1'))
+      if (!('stream' in response)) return
+      response.stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+      response.stream.on('wantTrailers', () => response.stream.sendTrailers({ 'grpc-status': '0' }))
+      response.stream.end(Buffer.alloc(5))
+    })
   }
 }

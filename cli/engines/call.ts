@@ -15,6 +15,10 @@ export interface Call {
   readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string }
   /** Bytes that are no HTTP. */
   readonly bytes?: boolean
+  /** HTTP/2 in plaintext. */
+  readonly http2?: boolean
+  /** The address of loopback that it comes from; absent: the system's choice. */
+  readonly source?: string
 }
 
 /** What the caller sees. `closed`: no answer, but an end. */
@@ -31,12 +35,15 @@ export async function send(call: Call, agent: http.Agent | undefined): Promise<A
   const elapsedMs = (): number => performance.now() - startedMs
   try {
     const secured = call.tls === undefined ? undefined : await connectTls(call, call.tls)
-    const answer = call.bytes === true ? await overBytes(call, secured) : secured?.alpnProtocol === 'h2' ? await overHttp2(call, secured) : await overHttp1(call, secured, agent)
+    const http2 = secured?.alpnProtocol === 'h2' ? secured : call.http2 === true ? net.connect({ host: call.address, port: call.port, ...from(call) }) : undefined
+    const answer = call.bytes === true ? await overBytes(call, secured) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, secured, agent)
     return { kind: 'answer', ...answer, elapsedMs: elapsedMs() }
   } catch (error) {
     return { kind: 'closed', why: error instanceof Error ? error.message : String(error), elapsedMs: elapsedMs() }
   }
 }
+
+const from = ({ source }: Call): { localAddress?: string } => (source === undefined ? {} : { localAddress: source })
 
 type Got = Omit<Extract<Answer, { kind: 'answer' }>, 'kind' | 'elapsedMs'>
 
@@ -45,6 +52,7 @@ function connectTls(call: Call, of: NonNullable<Call['tls']>): Promise<tls.TLSSo
     const socket = tls.connect({
       host: call.address,
       port: call.port,
+      ...from(call),
       ...(of.sni === '' ? {} : { servername: of.sni }),
       ALPNProtocols: [...of.alpn],
       // Who answers is told by the answer; certificates are made for the run.
@@ -67,7 +75,7 @@ function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent
         headers: { host: call.authority, ...call.headers },
         setHost: false,
         timeout: ANSWER_WITHIN_MS,
-        ...(socket === undefined ? { host: call.address, port: call.port, agent: agent ?? false } : { createConnection: () => socket }),
+        ...(socket === undefined ? { host: call.address, port: call.port, ...from(call), agent: agent ?? false } : { createConnection: () => socket }),
       },
       (response) => {
         let body = ''
@@ -85,9 +93,9 @@ function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent
   })
 }
 
-function overHttp2(call: Call, socket: tls.TLSSocket): Promise<Got> {
+function overHttp2(call: Call, socket: net.Socket): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const session = http2.connect(`https://${call.authority}`, { createConnection: () => socket })
+    const session = http2.connect(`${call.http2 === true ? 'http' : 'https'}://${call.authority}`, { createConnection: () => socket })
     session.on('error', reject)
     const stream = session.request({ ':method': call.method, ':path': call.path, ':authority': call.authority, ...call.headers }, { endStream: true })
     let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {}
@@ -107,7 +115,7 @@ function overHttp2(call: Call, socket: tls.TLSSocket): Promise<Got> {
 /** A line there and a line back; the application answers with its name. */
 function overBytes(call: Call, secured: net.Socket | undefined): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const socket = secured ?? net.connect({ host: call.address, port: call.port })
+    const socket = secured ?? net.connect({ host: call.address, port: call.port, ...from(call) })
     let body = ''
     socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk: Buffer) => (body += chunk.toString()))

@@ -15,6 +15,8 @@ export interface JoinableMesh {
   readonly joinToken: string
 }
 
+const SYNCED_WITHIN_MS = 10_000
+
 /**
  * Discovery and certificates for worlds, without a store: a stream's certificate says which world it gets. One server for all cases of a run, each with a root of its own.
  */
@@ -90,6 +92,15 @@ export class CaseControlPlane {
   remove(mesh: JoinableMesh): void {
     this.#worlds.delete(mesh.id)
     this.#trust.delete(mesh.id)
+  }
+
+  /** Resolves when all proxies of a mesh have what a revision brought them. */
+  async synced(mesh: JoinableMesh, revision: number): Promise<void> {
+    const ledger = this.#xds?.ledger
+    const done = ledger?.whenSynced(mesh.id, revision, SYNCED_WITHIN_MS)
+    ledger?.advanced(mesh.id)
+    const { stragglers = [] } = (await done) ?? {}
+    if (stragglers.length > 0) throw new Error(`${stragglers.join(', ')} did not take what changed within ${SYNCED_WITHIN_MS} ms`)
   }
 
   /** What proxies of a mesh refused, in words. */

@@ -5,6 +5,7 @@ import type { Expectation, RequestTest } from '#core/contract/requests-file.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import { WORKLOAD_HEADER } from './applications.ts'
 import type { LiveCase } from './live-case.ts'
+import { collectedWrong, connectionsWrong, logWrong, meets, receivedWrong, statusesWrong } from './judge-details.ts'
 import { isCopy, observe, type Observation, routeOf, type Route } from './observe.ts'
 
 /** What was played, in words of the format; `wrong` is empty when all is as expected. */
@@ -28,11 +29,14 @@ type Wanted = NonNullable<Expectation['to']>[number]
 export async function play(live: LiveCase, test: RequestTest, id: string): Promise<Verdict> {
   const { expect } = test
   const route = routeOf(live, test)
+  if (test.healthy !== undefined) await live.setHealth(test.healthy)
+  if (test.wait !== undefined) await new Promise((resolve) => setTimeout(resolve, durationMs(test.wait ?? '0s')))
+  const collectedBefore = live.applications.collected().length
   const times = test.repeat ?? timesFor(expect)
   const { delay, ...application } = test.application ?? {}
-  const behaviour = test.application === undefined ? {} : { behaviour: { ...application, ...(delay === undefined ? {} : { delayMs: durationMs(delay) }) } as const }
+  const behaviour = test.application === undefined ? {} : { behaviour: { ...application, ...(delay === undefined ? {} : { delayMs: durationMs(delay) }) } }
   const copies = expect.mirrors === undefined ? {} : { copies: Math.floor(expect.mirrors.reduce((sum, one) => sum + (times * (one.percent ?? 100)) / 100, 0)) }
-  const seen = await observe(live, route, times, id, { ...behaviour, ...copies })
+  const seen = await observe(live, route, times, id, { ...behaviour, ...copies, parallel: test.every === undefined ? test.parallel : 1, everyMs: test.every === undefined ? 0 : durationMs(test.every) })
   const plans = route.proxy === undefined ? undefined : live.world.plansOf(route.proxy.node)
   const wrong = [
     ...outcomeWrong(expect, seen),
@@ -42,6 +46,11 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
     ...(expect.mirrors === undefined ? [] : mirrorsWrong(expect.mirrors, seen, plans)),
     ...(expect.answeredBy === undefined ? [] : answeredByWrong(expect.answeredBy, seen)),
     ...(expect.by === undefined ? [] : seen.slice(0, 1).flatMap((one) => byWrong(expect.by ?? '', one))),
+    ...(expect.statuses === undefined ? [] : statusesWrong(expect.statuses, seen)),
+    ...(expect.connections === undefined ? [] : connectionsWrong(expect.connections, seen)),
+    ...(expect.received === undefined ? [] : receivedWrong(expect.received, seen)),
+    ...(expect.log === undefined ? [] : seen.flatMap((one) => logWrong(expect.log ?? {}, one.line))),
+    ...(expect.collected === undefined ? [] : await collectedWrong(expect.collected, (from) => live.applications.collected(from), collectedBefore)),
     ...(await probes(live, route, test, id)),
     ...live.rejections(),
   ]
@@ -49,9 +58,10 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
 }
 
 function timesFor(expect: Expectation): number {
+  if (expect.answeredBy !== undefined && expect.answeredBy !== 'one' && !Array.isArray(expect.answeredBy)) return WEIGHED_TIMES
   if (expect.share !== undefined || (expect.to ?? []).filter((one) => one.weight !== undefined).length > 1) return WEIGHED_TIMES
   if ((expect.mirrors ?? []).some((one) => one.percent !== undefined && one.percent < 100)) return WEIGHED_TIMES
-  if ((expect.to ?? []).length > 1 || expect.answeredBy === 'one' || (expect.answeredBy ?? []).length > 1) return SEVERAL_TIMES
+  if ((expect.to ?? []).length > 1 || expect.answeredBy === 'one' || (Array.isArray(expect.answeredBy) && expect.answeredBy.length > 1)) return SEVERAL_TIMES
   return 1
 }
 
@@ -96,7 +106,7 @@ function answerWrong(expect: Expectation, seen: readonly Observation[]): string[
   for (const one of seen) {
     const { answer } = one
     const headers = answer.kind === 'answer' ? answer.headers : {}
-    for (const [name, value] of Object.entries(expect.answer?.headers ?? {})) if (headers[name.toLowerCase()] !== value) found.push(`answer header ${name}: ${value} was expected, ${headers[name.toLowerCase()] ?? 'none'} came`)
+    for (const [name, value] of Object.entries(expect.answer?.headers ?? {})) if (!meets(value, headers[name.toLowerCase()])) found.push(`answer header ${name}: ${value} was expected, ${headers[name.toLowerCase()] ?? 'none'} came`)
     for (const name of expect.answer?.withoutHeaders ?? []) if (headers[name.toLowerCase()] !== undefined) found.push(`answer header ${name} was not expected, ${headers[name.toLowerCase()] ?? ''} came`)
     if (expect.answer?.body !== undefined && (answer.kind !== 'answer' || answer.body !== expect.answer.body)) found.push(`body ${JSON.stringify(expect.answer.body)} was expected, ${wordsOf(one)} came`)
     if (expect.location !== undefined && headers['location'] !== expect.location) found.push(`location ${expect.location} was expected, ${headers['location'] ?? 'none'} came`)
@@ -191,15 +201,29 @@ function mirrorsWrong(wanted: NonNullable<Expectation['mirrors']>, seen: readonl
   return found
 }
 
-function answeredByWrong(wanted: 'one' | readonly string[], seen: readonly Observation[]): string[] {
-  const who = new Set(seen.map(({ answer }) => (answer.kind === 'closed' ? '' : (answer.headers[WORKLOAD_HEADER] ?? (answer.status === 0 ? answer.body.trim() : '')))))
-  const came = [...who].sort().map((one) => (one === '' ? 'no application' : one))
-  if (wanted === 'one') return who.size === 1 && !who.has('') ? [] : [`one workload was expected to answer, ${came.join(', ')} did`]
-  const names = [...wanted].sort()
-  return JSON.stringify(names) === JSON.stringify(came) ? [] : [`answers of ${names.join(', ')} were expected, ${came.join(', ')} answered`]
+const answererOf = ({ answer }: Observation): string => (answer.kind === 'closed' ? '' : (answer.headers[WORKLOAD_HEADER] ?? (answer.status === 0 ? answer.body.trim() : '')))
+
+function answeredByWrong(wanted: 'one' | readonly string[] | Readonly<Record<string, number>>, seen: readonly Observation[]): string[] {
+  const who = seen.map(answererOf)
+  const came = [...new Set(who)].sort().map((one) => (one === '' ? 'no application' : one))
+  if (wanted === 'one') return came.length === 1 && !who.includes('') ? [] : [`one workload was expected to answer, ${came.join(', ')} did`]
+  if (isList(wanted)) {
+    const names = [...wanted].sort()
+    return JSON.stringify(names) === JSON.stringify(came) ? [] : [`answers of ${names.join(', ')} were expected, ${came.join(', ')} answered`]
+  }
+  const total = Object.values(wanted).reduce((sum, one) => sum + one, 0)
+  const others = who.filter((one) => wanted[one] === undefined)
+  return [
+    ...Object.entries(wanted).flatMap(([name, share]) => {
+      const count = who.filter((one) => one === name).length
+      return isUnlikely(count, who.length, share / total) ? [`${name} was expected to answer ${share} of ${total}, it did ${count} of ${who.length}`] : []
+    }),
+    ...(others.length === 0 ? [] : [`${others.length} answers came from others: ${[...new Set(others)].join(', ') || 'no application'}`]),
+  ]
 }
 
-/** Who decided, as access logs tell it: the route's object, or the policy that refused. What closes a connection leaves no word. */
+const isList = (value: unknown): value is readonly string[] => Array.isArray(value)
+
 function byWrong(wanted: string, one: Observation): string[] {
   if (one.answer.kind === 'closed' || wanted.startsWith('PeerAuthentication/')) return []
   const denial = /rbac_access_denied_matched_policy\[(?:ns\[(?<namespace>[^\]]*)\]-policy\[(?<name>[^\]]*)\])?/.exec(text(one.callee?.['response_code_details'] ?? one.line?.['response_code_details']))

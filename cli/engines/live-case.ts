@@ -1,9 +1,11 @@
 import { X509Certificate } from 'node:crypto'
+import { rulePolicies } from '#api/model/index-entries.ts'
 import { selects } from '#api/model/labels.ts'
 import { makeRoot, readAuthority, type Authority } from '#api/ca/root.ts'
 import { serverCertificate } from '#api/ca/sign.ts'
 import { gatewayOf, sidecarOf, type World, worldOf } from '#api/simulate/world.ts'
 import type { RequestsFile, WorkloadWords } from '#core/contract/requests-file.ts'
+import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Doors } from '#core/time/clock.ts'
@@ -12,6 +14,7 @@ import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
 import { worldSettings } from '../offline.ts'
 import { type AddressBlock, claimBlock } from './address-block.ts'
 import { Applications } from './applications.ts'
+import { type CertificateFiles, writeCertificates } from './certificate-files.ts'
 import type { CaseControlPlane, JoinableMesh } from './control-plane.ts'
 import { type EngineParts, LiveProxy } from './live-proxy.ts'
 
@@ -36,8 +39,10 @@ export class LiveCase {
   readonly #block: AddressBlock
   readonly #mesh: JoinableMesh
   readonly #proxies = new Map<string, LiveProxy>()
+  readonly #files: CertificateFiles
 
-  private constructor(of: { world: World; applications: Applications; certificates: Certificates; plane: CaseControlPlane; block: AddressBlock }) {
+  private constructor(of: { world: World; applications: Applications; certificates: Certificates; plane: CaseControlPlane; block: AddressBlock; files: CertificateFiles }) {
+    this.#files = of.files
     this.world = of.world
     this.applications = of.applications
     this.certificates = of.certificates
@@ -50,19 +55,21 @@ export class LiveCase {
   static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[]): Promise<LiveCase> {
     const block = await claimBlock(doors.random.draw)
     const authority = readAuthority(makeRoot({ organization: 'weft test', nowMs: doors.clock.wallMs() }))
+    const stranger = readAuthority(makeRoot({ organization: 'nobody', nowMs: doors.clock.wallMs() }))
     const words = about.workloads ?? []
     // What a Gateway of the Gateway API amounts to is served by processes of its own.
     const derived = [...worldOf({ objects: configuration, workloads: [] }).model.derivedObjects()].map((one) => one.object)
     const gateways = [...configuration, ...derived].filter(isGatewayObject)
     const certificates = certificatesOf(authority, gateways, doors.clock.wallMs())
+    const files = writeCertificates({ 'root.pem': authority.certificate, 'stranger.pem': stranger.certificate, 'client.pem': certificates.client.certificate, 'client-key.pem': certificates.client.privateKey })
     const services = configuration.filter((one) => one.kind === 'Service')
     const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
     const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, block.at(index), isGateway(one) ? [] : portsOf(one, services)) }))
     const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
-    const objects = withCredentials(configuration, authority.certificate, certificates).map((one) => moved(one, addresses))
+    const objects = withCredentials(configuration, authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(text)))
     const world = worldOf({ objects, workloads: placed.map((one) => one.workload), ...worldSettings(about) })
     const applications = new Applications(certificates.server)
-    const live = new LiveCase({ world, applications, certificates, plane, block })
+    const live = new LiveCase({ world, applications, certificates, plane, block, files })
     try {
       const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
       const nodes = placed.flatMap(({ workload, gateway }): ProxyNode[] => {
@@ -72,7 +79,10 @@ export class LiveCase {
       })
       const unnamed = [...callers].flatMap((from) => unnamedGateway(from, gateways, nodes)).map((one, index) => gatewayNode({ ...one, address: block.at(placed.length + index) }, gateways))
       const started = await Promise.allSettled([
-        ...placed.flatMap(({ workload }) => workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port))),
+        ...placed.flatMap(({ words: { application = {} }, workload }) => {
+          const own = application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
+          return workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }))
+        }),
         ...[...nodes, ...unnamed].map(async (node) => {
           const options = { doors, parts, node, trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
           live.#proxies.set(`${node.name}.${node.namespace}`, await LiveProxy.start(options))
@@ -98,6 +108,18 @@ export class LiveCase {
     return [...this.#proxies.values()]
   }
 
+  /** Workloads come or go, by NAME.NAMESPACE; resolves when all proxies know. */
+  async setHealth(healthy: Readonly<Record<string, boolean>>): Promise<void> {
+    for (const [of, well] of Object.entries(healthy)) {
+      const at = of.lastIndexOf('.')
+      const workload = this.world.workload(of.slice(at + 1), of.slice(0, at))
+      if (workload === undefined) throw new Error(`there is no workload ${of}`)
+      const { namespace, name } = workload
+      const revision = this.world.apply((next) => ({ of: 'workload', revision: next, namespace, name, workload: { ...workload, health: well ? 'healthy' : 'unhealthy' } }))
+      await this.#plane.synced(this.#mesh, revision)
+    }
+  }
+
   /** What proxies refused of their configuration, in words. */
   rejections(): string[] {
     return this.#plane.rejections(this.#mesh)
@@ -107,6 +129,7 @@ export class LiveCase {
     await Promise.all([...this.#proxies.values()].map((proxy) => proxy.stop()))
     await this.applications.close()
     this.#plane.remove(this.#mesh)
+    this.#files.remove()
     await this.#block.release()
   }
 }
@@ -179,7 +202,8 @@ function withCredentials(objects: readonly ResourceObject[], rootPem: string, { 
   const data = { 'tls.crt': server.certificate, 'tls.key': server.privateKey, 'ca.crt': rootPem }
   const kept = objects.map((one) => (one.kind === 'Secret' && !holdsCertificate(one) ? { ...one, data: undefined, stringData: data } : one.kind === 'ConfigMap' && claimsAuthority(one) ? { ...one, data: { 'ca.crt': rootPem } } : one))
   const there = new Set(objects.filter((one) => one.kind === 'Secret').map((one) => `${one.metadata.namespace ?? ''}/${one.metadata.name}`))
-  const names = new Set(objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.tls?.credentialName ?? [])))
+  const asked = objects.filter((one) => one.kind === 'DestinationRule').flatMap((one) => rulePolicies(one.spec as DestinationRuleSpec).flatMap((policy) => policy.tls?.credentialName ?? []))
+  const names = new Set([...objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.tls?.credentialName ?? [])), ...asked])
   const namespaces = new Set(['istio-system', ...objects.map((one) => one.metadata.namespace ?? '')].filter((one) => one !== ''))
   const missing = [...names].flatMap((name) => [...namespaces].filter((namespace) => !there.has(`${namespace}/${name}`)).map((namespace): ResourceObject => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data })))
   return [...kept, ...missing]
@@ -199,11 +223,10 @@ function holdsCertificate(secret: ResourceObject): boolean {
   }
 }
 
-/** The object with the addresses that workloads have here in place of those that the file gave them. */
-function moved(object: ResourceObject, addresses: ReadonlyMap<string, string>): ResourceObject {
-  if (addresses.size === 0) return object
+/** The object with the addresses that workloads and the places that certificates have here, in place of those that the file gave them. */
+function moved(object: ResourceObject, place: (text: string) => string): ResourceObject {
   const move = (value: unknown): unknown => {
-    if (typeof value === 'string') return addresses.get(value) ?? value
+    if (typeof value === 'string') return place(value)
     if (Array.isArray(value)) return value.map(move)
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, move(one)]))

@@ -3,7 +3,7 @@ import { coveringWildcards, serviceHost } from '#api/model/host.ts'
 import type { RequestTest } from '#core/contract/requests-file.ts'
 import type { Answer, Call } from './call.ts'
 import { send } from './call.ts'
-import { type Behaviour, type Receipt, WORKLOAD_HEADER } from './applications.ts'
+import { type Behaviour, BYTES, type Receipt, WORKLOAD_HEADER } from './applications.ts'
 import type { LiveCase } from './live-case.ts'
 import type { LiveProxy, LogLine } from './live-proxy.ts'
 
@@ -41,7 +41,7 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const port = request.port ?? (url.port === '' ? (secure ? 443 : 80) : Number(url.port))
   const headers = Object.fromEntries(Object.entries(request.headers ?? {}).filter(([name]) => name.toLowerCase() !== 'host'))
   const authority = Object.entries(request.headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? url.host
-  const about = { method: request.method ?? 'GET', path: `${url.pathname}${url.search}`, authority, headers, ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}) }
+  const about = { method: request.method ?? 'GET', path: `${url.pathname}${url.search}`, authority, headers, ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
   const client = request.tls === 'mtls' ? live.certificates.client : {}
   const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client } : undefined
   const ofTls = tls === undefined ? {} : { tls }
@@ -82,34 +82,40 @@ function inboundOf(live: LiveCase, host: string, port: number): { bind: { addres
 }
 
 /** Plays a request so often, each with an id of its own, and gathers what became of each. */
-export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number } = {}): Promise<Observation[]> {
-  const agent = times > 1 ? new http.Agent({ keepAlive: true, maxSockets: PARALLEL }) : undefined
+export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number; readonly parallel?: number | undefined; readonly everyMs?: number } = {}): Promise<Observation[]> {
+  const parallel = options.parallel ?? PARALLEL
+  const agent = times > 1 ? new http.Agent({ keepAlive: true, maxSockets: parallel }) : undefined
   const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]
   if (own !== undefined && times > 1) throw new Unplayable('a request with a user agent of its own cannot be told apart when it is repeated')
   const ids = Array.from({ length: times }, (_, index) => own ?? `${idBase}-${index}`)
   const answers: Answer[] = []
   const before = route.proxy?.linesSoFar ?? 0
+  // Connections without HTTP bear no id; all that come while these are played are theirs.
+  const bytes = route.call.bytes === true
+  live.applications.forget(BYTES)
+  if (bytes && options.behaviour !== undefined) live.applications.behave(BYTES, options.behaviour)
   let next = 0
   const work = async (): Promise<void> => {
     for (let index = next++; index < times; index = next++) {
       const id = ids[index] ?? idBase
+      if (index > 0 && options.everyMs) await new Promise((resolve) => setTimeout(resolve, options.everyMs))
       if (options.behaviour !== undefined) live.applications.behave(id, options.behaviour)
       answers[index] = await send({ ...route.call, headers: { ...route.call.headers, 'user-agent': id } }, agent)
     }
   }
   try {
-    await Promise.all(Array.from({ length: Math.min(PARALLEL, times) }, work))
-    const lines = route.call.bytes === true ? await connectionLines(route, ids, before) : await linesOf(route, ids, answers)
+    await Promise.all(Array.from({ length: Math.min(parallel, times) }, work))
+    const lines = bytes ? await connectionLines(route, ids, before) : await linesOf(route, ids, answers)
     if (options.copies !== undefined) await copiesOf(live, ids, options.copies)
     return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
       answer: answers[index] ?? { kind: 'closed', why: 'never sent', elapsedMs: 0 },
       line: lines.get(id),
       callee: await calleeLine(live, id, answers[index], lines.get(id)),
-      receipts: live.applications.received(id),
+      receipts: bytes ? (index === 0 ? live.applications.received(BYTES) : []) : live.applications.received(id),
     })))
   } finally {
     agent?.destroy()
-    for (const id of ids) live.applications.forget(id)
+    for (const id of [...ids, BYTES]) live.applications.forget(id)
   }
 }
 

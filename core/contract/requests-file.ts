@@ -15,6 +15,16 @@ export const workloadWords = z.strictObject({
   ports: z.array(z.union([z.int().min(1).max(65535), z.strictObject({ port: z.int().min(1).max(65535), name: z.string().optional() })])).optional(),
   mutualTls: z.boolean().optional().describe('Whether a proxy is in front of it; true unless said otherwise.'),
   healthy: z.boolean().optional(),
+  application: z
+    .strictObject({
+      certificate: z.array(z.string()).min(1).optional().describe('Names that its certificate bears, where TLS reaches it; those of the Gateways unless told otherwise.'),
+      untrusted: z.boolean().optional().describe('Its certificate is from an authority that nobody trusts.'),
+      mutual: z.boolean().optional().describe('It asks for client certificates, and closes connections without a good one.'),
+      proxyProtocol: z.boolean().optional().describe('Every connection begins with a header of the PROXY protocol.'),
+      silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),
+    })
+    .optional()
+    .describe('What is special about the application behind it, where requests are played.'),
 })
 export type WorkloadWords = z.infer<typeof workloadWords>
 
@@ -27,6 +37,9 @@ const destination = z.strictObject({
   port: z.int().optional(),
   weight: z.number().optional().describe('Relative to the others.'),
 })
+
+const count = z.union([z.int().min(0), z.strictObject({ least: z.int().min(0).optional(), most: z.int().min(0).optional() })])
+export type CountWords = z.infer<typeof count>
 
 /** What must become of a request; what is not named is not judged. */
 export const expectation = z
@@ -43,13 +56,29 @@ export const expectation = z
     by: z.string().optional().describe('The object that decided, KIND/NAMESPACE/NAME.'),
     withoutHeaders: z.array(z.string()).optional().describe('Request headers that must not reach the application.'),
     answer: z
-      .strictObject({ headers: labels.optional(), withoutHeaders: z.array(z.string()).optional(), body: z.string().optional() })
+      .strictObject({ headers: labels.optional().describe('A value between slashes is a regular expression.'), withoutHeaders: z.array(z.string()).optional(), body: z.string().optional() })
       .optional()
       .describe('What the caller is answered, by whoever answers. Judged where requests are played.'),
     answeredBy: z
-      .union([z.literal('one'), z.array(z.string()).min(1)])
+      .union([z.literal('one'), z.array(z.string()).min(1), z.record(z.string(), z.number().min(0))])
       .optional()
-      .describe('The workloads whose applications answer, each of them when the request is repeated; `one`: always the same. Judged where requests are played.'),
+      .describe('The workloads whose applications answer, each of them when the request is repeated; `one`: always the same; a map: in these shares. Judged where requests are played.'),
+    statuses: z.record(z.string().regex(/^\d{3}$/), count).optional().describe('How many of the repeated requests are answered with which status; others than these must not come. Judged where requests are played.'),
+    connections: count.optional().describe('On how many connections the applications see the requests. Judged where requests are played.'),
+    received: z
+      .strictObject({
+        protocol: z.enum(['http/1.1', 'h2', 'bytes']).optional(),
+        tls: z.boolean().optional(),
+        sni: z.string().optional(),
+        clientCertificate: z.boolean().optional(),
+        pinged: z.boolean().optional().describe('The HTTP/2 connection got a PING.'),
+        proxyProtocol: z.enum(['V1', 'V2']).optional(),
+        keepAlive: duration.optional().describe('The connection is probed when it was idle for at most so long.'),
+      })
+      .optional()
+      .describe('How the application is reached. Judged where requests are played.'),
+    log: z.record(z.string(), z.string()).optional().describe('Fields of the first proxy’s line in its access log; a value between slashes is a regular expression. Judged where requests are played.'),
+    collected: z.strictObject({ all: z.array(z.string()).optional(), none: z.array(z.string()).optional() }).optional().describe('Texts that spans or log records sent to a collector in the mesh hold, and such as they do not. Judged where requests are played.'),
     attempts: z.int().min(0).optional().describe('How often applications see the request, retries included. Judged where requests are played.'),
     elapsed: z.strictObject({ least: duration.optional(), most: duration.optional() }).optional().describe('How long the caller waits. Judged where requests are played.'),
     share: z.number().min(0).max(100).optional().describe('Of 100 requests so many have this status, the others are answered by the application. Judged where requests are played.'),
@@ -66,6 +95,8 @@ export const requestWords = z.strictObject({
   sni: z.string().optional(),
   alpn: z.array(z.string()).optional(),
   tls: z.enum(['tls', 'mtls']).optional(),
+  protocol: z.enum(['http1', 'h2']).optional().describe('In plaintext; HTTP/1.1 unless told otherwise.'),
+  source: z.string().optional().describe('The address of loopback that it comes from.'),
 })
 
 /** What applications do with a request, where it is played; they answer 200 unless told otherwise. */
@@ -74,6 +105,9 @@ const applicationWords = z.strictObject({
   delay: duration.optional(),
   reset: z.boolean().optional().describe('Closes the connection instead of an answer.'),
   times: z.int().min(1).optional().describe('So many requests, and then as always.'),
+  on: z.array(z.string()).min(1).optional().describe('The workloads whose applications do so; all of them unless told otherwise.'),
+  headers: labels.optional().describe('Headers of the answer.'),
+  holds: z.boolean().optional().describe('Leaves a connection without HTTP open after its answer.'),
 })
 
 export type RequestWords = z.infer<typeof requestWords>
@@ -85,6 +119,10 @@ export const requestTest = z.strictObject({
   expect: expectation,
   application: applicationWords.optional(),
   repeat: z.int().min(1).max(2000).optional().describe('How often it is played; enough to tell weights apart unless said otherwise.'),
+  parallel: z.int().min(1).max(100).optional().describe('How many are under way at a time where it is repeated; 8 unless said otherwise.'),
+  every: duration.optional().describe('Time between repeated requests, which are then sent one by one.'),
+  wait: duration.optional().describe('How long nothing is sent before it.'),
+  healthy: z.record(z.string(), z.boolean()).optional().describe('Workloads, NAME.NAMESPACE, that come or go before it.'),
   playedOnly: z.string().min(1).optional().describe('Why the router cannot tell.'),
   routerOnly: z.string().min(1).optional().describe('Why it cannot be played through live proxies.'),
 })

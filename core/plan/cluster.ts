@@ -40,7 +40,13 @@ export interface ClusterPlan {
   readonly requestsPerConnectionMax: number
   /** HTTP/2 PING on connections, and how long its answer may take; absent: none. */
   readonly ping?: { readonly intervalMs: number; readonly timeoutMs: number }
+  /** Idle connections are probed after so long (SO_KEEPALIVE); absent: they are not. */
+  readonly probeAfterMs?: number
+  /** Streams at a time on one HTTP/2 connection, where they are fewer than the peer allows; absent: as many as it does. */
+  readonly streamsMax?: number
   readonly idleTimeoutMs: number
+  /** The longest life of a connection, after which it ends with its last request; absent: no bound. */
+  readonly longestMs?: number
   /** Below this percent of healthy hosts, balance over all. 0: never. */
   readonly panicThresholdPercent: number
   /** For metrics and spans. */

@@ -109,9 +109,10 @@ function readHash(reading: Reading, path: string, policy: RouteAction_HashPolicy
       reading.only(at(path, 'header'), RouteAction_HashPolicy_HeaderSchema, by.value, ['header_name'])
       return { by: 'header', name: by.value.headerName.toLowerCase(), ...plain }
     case 'cookie': {
-      reading.only(at(path, 'cookie'), RouteAction_HashPolicy_CookieSchema, by.value, ['name', 'ttl', 'path'])
+      reading.only(at(path, 'cookie'), RouteAction_HashPolicy_CookieSchema, by.value, ['name', 'ttl', 'path', 'attributes'])
       const ttlMs = by.value.ttl === undefined ? undefined : milliseconds(by.value.ttl, 0)
-      return { by: 'cookie', name: by.value.name, ttlMs, path: by.value.path, terminal }
+      const attributes = by.value.attributes.map((one) => (one.value === '' ? one.name : `${one.name}=${one.value}`))
+      return { by: 'cookie', name: by.value.name, ttlMs, path: by.value.path, terminal, ...(attributes.length === 0 ? {} : { attributes }) }
     }
     case 'queryParameter':
       return { by: 'query-parameter', name: by.value.name, ...plain }

@@ -30,6 +30,7 @@ const FIELDS = [
 /** Envoy's defaults. */
 const CONNECT_MS = 5_000
 const PANIC_PERCENT = 50
+const SYSTEM_KEEPALIVE_S = 7200
 
 function readOne(reading: Reading, message: Cluster, version: string): ClusterPlan {
   const { name } = message
@@ -48,6 +49,7 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
     limits: readLimits(reading, message.circuitBreakers),
     ...(message.healthChecks.length === 0 ? {} : { healthChecks: readHealthChecks(reading, message.healthChecks) }),
     ...(message.dnsRefreshRate === undefined ? {} : { dnsRefreshMs: milliseconds(message.dnsRefreshRate, 0) }),
+    ...readKeepAlive(message),
     outlier: readOutlier(reading, 'outlier_detection', message.outlierDetection),
     ...readTransports(reading, message),
     ...readProtocol(reading, message),
@@ -105,6 +107,12 @@ function readLimits(reading: Reading, breakers: CircuitBreakers | undefined): Cl
     retriesMax: found?.maxRetries ?? 3,
     ...(budget === undefined ? {} : { retryBudget: { percent: budget.budgetPercent?.value ?? 20, minConcurrency: budget.minRetryConcurrency ?? 3 } }),
   }
+}
+
+/** The time alone: interval and number of probes are the runtime's own. Linux' default is two hours. */
+function readKeepAlive(message: Cluster): Pick<ClusterPlan, 'probeAfterMs'> {
+  const probes = message.upstreamConnectionOptions?.tcpKeepalive
+  return probes === undefined ? {} : { probeAfterMs: 1000 * (probes.keepaliveTime ?? SYSTEM_KEEPALIVE_S) }
 }
 
 /** Metadata `weft` {multiplex: true}: mesh peers may be spoken to over HTTP/2, which auto_config cannot say where some endpoints are plaintext. */

@@ -9,8 +9,10 @@ import { milliseconds } from './read-value.ts'
 
 export interface ProtocolPlan {
   readonly ping?: { readonly intervalMs: number; readonly timeoutMs: number }
+  readonly streamsMax?: number
   readonly protocol: ClusterPlan['protocol']
   readonly idleTimeoutMs: number
+  readonly longestMs?: number
   readonly requestsPerConnectionMax: number
 }
 
@@ -42,14 +44,15 @@ export function readHttp2Bounds(options: Http2ProtocolOptions | undefined): Pick
 const PING_TIMEOUT_MS = 20_000
 
 /** Options of a connection that we open: the same, and PINGs. */
-function readHttp2(reading: Reading, path: string, options: Http2ProtocolOptions | undefined): Pick<ProtocolPlan, 'ping'> {
+function readHttp2(reading: Reading, path: string, options: Http2ProtocolOptions | undefined): Pick<ProtocolPlan, 'ping' | 'streamsMax'> {
   if (options === undefined) return {}
+  const streams = options.maxConcurrentStreams === undefined ? {} : { streamsMax: options.maxConcurrentStreams }
   reading.only(path, Http2ProtocolOptionsSchema, options, [...HTTP2_FIELDS, 'connection_keepalive'])
   const ping = options.connectionKeepalive
-  if (ping === undefined) return {}
+  if (ping === undefined) return streams
   reading.only(at(path, 'connection_keepalive'), KeepaliveSettingsSchema, ping, ['interval', 'timeout', 'interval_jitter'])
   const intervalMs = milliseconds(ping.interval, 0)
-  return intervalMs === 0 ? {} : { ping: { intervalMs, timeoutMs: milliseconds(ping.timeout, PING_TIMEOUT_MS) } }
+  return intervalMs === 0 ? streams : { ...streams, ping: { intervalMs, timeoutMs: milliseconds(ping.timeout, PING_TIMEOUT_MS) } }
 }
 
 export function checkHttp1(reading: Reading, path: string, options: Http1ProtocolOptions | undefined): void {
@@ -104,7 +107,8 @@ function readOlder(reading: Reading, cluster: Cluster): ProtocolPlan {
   return { ...http2, protocol, ...readCommonOptions(reading, 'common_http_protocol_options', cluster.commonHttpProtocolOptions) }
 }
 
-function readCommonOptions(reading: Reading, path: string, common: CommonOptions | undefined): { idleTimeoutMs: number; requestsPerConnectionMax: number } {
-  if (common !== undefined) reading.only(path, CommonOptionsSchema, common, ['idle_timeout', 'max_headers_count', 'max_requests_per_connection'])
-  return { idleTimeoutMs: milliseconds(common?.idleTimeout, IDLE_MS), requestsPerConnectionMax: common?.maxRequestsPerConnection ?? 0 }
+function readCommonOptions(reading: Reading, path: string, common: CommonOptions | undefined): Pick<ProtocolPlan, 'idleTimeoutMs' | 'longestMs' | 'requestsPerConnectionMax'> {
+  if (common !== undefined) reading.only(path, CommonOptionsSchema, common, ['idle_timeout', 'max_headers_count', 'max_requests_per_connection', 'max_connection_duration'])
+  const longestMs = milliseconds(common?.maxConnectionDuration, 0)
+  return { ...(longestMs === 0 ? {} : { longestMs }), idleTimeoutMs: milliseconds(common?.idleTimeout, IDLE_MS), requestsPerConnectionMax: common?.maxRequestsPerConnection ?? 0 }
 }

@@ -141,6 +141,8 @@ export interface HashPlan {
   readonly name: string
   readonly ttlMs: number | undefined
   readonly path: string
+  /** Further attributes of a cookie that is made, `SameSite=Strict`; absent: none. */
+  readonly attributes?: readonly string[]
   readonly terminal: boolean
 }
 

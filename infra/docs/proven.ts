@@ -28,7 +28,20 @@ export function readProofs(): Proofs {
       else found.set(keyOf(kind, path), [...(found.get(keyOf(kind, path)) ?? []), name])
     }
   }
-  return { casesOf: (kind, path) => found.get(keyOf(kind, path)) ?? [], unknown }
+  const own = (kind: ResourceKind, path: string): readonly string[] => found.get(keyOf(kind, path)) ?? []
+  return { casesOf: (kind, path) => (own(kind, path).length > 0 ? own(kind, path) : inBlock(path, (one) => own(kind, one))), unknown }
+}
+
+/** The places of a DestinationRule where the settings of `spec.trafficPolicy` may stand again, block by block. */
+export const BLOCK = /^(spec\.(?:subsets\[\]\.trafficPolicy|trafficPolicy)(?:\.portLevelSettings\[\])?)\.(\w+)(.+)$/
+
+/** A block is taken whole from where it stands, and read the same there: its fields are proven by a case that proves the block there, and one that proves the field. */
+function inBlock(path: string, casesOf: (path: string) => readonly string[]): readonly string[] {
+  const [, place = '', block = '', rest = ''] = BLOCK.exec(path) ?? []
+  if (place === '' || place === 'spec.trafficPolicy') return []
+  const ofBlock = casesOf(`${place}.${block}`)
+  const ofField = casesOf(`spec.trafficPolicy.${block}${rest}`)
+  return ofBlock.length === 0 || ofField.length === 0 ? [] : [...new Set([...ofBlock, ...ofField])]
 }
 
 const keyOf = ({ group, kind }: Pick<ResourceKind, 'group' | 'kind'>, path: string): string => `${group}/${kind} ${path}`

@@ -15,6 +15,8 @@ export function dialHost(cluster: Cluster, host: UpstreamHost, handler: WireHand
   const { tls, plan } = host
   const done = (problem: string): void => {
     timer.cancel()
+    const { probeAfterMs } = cluster.plan
+    if (probeAfterMs !== undefined) wire.socket.setKeepAlive(true, probeAfterMs)
     settled(problem)
   }
   const { proxyHeader } = cluster.plan

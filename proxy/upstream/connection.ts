@@ -22,6 +22,7 @@ export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, 
   spent = false
   connected = false
   connectDeadlineMs = 0
+  standsSinceMs = 0
   idleSinceMs = 0
   /** Encrypted, and the peer proved who it is. */
   secure = false

@@ -26,6 +26,7 @@ export class Http2Connection implements WireHandler, ConnectionOwner {
   /** Requests that were sent on it. */
   requests = 0
   idleSinceMs: number
+  readonly standsSinceMs: number
   #spent = false
   #ended = false
   #pingSentMs = 0
@@ -37,6 +38,7 @@ export class Http2Connection implements WireHandler, ConnectionOwner {
     this.secure = secure
     this.idleSinceMs = pool.owner.nowMs()
     this.#lastReadMs = this.idleSinceMs
+    this.standsSinceMs = this.idleSinceMs
     this.connection = new Connection(this, false, own, this.idleSinceMs)
     wire.handler = this
     this.connection.begin(wire)
@@ -50,6 +52,8 @@ export class Http2Connection implements WireHandler, ConnectionOwner {
   get hasRoom(): boolean {
     const { connection } = this
     if (this.#spent || this.wire.closed || !connection.mayOpen) return false
+    const { streamsMax } = this.pool.owner.plan
+    if (streamsMax !== undefined && connection.streams.size >= streamsMax) return false
     return connection.ready || connection.streams.size < STREAMS_BEFORE_SETTINGS
   }
 

@@ -72,7 +72,8 @@ export class HostPool {
     for (;;) {
       const connection = this.#idle.pop()
       if (connection === undefined) break
-      if (!connection.spent && !connection.wire.closed) return connection
+      if (!connection.spent && !connection.wire.closed && !this.#outlived(connection.standsSinceMs)) return connection
+      connection.wire.destroy()
     }
     const owner = this.owner
     const { limits } = owner.plan
@@ -97,8 +98,16 @@ export class HostPool {
     }
   }
 
+  #outlived(standsSinceMs: number): boolean {
+    const { longestMs } = this.owner.plan
+    return longestMs !== undefined && this.owner.nowMs() - standsSinceMs >= longestMs
+  }
+
   #acquireStream(user: PoolUser): Upstream | 'waits' | 'overflow' {
-    for (const connection of this.#http2) if (connection.hasRoom) return connection.open()
+    for (const connection of [...this.#http2]) {
+      if (this.#outlived(connection.standsSinceMs)) connection.retire()
+      else if (connection.hasRoom) return connection.open()
+    }
     const { owner } = this
     if (owner.pending >= owner.plan.limits.pendingMax) return 'overflow'
     owner.pending += 1
@@ -149,7 +158,7 @@ export class HostPool {
   release(connection: UpstreamConnection): void {
     if (connection.wire.closed) return
     const perConnection = this.owner.plan.requestsPerConnectionMax
-    if (connection.spent || this.#closed || (perConnection > 0 && connection.requests >= perConnection)) {
+    if (connection.spent || this.#closed || (perConnection > 0 && connection.requests >= perConnection) || this.#outlived(connection.standsSinceMs)) {
       connection.spent = true
       connection.wire.destroy()
       return
@@ -223,6 +232,9 @@ export class HostPool {
 
   #connected(connection: UpstreamConnection): void {
     connection.connected = true
+    connection.standsSinceMs = this.owner.nowMs()
+    const { probeAfterMs } = this.owner.plan
+    if (probeAfterMs !== undefined) connection.wire.socket.setKeepAlive(true, probeAfterMs)
     this.owner.connecting.delete(connection)
     if (!connection.forStreams) {
       this.#connecting -= 1

@@ -13,7 +13,7 @@ export function stickyHash(exchange: Exchange, policies: readonly HashPlan[]): b
     if (policy.by !== 'cookie' || policy.ttlMs === undefined || cookieValue(request.header('cookie'), policy.name) !== undefined) continue
     const value = engine.identifiers.hex(8)
     const age = policy.ttlMs > 0 ? `; Max-Age=${Math.floor(policy.ttlMs / 1000)}` : ''
-    exchange.responseFields += `set-cookie: ${policy.name}="${value}"${age}${policy.path === '' ? '' : `; Path=${policy.path}`}; HttpOnly\r\n`
+    exchange.responseFields += `set-cookie: ${policy.name}="${value}"${age}${policy.path === '' ? '' : `; Path=${policy.path}`}${(policy.attributes ?? []).map((one) => `; ${one}`).join('')}; HttpOnly\r\n`
     return xxHash64Text(value)
   }
   return requestHash(policies, request, peer.address)
