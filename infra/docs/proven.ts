@@ -23,7 +23,7 @@ export function readProofs(): Proofs {
     const { proves = [] } = parse(readFileSync(join(CASES, name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }
     for (const claim of proves) {
       const [word = '', path = ''] = claim.split(' ')
-      const kind = kinds.find((one) => one.kind === word && one.group !== 'gateway.networking.k8s.io')
+      const kind = kinds.find((one) => one.kind === word && one.group !== 'gateway.networking.k8s.io') ?? kinds.find((one) => one.kind === word || `${one.kind}.${one.group}` === word)
       if (kind === undefined || ![...schemaFields(kind.fields)].some((one) => one.path === path)) unknown.push(`${name}: ${claim}`)
       else found.set(keyOf(kind, path), [...(found.get(keyOf(kind, path)) ?? []), name])
     }

@@ -17,7 +17,7 @@ const WORLD = `
 apiVersion: v1
 kind: Service
 metadata: { name: orders, namespace: prod }
-spec: { selector: { app: orders }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 8080 }, { name: http-own, port: 8081 }, { name: tcp, port: 9000 }, { name: tls, port: 9443 }] }
+spec: { selector: { app: orders }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 8080 }, { name: tcp, port: 9000 }, { name: tls, port: 9443 }] }
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -32,10 +32,7 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: orders, namespace: prod }
-spec:
-  host: orders
-  trafficPolicy: { portLevelSettings: [{ port: { number: 8081 }, connectionPool: { http: { h2UpgradePolicy: UPGRADE } }, tls: { mode: SIMPLE } }], connectionPool: { http: { h2UpgradePolicy: UPGRADE } }, tls: { mode: SIMPLE }, outlierDetection: { interval: 1s, splitExternalLocalOriginErrors: true } }
-  subsets: [{ name: v1, labels: { version: v1 }, trafficPolicy: { portLevelSettings: [{ port: { number: 8081 } }] } }]
+spec: { host: orders, subsets: [{ name: v1, labels: { version: v1 } }] }
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
