@@ -111,14 +111,18 @@ async function completed(doors: ApplyDoors, mesh: Mesh, key: ResourceKey, kind: 
   const { status: _, ...fields } = given
   const object: ResourceObject = { ...fields, apiVersion: apiVersionOf(kind), kind: given.kind, metadata: given.metadata }
   if (kind.secretFields.length === 0) return object
-  const stringData = object['stringData']
-  const rest = Object.fromEntries(Object.entries(object).filter(([name]) => name !== 'stringData')) as ResourceObject
-  const plain = (stringData ?? {}) as Readonly<Record<string, string>>
-  const encoded = Object.fromEntries(Object.entries(plain).map(([name, value]) => [name, Buffer.from(value).toString('base64')]))
-  const merged: ResourceObject = stringData === undefined ? rest : { ...rest, data: { ...((rest['data'] ?? {}) as object), ...encoded } }
+  const merged = withEncodedStrings(object)
   if (hiddenLeft(merged).length === 0) return merged
   const stored = await doors.store.getResource(mesh.organizationId, mesh.id, key)
   return restoreHidden(merged, stored?.object)
+}
+
+/** A Secret's stringData, which is for writing alone, laid over its data in base64. */
+export function withEncodedStrings(object: ResourceObject): ResourceObject {
+  const { stringData, ...rest } = object
+  if (object.kind !== 'Secret' || stringData === null || typeof stringData !== 'object') return object
+  const encoded = Object.fromEntries(Object.entries(stringData).map(([name, value]) => [name, typeof value === 'string' ? Buffer.from(value).toString('base64') : value]))
+  return { ...rest, data: { ...((rest['data'] ?? {}) as object), ...encoded } } as ResourceObject
 }
 
 function secretFaults(object: ResourceObject): Fault[] {

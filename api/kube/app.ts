@@ -15,13 +15,17 @@ import { aggregated, aggregatedType, aggregatedVersion, coreVersions, groupList,
 import { OpenapiDocuments } from './openapi.ts'
 import { readPath } from './path.ts'
 import type { KubePath } from './path.ts'
-import { findStored, listBody, listMeta, listObjects } from './read.ts'
+import { findStored, listObjects, selectionOf } from './read.ts'
+import { formOf } from './media-type.ts'
+import { listOptions, notBefore, readVersion } from './options.ts'
+import { Refusal } from './refusal.ts'
+import { shownList, shownObject } from './shown.ts'
 import { present } from './present.ts'
 import { boundedBody } from './request.ts'
 import type { ObjectsRequest } from './request.ts'
 import { conflicted, failure, notFound, statusOfFaults } from './status.ts'
 import type { Status } from './status.ts'
-import { readIncludeObject, tableOf, wantsTable } from './table.ts'
+import { readIncludeObject } from './table.ts'
 import { watchStream } from './watch.ts'
 import { createObject, deleteCollection, deleteObject, patchObject, replaceObject } from './write.ts'
 import type { Written } from './write.ts'
@@ -42,7 +46,7 @@ export function kubeApi(doors: ApiDoors): Hono {
 async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Context): Promise<Response> {
   const pathname = new URL(context.req.url).pathname
   const path = readPath(pathname.replace(PREFIX, ''))
-  const about = path.of === 'objects' ? { kind: path.kind, name: path.name ?? '' } : {}
+  let named = path.of === 'objects' ? (path.name ?? '') : ''
   const recording = recordRequest(doors, context)
   try {
     const actor = await enterAsKey(doors, context)
@@ -51,15 +55,16 @@ async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Conte
     const target = await targetOf(doors.store, actor, names, verbOf(context.req.method), recording.proven)
     if (path.of !== 'objects') return described(context, openapi, path)
     permitNamespace(target.actor, path.kind.namespaced ? path.namespace : undefined)
-    return recording.done(await objectsAnswer(recording.doors, context, target, path))
+    return recording.done(await objectsAnswer(recording.doors, context, target, path, (name) => (named ||= name)))
   } catch (error) {
-    return recording.done(status(context, statusOf(doors, error, about)))
+    return recording.done(status(context, statusOf(doors, error, path.of === 'objects' ? { kind: path.kind, name: named } : {})))
   }
 }
 
 const verbOf = (method: string): Verb => (method === 'GET' || method === 'HEAD' ? 'read' : 'write')
 
 function statusOf(doors: ApiDoors, error: unknown, about: { kind?: ObjectsPath['kind']; name?: string }): Status {
+  if (error instanceof Refusal) return error.status
   if (error instanceof Faults) return statusOfFaults(error, about)
   if (error instanceof StoreConflict) return conflicted({ ...about, name: error.key.name })
   if (error instanceof StoreUnavailable) return failure(503, 'ServiceUnavailable', error.message)
@@ -106,7 +111,7 @@ function described(context: Context, openapi: OpenapiDocuments, path: Exclude<Ku
   }
 }
 
-async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, path: ObjectsPath): Promise<Response> {
+async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, path: ObjectsPath, named: ObjectsRequest['named']): Promise<Response> {
   const { method } = context.req
   const search = new URL(context.req.url).searchParams
   const request: ObjectsRequest = {
@@ -117,9 +122,12 @@ async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, 
     namespace: path.namespace,
     name: path.name ?? '',
     query: (name) => search.get(name) ?? undefined,
-    accept: context.req.header('accept'),
+    form: formOf(context.req.header('accept')),
+    include: readIncludeObject(search.get('includeObject') ?? undefined),
+    userAgent: context.req.header('user-agent'),
     contentType: context.req.header('content-type') ?? 'application/json',
     body: () => boundedBody(context.req.raw),
+    named,
     signal: context.req.raw.signal,
     stillAllowed: () =>
       authenticate(doors.store, credentialOf(context.req.header('authorization')))
@@ -131,49 +139,48 @@ async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, 
   }
   if (path.subresource !== undefined) return subresource(context, request, path.subresource)
   if (method === 'GET' || method === 'HEAD') return path.name === undefined ? collection(context, request) : one(context, request)
-  // A namespaced object can only be written within its namespace; for a collection DELETE may go across all.
-  if (path.kind.namespaced && path.namespace === undefined && !(method === 'DELETE' && path.name === undefined)) return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method without a namespace'))
+  // A namespaced object can only be written within its namespace.
+  if (path.kind.namespaced && path.namespace === undefined) return status(context, failure(404, 'NotFound', 'the server could not find the requested resource'))
   const handler = path.name === undefined ? { POST: createObject, DELETE: deleteCollection }[method] : { PUT: replaceObject, PATCH: patchObject, DELETE: deleteObject }[method]
   if (handler === undefined) return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', request))
-  return writtenAnswer(context, request, await handler(request))
+  return writtenAnswer(context, await handler(request))
 }
 
 /** Status is computed, so that writes of it change nothing; a Namespace is finalized as soon as it is deleted. */
 async function subresource(context: Context, request: ObjectsRequest, name: string): Promise<Response> {
-  if (name !== 'status' && name !== 'finalize') return status(context, failure(404, 'NotFound', 'the server could not find the requested resource'))
+  if (name !== 'status' && name !== 'finalize') return status(context, failure(404, 'NotFound', 'the server could not find the requested resource', request))
   return one(context, request)
 }
 
 async function one(context: Context, request: ObjectsRequest): Promise<Response> {
   // A watch of one object is a watch of the collection with its name as selector.
-  if (request.query('watch') === 'true') return watching(withName(request))
+  if (listOptions(request.query).watch) return watching(withName(request))
+  const wanted = readVersion(request.query('resourceVersion'))
   const stored = await findStored(request)
+  if (wanted !== undefined) notBefore(wanted, request.target.mesh.revision)
   if (stored === undefined) return status(context, notFound(request))
-  const object = present(request.doors, request.target.mesh, request.kind, stored, request.version)
-  if (!wantsTable(request.accept)) return json(context, object)
-  return json(context, tableOf(request.kind, [object], request.doors.wallMs(), readIncludeObject(request.query('includeObject')), { resourceVersion: object.metadata.resourceVersion }))
+  return json(context, shownObject(request, present(request.doors, request.target.mesh, request.kind, stored, request.version)))
 }
 
 const withName = (request: ObjectsRequest): ObjectsRequest => ({ ...request, query: (name) => (name === 'fieldSelector' ? `metadata.name=${request.name}` : request.query(name)) })
 
 async function collection(context: Context, request: ObjectsRequest): Promise<Response> {
-  if (request.query('watch') === 'true' || request.query('watch') === '1') return watching(request)
-  const list = await listObjects(request)
-  if (!wantsTable(request.accept)) return json(context, listBody(request, list))
-  return json(context, tableOf(request.kind, list.items, request.doors.wallMs(), readIncludeObject(request.query('includeObject')), listMeta(list)))
+  const options = listOptions(request.query)
+  if (options.watch) return watching(request)
+  return json(context, shownList(request, await listObjects(request, options)))
 }
 
 function watching(request: ObjectsRequest): Response {
+  // A selector that is none is refused before the stream begins.
+  selectionOf(request)
   // Bounded, and over as soon as its key is.
   const held = request.doors.streams?.hold({ id: request.target.actor.id, organizationId: request.target.organization.id })
   const watched = held === undefined ? request : { ...request, signal: AbortSignal.any([request.signal, held.signal]), ended: held.release }
-  return new Response(watchStream(watched), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
+  return new Response(watchStream(watched, listOptions(request.query)), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } })
 }
 
-function writtenAnswer(context: Context, request: ObjectsRequest, written: Written): Response {
-  const asTable = wantsTable(request.accept) && written.code < 300 && context.req.method !== 'DELETE'
-  const body = asTable ? tableOf(request.kind, [written.body as Parameters<typeof tableOf>[1][number]], request.doors.wallMs(), readIncludeObject(request.query('includeObject'))) : written.body
-  const response = json(context, body, written.code)
+function writtenAnswer(context: Context, written: Written): Response {
+  const response = json(context, written.body, written.code)
   for (const warning of written.warnings.slice(0, 32)) response.headers.append('warning', warningHeader(warning))
   return response
 }

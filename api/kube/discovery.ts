@@ -1,13 +1,22 @@
 import type { ResourceKind } from '#core/resource/kind.ts'
 import { kinds } from '#core/resource/registry.ts'
 
-const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+const VERBS = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch']
+/** Of the status of kinds that are not Kubernetes' own. */
+const STATUS_VERBS = ['get', 'patch', 'update']
 
 /** Groups with their versions, the preferred one first; core is not a group. */
 export const groups = (): Map<string, string[]> => {
   const found = new Map<string, string[]>()
   for (const kind of kinds) if (kind.group !== '') found.set(kind.group, [...new Set([...(found.get(kind.group) ?? []), ...kind.versions])])
+  // The newest and most stable first, as Kubernetes orders them: v1, v1beta1, v1alpha3, v1alpha2.
+  for (const versions of found.values()) versions.sort((a, b) => rank(b) - rank(a))
   return found
+}
+
+function rank(version: string): number {
+  const [, major = '0', stage, minor = '0'] = /^v(\d+)(alpha|beta)?(\d*)$/.exec(version) ?? []
+  return (stage === undefined ? 2 : stage === 'beta' ? 1 : 0) * 1_000_000 + Number(major) * 1000 + Number(minor)
 }
 
 const groupVersion = (group: string, version: string): string => (group === '' ? version : `${group}/${version}`)
@@ -24,7 +33,7 @@ export const oneGroup = (group: string) => ({ kind: 'APIGroup', apiVersion: 'v1'
 const kindsAt = (group: string, version: string): ResourceKind[] => kinds.filter((kind) => kind.group === group && kind.versions.includes(version))
 
 export function resourceList(group: string, version: string) {
-  const resources = kindsAt(group, version).map((kind) => ({
+  const resources = kindsAt(group, version).flatMap((kind) => [{
     name: kind.plural,
     singularName: kind.singular,
     namespaced: kind.namespaced,
@@ -32,7 +41,7 @@ export function resourceList(group: string, version: string) {
     verbs: VERBS,
     ...(kind.shortNames.length > 0 ? { shortNames: kind.shortNames } : {}),
     ...(kind.categories.length > 0 ? { categories: kind.categories } : {}),
-  }))
+  }, ...(group === '' ? [] : [{ name: `${kind.plural}/status`, singularName: '', namespaced: kind.namespaced, kind: kind.kind, verbs: STATUS_VERBS }])])
   return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: groupVersion(group, version), resources }
 }
 
@@ -61,6 +70,7 @@ export function aggregated(which: 'core' | 'groups', discovery: 'v2' | 'v2beta1'
         verbs: VERBS,
         ...(kind.shortNames.length > 0 ? { shortNames: kind.shortNames } : {}),
         ...(kind.categories.length > 0 ? { categories: kind.categories } : {}),
+        ...(group === '' ? {} : { subresources: [{ subresource: 'status', responseKind: { group, version, kind: kind.kind }, verbs: STATUS_VERBS }] }),
       })),
     })),
   }))

@@ -14,8 +14,10 @@ interface Budget {
 }
 
 const refuse = (path: string, rule: string): Faults => new Faults([fault('request.invalid', { path, rule })])
+/** A patch that can be read and does not apply to this object. */
+const inapplicable = (path: string, rule: string): Faults => new Faults([fault('object.field-conflict', { path, rule })])
 
-/** RFC 6902 over a JSON value; the input is not changed. @throws Faults 'request.invalid' for a patch that does not apply */
+/** RFC 6902 over a JSON value; the input is not changed. @throws Faults 'request.invalid' for what is no patch, 'object.field-conflict' for one that does not apply */
 export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch) || patch.length > OPERATIONS_MAX) throw refuse('', `a list of at most ${OPERATIONS_MAX} operations`)
   const budget: Budget = { copied: COPIED_MAX, moved: MOVED_MAX }
@@ -37,7 +39,7 @@ function applyOperation(document: unknown, operation: unknown, at: string, budge
     case 'remove':
       return remove(document, target, at, budget)
     case 'test':
-      if (!isDeepStrictEqual(read(document, target, at), value)) throw refuse(`${at}.value`, 'the value that is there (the test failed)')
+      if (!isDeepStrictEqual(read(document, target, at), value)) throw inapplicable(`${at}.value`, 'the value that is there (the test failed)')
       return document
     case 'copy':
       return put(document, target, copied(read(document, pointer(from, `${at}.from`), at), at, budget), 'insert', at, budget)
@@ -60,7 +62,7 @@ function pointer(text: unknown, at: string): string[] {
 function read(document: unknown, path: readonly string[], at: string): unknown {
   let here = document
   for (const step of path) {
-    if (here === null || typeof here !== 'object' || !Object.hasOwn(here, step)) throw refuse(`${at}.path`, `/${path.join('/')} is not there`)
+    if (here === null || typeof here !== 'object' || !Object.hasOwn(here, step)) throw inapplicable(`${at}.path`, `/${path.join('/')} is not there`)
     here = (here as Record<string, unknown>)[step]
   }
   return here
@@ -72,11 +74,11 @@ function put(document: unknown, path: readonly string[], value: unknown, how: 'i
   const last = path.at(-1) ?? ''
   if (Array.isArray(parent)) {
     const index = last === '-' ? parent.length : /^(0|[1-9]\d*)$/.test(last) ? Number(last) : -1
-    if (index < 0 || index > parent.length) throw refuse(`${at}.path`, `an index of the list, 0..${parent.length}`)
+    if (index < 0 || index > parent.length) throw inapplicable(`${at}.path`, `an index of the list, 0..${parent.length}`)
     if (how === 'insert') charge(budget, 'moved', parent.length - index, at)
     parent.splice(index, how === 'replace' ? 1 : 0, value)
   } else if (parent !== null && typeof parent === 'object') setMember(parent, last, value)
-  else throw refuse(`${at}.path`, 'a path into an object or a list')
+  else throw inapplicable(`${at}.path`, 'a path into an object or a list')
   return document
 }
 

@@ -135,7 +135,7 @@ test('a stale resourceVersion is a conflict; two patches at once both count', as
 })
 
 test('a refusal is a Status with a cause for each field', async () => {
-  const { status, body } = await ask('POST', `${ROOT}/apis/security.istio.io/v1/namespaces/default/peerauthentications`, { metadata: { name: 'a' }, spec: { mtls: { mode: 'STRIKT' }, portlevelMtls: {} } })
+  const { status, body } = await ask('POST', `${ROOT}/apis/security.istio.io/v1/namespaces/default/peerauthentications`, { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'a' }, spec: { mtls: { mode: 'STRIKT' }, portlevelMtls: {} } })
   assert.equal(status, 422)
   assert.equal(body.kind, 'Status')
   assert.deepEqual(body.details?.causes?.map((one) => one.field), ['spec.mtls.mode', 'spec.portlevelMtls'])
@@ -160,7 +160,7 @@ test('unknown paths, methods and selectors are refused in Kubernetes’ words', 
 test('server-side apply makes what is not there, and refuses without a manager', async () => {
   const made = await ask('PATCH', `${MAPS}/applied?fieldManager=me`, map('applied', 'x'), 'application/apply-patch+yaml')
   assert.equal(made.status, 201)
-  assert.equal((await ask('PATCH', `${MAPS}/applied`, map('applied', 'x'), 'application/apply-patch+yaml')).status, 400)
+  assert.equal((await ask('PATCH', `${MAPS}/applied`, map('applied', 'x'), 'application/apply-patch+yaml')).status, 422)
   const again = await ask('PATCH', `${MAPS}/applied?fieldManager=me`, map('applied', 'x'), 'application/apply-patch+yaml')
   assert.equal(again.body.metadata.resourceVersion, made.body.metadata.resourceVersion)
 })

@@ -1,13 +1,18 @@
 import type { ResourceObject } from '#core/resource/object.ts'
-import { apiVersionOf } from '#core/resource/registry.ts'
 import type { ResourceFilter, StoredResource } from '#db/store.ts'
 import { BUILT_IN_NAMESPACES, builtInNamespace } from '../apply/namespaces.ts'
+import { readContinue, writeContinue } from './continue.ts'
+import { notBefore } from './options.ts'
+import type { ListOptions } from './options.ts'
 import { present } from './present.ts'
+import { Refusal } from './refusal.ts'
 import type { ObjectsRequest } from './request.ts'
 import { readSelection } from './selector.ts'
 import type { Selection } from './selector.ts'
+import { expired } from './status.ts'
 
-const PAGE_MAX = 500
+/** Rows a round trip. */
+const PAGE_MAX = 2000
 
 /** The stored object, or a namespace that every mesh has. */
 export async function findStored({ doors, target, kind, namespace, name }: Pick<ObjectsRequest, 'doors' | 'target' | 'kind' | 'namespace' | 'name'>): Promise<StoredResource | undefined> {
@@ -25,7 +30,7 @@ export interface ObjectList {
 
 export const selectionOf = (request: Pick<ObjectsRequest, 'query'>): Selection => readSelection(request.query('labelSelector'), request.query('fieldSelector'))
 
-export function filterOf(request: ObjectsRequest, selection: Selection): ResourceFilter {
+function filterOf(request: ObjectsRequest, selection: Selection): ResourceFilter {
   const namespace = request.namespace ?? (request.kind.namespaced ? selection.namespace : undefined)
   return {
     group: request.kind.group,
@@ -36,21 +41,28 @@ export function filterOf(request: ObjectsRequest, selection: Selection): Resourc
   }
 }
 
-/** Objects that the request selects: all of them, or a page of `limit`. The revision is that of the first page read, so that a watch from there misses nothing. */
-export async function listObjects(request: ObjectsRequest): Promise<ObjectList> {
+/** All that a list may be asked for beside its selectors; a watch reads its first state with none of it. */
+export const WHOLE: ListOptions = { watch: false, limit: 0, continue: undefined, revision: undefined, match: undefined, sendInitialEvents: false, timeoutSeconds: undefined, bookmarks: false }
+
+/**
+ * Objects that the request selects: all of them, or a page of `limit`. The revision is that of the first page, so that a watch from there misses nothing.
+ * Later pages show objects as they are when the page is read.
+ * @throws Refusal 410 when the log no longer reaches back to the first page, or to the very revision that is asked for; 504 for a revision of the future
+ */
+export async function listObjects(request: ObjectsRequest, options: ListOptions): Promise<ObjectList> {
   const { doors, target, kind, version } = request
   const { mesh } = target
   const selection = selectionOf(request)
   const filter = filterOf(request, selection)
-  const limit = Math.max(0, Math.floor(Number(request.query('limit') ?? 0)) || 0)
   const items: ResourceObject[] = []
-  let cursor = request.query('continue') || undefined
-  let revision: number | undefined
-  const began = cursor === undefined
+  const token = options.continue === undefined ? undefined : readContinue(options.continue)
+  let cursor = token?.cursor
+  let revision = token?.revision
+  if (token !== undefined) await stillThere(request, token.revision)
   const names = new Set<string>()
-  const full = (): boolean => limit !== 0 && items.length >= limit
+  const full = (): boolean => options.limit !== 0 && items.length >= options.limit
   do {
-    const wanted = limit === 0 ? PAGE_MAX : Math.min(PAGE_MAX, limit - items.length)
+    const wanted = options.limit === 0 ? PAGE_MAX : Math.min(PAGE_MAX, options.limit - items.length)
     const page = await doors.store.listResources(mesh.organizationId, mesh.id, filter, { limit: wanted, ...(cursor === undefined ? {} : { cursor }) })
     revision ??= page.revision
     for (const stored of page.items) {
@@ -60,8 +72,26 @@ export async function listObjects(request: ObjectsRequest): Promise<ObjectList> 
     }
     cursor = page.next
   } while (cursor !== undefined && !full())
-  if (began && kind.group === '' && kind.kind === 'Namespace') items.push(...(await builtIns(request, selection, names)))
-  return { items, revision: revision ?? mesh.revision, continue: cursor }
+  if (token === undefined && kind.group === '' && kind.kind === 'Namespace') items.push(...(await builtIns(request, selection, names)))
+  const at = revision ?? mesh.revision
+  notBefore(options.revision, at)
+  if (options.match === 'Exact' && options.revision !== undefined && options.revision < at) await unchangedSince(request, options.revision)
+  return { items, revision: options.match === 'Exact' ? (options.revision ?? at) : at, continue: cursor === undefined ? undefined : writeContinue({ cursor, revision: at }) }
+}
+
+/** @throws Refusal 410 */
+async function stillThere({ doors, target }: ObjectsRequest, revision: number): Promise<void> {
+  const { tooOld } = await doors.store.changesAfter(target.mesh.id, revision, 1)
+  if (tooOld) throw new Refusal(expired())
+}
+
+const CHANGES_MAX = 500
+
+/** Old states are not kept for lists: an exact one is answered only while nothing of its kind has changed. @throws Refusal 410 */
+async function unchangedSince({ doors, target, kind }: ObjectsRequest, revision: number): Promise<void> {
+  const { changes, tooOld } = await doors.store.changesAfter(target.mesh.id, revision, CHANGES_MAX)
+  const touched = changes.some((change) => change.of === 'resource' && change.key.group === kind.group && change.key.kind === kind.kind)
+  if (tooOld || touched || changes.length >= CHANGES_MAX) throw new Refusal(expired())
 }
 
 async function builtIns(request: ObjectsRequest, selection: Selection, listed: ReadonlySet<string>): Promise<ResourceObject[]> {
@@ -75,14 +105,3 @@ async function builtIns(request: ObjectsRequest, selection: Selection, listed: R
   }
   return found
 }
-
-export function listBody(request: ObjectsRequest, list: ObjectList) {
-  return {
-    kind: `${request.kind.kind}List`,
-    apiVersion: apiVersionOf(request.kind, request.version),
-    metadata: listMeta(list),
-    items: list.items,
-  }
-}
-
-export const listMeta = (list: ObjectList) => ({ resourceVersion: String(list.revision), ...(list.continue === undefined ? {} : { continue: list.continue }) })

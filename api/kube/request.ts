@@ -4,7 +4,10 @@ import { Faults, fault } from '#core/fault/fault.ts'
 import type { ResourceKind } from '#core/resource/kind.ts'
 import type { Target } from '../apply/target.ts'
 import type { ApiDoors } from '../rest/doors.ts'
+import { typeOf } from './media-type.ts'
+import type { Form } from './media-type.ts'
 import { readProtobuf } from './protobuf.ts'
+import type { IncludeObject } from './table.ts'
 
 /** One request for objects of a kind, read and allowed. */
 export interface ObjectsRequest {
@@ -15,10 +18,15 @@ export interface ObjectsRequest {
   readonly namespace: string | undefined
   readonly name: string
   readonly query: (name: string) => string | undefined
-  readonly accept: string | undefined
+  /** What of objects the answer holds. */
+  readonly form: Form
+  readonly include: IncludeObject
   readonly contentType: string
+  readonly userAgent: string | undefined
   /** The whole body, within its bound. */
   readonly body: () => Promise<Buffer>
+  /** Says what a new object is called, for the words of a refusal. */
+  readonly named: (name: string) => void
   readonly signal: AbortSignal
   /** Told when a watch is over. */
   readonly ended?: () => void
@@ -57,7 +65,7 @@ export function readBody(body: Buffer, contentType: string): unknown {
 }
 
 function parseBody(body: Buffer, contentType: string): unknown {
-  const type = (contentType.split(';')[0] ?? '').trim().toLowerCase()
+  const type = typeOf(contentType)
   if (type === 'application/vnd.kubernetes.protobuf') return readProtobuf(body)
   const text = body.toString('utf8')
   const unreadable = (why: string): Faults => new Faults([fault('object.unreadable', { path: '', rule: why })])
@@ -87,12 +95,4 @@ function parseBody(body: Buffer, contentType: string): unknown {
     if (error instanceof Faults) throw error
     throw unreadable(`YAML that can be read: ${error instanceof Error ? error.message : String(error)}`)
   }
-}
-
-/** @throws Faults 'request.invalid' for a dryRun that is not All */
-export function isDryRun(query: (name: string) => string | undefined): boolean {
-  const value = query('dryRun')
-  if (value === undefined || value === '') return false
-  if (value !== 'All') throw new Faults([fault('request.invalid', { path: 'dryRun', value, rule: 'All' })])
-  return true
 }

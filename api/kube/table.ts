@@ -1,5 +1,8 @@
 import type { ResourceKind } from '#core/resource/kind.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
+import { metadataOf } from './media-type.ts'
+import { Refusal } from './refusal.ts'
+import { badRequest } from './status.ts'
 
 interface Column {
   readonly name: string
@@ -11,14 +14,14 @@ interface Column {
 
 const COLUMN_WORDS: Readonly<Record<string, string>> = { Name: 'Name of the object.', Age: 'Time since it was made.' }
 
-/** Whether the client asks for kubectl's table, and with which part of each object in its rows. */
-export function wantsTable(accept: string | undefined): boolean {
-  const first = (accept ?? '').split(',')[0] ?? ''
-  return first.includes('as=Table') && first.includes('g=meta.k8s.io')
-}
-
 export type IncludeObject = 'Metadata' | 'Object' | 'None'
-export const readIncludeObject = (value: string | undefined): IncludeObject => (value === 'Object' || value === 'None' ? value : 'Metadata')
+
+/** @throws Refusal 400 */
+export function readIncludeObject(value: string | undefined): IncludeObject {
+  if (value === undefined || value === '') return 'Metadata'
+  if (value !== 'Metadata' && value !== 'Object' && value !== 'None') throw new Refusal(badRequest(`includeObject: Metadata, Object or None, and not ${JSON.stringify(value.slice(0, 100))}`))
+  return value
+}
 
 export function columnsOf(kind: ResourceKind): Column[] {
   const column = (name: string, type: string, format = ''): Column => ({ name, type, format, description: COLUMN_WORDS[name] ?? name, priority: 0 })
@@ -26,25 +29,25 @@ export function columnsOf(kind: ResourceKind): Column[] {
 }
 
 /** Kubernetes' Table of objects, as `kubectl get` prints it. `withColumns` is false for all events of a watch but its first. */
-export function tableOf(kind: ResourceKind, objects: readonly ResourceObject[], nowMs: number, include: IncludeObject, listMeta: object = {}, withColumns = true) {
+export function tableOf(kind: ResourceKind, objects: readonly ResourceObject[], nowMs: number, { include, version }: { readonly include: IncludeObject; readonly version: string }, listMeta: object = {}, withColumns = true) {
   return {
     kind: 'Table',
-    apiVersion: 'meta.k8s.io/v1',
+    apiVersion: `meta.k8s.io/${version}`,
     metadata: listMeta,
     columnDefinitions: withColumns ? columnsOf(kind) : [],
-    rows: objects.map((object) => ({ cells: cellsOf(kind, object, nowMs), ...rowObject(object, include) })),
+    rows: objects.map((object) => ({ cells: cellsOf(kind, object, nowMs), object: rowObject(object, include, version) })),
   }
 }
 
-function rowObject(object: ResourceObject, include: IncludeObject): { object?: unknown } {
-  if (include === 'None') return {}
-  return { object: include === 'Object' ? object : { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata } }
+function rowObject(object: ResourceObject, include: IncludeObject, version: string): unknown {
+  if (include === 'None') return null
+  return include === 'Object' ? object : metadataOf(object, version)
 }
 
 function cellsOf(kind: ResourceKind, object: ResourceObject, nowMs: number): unknown[] {
   const own = kind.printerColumns.map((column) => {
     const found = valuesAt(object, column.jsonPath)
-    return found.length === 0 ? '' : found.length === 1 && typeof found[0] !== 'object' ? found[0] : column.jsonPath.includes('[*]') ? found.join(',') : JSON.stringify(found[0])
+    return found.length === 0 ? null : found.length === 1 && typeof found[0] !== 'object' ? found[0] : column.jsonPath.includes('[*]') ? found.join(',') : JSON.stringify(found[0])
   })
   return [object.metadata.name, ...own, age(object.metadata.creationTimestamp, nowMs)]
 }

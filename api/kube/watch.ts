@@ -3,9 +3,11 @@ import { apiVersionOf } from '#core/resource/registry.ts'
 import type { Change, StoredResource } from '#db/store.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { present } from './present.ts'
-import { listObjects, selectionOf } from './read.ts'
+import { listObjects, selectionOf, WHOLE } from './read.ts'
+import type { ListOptions } from './options.ts'
+import { metadataOf } from './media-type.ts'
 import type { ObjectsRequest } from './request.ts'
-import { readIncludeObject, tableOf, wantsTable } from './table.ts'
+import { tableOf } from './table.ts'
 import { expired } from './status.ts'
 
 interface WatchEvent {
@@ -20,12 +22,12 @@ const TIMEOUT_MAX_S = 3600
 const JUDGED_AGAIN_MS = 10_000
 
 /** The stream of a watch: a JSON line an event, until the client goes, its timeout is over, or the log no longer reaches back. */
-export function watchStream(request: ObjectsRequest): ReadableStream<Uint8Array> {
-  const seconds = Math.min(TIMEOUT_MAX_S, Math.max(1, Number(request.query('timeoutSeconds')) || TIMEOUT_MAX_S))
+export function watchStream(request: ObjectsRequest, options: ListOptions): ReadableStream<Uint8Array> {
+  const seconds = Math.min(TIMEOUT_MAX_S, Math.max(1, options.timeoutSeconds || TIMEOUT_MAX_S))
   const gone = new AbortController()
   // A deadline of the connection itself, like a socket's.
   const stop = AbortSignal.any([gone.signal, request.signal, AbortSignal.timeout(seconds * 1000)])
-  const events = watchEvents(request, stop)
+  const events = watchEvents(request, options, stop)
   const encoder = new TextEncoder()
   return new ReadableStream<Uint8Array>(
     {
@@ -43,30 +45,25 @@ export function watchStream(request: ObjectsRequest): ReadableStream<Uint8Array>
   )
 }
 
-async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
-  const { doors, target, query } = request
+async function* watchEvents(request: ObjectsRequest, options: ListOptions, stop: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
+  const { doors, target } = request
   const { mesh } = target
   const shape = new EventShape(request)
   const news = new News(doors.store.onChange.bind(doors.store), mesh.id, stop)
   let unfollow: (() => void) | undefined
   let judgedMs = doors.wallMs()
   try {
-    const asked = query('resourceVersion')
-    const initial = asked === undefined || asked === '' || asked === '0' || query('sendInitialEvents') === 'true'
-    let revision = Number(asked ?? 0)
-    if (!Number.isSafeInteger(revision) || revision < 0) {
-      yield { type: 'ERROR', object: expired() }
-      return
-    }
+    const initial = options.sendInitialEvents || options.revision === undefined || options.revision === 0
+    let revision = options.revision ?? 0
     if (initial) {
-      const list = await listObjects({ ...request, query: (name) => (name === 'limit' || name === 'continue' ? undefined : query(name)) })
-      for (const object of list.items) yield shape.initial(object)
+      const list = await listObjects(request, WHOLE)
+      for (const object of list.items) yield shape.initial(object, list.revision)
       revision = list.revision
-      if (query('sendInitialEvents') === 'true') yield shape.bookmark(revision, { 'k8s.io/initial-events-end': 'true' })
+      if (options.sendInitialEvents) yield shape.bookmark(revision, { 'k8s.io/initial-events-end': 'true' })
     }
     // Whoever waits for one object has listed it before: its status may have changed since without a revision, so that it is told once more.
     if (!initial && selectionOf(request).name !== undefined) {
-      for (const object of (await listObjects({ ...request, query: (name) => (name === 'limit' || name === 'continue' ? undefined : query(name)) })).items) {
+      for (const object of (await listObjects(request, WHOLE)).items) {
         if (Number(object.metadata.resourceVersion) <= revision && hasConditions(object.status)) yield shape.again(object)
       }
     }
@@ -88,7 +85,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
         revision = change.revision
       }
       if (changes.length > 0) {
-        if (!told && query('allowWatchBookmarks') === 'true') yield shape.bookmark(revision)
+        if (!told && options.bookmarks) yield shape.bookmark(revision)
         continue
       }
       // Proxies' answers make no revision: while one is awaited, the mesh's live events say when to look again.
@@ -107,7 +104,7 @@ async function* watchEvents(request: ObjectsRequest, stop: AbortSignal): AsyncGe
   }
 }
 
-const newness = new WeakMap<StoredResource, Promise<boolean>>()
+const befores = new WeakMap<StoredResource, Promise<ResourceObject | undefined>>()
 
 type ChangesAnswer = Awaited<ReturnType<ApiDoors['store']['changesAfter']>>
 const reading = new WeakMap<ApiDoors['store'], Map<string, Promise<ChangesAnswer>>>()
@@ -168,9 +165,8 @@ class News {
 class EventShape {
   readonly #request: ObjectsRequest
   readonly #selection: ReturnType<typeof selectionOf>
-  readonly #asTable: boolean
-  /** Objects that the client was told of and that are still there. */
-  readonly #known = new Set<string>()
+  /** Objects of the first state that are newer than its revision: the log tells of them once more. */
+  readonly #ahead = new Map<string, number>()
   /** Objects that were shown as not yet programmed, and with which status: proxies' answers make no revision, so that these are looked at again. */
   readonly #unsettled = new Map<string, { readonly object: ResourceObject; readonly said: string }>()
   #columnsSent = false
@@ -178,17 +174,18 @@ class EventShape {
   constructor(request: ObjectsRequest) {
     this.#request = request
     this.#selection = selectionOf(request)
-    this.#asTable = wantsTable(request.accept)
   }
 
-  initial(object: ResourceObject): WatchEvent {
-    this.#known.add(keyText(object.metadata))
+  initial(object: ResourceObject, revision: number): WatchEvent {
+    const own = Number(object.metadata.resourceVersion)
+    if (own > revision) this.#ahead.set(keyText(object.metadata), own)
     this.#note(object)
     return { type: 'ADDED', object: this.#form(object) }
   }
 
   again(object: ResourceObject): WatchEvent {
-    return { ...this.initial(object), type: 'MODIFIED' }
+    this.#note(object)
+    return { type: 'MODIFIED', object: this.#form(object) }
   }
 
   isUnsettled(): boolean {
@@ -214,9 +211,9 @@ class EventShape {
   }
 
   bookmark(revision: number, annotations?: Readonly<Record<string, string>>): WatchEvent {
-    const { kind, version } = this.#request
+    const { kind, version, form } = this.#request
     const object = { kind: kind.kind, apiVersion: apiVersionOf(kind, version), metadata: { name: '', resourceVersion: String(revision), ...(annotations ? { annotations } : {}) } }
-    return { type: 'BOOKMARK', object: this.#asTable ? tableOf(kind, [], 0, 'None', { resourceVersion: String(revision) }, false) : object }
+    return { type: 'BOOKMARK', object: form.as === 'Table' ? tableOf(kind, [], 0, { include: 'None', version: form.version }, { resourceVersion: String(revision) }, false) : form.as === 'PartialObjectMetadata' ? { ...object, kind: form.as, apiVersion: `meta.k8s.io/${form.version}` } : object }
   }
 
   /** Undefined for what the request does not select. */
@@ -225,37 +222,43 @@ class EventShape {
     if (change.of !== 'resource' || change.key.group !== kind.group || change.key.kind !== kind.kind) return undefined
     if (namespace !== undefined && change.key.namespace !== namespace) return undefined
     const key = keyText(change.key)
-    const known = this.#known.has(key)
+    const ahead = this.#ahead.get(key)
+    if (ahead !== undefined && change.revision <= ahead) return undefined
     if (change.stored === undefined) {
-      this.#known.delete(key)
       this.#unsettled.delete(key)
       const last = change.last === undefined ? undefined : this.#present({ ...change.last, revision: change.revision })
-      return last === undefined || (!known && !this.#selection.matches(last)) ? undefined : { type: 'DELETED', object: this.#form(last) }
+      return last === undefined || !this.#selection.matches(last) ? undefined : { type: 'DELETED', object: this.#form(last) }
     }
     const object = this.#present(change.stored)
-    if (!this.#selection.matches(object)) {
-      // It was selected, and is not any more: to this client it is gone.
-      this.#known.delete(key)
+    const selected = this.#selection.matches(object)
+    // Only labels can change what is selected: by name and namespace it is so for ever.
+    if (!selected && !this.#selection.byLabels) return undefined
+    const before = await this.#selectedBefore(change.stored)
+    if (!selected) {
       this.#unsettled.delete(key)
-      return known ? { type: 'DELETED', object: this.#form(object) } : undefined
+      // To this client it is gone, as it last saw it.
+      return before === undefined ? undefined : { type: 'DELETED', object: this.#form(this.#present({ ...change.stored, object: before })) }
     }
-    this.#known.add(key)
     this.#note(object)
-    return { type: known || !(await this.#isNew(change.stored)) ? 'MODIFIED' : 'ADDED', object: this.#form(object) }
+    return { type: before === undefined ? 'ADDED' : 'MODIFIED', object: this.#form(object) }
   }
 
-  async #isNew(stored: StoredResource): Promise<boolean> {
-    if (stored.generation > 1) return false
+  /** The object as it was before, where the request selected it then. */
+  async #selectedBefore(stored: StoredResource): Promise<ResourceObject | undefined> {
+    if (!this.#selection.byLabels && stored.generation > 1) return stored.object
     // Watchers that share the reading share the object, and so this answer.
-    const known = newness.get(stored) ?? this.#askWhetherNew(stored)
-    newness.set(stored, known)
-    return known
+    const known = befores.get(stored) ?? this.#askBefore(stored)
+    befores.set(stored, known)
+    const before = await known
+    if (before === undefined) return undefined
+    const { namespace, name } = stored.key
+    return this.#selection.matches({ metadata: { ...before.metadata, namespace, name } }) ? before : undefined
   }
 
-  async #askWhetherNew(stored: StoredResource): Promise<boolean> {
+  async #askBefore(stored: StoredResource): Promise<ResourceObject | undefined> {
     const { doors, target } = this.#request
-    const { items } = await doors.store.history(target.mesh.organizationId, target.mesh.id, { key: stored.key, afterRevision: stored.revision - 1 }, { limit: 100 })
-    return items.find((one) => one.revision === stored.revision)?.operation === 'create'
+    const [then] = await doors.store.objectsAt(target.mesh.organizationId, target.mesh.id, stored.revision - 1, stored.key)
+    return then?.object ?? undefined
   }
 
   #present(stored: StoredResource): ResourceObject {
@@ -264,9 +267,10 @@ class EventShape {
   }
 
   #form(object: ResourceObject): unknown {
-    if (!this.#asTable) return object
-    const { doors, kind, query } = this.#request
-    const table = tableOf(kind, [object], doors.wallMs(), readIncludeObject(query('includeObject')), { resourceVersion: object.metadata.resourceVersion }, !this.#columnsSent)
+    const { doors, kind, form, include } = this.#request
+    if (form.as === 'object') return object
+    if (form.as === 'PartialObjectMetadata') return metadataOf(object, form.version)
+    const table = tableOf(kind, [object], doors.wallMs(), { include, version: form.version }, { resourceVersion: object.metadata.resourceVersion }, !this.#columnsSent)
     this.#columnsSent = true
     return table
   }

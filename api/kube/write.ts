@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { fault, Faults } from '#core/fault/fault.ts'
+import { describeFault, fault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import { DOCUMENT_BOUNDS, isTooDeep } from '#core/resource/documents.ts'
 import { nameComplaint } from '#core/resource/metadata.ts'
@@ -8,17 +8,25 @@ import { splitApiVersion } from '#core/resource/registry.ts'
 import type { ResourceKey, StoredResource } from '#db/store.ts'
 import { StoreConflict } from '#db/store.ts'
 import { quotaOf, sizeFaults } from '../access/quota.ts'
-import { applyChange } from '../apply/apply.ts'
+import { applyChange, withEncodedStrings } from '../apply/apply.ts'
 import type { Applied } from '../apply/apply.ts'
+import { recordUpdate } from './field-managers.ts'
+import type { FieldConflict } from './field-managers.ts'
+import { pathsOf } from './field-set.ts'
+import { isGoing, marked, stillGoing } from './finalizers.ts'
 import { applyJsonPatch } from './json-patch.ts'
+import { patchType, readableType } from './media-type.ts'
 import { applyMergePatch, applyStrategicMerge } from './merge-patch.ts'
+import { deleteOptions, listOptions, readVersion, writeOptions } from './options.ts'
+import type { DeleteOptions, WriteOptions } from './options.ts'
 import { present } from './present.ts'
 import { findStored, listObjects } from './read.ts'
-import { isDryRun, readBody } from './request.ts'
+import { Refusal } from './refusal.ts'
+import { readBody } from './request.ts'
 import type { ObjectsRequest } from './request.ts'
 import { applyServerSide } from './server-side-apply.ts'
-import { alreadyExists, conflicted, failure, notFound } from './status.ts'
-import type { Status } from './status.ts'
+import { shownList, shownObject } from './shown.ts'
+import { alreadyExists, badRequest, conflicted, failure, invalidObject, notFound, preconditionFailed } from './status.ts'
 
 export interface Written {
   readonly code: number
@@ -26,42 +34,47 @@ export interface Written {
   readonly warnings: readonly Fault[]
 }
 
-const refused = (status: Status): Written => ({ code: status.code, body: status, warnings: [] })
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => value !== null && typeof value === 'object' && !Array.isArray(value)
 
 /** POST: a new object, under its own name or one that is made up from generateName. */
 export async function createObject(request: ObjectsRequest): Promise<Written> {
-  const value = aligned(request, readBody(await request.body(), request.contentType))
-  const named = withGeneratedName(value)
-  const name = named.metadata.name
-  const existing = name === '' ? undefined : await findStored({ ...request, name })
-  if (existing !== undefined) return refused(alreadyExists({ kind: request.kind, name }))
+  const options = writeOptions('CreateOptions', request.query, request.userAgent)
+  const value = aligned(request, readBody(await request.body(), readableType(request.contentType)))
+  if (value.metadata.resourceVersion) throw new Refusal(badRequest('resourceVersion should not be set on objects to be created'))
+  const { deletionTimestamp: _, deletionGracePeriodSeconds: __, selfLink: ___, ...metadata } = withGeneratedName(value).metadata
+  const named = { ...value, metadata }
+  // A built-in namespace is there without being stored; of all else the store itself knows whether it is new.
+  if (request.kind.kind === 'Namespace' && request.kind.group === '' && (await findStored({ ...request, name: metadata.name })) !== undefined) throw new Refusal(alreadyExists({ kind: request.kind, name: metadata.name }))
   try {
-    return written(request, await put(request, named, ''), 201)
+    return written(request, await put(request, recordUpdate(request.kind, undefined, withEncodedStrings(named), writer(request, options)), '', options), 201, options)
   } catch (error) {
-    if (error instanceof StoreConflict) return refused(alreadyExists({ kind: request.kind, name }))
+    if (error instanceof StoreConflict) throw new Refusal(alreadyExists({ kind: request.kind, name: metadata.name }))
     throw error
   }
 }
 
-/** PUT: replaces an object that is there; with a resourceVersion only that one. */
+/** PUT: replaces an object that is there. Kinds that Kubernetes defines itself may be replaced without saying which version was read. */
 export async function replaceObject(request: ObjectsRequest): Promise<Written> {
-  const value = aligned(request, readBody(await request.body(), request.contentType))
+  const options = writeOptions('UpdateOptions', request.query, request.userAgent)
+  const value = aligned(request, readBody(await request.body(), readableType(request.contentType)))
   const stored = await findStored(request)
-  if (stored === undefined) return refused(notFound(request))
-  return written(request, await put(request, value, expectation(value, stored)), 200)
+  if (stored === undefined) throw new Refusal(notFound(request))
+  const said = readVersion(value.metadata.resourceVersion)
+  if (!said && request.kind.group !== '') throw new Refusal(invalidObject(request, [{ reason: 'FieldValueInvalid', field: 'metadata.resourceVersion', message: 'Invalid value: 0: must be specified for an update' }]))
+  return update(request, stored, value, options)
 }
 
 const PATCH_ATTEMPTS = 5
 
 /** PATCH, in four languages. Without a resourceVersion of its own it is tried again when another write came between. */
 export async function patchObject(request: ObjectsRequest): Promise<Written> {
-  const type = (request.contentType.split(';')[0] ?? '').trim()
+  const type = patchType(request.contentType, request.kind.group === '')
+  const options = writeOptions('PatchOptions', request.query, request.userAgent, type === 'application/apply-patch+yaml')
   const patch = readBody(await request.body(), type)
   for (let attempt = 1; ; attempt += 1) {
     const stored = await findStored(request)
     try {
-      return await patchStored(request, type, patch, stored)
+      return await patchStored(request, type, patch, stored, options)
     } catch (error) {
       const pinned = isObject(patch) && isObject(patch['metadata']) && patch['metadata']['resourceVersion'] !== undefined
       if (!(error instanceof StoreConflict) || pinned || attempt === PATCH_ATTEMPTS) throw error
@@ -69,94 +82,150 @@ export async function patchObject(request: ObjectsRequest): Promise<Written> {
   }
 }
 
-async function patchStored(request: ObjectsRequest, type: string, patch: unknown, stored: StoredResource | undefined): Promise<Written> {
-  const { doors, target, kind, version } = request
-  // Patches apply to what a reader sees, so that none can test for a hidden value; hidden ones are restored on the way in.
-  const base = stored === undefined ? undefined : present(doors, target.mesh, kind, stored, version)
-  if (type === 'application/apply-patch+yaml') {
-    // Ownership is kept by leaf: what would be too large in the end is not taken apart.
-    const tooLarge = sizeFaults(quotaOf(target.organization), [{ path: '', value: patch, resource: `${kind.kind}/${request.name}` }])
-    if (tooLarge.length > 0) throw new Faults(tooLarge)
-    const manager = request.query('fieldManager')
-    if (!manager) throw new Faults([fault('request.invalid', { path: 'fieldManager', rule: 'needed for server-side apply' })])
-    const by = { manager, force: request.query('force') === 'true', time: new Date(doors.wallMs()).toISOString().replace(/\.\d{3}Z$/, 'Z') }
-    const merged = applyServerSide(base, aligned(request, patch), by)
-    if ('conflicts' in merged) {
-      const causes = merged.conflicts.map((one) => ({ reason: 'FieldManagerConflict', message: `conflict with ${JSON.stringify(one.manager)}`, field: one.path }))
-      const list = merged.conflicts.map((one) => `conflict with ${JSON.stringify(one.manager)}: ${one.path}`).join('; ')
-      return refused(failure(409, 'Conflict', `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: ${list}`, request, causes))
-    }
-    return written(request, await put(request, merged.object, stored === undefined ? '' : expectation(merged.object, stored)), stored === undefined ? 201 : 200)
-  }
-  if (stored === undefined || base === undefined) return refused(notFound(request))
-  const value = aligned(request, patched(type, base, patch))
-  return written(request, await put(request, value, expectation(value, stored)), 200)
+async function patchStored(request: ObjectsRequest, type: string, patch: unknown, stored: StoredResource | undefined, options: WriteOptions): Promise<Written> {
+  const base = stored === undefined ? undefined : seen(request, stored)
+  if (type === 'application/apply-patch+yaml') return applyPatch(request, patch, stored, base, options)
+  if (stored === undefined || base === undefined) throw new Refusal(notFound(request))
+  return update(request, stored, aligned(request, patched(type, base, patch), true), options)
+}
+
+async function applyPatch(request: ObjectsRequest, patch: unknown, stored: StoredResource | undefined, base: ResourceObject | undefined, options: WriteOptions): Promise<Written> {
+  const { kind, target } = request
+  // Ownership is kept by leaf: what would be too large in the end is not taken apart.
+  const tooLarge = sizeFaults(quotaOf(target.organization), [{ path: '', value: patch, resource: `${kind.kind}/${request.name}` }])
+  if (tooLarge.length > 0) throw new Faults(tooLarge)
+  const applied = aligned(request, patch)
+  if (applied.metadata.managedFields !== undefined) throw new Refusal(badRequest('metadata.managedFields must be nil'))
+  const said = readVersion(applied.metadata.resourceVersion)
+  if (said !== undefined && said !== (stored?.revision ?? 0)) throw new Refusal(conflicted(request))
+  const { resourceVersion: _, ...metadata } = applied.metadata
+  const merged = applyServerSide(kind, base, withEncodedStrings({ ...applied, metadata }), { ...writer(request, options), force: options.force })
+  if ('conflicts' in merged) throw new Refusal(fieldConflicts(merged.conflicts))
+  if (stored === undefined || base === undefined) return written(request, await put(request, merged.object, '', options), 201, options)
+  return update(request, stored, merged.object, options, 'recorded')
+}
+
+function fieldConflicts(conflicts: readonly FieldConflict[]) {
+  const causes = conflicts.flatMap(({ manager, fields }) => {
+    const name = `${JSON.stringify(manager.manager)}${manager.operation === 'Update' ? ` using ${manager.apiVersion}${manager.time === undefined ? '' : ` at ${manager.time}`}` : ''}`
+    return pathsOf(fields).map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${name}`, field }))
+  })
+  const list = causes.map((one) => `${one.message}: ${one.field}`).join('; ')
+  return failure(409, 'Conflict', `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: ${list}`, {}, causes)
+}
+
+/** What a reader sees of the stored object, without status: patches apply to that, so that none can test for a hidden value; hidden ones are restored on the way in. */
+function seen({ doors, target, kind, version }: ObjectsRequest, stored: StoredResource): ResourceObject {
+  return withoutStatus(present(doors, target.mesh, kind, stored, version))
+}
+
+function withoutStatus(object: ResourceObject): ResourceObject {
+  const { status: _, ...rest } = object
+  return rest
 }
 
 function patched(type: string, base: ResourceObject, patch: unknown): unknown {
-  switch (type) {
-    case 'application/merge-patch+json':
-      return applyMergePatch(base, patch)
-    case 'application/json-patch+json':
-      return applyJsonPatch(base, patch)
-    case 'application/strategic-merge-patch+json':
-      return applyStrategicMerge(base, patch)
-    default:
-      throw new Faults([fault('request.invalid', { path: 'content-type', value: type, rule: 'application/merge-patch+json, json-patch+json, strategic-merge-patch+json or apply-patch+yaml' })])
+  if (type === 'application/json-patch+json') return jsonPatched(base, patch)
+  if (!isObject(patch)) throw new Refusal(badRequest('a patch of this type is an object'))
+  return type === 'application/merge-patch+json' ? applyMergePatch(base, patch) : applyStrategicMerge(base, patch)
+}
+
+function jsonPatched(base: ResourceObject, patch: unknown): unknown {
+  try {
+    return applyJsonPatch(base, patch)
+  } catch (error) {
+    const [first] = error instanceof Faults ? error.faults : []
+    if (first?.code !== 'object.field-conflict') throw error
+    // Kubernetes tells this apart from a patch that cannot be read, and says no more of the object.
+    throw new Refusal(failure(422, 'Invalid', `the server rejected our request due to an error in our request: ${describeFault(first)}`))
   }
 }
 
+/** A stored object becomes `next`; with it goes what waited for its last finalizer. `recorded`: who owns what stands in `next` already. */
+async function update(request: ObjectsRequest, stored: StoredResource, next: ResourceObject, options: WriteOptions, recorded?: 'recorded'): Promise<Written> {
+  const { uid } = next.metadata
+  if (uid && uid !== stored.uid) throw new Refusal(conflicted(request))
+  const base = seen(request, stored)
+  const value = stillGoing(request, base, withEncodedStrings(next))
+  const result = recorded ? value : recordUpdate(request.kind, base, value, writer(request, options))
+  const expected = expectation(result, stored)
+  if (isGoing(result) && (result.metadata.finalizers ?? []).length === 0) return remove(request, stored, { dryRun: options.dryRun, resourceVersion: expected }, result)
+  return written(request, await put(request, result, expected, options), 200, { ...options, before: stored })
+}
+
+/** DELETE: at once, or, while there are finalizers, by a mark. */
 export async function deleteObject(request: ObjectsRequest): Promise<Written> {
-  const options = await deleteOptions(request)
+  const options = await readDeleteOptions(request)
   const stored = await findStored(request)
-  if (stored === undefined) return refused(notFound(request))
-  if (options.uid !== undefined && options.uid !== stored.uid) return refused(conflicted(request))
-  if (options.resourceVersion !== undefined && options.resourceVersion !== String(stored.revision)) return refused(conflicted(request))
-  const applied = await applyChange(request.doors, request.target.mesh, {
+  if (stored === undefined) throw new Refusal(notFound(request))
+  if (options.uid !== undefined && options.uid !== stored.uid) throw new Refusal(preconditionFailed(request, `UID in precondition: ${options.uid}, UID in object meta: ${stored.uid}`))
+  if (options.resourceVersion !== undefined && options.resourceVersion !== String(stored.revision)) throw new Refusal(preconditionFailed(request, `ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${stored.revision}`))
+  if ((stored.object.metadata.finalizers ?? []).length === 0) return remove(request, stored, options)
+  const object = seen(request, stored)
+  if (isGoing(object)) return { code: 200, body: shownObject(request, present(request.doors, request.target.mesh, request.kind, stored, request.version)), warnings: [] }
+  return written(request, await put(request, marked(object, request.doors.wallMs()), String(stored.revision), options), 200, { ...options, before: stored })
+}
+
+/** Kinds whose deletion answers the object that was deleted, as their own strategies in Kubernetes have it. */
+const ANSWERS_OBJECT = new Set(['Service', 'ServiceAccount'])
+
+/** @param last the object as it was when it went, where that is what the client is told */
+async function remove(request: ObjectsRequest, stored: StoredResource, options: DeleteOptions, last?: ResourceObject): Promise<Written> {
+  const { kind, target, doors } = request
+  const applied = await applyChange(doors, target.mesh, {
     puts: [],
-    removals: [{ key: stored.key, ...(options.resourceVersion === undefined ? {} : { expectedVersion: options.resourceVersion }) }],
+    removals: [{ key: stored.key, ...(options.resourceVersion ? { expectedVersion: options.resourceVersion } : {}) }],
     ...bounds(request),
-    dryRun: isDryRun(request.query) || options.dryRun,
+    dryRun: options.dryRun,
   })
-  const body: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details: { name: request.name, ...(request.kind.group ? { group: request.kind.group } : {}), kind: request.kind.plural, uid: stored.uid }, code: 200 }
-  return { code: 200, body, warnings: applied.warnings }
+  if (last !== undefined || (kind.group === '' && ANSWERS_OBJECT.has(kind.kind))) {
+    const gone = present(doors, target.mesh, kind, last === undefined ? { ...stored, revision: applied.revision } : { ...stored, object: last }, request.version)
+    return { code: 200, body: shownObject(request, gone), warnings: applied.warnings }
+  }
+  const details = { name: request.name, ...(kind.group ? { group: kind.group } : {}), kind: kind.plural, uid: stored.uid }
+  return { code: 200, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details }, warnings: applied.warnings }
 }
 
-/** DELETE of a list: all that the selectors find, in one transaction. */
+/** DELETE of a list: all that the selectors find, in one transaction; what has finalizers is marked. Answers what was deleted. */
 export async function deleteCollection(request: ObjectsRequest): Promise<Written> {
-  const options = await deleteOptions(request)
-  const list = await listObjects(request)
-  const removals = list.items.map(({ metadata }): { key: ResourceKey } => ({ key: { group: request.kind.group, kind: request.kind.kind, namespace: metadata.namespace ?? '', name: metadata.name } }))
-  const applied = await applyChange(request.doors, request.target.mesh, { puts: [], removals, ...bounds(request), dryRun: isDryRun(request.query) || options.dryRun })
-  return { code: 200, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 200 }, warnings: applied.warnings }
+  const options = await readDeleteOptions(request)
+  const list = await listObjects(request, { ...listOptions(request.query), limit: 0, continue: undefined })
+  const keyOf = ({ metadata }: ResourceObject): ResourceKey => ({ group: request.kind.group, kind: request.kind.kind, namespace: metadata.namespace ?? '', name: metadata.name })
+  const waits = (object: ResourceObject): boolean => (object.metadata.finalizers ?? []).length > 0
+  const applied = await applyChange(request.doors, request.target.mesh, {
+    puts: list.items.filter((one) => waits(one) && !isGoing(one)).map((one) => ({ value: marked(withoutStatus(one), request.doors.wallMs()) })),
+    removals: list.items.filter((one) => !waits(one)).map((one) => ({ key: keyOf(one) })),
+    ...bounds(request),
+    dryRun: options.dryRun,
+  })
+  return { code: 200, body: shownList(request, list), warnings: applied.warnings }
 }
 
-async function deleteOptions(request: ObjectsRequest): Promise<{ uid?: string; resourceVersion?: string; dryRun: boolean }> {
+async function readDeleteOptions(request: ObjectsRequest): Promise<DeleteOptions> {
   const body = await request.body()
-  if (body.length === 0) return { dryRun: false }
-  const value = readBody(body, request.contentType)
-  const preconditions = isObject(value) && isObject(value['preconditions']) ? value['preconditions'] : {}
-  const dryRun = isObject(value) && Array.isArray(value['dryRun']) && value['dryRun'].includes('All')
-  const { uid, resourceVersion } = preconditions
-  return { dryRun, ...(typeof uid === 'string' ? { uid } : {}), ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}) }
+  return deleteOptions(body.length === 0 ? undefined : readBody(body, readableType(request.contentType)), request.query)
 }
 
 /** Who writes, and within which bounds. */
 const bounds = ({ target, query }: ObjectsRequest) => ({ by: { author: target.actor.name, message: query('fieldManager') ?? '' }, namespaces: target.actor.namespaces, quota: quotaOf(target.organization) })
 
-function put(request: ObjectsRequest, value: ResourceObject, expectedVersion: string): Promise<Applied> {
-  return applyChange(request.doors, request.target.mesh, {
-    puts: [{ value, expectedVersion }],
-    removals: [],
-    ...bounds(request),
-    dryRun: isDryRun(request.query),
-  })
+const writer = ({ doors }: ObjectsRequest, { fieldManager }: WriteOptions) => ({ manager: fieldManager, time: new Date(doors.wallMs()).toISOString().replace(/\.\d{3}Z$/, 'Z') })
+
+function put(request: ObjectsRequest, value: ResourceObject, expectedVersion: string, { dryRun }: { readonly dryRun: boolean }): Promise<Applied> {
+  return applyChange(request.doors, request.target.mesh, { puts: [{ value, expectedVersion }], removals: [], ...bounds(request), dryRun })
 }
 
-function written(request: ObjectsRequest, applied: Applied, code: number): Written {
+/** @param before what was stored, for a dry run: no version is given away that the object will not have */
+function written(request: ObjectsRequest, applied: Applied, code: number, { dryRun, before }: { readonly dryRun: boolean; readonly before?: StoredResource }): Written {
   const stored = applied.results.at(-1)?.stored
   if (stored === undefined) throw new Error('a write that was not refused left an object')
-  return { code, body: present(request.doors, request.target.mesh, request.kind, stored, request.version), warnings: applied.warnings }
+  const object = present(request.doors, request.target.mesh, request.kind, stored, request.version)
+  return { code, body: shownObject(request, dryRun ? atVersion(object, before?.revision) : object), warnings: applied.warnings }
+}
+
+function atVersion(object: ResourceObject, revision: number | undefined): ResourceObject {
+  const { resourceVersion: _, ...metadata } = object.metadata
+  return { ...object, metadata: { ...metadata, ...(revision === undefined ? {} : { resourceVersion: String(revision) }) } }
 }
 
 /** The version that must be stored: what the writer says, or what was read. A built-in namespace is not stored before it is written. */
@@ -166,35 +235,49 @@ function expectation(value: ResourceObject, stored: StoredResource): string {
   return said === undefined || said === '' || said === '0' ? read : said
 }
 
-/** The body as an object of the path's kind, namespace and name; both may be left out of it and may not contradict the path. */
-function aligned(request: ObjectsRequest, value: unknown): ResourceObject {
+/** The body as an object of the path's kind, namespace and name, which may not contradict the path; kinds that Kubernetes defines itself need not be named. */
+function aligned(request: ObjectsRequest, value: unknown, patched = false): ResourceObject {
   if (!isObject(value)) throw new Faults([fault('object.unreadable', { path: '', rule: 'an object' })])
   // A patch can nest what none of its parts does.
   if (isTooDeep(value)) throw new Faults([fault('object.unreadable', { path: '', rule: `nested at most ${DOCUMENT_BOUNDS.depthMax} deep` })])
   const { kind } = request
   const metadata = isObject(value['metadata']) ? value['metadata'] : {}
+  const served = kind.group === '' ? request.version : `${kind.group}/${request.version}`
+  const { apiVersion = kind.group === '' ? served : undefined, kind: given = kind.group === '' ? kind.kind : undefined } = value
+  if (typeof given !== 'string' || given === '') throw new Refusal(badRequest("Object 'Kind' is missing"))
+  if (typeof apiVersion !== 'string' || apiVersion === '') throw new Refusal(badRequest("Object 'apiVersion' is missing"))
+  if (given !== kind.kind && splitApiVersion(apiVersion).group === kind.group && kind.group !== '') throw new Refusal(wrongKind(kind, given, metadata['name']))
+  if (apiVersion !== served || given !== kind.kind) {
+    if (patched) throw new Refusal(wrongKind(kind, given, metadata['name']))
+    throw new Refusal(badRequest(`the API version in the data (${apiVersion}, ${given}) does not match the expected API version (${served}, ${kind.kind})`))
+  }
   const faults: Fault[] = []
-  const apiVersion = value['apiVersion'] ?? (kind.group === '' ? request.version : `${kind.group}/${request.version}`)
-  if (typeof apiVersion === 'string' && splitApiVersion(apiVersion).group !== kind.group) faults.push(fault('request.invalid', { path: 'apiVersion', value: apiVersion, rule: `of the group ${kind.group || 'core'}, as in the path` }))
-  if (value['kind'] !== undefined && value['kind'] !== kind.kind) faults.push(fault('request.invalid', { path: 'kind', value: value['kind'], rule: `${kind.kind}, as in the path` }))
   if (kind.namespaced && metadata['namespace'] && request.namespace !== undefined && metadata['namespace'] !== request.namespace) faults.push(fault('request.invalid', { path: 'metadata.namespace', value: metadata['namespace'], rule: `${request.namespace}, as in the path` }))
   if (request.name !== '' && metadata['name'] !== undefined && metadata['name'] !== request.name) faults.push(fault('request.invalid', { path: 'metadata.name', value: metadata['name'], rule: `${request.name}, as in the path` }))
   const strict = typeof metadata['name'] === 'string' && metadata['name'] !== '' ? nameComplaint(kind.kind, metadata['name']) : undefined
-  if (strict !== undefined) faults.push(fault('object.name', { path: 'metadata.name', value: metadata['name'], rule: strict }))
+  if (strict !== undefined) faults.push(fault('object.name', { path: 'metadata.name', value: metadata['name'], rule: strict, resource: `${kind.kind}/${String(metadata['name'])}` }))
   if (faults.length > 0) throw new Faults(faults)
+  // A new object that is refused is named by what it says.
+  request.named(typeof metadata['name'] === 'string' ? metadata['name'] : '')
   const name = request.name === '' ? (typeof metadata['name'] === 'string' ? metadata['name'] : '') : request.name
   return {
     ...value,
-    apiVersion: typeof apiVersion === 'string' ? apiVersion : '',
+    apiVersion,
     kind: kind.kind,
     metadata: { ...metadata, ...(kind.namespaced && request.namespace !== undefined ? { namespace: request.namespace } : {}), name },
   }
 }
+
+const wrongKind = (kind: ObjectsRequest['kind'], given: string, name: unknown) =>
+  invalidObject({ kind: { ...kind, kind: given }, ...(typeof name === 'string' ? { name } : {}) }, [{ reason: 'FieldValueInvalid', field: 'kind', message: `Invalid value: ${JSON.stringify(given)}: must be ${kind.kind}` }])
+
+/** As much of generateName as leaves room for the suffix within the 63 characters of a label. */
+const GENERATED_PREFIX_MAX = 58
 
 function withGeneratedName(value: ResourceObject): ResourceObject {
   const { generateName } = value.metadata
   if (value.metadata.name !== '' || !generateName) return value
   const letters = 'bcdfghjklmnpqrstvwxz2456789'
   const suffix = [...randomBytes(5)].map((byte) => letters[byte % letters.length]).join('')
-  return { ...value, metadata: { ...value.metadata, name: `${generateName}${suffix}` } }
+  return { ...value, metadata: { ...value.metadata, name: `${generateName.slice(0, GENERATED_PREFIX_MAX)}${suffix}` } }
 }

@@ -180,7 +180,7 @@ test('a Secret is stored and never shown: not in lists, not in history, not in f
 test('a patch cannot test for a hidden value', async () => {
   const patch = JSON.stringify([{ op: 'test', path: '/data/password', value: 'c2VjcmV0LXZhbHVl' }])
   const answer = await ask('PATCH', '/k8s/demo/shop/api/v1/namespaces/prod/secrets/s', editor, patch, { 'content-type': 'application/json-patch+json' })
-  assert.equal(answer.status, 400)
+  assert.equal(answer.status, 422)
 })
 
 test('keys are made, listed without secret, used, and deleted', async () => {

@@ -5,6 +5,8 @@ import { isDnsLabel, isDnsSubdomain } from './host-name.ts'
 
 const QUALIFIED = /^([a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)$/
 const LABEL_VALUE = /^([a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)?$/
+export const isLabelValue = (value: string): boolean => LABEL_VALUE.test(value)
+
 const ANNOTATION_BYTES_MAX = 256 * 1024
 
 export const objectMeta = z
@@ -20,8 +22,8 @@ export const objectMeta = z
     creationTimestamp: z.string().optional().describe('When it was made. Given by the server.'),
     deletionTimestamp: z.string().optional().describe('Given by the server.'),
     deletionGracePeriodSeconds: z.int().optional().describe('Given by the server.'),
-    finalizers: z.array(z.string()).optional().describe('Kept for clients; nothing acts on them.'),
-    ownerReferences: z.array(z.record(z.string(), z.unknown())).optional().describe('Kept for clients; nothing acts on them.'),
+    finalizers: z.array(z.string()).optional().describe('Who must take its entry out before the object is deleted.'),
+    ownerReferences: z.array(z.looseObject({ apiVersion: z.string(), kind: z.string(), name: z.string(), uid: z.string() })).optional().describe('Kept for clients; nothing acts on them.'),
     managedFields: z.array(z.record(z.string(), z.unknown())).optional().describe('Who set which field, for server-side apply.'),
     selfLink: z.string().optional().describe('Not in use.'),
     clusterName: z.string().optional().describe('Not in use.'),
@@ -32,6 +34,7 @@ export const objectMeta = z
         if (!isQualifiedName(name)) yield { at: ['labels', name], rule: 'a label name: [DOMAIN/]NAME, at most 63 characters' }
         if (!LABEL_VALUE.test(one)) yield { at: ['labels', name], value: one, rule: 'at most 63 letters, digits, -, _ and .' }
       }
+      for (const one of value.finalizers ?? []) if (!isQualifiedName(one)) yield { at: ['finalizers'], value: one, rule: 'a name: [DOMAIN/]NAME' }
       let bytes = 0
       for (const [name, one] of Object.entries(value.annotations ?? {})) {
         if (!isQualifiedName(name)) yield { at: ['annotations', name], rule: 'an annotation name: [DOMAIN/]NAME' }
@@ -41,7 +44,8 @@ export const objectMeta = z
     }),
   )
 
-function isQualifiedName(name: string): boolean {
+/** `[DOMAIN/]NAME`, as labels and annotations are named. */
+export function isQualifiedName(name: string): boolean {
   const parts = name.split('/')
   if (parts.length > 2) return false
   const [domain, own] = parts.length === 2 ? parts : [undefined, parts[0]]

@@ -19,6 +19,8 @@ export interface ObjectMeta {
   readonly generation?: number
   readonly creationTimestamp?: string
   readonly deletionTimestamp?: string
+  readonly deletionGracePeriodSeconds?: number
+  readonly selfLink?: string
   readonly generateName?: string
   readonly finalizers?: readonly string[]
   readonly ownerReferences?: readonly unknown[]

@@ -72,7 +72,7 @@ function judge(standing: Standing, write: ResourceWrite, revision: number, nowMs
     standing.now = undefined
     return now ? 'deleted' : 'absent'
   }
-  const object = authored(write.object)
+  const object = withManagersOf(authored(write.object), now?.object)
   if (!now) {
     standing.now = { key: write.key, uid: randomUUID(), revision, generation: 1, createdAtMs: write.createdAtMs ?? nowMs, object }
     return 'created'
@@ -83,10 +83,16 @@ function judge(standing: Standing, write: ResourceWrite, revision: number, nowMs
   return 'configured'
 }
 
-/** What a generation counts: all but the object's labels and state. */
+/** Who owns which field is kept by a writer that says nothing of it, and is forgotten where one says that nobody does. */
+function withManagersOf(object: ResourceObject, before: ResourceObject | undefined): ResourceObject {
+  const { managedFields = before?.metadata.managedFields, ...metadata } = object.metadata
+  return { ...object, metadata: managedFields === undefined || managedFields.length === 0 ? metadata : { ...metadata, managedFields } }
+}
+
+/** What a generation counts: all but the object's labels and state, and that it is to go. */
 function specOf(object: ResourceObject): unknown {
-  const { apiVersion: _version, kind: _kind, metadata: _metadata, status: _status, ...spec } = object
-  return spec
+  const { apiVersion: _version, kind: _kind, metadata, status: _status, ...spec } = object
+  return { spec, going: metadata.deletionTimestamp !== undefined }
 }
 
 async function writeStandings(
