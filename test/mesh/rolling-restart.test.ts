@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { test } from 'node:test'
 import { deadPort } from '#proxy/testing/peers.ts'
 import { startPlane } from '../parts/control-plane.ts'
+import { proxyProcesses } from '../parts/proxy-process.ts'
 import { startLoad } from './load.ts'
-import { root, until } from './shop.ts'
+import { until } from './shop.ts'
 
 const PER_SECOND = 500
 
@@ -22,58 +20,24 @@ server.listen(Number(port), '127.0.0.1')
 
 test(`each instance of a service is restarted in turn under ${PER_SECOND} requests a second over kept-alive connections, and nobody sees a 5xx`, async (t) => {
   const world = await startPlane()
-  const directory = mkdtempSync(path.join(tmpdir(), 'weft-rolling-'))
-  const rootFile = path.join(directory, 'root.pem')
-  writeFileSync(rootFile, world.plane.xds.rootCertificate)
-  const children = new Set<ChildProcess>()
+  const proxies = await proxyProcesses(world, 'prod', 'echo')
   t.after(async () => {
-    // Killed, a wrapper would leave its application behind.
-    await Promise.all([...children].map((child) => (child.kill('SIGTERM'), once(child, 'exit'))))
+    await proxies.close()
     await world.close()
-    rmSync(directory, { recursive: true, force: true })
   })
   await world.apply(
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'prod' } },
     { apiVersion: 'v1', kind: 'Service', metadata: { name: 'echo', namespace: 'prod' }, spec: { selector: { app: 'echo' }, ports: [{ name: 'http', port: 8080 }] } },
     { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'default', namespace: 'prod' }, spec: { mtls: { mode: 'STRICT' } } },
   )
-  const token = await world.plane.createJoinToken(world.mesh, 'prod', 'echo', 3_600_000)
-
-  /** A proxy process, with an application that it wraps or alone. Resolves when it is ready. */
-  const start = async (name: string, environment: Record<string, string>, command: readonly string[]): Promise<ChildProcess> => {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path.join(root, 'proxy/main.ts'), ...(command.length > 0 ? ['--', ...command] : [])], {
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        WEFT_XDS: `127.0.0.1:${world.plane.xds.port}`,
-        WEFT_XDS_ROOT: rootFile,
-        WEFT_JOIN_TOKEN: token,
-        WEFT_NAME: name,
-        WEFT_NAMESPACE: 'prod',
-        WEFT_SERVICE_ACCOUNT: 'echo',
-        WEFT_ADMIN: '127.0.0.1:0',
-        WEFT_LOG_LEVEL: 'info',
-        ...environment,
-      },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    children.add(child)
-    child.once('exit', () => children.delete(child))
-    let said = ''
-    child.stderr?.on('data', (part) => (said += String(part)))
-    await until(`${name} is ready`, () => {
-      assert.equal(child.exitCode, null, said)
-      return said.includes('"proxy.ready"')
-    }, 60_000)
-    return child
-  }
   const instance = async (name: string, address: string): Promise<ChildProcess> => {
     const [listen, app] = [await deadPort(), await deadPort()]
     const ports = [{ port: 8080, name: 'http', listen: { address, port: listen }, app: { address: '127.0.0.1', port: app } }]
-    return start(name, { WEFT_ADDRESS: address, WEFT_LABELS: 'app=echo', WEFT_PORTS: JSON.stringify(ports) }, [process.execPath, '-e', application, String(app), name])
+    return proxies.start(name, { WEFT_ADDRESS: address, WEFT_LABELS: 'app=echo', WEFT_PORTS: JSON.stringify(ports) }, [process.execPath, '-e', application, String(app), name])
   }
 
   const outbound = `127.0.0.1:${await deadPort()}`
-  await start('client', { WEFT_ADDRESS: '127.0.3.9', WEFT_OUTBOUND: outbound }, [])
+  await proxies.start('client', { WEFT_ADDRESS: '127.0.3.9', WEFT_OUTBOUND: outbound })
   const names = ['echo-1', 'echo-2', 'echo-3']
   const instances = new Map<string, ChildProcess>()
   for (const [at, name] of names.entries()) instances.set(name, await instance(name, `127.0.3.${at + 1}`))
