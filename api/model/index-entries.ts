@@ -7,7 +7,7 @@ import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { WorkloadEntrySpec } from '#core/resource/workload-entry.ts'
 import type { WorkloadGroupSpec } from '#core/resource/workload-group.ts'
 import type { StoredResource } from '#db/store.ts'
-import { resolveHost } from './host.ts'
+import { coveringWildcards, resolveHost } from './host.ts'
 import { filingPair } from './labels.ts'
 import { carriesHttp } from './mesh-service.ts'
 import type { MeshService, ServicePort } from './mesh-service.ts'
@@ -15,6 +15,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
 /**
  * Where an object is filed: pairs of index and entry. The indices:
  * - `service-host` HOST: what declares a service of that host
+ * - `service-below` WILDCARD: services whose host a wildcard covers
  * - `service-address` IP: what declares a service at that address
  * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address whose port is not said to be HTTP
  * - `alias-of` HOST: ExternalName Services that stand for that host
@@ -48,6 +49,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     case 'ServiceEntry':
       return services.flatMap((service) => [
         ['service-host', service.host] as const,
+        ...coveringWildcards(service.host).map((wild) => ['service-below', wild] as const),
         ...service.addresses.map((address) => ['service-address', address] as const),
         ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
         ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),

@@ -14,11 +14,12 @@ import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
 import { EgressScope } from './egress-scope.ts'
-import { clusterPlace, coveringWildcards, resolveHost } from './host.ts'
+import { clusterPlace, coveringWildcards, hostCovers, resolveHost } from './host.ts'
 import { destinations, virtualServiceGateways } from './index-entries.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
 import type { MeshModel } from './mesh-model.ts'
+import { carriesHttp } from './mesh-service.ts'
 import type { MeshService } from './mesh-service.ts'
 import { exportedTo } from './visibility.ts'
 
@@ -309,6 +310,15 @@ export class MeshReader {
       }
     }
     return [...hosts].sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
+  }
+
+  /** Whether a wildcard covers any service with an HTTP port that a client sees: a VirtualService of it is for those alone there, as in Istio. */
+  coversService(wild: string, client: string, port: number): boolean {
+    this.#record(`service-below/${wild}`)
+    for (const id of this.#model.filed('service-below', wild)) {
+      for (const one of this.#declared(id)) if (hostCovers(wild, one.host) && this.service(one.host, client)?.ports.some((of) => of.port === port && carriesHttp(of.protocol)) === true) return true
+    }
+    return false
   }
 
   /** Whether any route depends on the labels of who calls. */

@@ -1,3 +1,5 @@
+import { NOWHERE } from '#api/model/gateway-api/backend.ts'
+
 /** Where a recorded call leads. */
 export interface Destination {
   /** `service`, `workload-port` (the application itself), `original-destination` (let through), `host-by-dns`, or `other` with a `name`. */
@@ -19,6 +21,8 @@ export function destinationOf(cluster: string, weight: number | undefined): Dest
   if (cluster.startsWith('DynamicDns')) return { kind: 'host-by-dns', direction: 'outbound', ...share }
   const [direction, port, subset = '', host = ''] = cluster.split('|')
   if (direction === 'inbound') return { kind: 'workload-port', direction, port: Number(port), ...share }
+  // What Istio calls a destination that it could not make out.
+  if (direction === 'outbound' && host === NOWHERE.host) return { kind: 'other', name: 'UnknownService', ...share }
   if (direction === 'outbound') return { kind: 'service', direction, port: Number(port), host, ...(subset === '' ? {} : { subset }), ...share }
   return { kind: 'other', name: cluster }
 }

@@ -49,11 +49,14 @@ export function httpDetails(route: Route, to: readonly Destination[]): HttpDetai
   if (fault !== undefined) details['fault'] = faultOf(fault)
   const headers = headersOf(route)
   if (headers !== undefined) details['headers'] = headers
-  if (route.action.case === 'route') actionDetails(route.action.value, to, details)
+  if (route.action.case === 'route') actionDetails(route.action.value, wholePath(route), to, details)
   return details
 }
 
-function actionDetails(action: RouteAction, to: readonly Destination[], details: Record<string, unknown>): void {
+/** The pattern that a route's whole path has met; undefined: it has met none. */
+const wholePath = ({ match }: Route): string | undefined => (match?.pathSpecifier.case === 'safeRegex' ? match.pathSpecifier.value.regex : undefined)
+
+function actionDetails(action: RouteAction, pattern: string | undefined, to: readonly Destination[], details: Record<string, unknown>): void {
   if (action.timeout !== undefined && seconds(action.timeout) > 0) details['timeout'] = durationText(action.timeout)
   const retry = action.retryPolicy
   const retries =
@@ -69,7 +72,8 @@ function actionDetails(action: RouteAction, to: readonly Destination[], details:
   if (!passedOn && JSON.stringify(retries) !== JSON.stringify(DEFAULT_RETRIES)) details['retries'] = retries
   const rewrite = {
     ...(action.prefixRewrite === '' ? {} : { prefix: action.prefixRewrite }),
-    ...(action.regexRewrite === undefined ? {} : { regex: { match: action.regexRewrite.pattern?.regex ?? '', rewrite: action.regexRewrite.substitution } }),
+    // What stands in place of all that a route's own pattern met is that in place of the path, as under `prefix_rewrite`.
+    ...(action.regexRewrite === undefined ? {} : pattern !== undefined && action.regexRewrite.pattern?.regex === pattern && !/\\[0-9]/.test(action.regexRewrite.substitution) ? { prefix: action.regexRewrite.substitution.replaceAll('\\\\', '\\') } : { regex: { match: action.regexRewrite.pattern?.regex ?? '', rewrite: action.regexRewrite.substitution } }),
     ...(action.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? { host: action.hostRewriteSpecifier.value } : {}),
   }
   if (Object.keys(rewrite).length > 0) details['rewrite'] = rewrite

@@ -117,7 +117,8 @@ function answered(sent: Sent, departure: Departure): Answer {
     const headers = entries[index] === undefined ? undefined : headersOf(entries[index])
     return headers === undefined ? destination : { ...destination, headers }
   })
-  const unknown = to.some((target) => !sent.plans.clusters.has(target.cluster))
+  // A destination that is none at all is told as such.
+  const unknown = to.some((target) => !sent.plans.clusters.has(target.cluster) && destinationOf(target.cluster, undefined).kind === 'service')
   const upstream = Object.fromEntries(to.flatMap((target) => {
     const details = upstreamDetails(sent, target.cluster)
     return details === undefined ? [] : [[upstreamName(target), details] as const]

@@ -22,7 +22,7 @@ import { outboundCluster, outboundRoutes } from './naming.ts'
 import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { resolveDestination, routeScopes, servedPorts, serviceDestination } from './route-scope.ts'
+import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes, serviceDestination } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
 import { namesOf } from './service-names.ts'
@@ -218,13 +218,13 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   if (host.includes('*')) return []
   const service = reader.service(host, client)
   const [virtualService] = reader.virtualServices('mesh', host, client)
-  const atPort80 = virtualService !== undefined && servedPorts(service, virtualService).includes(80) && !service?.ports.some((one) => one.port === 80) ? [scopeResource('80', host, outboundRoutes(80, host), [virtualService.id])] : []
-  if (service === undefined) return atPort80
+  const beside = portsBesideService(reader, client, service, virtualService).map((port) => scopeResource(String(port), host, outboundRoutes(port, host), virtualService === undefined ? [] : [virtualService.id]))
+  if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
   const addresses = service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, client) === host)
   const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addresses].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
-  return [...ofService, ...atPort80]
+  return [...ofService, ...beside]
 }
 
 /** Requests on a port for hosts that nobody claims: wildcard hosts, then on to where they were going, or 502. */
@@ -233,7 +233,7 @@ export function capturedFallback(reader: MeshReader, client: RouteClient, port: 
   const origins: string[] = []
   const virtualHosts: VirtualHost[] = []
   for (const host of reader.wildcardHosts('mesh')) {
-    if (host === '*') continue
+    if (host === '*' || isForServicesBelow(reader, client.namespace, host, port)) continue
     for (const scope of routeScopes(reader, client, host)) {
       if (scope.port !== port) continue
       virtualHosts.push(virtualHost(`${host}:${port}`, [host], scope))

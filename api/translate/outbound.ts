@@ -15,7 +15,7 @@ import { socketAddress } from './message.ts'
 import { outboundRoutes, scopeName } from './naming.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { routeScopes, servedPorts } from './route-scope.ts'
+import { isForServicesBelow, portsBesideService, routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
 import { namesOf } from './service-names.ts'
 import type { TracingScope } from './telemetry.ts'
@@ -59,14 +59,14 @@ export function explicitScopes(reader: MeshReader, client: string, host: string)
   if (host.includes('*')) return []
   const service = reader.service(host, client)
   const [virtualService] = reader.virtualServices('mesh', host, client)
-  const atPort80 = virtualService !== undefined && servedPorts(service, virtualService).includes(80) && !service?.ports.some((one) => one.port === 80) ? hostScopes(host, 80, outboundRoutes(80, host), [virtualService.id]) : []
-  if (service === undefined) return atPort80
+  const beside = portsBesideService(reader, client, service, virtualService).flatMap((port) => hostScopes(host, port, outboundRoutes(port, host), virtualService === undefined ? [] : [virtualService.id]))
+  if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))
   const ofService = service.ports
     .filter((port) => carriesHttp(port.protocol))
     .flatMap((port) => [...names, ...addresses].flatMap((name) => hostScopes(name, port.port, outboundRoutes(port.port, host), [service.source])))
-  return [...ofService, ...atPort80]
+  return [...ofService, ...beside]
 }
 
 const hostScopes = (name: string, port: number, routes: string, origins: readonly string[]): Resource[] =>
@@ -82,7 +82,7 @@ export function explicitFallback(reader: MeshReader, client: RouteClient): Resou
   for (const host of reader.wildcardHosts(client.gateway)) {
     for (const scope of routeScopes(reader, client, host)) {
       const domains = host === '*' ? [] : [`${host}:${scope.port}`, ...(scope.port === 80 ? [host] : [])]
-      if (domains.length === 0) continue
+      if (domains.length === 0 || isForServicesBelow(reader, client.namespace, host, scope.port)) continue
       virtualHosts.push(virtualHost(`${host}:${scope.port}`, domains, scope))
       origins.push(...scope.origins)
     }

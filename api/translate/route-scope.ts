@@ -81,20 +81,37 @@ export function routeScopes(reader: MeshReader, client: RouteClient, host: strin
   const service = reader.service(host, client.namespace)
   const [virtualService] = reader.virtualServices(client.gateway, host, client.namespace)
   if (service === undefined && virtualService === undefined) return []
-  return servedPorts(service, virtualService).map((port) => {
+  return servedPorts(reader, client.namespace, service, virtualService).flatMap((port) => {
     const held = virtualService === undefined || (virtualService.spec.http ?? []).length === 0 ? [] : scopedRoutes(reader, client, virtualService, port)
-    // A VirtualService none of whose routes holds for this client and port does not speak for the service there. Where there is no service, a scope leads here all the same: to nothing.
-    const routes = held.length === 0 && service?.ports.some((one) => one.port === port) === true ? undefined : held
+    // A VirtualService none of whose routes holds for this client and port does not speak for the host there.
+    const isPort = service?.ports.some((one) => one.port === port) === true
+    if (held.length === 0 && !isPort) return []
+    const routes = held.length === 0 ? undefined : held
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
-    return { host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }
+    return [{ host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }]
   })
 }
 
+/** Whether a wildcard host that VirtualServices name stands, at a port, for the services below it and for no other name: it does where any has that port. */
+export const isForServicesBelow = (reader: MeshReader, client: string, wild: string, port: number): boolean => reader.service(wild, client) === undefined && reader.coversService(wild, client, port)
+
 /** The ports at which a host takes requests: the service's HTTP ports, and 80 for what a VirtualService routes, even where no service has that port, as in Istio. */
-export function servedPorts(service: MeshService | undefined, virtualService: Typed<VirtualServiceSpec> | undefined): number[] {
+export function servedPorts(reader: MeshReader, client: string, service: MeshService | undefined, virtualService: Typed<VirtualServiceSpec> | undefined): number[] {
   const ports = (service?.ports ?? []).filter((one) => carriesHttp(one.protocol)).map((one) => one.port)
   const routed = virtualService !== undefined && (virtualService.spec.http ?? []).length > 0
+  if (routed && service === undefined) {
+    // A name that is no service is served where the services beside it in the VirtualService are.
+    const beside = (virtualService.spec.hosts ?? []).flatMap((host) => reader.service(resolveHost(host, virtualService.namespace), client)?.ports ?? []).filter((one) => carriesHttp(one.protocol))
+    return beside.length === 0 ? [80] : [...new Set(beside.map((one) => one.port))].sort((a, b) => a - b)
+  }
   return routed && !service?.ports.some((one) => one.port === 80) ? [...ports, 80] : ports
+}
+
+/** Ports at which a VirtualService alone serves a host: those of `servedPorts` that its service has not, and at which some route may hold. */
+export function portsBesideService(reader: MeshReader, client: string, service: MeshService | undefined, virtualService: Typed<VirtualServiceSpec> | undefined): number[] {
+  if (virtualService === undefined) return []
+  const routes = delegatedRoutes(reader, virtualService)
+  return servedPorts(reader, client, service, virtualService).filter((port) => !service?.ports.some((one) => one.port === port) && routes.some(({ route: { match = [] } }) => match.length === 0 || match.some((one) => one.port === undefined || one.port === port)))
 }
 
 /** A VirtualService's HTTP routes that hold for a client at a port, in their order. */

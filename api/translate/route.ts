@@ -80,7 +80,7 @@ function translateRoute(scoped: ScopedRoute, match: HttpMatch | undefined, scope
     decorator: { operation: operationName(scoped, match, scope) },
     ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
   })
-  if (route.redirect !== undefined) message.action = { case: 'redirect', value: redirectAction(route.redirect, scope.port) }
+  if (route.redirect !== undefined) message.action = { case: 'redirect', value: redirectAction(route.redirect, owner.ownsBackends === true && SCHEME_PORTS.has(scope.port) ? 0 : scope.port) }
   else if (route.directResponse !== undefined) message.action = { case: 'directResponse', value: { $typeName: 'envoy.config.route.v3.DirectResponseAction', status: route.directResponse.status, ...directBody(route.directResponse) } }
   else message.action = { case: 'route', value: routeAction(scoped, match, ofOnly.authority ?? changes.authority) }
   return message
@@ -182,6 +182,7 @@ const REDIRECT_CODES = new Map([
   [308, RedirectCode.PERMANENT_REDIRECT],
 ])
 
+/** Ports that a scheme has anyway: the Gateway API has them left out of locations (HTTPRequestRedirectFilter). */
 const SCHEME_PORTS: ReadonlySet<number> = new Set([80, 443])
 
 /** HTTPRedirect as Envoy's RedirectAction. `FROM_REQUEST_PORT` is known here, for the routes are those of one port. */
@@ -189,8 +190,7 @@ function redirectAction(redirect: Redirect, port: number): RedirectAction {
   const keptPrefix = redirect.prefixRewrite ?? (redirect.uri?.startsWith('%PREFIX()%') === true ? redirect.uri.slice('%PREFIX()%'.length) : undefined)
   return create(RedirectActionSchema, {
     hostRedirect: redirect.authority ?? '',
-    // The port that a scheme has anyway is left out of a location (gateway-api.sigs.k8s.io/reference/spec, HTTPRequestRedirectFilter).
-    portRedirect: redirect.port ?? (redirect.derivePort === 'FROM_REQUEST_PORT' && !SCHEME_PORTS.has(port) ? port : 0),
+    portRedirect: redirect.port ?? (redirect.derivePort === 'FROM_REQUEST_PORT' ? port : 0),
     ...(redirect.scheme ? { schemeRewriteSpecifier: { case: 'schemeRedirect' as const, value: redirect.scheme } } : {}),
     ...(keptPrefix !== undefined ? { pathRewriteSpecifier: { case: 'prefixRewrite' as const, value: keptPrefix } } : redirect.uri ? { pathRewriteSpecifier: { case: 'pathRedirect' as const, value: redirect.uri } } : {}),
     responseCode: REDIRECT_CODES.get(redirect.redirectCode || 301) ?? RedirectCode.MOVED_PERMANENTLY,

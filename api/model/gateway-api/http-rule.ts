@@ -91,7 +91,7 @@ function actionOf(rule: HttpRule, match: HttpMatch | undefined, context: RuleCon
   const undone = [...filters, ...(rule.backendRefs ?? []).flatMap((one) => one.filters ?? [])].some((one) => one.type === 'ExtensionRef' || one.type === 'ExternalAuth')
   if (undone) return { ...common, directResponse: { status: 500 } }
   const backends = (rule.backendRefs ?? []).map((backend) => ({ backend, ...judge(backend, context) })).filter((one) => one.backend.weight !== 0)
-  if (!backends.some((one) => one.destination !== undefined)) return { ...common, directResponse: { status: 500 } }
+  if (backends.length === 0) return { ...common, directResponse: { status: 500 } }
   const several = backends.length > 1
   return {
     ...common,
@@ -150,14 +150,14 @@ function rewriteOf(filters: Filters, match: HttpMatch | undefined): Pick<HttpRou
   const rewrite = filters.find((one) => one.urlRewrite !== undefined)?.urlRewrite
   if (rewrite === undefined) return {}
   const { hostname, path } = rewrite
-  const prefix = match?.uri?.prefix ?? '/'
+  const prefix = (match?.uri?.prefix ?? '/').replace(/\/$/, '')
   const replacement = path?.replacePrefixMatch?.replace(/\/$/, '')
   return {
     rewrite: {
       ...(hostname === undefined ? {} : { authority: hostname }),
       ...(path?.replaceFullPath === undefined ? {} : { uriRegexRewrite: { match: '/.*', rewrite: path.replaceFullPath } }),
-      // By whole segments, and with one slash between what replaces the prefix and the rest, however either is written.
-      ...(replacement === undefined ? {} : { uriRegexRewrite: { match: `^${escaped(prefix.replace(/\/$/, ''))}(/?)(.*)`, rewrite: `${replacement}/\\2` } }),
+      // By whole segments, and with one slash between what replaces the prefix and the rest: where either is all of a path, Envoy's prefix rewrite would have two or none.
+      ...(replacement === undefined ? {} : prefix !== '' && replacement !== '' ? { uri: replacement } : { uriRegexRewrite: { match: `^${escaped(prefix)}(/?)(.*)`, rewrite: `${replacement}/\\2` } }),
     },
   }
 }
