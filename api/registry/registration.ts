@@ -38,7 +38,8 @@ export function workloadOf(peer: Peer, node: ProxyNode): Workload {
     locality: node.locality,
     cluster: node.cluster,
     ports: node.ports,
-    mutualTls: node.type === 'sidecar',
+    // A gRPC server without a proxy takes mutual TLS where it has certificates.
+    mutualTls: node.type === 'sidecar' || (node.type === 'grpc' && node.grpcCertificates === true && node.ports.length > 0),
     health: node.health ?? 'healthy',
   }
 }

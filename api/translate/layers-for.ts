@@ -15,6 +15,7 @@ import type { GatewayWorkload } from './gateway.ts'
 import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
 import { gatewayServers, servesHttp } from './gateway-scope.ts'
 import { grpcClusters, grpcEndpoints, grpcListeners, grpcRoutes } from './grpc.ts'
+import { type GrpcServer, grpcServerListeners } from './grpc-server.ts'
 import { capturedInbound } from './captured-inbound.ts'
 import { httpSettings } from './http-settings.ts'
 import { inboundResources, inboundScopes } from './inbound.ts'
@@ -112,13 +113,15 @@ function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egre
 }
 
 /** A client of gRPC without a proxy. */
-function grpcLayers({ namespace, locality, grpcCertificates: certificates = false }: ProxyNode): LayerSpec[] {
+function grpcLayers({ namespace, locality, labels, ports, grpcCertificates: certificates = false }: ProxyNode): LayerSpec[] {
+  const server: GrpcServer = { namespace, labels, ports, certificates }
   const client = (from: string): RouteClient => ({ namespace: from, labels: {}, gateway: 'mesh' })
   return [
     seenFrom('grpc-listeners', namespace, MESH_HOSTS, undefined, (at, from, host) => grpcListeners(at, client(from), host)),
     seenFrom('grpc-routes', namespace, MESH_HOSTS, undefined, (at, from, host) => grpcRoutes(at, client(from), host)),
     seenFrom(keyOf('grpc-clusters', { certificates }), namespace, ['service-host'], undefined, (at, from, host) => grpcClusters(at, { namespace: from, certificates }, host)),
     seenFrom(keyOf('grpc-endpoints', { locality }), namespace, ['service-host'], undefined, (at, from, host) => grpcEndpoints(at, { namespace: from, locality }, host)),
+    ...(ports.length > 0 ? [single(keyOf('grpc-server', server), (at) => grpcServerListeners(at, server))] : []),
   ]
 }
 

@@ -15,12 +15,16 @@ import { pushed } from './pushed.ts'
 for (const version of ENVOY_VERSIONS) {
   test(`a replica is killed while it pushes to Envoy ${version}: no request fails, and the other replica brings it to the newest`, async (t) => {
     const [a, b] = [await startUpstream('a'), await startUpstream('b')]
+    t.after(() => Promise.all([a.close(), b.close()]))
     const killed = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'test/fault/pushing-replica.ts', a.address, b.address], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => killed.kill('SIGKILL'))
     let said = ''
     killed.stdout.on('data', (text: Buffer) => (said += text.toString()))
     await until('the replica names its port', () => said.includes('\n'))
     const relay = await Relay.start(Number(said.slice(0, said.indexOf('\n'))))
+    t.after(() => relay.close())
     const envoy = await EnvoyProcess.start({ version, xds: relay.address, nodeId: 'sidecar~127.0.0.1~a.prod~prod.svc.cluster.local' })
+    t.after(() => envoy.stop())
     const view = new MemoryView(pushed(1_000_003, a.address, b.address))
     const survivor = await startXds(
       {
@@ -29,13 +33,7 @@ for (const version of ENVOY_VERSIONS) {
       },
       { plaintext: { address: '127.0.0.1', port: 0 } },
     )
-    t.after(async () => {
-      killed.kill('SIGKILL')
-      await envoy.stop()
-      await relay.close()
-      await survivor.close(0)
-      await Promise.all([a.close(), b.close()])
-    })
+    t.after(() => survivor.close(0))
     const at = await envoy.listening('l')
     await envoy.ready()
     const load = startLoad(at, { host: 'any', path: '/' }, 300)

@@ -29,14 +29,25 @@ export async function pythonClient(): Promise<ClientCommand | undefined> {
   return [join(home, 'bin/python'), join(sources, 'client.py')]
 }
 
+/** A grpcio server with xDS, from the same environment. */
+export async function pythonServer(): Promise<ClientCommand | undefined> {
+  const client = await pythonClient()
+  return client && [client[0], join(sources, 'server.py')]
+}
+
 /** grpc-go, built where Go is installed. */
-export async function goClient(): Promise<ClientCommand | undefined> {
-  const binary = join(cache, 'grpc-go-1.76.0')
+export const goClient = (): Promise<ClientCommand | undefined> => goProgram('.', 'grpc-go-client-1.76.0')
+
+/** A grpc-go server with xDS. */
+export const goServer = (): Promise<ClientCommand | undefined> => goProgram('./server', 'grpc-go-server-1.76.0')
+
+async function goProgram(of: string, name: string): Promise<ClientCommand | undefined> {
+  const binary = join(cache, name)
   if (await exists(binary)) return [binary]
-  process.stderr.write('grpc-go: building\n')
+  process.stderr.write(`${name}: building\n`)
   await mkdir(cache, { recursive: true })
   const draft = `${binary}.${process.pid}`
-  if (!(await run('go', ['build', '-o', draft, '.'], join(sources, 'go')))) return undefined
+  if (!(await run('go', ['build', '-o', draft, of], join(sources, 'go')))) return undefined
   await rename(draft, binary)
   return [binary]
 }

@@ -33,6 +33,8 @@ interface Backend {
   readonly workload: Workload
   /** So many calls are answered with UNAVAILABLE first. */
   failing: number
+  /** How long an answer takes. */
+  delayMs: number
   calls: number
   close(): void
 }
@@ -40,7 +42,7 @@ interface Backend {
 async function startBackend(version: string, locality = ''): Promise<Backend> {
   const server = new Server()
   const bytes = (b: Buffer): Buffer => b
-  const backend = { failing: 0, calls: 0, close: () => server.forceShutdown() }
+  const backend = { failing: 0, delayMs: 0, calls: 0, close: () => server.forceShutdown() }
   server.addService(
     { who: { path: '/test.Echo/Who', requestStream: false, responseStream: false, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes } },
     {
@@ -49,7 +51,8 @@ async function startBackend(version: string, locality = ''): Promise<Backend> {
         if (backend.failing > 0) {
           backend.failing -= 1
           done({ code: status.UNAVAILABLE })
-        } else done(null, Buffer.from(version))
+        } else if (backend.delayMs > 0) setTimeout(() => done(null, Buffer.from(version)), backend.delayMs)
+        else done(null, Buffer.from(version))
       },
     },
   )
@@ -213,6 +216,23 @@ for (const [name, find] of [
       v1.calls = 0
       assert.deepEqual(await client.call(1), { v1: 1 })
       assert.equal(v1.calls, 3)
+    })
+
+    test('a route matches by path, and its timeout ends a call that takes longer', async (t) => {
+      const to = (version: string) => [{ destination: { host: 'orders', subset: version } }]
+      const byPath = (timeout: string) =>
+        object('networking.istio.io/v1', 'VirtualService', 'orders', { hosts: ['orders'], http: [{ match: [{ uri: { prefix: '/other.' } }], route: to('v1') }, { match: [{ uri: { exact: '/test.Echo/Who' } }], route: to('v2'), timeout }, { route: to('v1') }] })
+      const { client: start, backend, apply, synced } = await world(t, await needed(t), [service, rule, byPath('3s')])
+      await backend('v1')
+      const v2 = await backend('v2')
+      v2.delayMs = 500
+      const client = start()
+      assert.deepEqual(await client.call(2), { v2: 2 })
+      await synced()
+      apply(byPath('100ms'))
+      await synced()
+      // Its own deadline is five seconds.
+      assert.match(Object.keys(await client.call(1)).join(), /^DEADLINE_?EXCEEDED$/i)
     })
 
     test('when the near endpoints are gone the far ones take over, and calls come back to the near', async (t) => {

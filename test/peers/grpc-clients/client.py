@@ -6,10 +6,10 @@ import sys
 import grpc
 
 if len(sys.argv) > 2 and sys.argv[2] == "tls":
-    channel = grpc.secure_channel("xds:///" + sys.argv[1], grpc.xds_channel_credentials(grpc.experimental.insecure_channel_credentials()))
+    channel = grpc.secure_channel("xds:///" + sys.argv[1], grpc.xds_channel_credentials())
 else:
     channel = grpc.insecure_channel("xds:///" + sys.argv[1])
-who = channel.unary_unary("/test.Echo/Who", request_serializer=lambda b: b, response_deserializer=lambda b: b)
+who = channel.unary_unary("/test.Echo/" + (sys.argv[3] if len(sys.argv) > 3 else "Who"), request_serializer=lambda b: b, response_deserializer=lambda b: b)
 for line in sys.stdin:
     outcomes = collections.Counter()
     for _ in range(int(line)):

@@ -34,6 +34,10 @@ func main() {
 		}
 		creds = made
 	}
+	method := "/test.Echo/Who"
+	if len(os.Args) > 3 {
+		method = "/test.Echo/" + os.Args[3]
+	}
 	conn, err := grpc.NewClient("xds:///"+os.Args[1], grpc.WithTransportCredentials(creds), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	if err != nil {
 		panic(err)
@@ -45,7 +49,7 @@ func main() {
 		for ; count > 0; count-- {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			in, out := []byte{}, []byte{}
-			if err := conn.Invoke(ctx, "/test.Echo/Who", &in, &out); err != nil {
+			if err := conn.Invoke(ctx, method, &in, &out); err != nil {
 				outcomes[status.Code(err).String()]++
 			} else {
 				outcomes[string(out)]++
