@@ -27,6 +27,8 @@ export interface ControlPlaneOptions {
   readonly bootstrapKeyHash?: string
   /** The installation's identity provider, for organizations without one of their own; and whether providers within private networks may be asked. */
   readonly oidc?: Partial<Pick<OidcOptions, 'installation' | 'privateNetworks'>>
+  /** Directories of ACME authorities that Gateways may name, and the roots (PEM) that private ones lead to; Let's Encrypt's by default. */
+  readonly acme?: { readonly directories?: readonly string[]; readonly roots?: string }
   /** Folder of the built console; undefined: none is served. */
   readonly consoleDir?: string
   /** This is the only control plane on its database: workloads that do not come back after a start are gone. */

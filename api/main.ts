@@ -4,6 +4,7 @@ import type { Fault } from '#core/fault/fault.ts'
 import { openStore } from '#db/open.ts'
 import type { Mesh, Organization, ResourceWrite, Role, Store } from '#db/store.ts'
 import { consoleFiles, consoleSecurityPolicy } from '#infra/build/static-files.ts'
+import { AcmeWorker } from './acme/worker.ts'
 import { AuditLog } from './access/audit.ts'
 import { makeCredential } from './access/credential.ts'
 import { RequestRates } from './access/enter.ts'
@@ -113,7 +114,25 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   )
   const { ledger } = xds
   meshes.onChanges = (mesh, from, heardAtMs) => ledger.pushes.begins(mesh.id, from, heardAtMs)
-  meshes.onRevision = (mesh) => ledger.advanced(mesh.id)
+  const acme = new AcmeWorker({
+    store,
+    clock,
+    random: options.doors.random,
+    log,
+    meshes: () => meshes.all(),
+    hasGateway: (meshId) => ledger.statuses(meshId).some((one) => one.node.type === 'router'),
+    holder: replica ?? randomUUID(),
+    directories: options.acme?.directories ?? PUBLIC_DIRECTORIES,
+    roots: options.acme?.roots,
+    async whenServed(meshId, revision) {
+      await meshes.reached(meshId, revision, SERVED_WITHIN_MS)
+      await ledger.whenSynced(meshId, revision, SERVED_WITHIN_MS)
+    },
+  })
+  meshes.onRevision = (mesh) => {
+    ledger.advanced(mesh.id)
+    acme.soon()
+  }
 
   // People and their tools.
   const archives: ArchiveDoors = {
@@ -216,6 +235,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     topology: (meshId) => traffic.topology(meshId),
     async close() {
       renewal.cancel()
+      await acme.close()
       events.close()
       await streams.close()
       registration.close()
@@ -227,6 +247,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
   }
 }
+
+/** Authorities that anyone may ask, and the second one's tests. */
+const PUBLIC_DIRECTORIES = ['https://acme-v02.api.letsencrypt.org/directory', 'https://acme-staging-v02.api.letsencrypt.org/directory']
+/** A gateway that does not take its configuration in by then is not waited for: the authority asks more than once. */
+const SERVED_WITHIN_MS = 15_000
 
 async function ensureOrganization(store: Store, name: string): Promise<Organization> {
   return (await store.organizationByName(name)) ?? store.createOrganization(name)

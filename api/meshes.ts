@@ -89,6 +89,11 @@ export class Meshes {
     return this.#entries.get(meshId)?.loaded
   }
 
+  /** Those in memory, as they are now. */
+  *all(): Iterable<LoadedMesh> {
+    for (const { loaded } of this.#entries.values()) if (loaded !== undefined) yield loaded
+  }
+
   /** Keeps a mesh in memory until given back. */
   hold(meshId: string): () => void {
     const entry = this.#entries.get(meshId)

@@ -6,8 +6,10 @@ import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { VirtualHost_TlsRequirementType as TlsRequirement, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
+import { challengedHosts, withChallenges } from './challenge.ts'
 import { servedDomains } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
+import { isListener } from './listener-isolation.ts'
 import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { FALLBACK_FILTER, routeConfiguration, virtualHost } from './route.ts'
@@ -27,9 +29,10 @@ export interface ServerGroup {
 export function serverGroups(servers: readonly ScopedServer[], namespace: string): ServerGroup[] {
   const groups = new Map<string, { id: string; port: number; servers: ServerGroup['servers'][number][]; namespace: string }>()
   for (const { id, serverPort: port, gateway, hosts, tls, others } of servers) {
+    const own = { gateway, hosts, tls, others }
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, { id, port, servers: [{ gateway, hosts, tls, others }], namespace })
-    else group.servers.push({ gateway, hosts, tls, others })
+    if (group === undefined) groups.set(id, { id, port, servers: [own], namespace })
+    else group.servers.push(own)
   }
   return [...groups.values()]
 }
@@ -69,7 +72,7 @@ export function gatewayHostResources(reader: MeshReader, group: ServerGroup, hos
     if (domain.includes('*')) return []
     const name = `${group.id}|${domain}`
     const scope = boundScope(reader, group, domain, bound)
-    return [scopeResource(group.id, domain, name, scope.origins), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [domainHost(group, domain, ['*'], scope, bound)]), scope.origins)]
+    return [scopeResource(group.id, domain, name, scope.origins), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [withChallenges(reader, group, domain, domainHost(group, domain, ['*'], scope, bound))]), scope.origins)]
   })
 }
 
@@ -96,12 +99,12 @@ export function gatewayFallback(reader: MeshReader, group: ServerGroup): Resourc
     for (const one of domains) taken.add(one)
     virtualHosts.push(create(VirtualHostSchema, { name: `https-redirect:${group.port}:${server.gateway}`, domains, requireTls: TlsRequirement.ALL }))
   }
-  virtualHosts.push(...othersWildcards(group, taken))
+  virtualHosts.push(...(group.servers.some(isListener) ? othersWildcards(group, taken) : misdirected(group, taken)))
   if (!taken.has('*')) virtualHosts.push(create(VirtualHostSchema, { name: `blackhole:${group.port}`, domains: ['*'] }))
   const name = `fallback|${group.id}`
-  const message = routeConfiguration(name, virtualHosts)
+  const message = routeConfiguration(name, challengedHosts(reader, group, virtualHosts))
   message.ignorePortInHostMatching = true
-  return [scopeResource(group.id, '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins), ...othersNames(reader, group)]
+  return [scopeResource(group.id, '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins), ...(group.servers.some(isListener) ? othersNames(reader, group) : [])]
 }
 
 /** RFC 9110 §15.5.20: a connection that was made for another name than the request's. */
@@ -118,6 +121,20 @@ const othersAnswer = (group: ServerGroup, name: string, domains: readonly string
 
 /** Whether connections of a group were made for a name of its server's: TLS ends there. */
 const servesOneName = (group: ServerGroup): boolean => group.id.startsWith('https.')
+
+/**
+ * Behind a TLS server of an Istio Gateway no connection was made for a name that is none of its own, for that names another chain: whatever asks for one came over a connection for another name.
+ * Its own names that nobody routes are not found.
+ */
+function misdirected(group: ServerGroup, taken: Set<string>): VirtualHost[] {
+  if (!servesOneName(group)) return []
+  const isolated = [...new Set(group.servers.flatMap((one) => one.others))].filter((one) => !taken.has(one)).sort()
+  const hosts = [...new Set(group.servers.flatMap((one) => one.hosts.map((of) => of.host)))]
+  const unrouted = hosts.filter((one) => !taken.has(one)).sort()
+  const wrong = hosts.includes('*') || taken.has('*') ? isolated : [...isolated, '*']
+  for (const one of [...wrong, ...unrouted]) taken.add(one)
+  return [...(unrouted.length === 0 ? [] : [create(VirtualHostSchema, { name: `unrouted:${group.port}`, domains: unrouted })]), ...(wrong.length === 0 ? [] : [othersAnswer(group, 'misdirected', wrong)])]
+}
 
 /** Hosts that something has to be said of: over TLS all, in plaintext those that a wider host of the group would take. */
 const othersOf = (group: ServerGroup): string[] => {

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { ACME_STATE, orderState } from '#api/model/acme.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { warning } from '#core/fault/fault.ts'
@@ -120,6 +121,8 @@ function serverSocket(reader: MeshReader, server: ScopedServer, namespace: strin
   const name = tls?.credentialName ?? ''
   const about = { resource: `Gateway/${server.gateway}`, path: `spec.${server.field}.tls.credentialName`, value: name }
   const credential = findCredential(reader, namespace, name, server.gateway)
+  const order = orderState(reader.secret(namespace, ACME_STATE), name)
+  if (order.error !== '') faults.push(warning('reference.secret', { ...about, rule: `a certificate, which its authority did not issue: ${order.error}`, hint: `asked again after ${new Date(order.retryAtMs).toISOString()}` }))
   if (credential === undefined) {
     faults.push(warning('reference.secret', { ...about, rule: `a Secret with certificate and key in namespace ${namespace}`, hint: 'until it is there, connections for these hosts are closed' }))
     return undefined

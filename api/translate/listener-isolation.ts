@@ -3,18 +3,30 @@ import { hostCovers } from '#api/model/host.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 
 /** Listeners of the Gateway API stand apart: a request is only that listener's whose host name fits its own most closely (gateway-api.sigs.k8s.io/reference/spec, Listener). Istio's own Gateways share what their servers have in common. */
-const isListener = (server: Pick<ScopedServer, 'gateway'>): boolean => server.gateway.includes(`~${DERIVED}~`)
+export const isListener = (server: Pick<ScopedServer, 'gateway'>): boolean => server.gateway.includes(`~${DERIVED}~`)
 
 /** The hosts that other listeners of the same port have, by server. */
 export function othersHosts(servers: readonly Omit<ScopedServer, 'others'>[], isTls: (protocol: string) => boolean): ScopedServer[] {
   const listeners = servers.filter(isListener)
   return servers.map((server): ScopedServer => {
-    if (!isListener(server)) return { ...server, others: [] }
+    if (!isListener(server)) return isTls(server.protocol) ? besideOthers(server, servers.filter((one) => one !== server && one.port === server.port && isTls(one.protocol))) : { ...server, others: [] }
     const own = new Set(server.hosts.map((one) => one.host))
     const others = listeners.filter((one) => one.port === server.port && isTls(one.protocol) === isTls(server.protocol)).flatMap((one) => one.hosts.map((of) => of.host))
     return { ...server, others: [...new Set(others)].filter((one) => !own.has(one)).sort() }
   })
 }
+
+/** An Istio Gateway's TLS server shares what others of its port have, but not the hosts for which another one asks clients who they are: a connection to this one would get past the question. */
+function besideOthers(server: Omit<ScopedServer, 'others'>, beside: readonly Omit<ScopedServer, 'others'>[]): ScopedServer {
+  const own = server.hosts.map((one) => one.host)
+  const asked = beside.filter((one) => asksClients(one) && !asksAlike(one, server)).flatMap((one) => one.hosts.map((of) => of.host))
+  // What its own hosts do not cover, it does not serve anyway.
+  return { ...server, others: [...new Set(asked)].filter((one) => !own.includes(one) && own.some((wider) => hostCovers(wider, one))).sort() }
+}
+
+const asksClients = ({ tls }: Pick<ScopedServer, 'tls'>): boolean => tls?.mode === 'MUTUAL' || tls?.mode === 'ISTIO_MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
+
+const asksAlike = (a: Pick<ScopedServer, 'tls'>, b: Pick<ScopedServer, 'tls'>): boolean => JSON.stringify([a.tls?.mode, a.tls?.credentialName, a.tls?.subjectAltNames]) === JSON.stringify([b.tls?.mode, b.tls?.credentialName, b.tls?.subjectAltNames])
 
 /** Exact names before wildcards, longer ones before shorter. */
 const closeness = (host: string): number => (host.includes('*') ? host.length : 1000 + host.length)

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { jsonLog, logLevels, type LogLevel } from '#api/log.ts'
+import type { ControlPlaneOptions } from '#api/control-plane.ts'
 import { startControlPlane } from '#api/main.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
@@ -25,6 +26,14 @@ const flags = {
   replica: { type: 'boolean' },
   'xds-conformance': { type: 'boolean' },
 } as const
+
+/** Authorities that Gateways may name, separated by commas, and the file with the roots of private ones. @throws UsageError */
+function acmeOf(directories: string | undefined, rootsFile: string | undefined): Partial<Pick<ControlPlaneOptions, 'acme'>> {
+  const urls = directories?.split(',').map((one) => one.trim()).filter((one) => one !== '')
+  for (const url of urls ?? []) if (!URL.canParse(url) || !url.startsWith('https://')) throw new UsageError(`WEFT_ACME_DIRECTORIES: ${url} is no https URL`)
+  if (urls === undefined && rootsFile === undefined) return {}
+  return { acme: { ...(urls === undefined ? {} : { directories: urls }), ...(rootsFile === undefined ? {} : { roots: readFileSync(rootsFile, 'utf8') }) } }
+}
 
 /** Runs the control plane until a signal ends it; flags and variables as `weft server --help` lists them. @throws UsageError */
 export async function serve(args: string[], consoleDir: string): Promise<ExitCode> {
@@ -57,6 +66,7 @@ export async function serve(args: string[], consoleDir: string): Promise<ExitCod
     restPort: port('rest-port', 8080),
     xdsPort: port('xds-port', 15_012),
     monitoringPort: port('monitoring-port', 15_014),
+    ...acmeOf(process.env['WEFT_ACME_DIRECTORIES'], process.env['WEFT_ACME_ROOTS']),
     xdsNames: ['localhost', address, ...(values['xds-name'] ?? process.env['WEFT_XDS_NAME']?.split(',') ?? [])],
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(bootstrapKey === undefined ? {} : { bootstrapKeyHash: createHash('sha256').update(bootstrapKey).digest('hex') }),
