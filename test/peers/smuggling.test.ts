@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
 import * as fc from 'fast-check'
-import { ask, startProxy, type TestProxy } from '#proxy/testing/peers.ts'
+import { ask, deadPort, startProxy, type TestProxy, until } from '#proxy/testing/peers.ts'
 import { forward, routePlan } from '#proxy/testing/plan.ts'
+import { installNginx } from '#infra/parts/nginx.ts'
 import { corpus } from './smuggling-corpus.ts'
 
 /** A server that notes what it takes for a request. */
@@ -50,6 +51,44 @@ async function goUpstream(t: TestContext): Promise<Watched> {
       resolve()
     })
   })
+  return { port, seen }
+}
+
+async function nginxUpstream(t: TestContext): Promise<Watched> {
+  const binary = await installNginx()
+  const folder = mkdtempSync(join(tmpdir(), 'weft-nginx-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const port = await deadPort()
+  const kept = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `daemon off; master_process off; pid ${folder}/pid; error_log /dev/null;
+events { worker_connections 256; }
+http {
+  ${kept} keepalive_requests 100000; keepalive_timeout 60s; ignore_invalid_headers off; merge_slashes off;
+  log_format seen '$request'; access_log ${folder}/log seen;
+  server { listen 127.0.0.1:${port}; location / { add_header x-path $request_uri; return 200 $request_uri; } }
+}
+`,
+  )
+  // It writes a line for each request, at once, into what is no file.
+  const made = spawnSync('mkfifo', [join(folder, 'log')])
+  if (made.error !== undefined) throw made.error
+  const log = createReadStream(join(folder, 'log'))
+  const child = spawn(binary, ['-p', folder, '-e', '/dev/null', '-c', join(folder, 'nginx.conf')], { stdio: 'ignore' })
+  t.after(() => {
+    child.kill('SIGKILL')
+    log.destroy()
+  })
+  const seen: string[] = []
+  createInterface(log).on('line', (line) => void seen.push(line.replace(/ HTTP\/1\.1$/, '')))
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`nginx ended with ${child.exitCode}`)
+    const answers = await ask(port, '/').then(() => true, () => false)
+    if (answers) break
+  }
+  await until(() => seen.length > 0)
+  seen.length = 0
   return { port, seen }
 }
 
@@ -94,7 +133,7 @@ async function assertNoDesync(proxy: TestProxy, upstream: Watched, name: string,
   }
 }
 
-for (const [kind, make] of [['node:http', (t: TestContext) => nodeUpstream(t, false)], ['a lenient node:http', (t: TestContext) => nodeUpstream(t, true)], ["Go's net/http", goUpstream]] as const) {
+for (const [kind, make] of [['node:http', (t: TestContext) => nodeUpstream(t, false)], ['a lenient node:http', (t: TestContext) => nodeUpstream(t, true)], ["Go's net/http", goUpstream], ['nginx', nginxUpstream]] as const) {
   test(`no request is smuggled past the proxy to ${kind}`, { timeout: 300_000 }, async (t) => {
     const upstream = await make(t)
     const proxy = await world(t, upstream)
