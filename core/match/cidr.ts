@@ -114,3 +114,27 @@ function hexDigit(code: number): number {
   const lower = code | 32
   return lower >= 97 && lower <= 102 ? lower - 87 : -1
 }
+
+/** The network of an address, `192.0.2.0/24`; the address itself where it is none. */
+export function maskAddress(address: string, length: number): string {
+  const groups = new Uint16Array(8)
+  if (!parseAddress(address, groups)) return address
+  const isV4 = !address.includes(':')
+  const bits = isV4 ? length + 96 : length
+  for (let group = 0; group < 8; group++) {
+    const left = Math.max(0, Math.min(16, bits - 16 * group))
+    groups[group] = (groups[group] ?? 0) & ((0xffff << (16 - left)) & 0xffff)
+  }
+  return `${isV4 ? formatV4(groups) : formatV6(groups)}/${length}`
+}
+
+const formatV4 = (groups: Uint16Array): string => [...groups.subarray(6)].map((group) => `${group >> 8}.${group & 0xff}`).join('.')
+
+/** RFC 5952 §4: lower case, and the first longest run of two or more zero groups as `::`. */
+function formatV6(groups: Uint16Array): string {
+  const text = [...groups].map((group) => group.toString(16)).join(':')
+  const longest = (text.match(/(?:^|:)0(?::0)+(?=:|$)/g) ?? []).reduce((best, run) => (run.length > best.length ? run : best), '')
+  if (longest === '') return text
+  const start = text.search(new RegExp(`(?:^|:)${longest.replace(/^:/, '')}(?=:|$)`))
+  return `${text.slice(0, start)}::${text.slice(start + longest.length).replace(/^:/, '')}`
+}

@@ -1,5 +1,6 @@
 import type { ExtAuthzPlan } from './ext-authz.ts'
 import type { JwtPlan } from './jwt.ts'
+import type { RateLimitPlan } from './rate-limit.ts'
 import type { RbacPlan } from './rbac.ts'
 import type { FaultPlan, RouteTable } from './route.ts'
 
@@ -69,4 +70,5 @@ export type HttpFilterPlan =
   | { readonly kind: 'cors'; readonly name: string }
   | { readonly kind: 'jwt'; readonly name: string; readonly jwt: JwtPlan }
   | { readonly kind: 'ext-authz'; readonly name: string; readonly check: ExtAuthzPlan }
+  | { readonly kind: 'rate-limit'; readonly name: string; readonly limit: RateLimitPlan }
   | { readonly kind: 'local-rate-limit'; readonly name: string; readonly tokensMax: number; readonly tokensPerFill: number; readonly fillIntervalMs: number }

@@ -26,7 +26,7 @@ const TIMEOUT_MS = 15_000
 export function readForward(reading: Reading, path: string, action: RouteAction, matched: MatchedPath, origin: Origin | undefined, inherited: Inherited): ForwardAction {
   reading.only(path, RouteActionSchema, action, [
     'cluster', 'weighted_clusters', 'cluster_not_found_response_code', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'timeout', 'idle_timeout',
-    'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'cors', 'max_grpc_timeout', 'upgrade_configs', 'max_stream_duration',
+    'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'rate_limits', 'include_vh_rate_limits', 'cors', 'max_grpc_timeout', 'upgrade_configs', 'max_stream_duration',
   ])
   if (action.priority !== RoutingPriority.DEFAULT) reading.unsupported(at(path, 'priority'), 'only DEFAULT is supported', action.priority)
   readMaxStreamDuration(reading, at(path, 'max_stream_duration'), action)

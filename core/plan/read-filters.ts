@@ -5,6 +5,7 @@ import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault
 import { JwtAuthenticationSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { type LocalRateLimit, LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { LuaSchema } from '../wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
+import { RateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
 import { RBACSchema } from '../wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { RouterSchema } from '../wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { type HttpFilter, HttpFilterSchema } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
@@ -13,6 +14,7 @@ import { at, type Reading, typeNameOf } from './read.ts'
 import { readExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
 import { readJwt } from './read-jwt.ts'
+import { readRateLimit } from './read-rate-limit.ts'
 import { readRbac } from './read-rbac.ts'
 import { milliseconds, runtimePercentOf } from './read-value.ts'
 
@@ -24,8 +26,11 @@ export interface FiltersPlan {
 
 const SCOPE_FALLBACK: ReadonlySet<string> = new Set(['weft.fallback', 'weft.scope_fallback'])
 
-/** They count and say nothing to a request. */
-const ONLY_COUNTS: ReadonlySet<string> = new Set(['envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', 'stats.PluginConfig'])
+/** Resolves names for clusters that go by a request's host, which Weft's do themselves. */
+const ONLY_RESOLVES = 'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig'
+
+/** They say nothing to a request: they count, or resolve what is resolved anyway. */
+const ONLY_COUNTS: ReadonlySet<string> = new Set([ONLY_RESOLVES, 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', 'stats.PluginConfig'])
 
 /** The chain of HTTP filters, which ends with the router. A filter that Weft does not have is refused, unless it is marked optional. */
 export function readHttpFilters(reading: Reading, path: string, wire: readonly HttpFilter[]): FiltersPlan {
@@ -86,6 +91,11 @@ function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any
     case LocalRateLimitSchema.typeName: {
       const message = reading.unpack(path, any, LocalRateLimitSchema)
       return message === undefined ? [] : readLocalRateLimit(reading, path, name, message)
+    }
+    case RateLimitSchema.typeName: {
+      const message = reading.unpack(path, any, RateLimitSchema)
+      const limit = message && readRateLimit(reading, path, message)
+      return limit === undefined ? [] : [{ kind: 'rate-limit', name, limit }]
     }
     default:
       if (!filter.isOptional && !ONLY_COUNTS.has(typeNameOf(any))) reading.unsupported(path, `filter ${name} is not supported`, typeNameOf(any))

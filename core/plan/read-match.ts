@@ -41,7 +41,7 @@ export function readHeaderMatch(reading: Reading, path: string, matcher: HeaderM
   }
 }
 
-function readQueryMatch(reading: Reading, path: string, matcher: QueryParameterMatcher): HeadPredicate {
+export function readQueryMatch(reading: Reading, path: string, matcher: QueryParameterMatcher): HeadPredicate {
   const { name, queryParameterMatchSpecifier: by } = matcher
   if (name === '') reading.invalid(at(path, 'name'), 'is missing')
   if (by.case === 'stringMatch') return queryValue(name, readStringMatch(reading, at(path, 'string_match'), by.value))

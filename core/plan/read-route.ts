@@ -4,9 +4,11 @@ import { CorsPolicySchema } from '../wire/gen/envoy/extensions/filters/http/cors
 import { ExtAuthzPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { PerRouteConfigSchema as JwtPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
+import { type RateLimitPerRoute, RateLimitPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { RouteExtAuthz } from './ext-authz.ts'
 import type { RouteJwt } from './jwt.ts'
+import type { RateLimitActions } from './rate-limit.ts'
 import type { CorsPlan, FaultPlan, HeaderOperations, MirrorPlan, Route, RouteTable, VirtualHost } from './route.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { type Inherited, readDirect, readForward, readMirror, readRedirect } from './read-action.ts'
@@ -16,6 +18,7 @@ import { readFault } from './read-fault.ts'
 import { readHeaderOperations, thenHeaders } from './read-headers.ts'
 import { type MatchedPath, readRouteMatch } from './read-match.ts'
 import { originOf } from './read-origin.ts'
+import { readRateLimits, readRouteRateLimits } from './read-rate-limit.ts'
 import { readRetry } from './read-retry.ts'
 
 /** RouteConfiguration → RouteTable. */
@@ -29,11 +32,14 @@ interface PerFilter {
   readonly cors: CorsPlan | undefined
   readonly jwt: RouteJwt | undefined
   readonly extAuthz: RouteExtAuthz | undefined
+  readonly rateLimits: RateLimitPerRoute | undefined
 }
 
 interface Outer extends Inherited, PerFilter {
   readonly requestHeaders: HeaderOperations | undefined
   readonly responseHeaders: HeaderOperations | undefined
+  /** The virtual host's. */
+  readonly limits: readonly RateLimitActions[]
 }
 
 /** A table that stands alone or inside a connection manager. */
@@ -47,6 +53,7 @@ export function readTable(reading: Reading, path: string, message: RouteConfigur
   const outer: Outer = {
     retry: undefined,
     mirrors: readMirrors(reading, path, message.requestMirrorPolicies),
+    limits: [],
     ...readPerFilter(reading, path, message.typedPerFilterConfig),
     // Removals of the whole table stand in the table itself, where they are done last.
     requestHeaders: readHeaderOperations(reading, path, 'request', message.requestHeadersToAdd, []),
@@ -103,7 +110,7 @@ function readMirrors(reading: Reading, path: string, policies: RouteConfiguratio
 function readHost(reading: Reading, path: string, wire: WireHost, table: Outer, order: typeof thenHeaders): VirtualHost {
   reading.only(path, VirtualHostSchema, wire, [
     'name', 'domains', 'routes', 'require_tls', 'virtual_clusters', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove',
-    'typed_per_filter_config', 'include_request_attempt_count', 'retry_policy', 'request_mirror_policies', 'metadata',
+    'typed_per_filter_config', 'include_request_attempt_count', 'retry_policy', 'request_mirror_policies', 'rate_limits', 'metadata',
   ])
   if (wire.requireTls !== Tls.NONE && wire.requireTls !== Tls.ALL) reading.unsupported(at(path, 'require_tls'), 'only NONE and ALL are supported', wire.requireTls)
   const filters = readPerFilter(reading, path, wire.typedPerFilterConfig)
@@ -115,6 +122,8 @@ function readHost(reading: Reading, path: string, wire: WireHost, table: Outer, 
     cors: filters.cors ?? table.cors,
     jwt: filters.jwt ?? table.jwt,
     extAuthz: filters.extAuthz ?? table.extAuthz,
+    rateLimits: filters.rateLimits ?? table.rateLimits,
+    limits: readRateLimits(reading, path, wire.rateLimits),
     requestHeaders: order(readHeaderOperations(reading, path, 'request', wire.requestHeadersToAdd, wire.requestHeadersToRemove), table.requestHeaders),
     responseHeaders: order(readHeaderOperations(reading, path, 'response', wire.responseHeadersToAdd, wire.responseHeadersToRemove), table.responseHeaders),
   }
@@ -136,6 +145,7 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
   const filters = readPerFilter(reading, path, wire.typedPerFilterConfig)
   const jwt = filters.jwt ?? outer.jwt
   const extAuthz = filters.extAuthz ?? outer.extAuthz
+  const rateLimits = readRouteRateLimits(reading, path, wire.action.case === 'route' ? wire.action.value : undefined, filters.rateLimits ?? outer.rateLimits, outer.limits)
   const older = wire.action.case === 'route' ? wire.action.value.cors : undefined
   return {
     name: wire.name,
@@ -149,6 +159,7 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
     cors: filters.cors ?? (older === undefined ? undefined : readRouteCors(reading, at(path, 'route.cors'), older)) ?? outer.cors,
     ...(jwt === undefined ? {} : { jwt }),
     ...(extAuthz === undefined ? {} : { extAuthz }),
+    ...(rateLimits === undefined ? {} : { rateLimits }),
     operation: wire.decorator?.operation ?? '',
   }
 }
@@ -173,6 +184,7 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
   let cors: CorsPlan | undefined
   let jwt: RouteJwt | undefined
   let extAuthz: RouteExtAuthz | undefined
+  let rateLimits: RateLimitPerRoute | undefined
   for (const [name, any] of Object.entries(configs)) {
     const where = at(path, 'typed_per_filter_config', name)
     switch (typeNameOf(any)) {
@@ -196,9 +208,12 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
         if (message !== undefined) extAuthz = readRouteExtAuthz(reading, where, message)
         break
       }
+      case RateLimitPerRouteSchema.typeName:
+        rateLimits = reading.unpack(where, any, RateLimitPerRouteSchema)
+        break
       default:
         reading.unsupported(where, 'is not supported', typeNameOf(any))
     }
   }
-  return { fault, cors, jwt, extAuthz }
+  return { fault, cors, jwt, extAuthz, rateLimits }
 }

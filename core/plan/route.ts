@@ -3,6 +3,7 @@ import type { RouteExtAuthz } from './ext-authz.ts'
 import type { RouteJwt } from './jwt.ts'
 import type { StringMatchPlan } from './listener.ts'
 import type { Origin } from './origin.ts'
+import type { RouteRateLimits } from './rate-limit.ts'
 
 export interface FaultPlan {
   readonly delayMs: number
@@ -51,6 +52,7 @@ export interface Route {
   readonly cors: CorsPlan | undefined
   readonly jwt?: RouteJwt
   readonly extAuthz?: RouteExtAuthz
+  readonly rateLimits?: RouteRateLimits
   /** Span name, `order-service.prod.svc.cluster.local:8080/*`. */
   readonly operation: string
 }

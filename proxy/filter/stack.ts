@@ -12,7 +12,8 @@ import { extAuthz } from './ext-authz.ts'
 import { fault } from './fault.ts'
 import type { HttpFilter } from './filter.ts'
 import { jwt } from './jwt.ts'
-import { rateLimit } from './rate-limit.ts'
+import { globalRateLimit } from './global-rate-limit.ts'
+import { localRateLimit } from './local-rate-limit.ts'
 import { rbac } from './rbac.ts'
 
 function compileFilter(plan: HttpFilterPlan, engine: Engine): HttpFilter {
@@ -28,8 +29,10 @@ function compileFilter(plan: HttpFilterPlan, engine: Engine): HttpFilter {
       return extAuthz(plan.check, engine)
     case 'cors':
       return cors
+    case 'rate-limit':
+      return globalRateLimit(plan.limit, engine)
     case 'local-rate-limit':
-      return rateLimit(plan, doors.clock)
+      return localRateLimit(plan, doors.clock)
   }
 }
 

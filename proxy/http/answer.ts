@@ -9,6 +9,8 @@ export interface Answer {
   readonly details: string
   /** Field lines with their CRLFs. */
   readonly fields: string
+  /** For gRPC clients, where it is not what the HTTP status becomes. */
+  readonly grpcStatus?: number
 }
 
 const answer = (status: number, body: string, flag: string, details: string, fields = ''): Answer => ({ status, body, flag, details, fields })
@@ -33,6 +35,8 @@ export const answers = {
   /** A gRPC status in the head alone (gRPC over HTTP/2, Trailers-Only). */
   faultGrpc: (code: number): Answer => answer(200, '', 'FI', 'fault_filter_abort', `content-type: application/grpc\r\ngrpc-status: ${code}\r\ngrpc-message: fault filter abort\r\n`),
   localRateLimited: answer(429, 'local_rate_limited', 'RL', 'local_rate_limited', 'x-envoy-ratelimited: true\r\n'),
+  rateLimited: (status: number, body: string, fields: string, asResourceExhausted: boolean): Answer => ({ ...answer(status, body, 'RL', 'request_rate_limited', fields), ...(asResourceExhausted && { grpcStatus: 8 }) }),
+  rateLimiterFailed: (status: number): Answer => answer(status, '', 'RLSE', 'rate_limiter_error'),
   /** `policy` is its name, or `none` when no ALLOW policy matched. */
   denied: (policy: string): Answer => answer(403, 'RBAC: access denied', '', `rbac_access_denied_matched_policy[${policy}]`),
   /** A token that is missing or bad; `fields` hold the challenge. */

@@ -30,7 +30,7 @@ export const httpStatusOf = (grpcStatus: number): number => toHttp.get(grpcStatu
 export function asGrpc(answer: Answer): Answer {
   if (answer.status < 400) return answer
   const message = answer.body === '' ? '' : `grpc-message: ${percentEncoded(answer.body)}\r\n`
-  return { ...answer, status: 200, body: '', fields: `${answer.fields}content-type: application/grpc\r\ngrpc-status: ${fromHttp.get(answer.status) ?? 2}\r\n${message}` }
+  return { ...answer, status: 200, body: '', fields: `${answer.fields}content-type: application/grpc\r\ngrpc-status: ${answer.grpcStatus ?? fromHttp.get(answer.status) ?? 2}\r\n${message}` }
 }
 
 /** PROTOCOL-HTTP2.md, Percent-Encoded: printable ASCII but `%` stays. */

@@ -6,7 +6,7 @@ import { ANSWERED, CONTINUE } from './filter.ts'
 import type { HttpFilter } from './filter.ts'
 
 /** 429 `local_rate_limited` when the bucket is empty (Envoy's local rate limit filter; flag RL). */
-export function rateLimit(plan: Extract<HttpFilterPlan, { kind: 'local-rate-limit' }>, clock: Clock): HttpFilter {
+export function localRateLimit(plan: Extract<HttpFilterPlan, { kind: 'local-rate-limit' }>, clock: Clock): HttpFilter {
   const bucket = new TokenBucket(plan, clock.monotonicMs())
   return (exchange) => {
     if (bucket.take(clock.monotonicMs())) return CONTINUE
