@@ -62,7 +62,8 @@ type Requirement = MessageInitShape<typeof JwtRequirementSchema>
 
 const byProvider = (name: string): Requirement => ({ requiresType: { case: 'providerName', value: name } })
 const anyRequirement = (requirements: Requirement[]): Requirement => ({ requiresType: { case: 'requiresAny', value: { requirements } } })
-const allRequirements = (requirements: Requirement[]): Requirement => ({ requiresType: { case: 'requiresAll', value: { requirements } } })
+/** Envoy takes a list of two at least. */
+const allRequirements = (requirements: Requirement[]): Requirement => (requirements.length === 1 && requirements[0] !== undefined ? requirements[0] : { requiresType: { case: 'requiresAll', value: { requirements } } })
 const missing: Requirement = { requiresType: { case: 'allowMissing', value: {} } }
 
 /**

@@ -3,6 +3,7 @@ import type { Retries } from '#core/resource/virtual-service-http.ts'
 import { RetryPolicySchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { RetryPolicy } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { PreviousHostsPredicateSchema } from '#core/wire/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts'
+import { PreviousPrioritiesConfigSchema } from '#core/wire/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts'
 import { anyOf, durationOf } from './message.ts'
 
 const DEFAULT_ON = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes'
@@ -22,6 +23,10 @@ export function retryPolicy(retries: Retries | undefined): RetryPolicy | undefin
     hostSelectionRetryMaxAttempts: 5n,
     ...(retries?.perTryTimeout === undefined ? {} : { perTryTimeout: durationOf(retries.perTryTimeout) }),
     ...(retries?.backoff === undefined ? {} : { retryBackOff: { baseInterval: durationOf(retries.backoff) } }),
+    // Every second try leaves out the localities that were tried, as Istio has it.
+    ...(retries?.retryRemoteLocalities === true
+      ? { retryPriority: { name: 'envoy.retry_priorities.previous_priorities', configType: { case: 'typedConfig', value: anyOf(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) } } }
+      : {}),
     retryHostPredicate:
       retries?.retryIgnorePreviousHosts === false
         ? []

@@ -21,7 +21,6 @@ export function readRouteCors(reading: Reading, path: string, cors: RouteCors): 
 
 function corsPlan(reading: Reading, path: string, cors: FilterCors | RouteCors, enabledPercent: number): CorsPlan | undefined {
   if (enabledPercent !== 0 && enabledPercent !== 100) reading.unsupported(at(path, 'filter_enabled'), 'only 0 and 100 % are supported', enabledPercent)
-  if (cors.forwardNotMatchingPreflights === false) reading.unsupported(at(path, 'forward_not_matching_preflights'), 'only true is supported', false)
   const allowOrigins = cors.allowOriginStringMatch.map((one, index) => readStringMatch(reading, at(path, 'allow_origin_string_match', index), one))
   if (enabledPercent === 0) return undefined
   return {
@@ -31,5 +30,6 @@ function corsPlan(reading: Reading, path: string, cors: FilterCors | RouteCors, 
     exposeHeaders: cors.exposeHeaders,
     maxAge: cors.maxAge,
     allowCredentials: cors.allowCredentials ?? false,
+    ...(cors.forwardNotMatchingPreflights === false && { keepsUnmatchedPreflights: true }),
   }
 }

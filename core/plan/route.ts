@@ -166,4 +166,6 @@ export interface CorsPlan {
   readonly exposeHeaders: string
   readonly maxAge: string
   readonly allowCredentials: boolean
+  /** A preflight of an origin that is not allowed ends here, without leave; absent: the application answers it. */
+  readonly keepsUnmatchedPreflights?: boolean
 }

@@ -8,9 +8,15 @@ export const cors: HttpFilter = (exchange) => {
   const plan = exchange.route?.cors
   if (plan === undefined) return CONTINUE
   const origin = exchange.request.header('origin')
-  if (origin === undefined || !plan.allowOrigins.some((allowed) => allowed.matches(origin))) return CONTINUE
+  if (origin === undefined) return CONTINUE
+  const isPreflight = exchange.request.method === 'OPTIONS' && exchange.request.header('access-control-request-method') !== undefined
+  if (!plan.allowOrigins.some((allowed) => allowed.matches(origin))) {
+    if (!isPreflight || plan.keepsUnmatchedPreflights !== true) return CONTINUE
+    exchange.answerWith(answers.preflight(''))
+    return ANSWERED
+  }
   const granted = `access-control-allow-origin: ${origin}\r\n${plan.allowCredentials ? 'access-control-allow-credentials: true\r\n' : ''}`
-  if (exchange.request.method === 'OPTIONS' && exchange.request.header('access-control-request-method') !== undefined) {
+  if (isPreflight) {
     exchange.answerWith(answers.preflight(granted + preflightFields(plan)))
     return ANSWERED
   }
