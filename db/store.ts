@@ -116,7 +116,7 @@ export interface Organization { readonly quota: Quota; readonly id: string; read
 export interface MeshSettings {
   /** Refuse, and not only warn of, dangling references and double claims. */
   readonly strict?: boolean
-  readonly outboundTrafficPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  readonly outboundTrafficPolicy?: 'ALLOW_ANY' | 'ALLOW_ANY_DYNAMIC_DNS' | 'REGISTRY_ONLY'
   /** False: no mTLS but where a DestinationRule asks for it. True unless said otherwise. */
   readonly autoMutualTls?: boolean
   /** OTLP/HTTP traces endpoint for the mesh's proxies. */

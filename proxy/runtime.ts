@@ -181,7 +181,7 @@ export class Runtime implements Engine {
 
   #giveEndpoints(name: string): void {
     const cluster = this.#clusters.get(name)
-    if (cluster === undefined || cluster.plan.discovery === 'original-destination') return
+    if (cluster === undefined || cluster.plan.discovery === 'original-destination' || cluster.plan.discovery === 'by-host') return
     const endpoints = cluster.plan.discovery === 'eds' ? this.plans.endpoints.get(cluster.plan.endpointsName) : cluster.plan.inlineEndpoints
     cluster.replaceEndpoints(endpoints)
   }

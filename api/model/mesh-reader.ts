@@ -68,7 +68,7 @@ export class MeshReader {
   }
 
   /** What becomes of hosts that nothing describes. */
-  unknownHosts(): 'ALLOW_ANY' | 'REGISTRY_ONLY' {
+  unknownHosts(): 'ALLOW_ANY' | 'ALLOW_ANY_DYNAMIC_DNS' | 'REGISTRY_ONLY' {
     return this.#egress?.unknownHosts ?? this.meshConfig().outboundTrafficPolicy?.mode ?? this.settings().outboundTrafficPolicy ?? 'ALLOW_ANY'
   }
 

@@ -8,7 +8,7 @@ export interface RecordedConfig {
   readonly config?: string
   readonly base?: string
   readonly objects: readonly RecordedObject[]
-  readonly meshConfig?: { readonly outboundTrafficPolicy?: { readonly mode?: string }; readonly inboundTrafficPolicy?: { readonly mode?: string }; readonly enableAutoMtls?: boolean; readonly trustDomain?: string }
+  readonly meshConfig?: { readonly outboundTrafficPolicy?: { readonly mode?: NonNullable<MeshSettings['outboundTrafficPolicy']> }; readonly inboundTrafficPolicy?: { readonly mode?: string }; readonly enableAutoMtls?: boolean; readonly trustDomain?: string }
 }
 
 export type RecordedObject = ResourceObject & { readonly cluster?: string }
@@ -35,7 +35,7 @@ const placed = (object: RecordedObject): RecordedObject =>
 
 function settingsOf(mesh: NonNullable<RecordedConfig['meshConfig']>): MeshSettings {
   return {
-    ...(mesh.outboundTrafficPolicy?.mode === 'REGISTRY_ONLY' ? { outboundTrafficPolicy: 'REGISTRY_ONLY' as const } : {}),
+    ...(mesh.outboundTrafficPolicy?.mode === undefined ? {} : { outboundTrafficPolicy: mesh.outboundTrafficPolicy.mode }),
     ...(mesh.enableAutoMtls === false ? { autoMutualTls: false } : {}),
   }
 }

@@ -15,7 +15,9 @@ import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_co
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { HttpInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
+import type { HttpFilterInit } from './http-connection.ts'
 import { anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
 import { outboundCluster, outboundRoutes } from './naming.ts'
@@ -46,15 +48,24 @@ export const httpInspector = () => listenerFilter('envoy.filters.listener.http_i
 const to = (cluster: string): ScopedDestination => ({ cluster, host: '', port: 0, hash: undefined })
 
 /** The listener that takes all captured outbound connections and hands each to the listener of its original destination, and the clusters of the unclaimed. */
-export function virtualOutbound(reader: MeshReader): Resource[] {
+export function virtualOutbound(reader: MeshReader, tracing: TracingScope): Resource[] {
   const cluster = unclaimed(reader)
+  const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
   const name = 'virtualOutbound'
   const message = create(ListenerSchema, {
     name,
     address: socketAddress('0.0.0.0', OUTBOUND_PORT),
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [], [to(cluster)])] }],
+    ...(byName
+      ? {
+          filterChains: [{ name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
+          defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [], [to(cluster)])] },
+          listenerFilters: [tlsInspector(), httpInspector()],
+          listenerFiltersTimeout: duration(0),
+          continueOnListenerFiltersTimeout: true,
+        }
+      : { filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [], [to(cluster)])] }] }),
   })
   const passthrough = create(ClusterSchema, {
     name: PASSTHROUGH,
@@ -63,7 +74,7 @@ export function virtualOutbound(reader: MeshReader): Resource[] {
     connectTimeout: duration(10_000),
   })
   const nowhere = create(ClusterSchema, { name: BLACK_HOLE, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC }, connectTimeout: duration(10_000) })
-  return [resourceOf(ListenerSchema, name, message, []), resourceOf(ClusterSchema, PASSTHROUGH, passthrough, []), resourceOf(ClusterSchema, BLACK_HOLE, nowhere, [])]
+  return [resourceOf(ListenerSchema, name, message, []), resourceOf(ClusterSchema, PASSTHROUGH, passthrough, []), resourceOf(ClusterSchema, BLACK_HOLE, nowhere, []), ...(byName ? [dynamicDnsCluster()] : [])]
 }
 
 const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c']
@@ -78,7 +89,7 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   const http = reader.hasPort('http-port', port, client.namespace)
   const claimed = reader.servicesAtPort(port, client.namespace).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
-  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port))] })
+  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])] })
   const names = new Set<string>()
   for (const { service, port: servicePort } of claimed) {
     const ranges = service.ranges.map(prefixRange)
@@ -107,8 +118,8 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   return [resourceOf(ListenerSchema, name, message, claimed.map((one) => one.service.source))]
 }
 
-const outboundManager = (name: string, tracing: TracingScope, routes: Parameters<typeof httpManager>[0]['routes'], scopePort?: string) =>
-  httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [], routes, ...(scopePort === undefined ? {} : { scopePort }) })
+const outboundManager = (name: string, tracing: TracingScope, routes: Parameters<typeof httpManager>[0]['routes'], scopePort?: string, filters: readonly HttpFilterInit[] = []) =>
+  httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters, routes, ...(scopePort === undefined ? {} : { scopePort }) })
 
 /** Server names tell services without an address apart; TCP goes as it comes. */
 const isTcp = (port: ServicePort): boolean => port.protocol !== 'tls' && port.protocol !== 'https'
@@ -241,9 +252,10 @@ export function capturedFallback(reader: MeshReader, client: RouteClient, port: 
     }
   }
   const match = { pathSpecifier: { case: 'prefix' as const, value: '/' } }
-  const open = reader.unknownHosts() !== 'REGISTRY_ONLY'
+  const unknown = reader.unknownHosts()
+  const open = unknown !== 'REGISTRY_ONLY'
   virtualHosts.push(
-    create(VirtualHostSchema, {
+    unknown === 'ALLOW_ANY_DYNAMIC_DNS' ? dynamicDnsHost() : create(VirtualHostSchema, {
       name: open ? 'allow_any' : 'block_all',
       domains: ['*'],
       routes: [open ? { name: 'allow_any', match, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH }, timeout: duration(0) } } } : { name: 'block_all', match, action: { case: 'directResponse', value: { status: 502 } } }],

@@ -75,7 +75,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
       routesLayer(client, egress),
       seenFrom('explicit-scopes', node.namespace, MESH_HOSTS, egress, (at, namespace, host) => explicitScopes(at, namespace, host)),
       single(keyOf('explicit-fallback', client, egress ?? ''), (at) => explicitFallback(at.within(egress), client)),
-      single(keyOf('explicit-outbound', { bind, tracing }), () => [explicitListener({ bind, tracing })]),
+      single(keyOf('explicit-outbound', { bind, tracing }, egress ?? ''), (at) => [explicitListener({ bind, tracing, byName: at.within(egress).unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' })]),
     )
   }
   if (node.ports.length > 0 || captured) {
@@ -108,7 +108,7 @@ function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egre
     layer('captured-scopes', MESH_HOSTS, (at, host) => capturedScopes(at, namespace, host), namespace),
     layer('captured-addresses', ['service-host'], (at, host) => addressListeners(at, client, host, tracing), client, tracing),
     layer('captured-ports', ['http-port', 'plain-port'], (at, port) => ofPort(port, at), client, tracing),
-    single(keyOf('captured-outbound', egress ?? ''), (at) => virtualOutbound(at.within(egress))),
+    single(keyOf('captured-outbound', tracing, egress ?? ''), (at) => virtualOutbound(at.within(egress), tracing)),
   ]
 }
 

@@ -10,6 +10,7 @@ import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/r
 import { ScopedRouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/scoped_route_pb.ts'
 import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { socketAddress } from './message.ts'
 import { outboundRoutes, scopeName } from './naming.ts'
@@ -26,6 +27,8 @@ export const PROXY_PORT = 'proxy'
 export interface ExplicitOutboundScope {
   readonly bind: SocketAddress
   readonly tracing: TracingScope
+  /** Unknown hosts are resolved by the proxy. */
+  readonly byName: boolean
 }
 
 /** The listener that takes an application's plain requests in explicit mode, whatever service they are for. */
@@ -38,7 +41,7 @@ export function explicitListener(scope: ExplicitOutboundScope): Resource {
     filterChains: [
       {
         name,
-        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: [], scopePort: PROXY_PORT, role: 'outbound' })],
+        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: scope.byName ? [dynamicDnsFilter()] : [], scopePort: PROXY_PORT, role: 'outbound' })],
       },
     ],
   })
@@ -74,7 +77,7 @@ const hostScopes = (name: string, port: number, routes: string, origins: readonl
 
 /**
  * Where unknown hosts go: wildcard hosts first, then nowhere. Without captured traffic there is no original destination to pass a request on to,
- * so ALLOW_ANY cannot be honoured here, and an unknown host is refused as REGISTRY_ONLY refuses it: 502, as Istio's BlackHole answers.
+ * so ALLOW_ANY cannot be honoured here, and an unknown host is refused as REGISTRY_ONLY refuses it: 502, as Istio's BlackHole answers. Where the proxy resolves names, it goes by them.
  */
 export function explicitFallback(reader: MeshReader, client: RouteClient): Resource[] {
   const origins: string[] = []
@@ -87,9 +90,10 @@ export function explicitFallback(reader: MeshReader, client: RouteClient): Resou
       origins.push(...scope.origins)
     }
   }
+  const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
   virtualHosts.push(
-    create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: 502 } } }] }),
+    byName ? dynamicDnsHost() : create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: 502 } } }] }),
   )
   const name = `fallback|${PROXY_PORT}`
-  return [scopeResource(PROXY_PORT, '*', name, []), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, virtualHosts), origins)]
+  return [scopeResource(PROXY_PORT, '*', name, []), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, virtualHosts), origins), ...(byName ? [dynamicDnsCluster()] : [])]
 }

@@ -132,7 +132,7 @@ export type RequestTest = z.infer<typeof requestTest>
 export const requestsFile = z.strictObject({
   config: z.array(z.string()).optional().describe('Files and folders beside this one.'),
   workloads: z.array(workloadWords).optional().describe('Those that the configuration does not itself list.'),
-  settings: z.strictObject({ outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'REGISTRY_ONLY']).optional() }).optional(),
+  settings: z.strictObject({ outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS', 'REGISTRY_ONLY']).optional() }).optional(),
   trustDomain: z.string().optional(),
   tests: z.array(requestTest).optional(),
 })

@@ -18,7 +18,7 @@ export const mesh = z.object({
 })
 export const meshSettings = z.strictObject({
   strict: z.boolean().optional(),
-  outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'REGISTRY_ONLY']).optional(),
+  outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS', 'REGISTRY_ONLY']).optional(),
   otlp: z.url().optional(),
 })
 

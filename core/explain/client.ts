@@ -102,6 +102,9 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
   return end(explainRoute(plans, host, route, head, step))
 }
 
+/** Whether a request itself says where such a cluster leads. */
+const goesByItself = (cluster: ClusterPlan | undefined): boolean => cluster?.discovery === 'original-destination' || cluster?.discovery === 'by-host'
+
 function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: RequestHead, step: (kind: Step['kind'], words: string, matched: boolean, origin?: Origin) => void): Ending {
   const { action, origin: by } = route
   switch (action.kind) {
@@ -117,7 +120,7 @@ function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: 
     case 'forward': {
       const to = targetsOf(plans, action.clusters, step)
       const sent = rewritten(action, request)
-      const empty = to.every((target) => plans.clusters.get(target.cluster)?.discovery !== 'original-destination' && target.endpoints.length === 0)
+      const empty = to.every((target) => !goesByItself(plans.clusters.get(target.cluster)) && target.endpoints.length === 0)
       return {
         outcome: isNowhere(to) ? 'blocked' : 'routed',
         status: empty ? (to.every((target) => !plans.clusters.has(target.cluster)) ? (action.noClusterStatus ?? 503) : 503) : undefined,
@@ -208,7 +211,7 @@ function targetsOf(plans: PlanSet, clusters: WeightedClusters, step: (kind: Step
     const share = clusters.total === 0 ? 100 : (100 * weight) / clusters.total
     step('cluster', `${name}, ${Number(share.toFixed(2))} %${cluster === undefined ? ', which is not known' : ''}`, cluster !== undefined, origin ?? cluster?.origin)
     const endpoints = cluster === undefined ? [] : healthyEndpoints(plans, cluster).map((endpoint) => endpoint.key)
-    if (cluster !== undefined && cluster.discovery !== 'original-destination') step('endpoint', endpoints.length === 0 ? `${name} has no healthy endpoint` : endpoints.join(', '), endpoints.length > 0)
+    if (cluster !== undefined && !goesByItself(cluster)) step('endpoint', endpoints.length === 0 ? `${name} has no healthy endpoint` : endpoints.join(', '), endpoints.length > 0)
     const { host, subset, port } = cluster?.destination ?? destinationIn(name)
     return { cluster: name, host, subset, port, weight: share, ...(origin === undefined ? {} : { origin }), endpoints }
   })

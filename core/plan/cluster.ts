@@ -6,7 +6,7 @@ export interface ClusterPlan {
   readonly name: string
   readonly version: string
   readonly origin: Origin | undefined
-  readonly discovery: 'eds' | 'static' | 'strict-dns' | 'logical-dns' | 'original-destination'
+  readonly discovery: 'eds' | 'static' | 'strict-dns' | 'logical-dns' | 'original-destination' | 'by-host'
   /** The ClusterLoadAssignment's name, for eds. */
   readonly endpointsName: string
   /** The endpoints themselves, for static and strict-dns (address is then a host name). */

@@ -2,9 +2,10 @@ import type { JsonValue } from '@bufbuild/protobuf'
 import { type CircuitBreakers, CircuitBreakers_Thresholds_RetryBudgetSchema, CircuitBreakers_ThresholdsSchema, CircuitBreakersSchema } from '../wire/gen/envoy/config/cluster/v3/circuit_breaker_pb.ts'
 import { type Cluster, Cluster_DiscoveryType as Discovery, Cluster_TransportSocketMatchSchema, ClusterSchema } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { RoutingPriority } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
+import { ClusterConfigSchema as DynamicSchema } from '../wire/gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'
 import type { ClusterLimits, ClusterPlan } from './cluster.ts'
 import type { EndpointsPlan } from './endpoints.ts'
-import { at, type Read, type Reading, readResource } from './read.ts'
+import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { readBalancer } from './read-balancer.ts'
 import { readAssignment } from './read-endpoints.ts'
 import { originOf } from './read-origin.ts'
@@ -20,7 +21,7 @@ export function readCluster(bytes: Uint8Array, version: string): Read<ClusterPla
 }
 
 const FIELDS = [
-  'health_checks', 'name', 'alt_stat_name', 'type', 'eds_cluster_config', 'connect_timeout', 'per_connection_buffer_limit_bytes', 'lb_policy', 'load_assignment', 'max_requests_per_connection',
+  'cluster_type', 'health_checks', 'name', 'alt_stat_name', 'type', 'eds_cluster_config', 'connect_timeout', 'per_connection_buffer_limit_bytes', 'lb_policy', 'load_assignment', 'max_requests_per_connection',
   'circuit_breakers', 'common_http_protocol_options', 'http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'dns_jitter',
   'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family', 'wait_for_warm_on_init', 'outlier_detection', 'cleanup_interval', 'ring_hash_lb_config', 'maglev_lb_config',
   'least_request_lb_config', 'round_robin_lb_config', 'common_lb_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'protocol_selection',
@@ -73,14 +74,15 @@ function readDiscovery(reading: Reading, message: Cluster): ClusterPlan['discove
     case Discovery.ORIGINAL_DST:
       return 'original-destination'
     default:
-      // cluster_type is named by `only`.
+      if (by.case === 'clusterType' && by.value.typedConfig !== undefined && typeNameOf(by.value.typedConfig) === DynamicSchema.typeName) return 'by-host'
+      if (by.case === 'clusterType') reading.unsupported('cluster_type', 'only dynamic forward proxies are supported', by.value.name)
       if (by.case === 'type') reading.unsupported('type', 'is not supported', by.value)
       return 'static'
   }
 }
 
 function readInline(reading: Reading, message: Cluster, discovery: ClusterPlan['discovery'], version: string): EndpointsPlan | undefined {
-  if (discovery === 'eds' || discovery === 'original-destination') {
+  if (discovery === 'eds' || discovery === 'original-destination' || discovery === 'by-host') {
     if (message.loadAssignment !== undefined) reading.invalid('load_assignment', 'belongs to static and DNS clusters only')
     return undefined
   }

@@ -77,7 +77,7 @@ export const meshConfigSpec = z.strictObject({
   enableEnvoyAccessLogService: flag().optional().describe('Whether access logs go to a service by gRPC; false by default.'),
   disableEnvoyListenerLog: flag().optional().describe('Whether connections that no chain takes are not logged; false by default.'),
   defaultConfig: meshProxyConfig.optional().describe('What every proxy starts with.'),
-  outboundTrafficPolicy: z.strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY']).optional().describe('Whether hosts that nothing describes may be called; ALLOW_ANY by default.') }).optional().describe('What becomes of traffic to unknown hosts.'),
+  outboundTrafficPolicy: z.strictObject({ mode: z.enum(['REGISTRY_ONLY', 'ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS']).optional().describe('Whether hosts that nothing describes may be called, and by what address: ALLOW_ANY, the default, as the caller resolved it; ALLOW_ANY_DYNAMIC_DNS, as the proxy resolves the name in an HTTP request.') }).optional().describe('What becomes of traffic to unknown hosts.'),
   inboundTrafficPolicy: z.strictObject({ mode: z.enum(['PASSTHROUGH', 'LOCALHOST']).optional().describe('Whether applications listen on their address (PASSTHROUGH, the default) or on localhost.') }).optional().describe('Where inbound traffic goes.'),
   configSources: z
     .array(z.strictObject({ address: text().optional().describe('xds://, k8s:// or fs:// and where.'), tlsSettings: clientTls.optional().describe('How connections to it are secured.'), subscribedResources: z.array(z.enum(['SERVICE_REGISTRY'])).optional().describe('What it holds.') }))
