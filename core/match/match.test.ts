@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
-import { compileCidr, isAddress } from './cidr.ts'
+import { compileCidr, isAddress, maskAddress } from './cidr.ts'
 import { compilePath } from './path.ts'
 import { queryParameter } from './query.ts'
 import { compileSubstitution } from './regex.ts'
@@ -60,4 +60,19 @@ test('a query parameter is found by its whole name, first value first', () => {
 test('a substitution knows groups and escaped backslashes, and refuses groups that are not there', () => {
   assert.equal(compileSubstitution('(a)(b)?', '<\\1\\2\\0>\\\\')('xabya'), 'x<abab>\\y<aa>\\')
   assert.throws(() => compileSubstitution('a', '\\1'))
+})
+
+test('the network of an address is written as RFC 5952 writes it', () => {
+  const cases: readonly (readonly [address: string, length: number, network: string])[] = [
+    ['192.0.2.77', 24, '192.0.2.0/24'],
+    ['192.0.2.77', 32, '192.0.2.77/32'],
+    ['10.255.3.4', 9, '10.128.0.0/9'],
+    ['2001:db8:1:2:3:4:5:6', 64, '2001:db8:1:2::/64'],
+    ['2001:DB8::1', 128, '2001:db8::1/128'],
+    ['2001:0:0:1:0:0:0:1', 128, '2001:0:0:1::1/128'],
+    ['::1', 128, '::1/128'],
+    ['fe80::1', 0, '::/0'],
+    ['unknown', 8, 'unknown'],
+  ]
+  for (const [address, length, network] of cases) assert.equal(maskAddress(address, length), network)
 })
