@@ -2,6 +2,7 @@ import type { Fault } from '#core/fault/fault.ts'
 import type { Change, Mesh, ResourceWrite, StoredResource } from '#db/store.ts'
 import type { LoadedMesh, Meshes } from './meshes.ts'
 import { objectId } from './model/mesh-model.ts'
+import { namespaceKey } from './apply/namespaces.ts'
 import { admissionFindings } from './translate/check.ts'
 
 /**
@@ -13,6 +14,12 @@ export class MeshAdmission {
 
   constructor(meshes: Meshes) {
     this.#meshes = meshes
+  }
+
+  /** Whether a namespace is there, by a model at least as new as `mesh` was read; false also where that is not known. */
+  hasNamespace(mesh: Mesh, name: string): boolean {
+    const model = this.#meshes.loaded(mesh.id)?.model
+    return model !== undefined && model.revision >= mesh.revision && model.object(objectId(namespaceKey(name))) !== undefined
   }
 
   async judge(mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> {

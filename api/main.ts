@@ -182,6 +182,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     createMesh,
     archives,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
+    hasNamespace: (mesh: Mesh, name: string): boolean => admission.hasNamespace(mesh, name),
     proxies,
     faults: (meshId) => untranslated.all(meshId),
     pushTimes: (meshId, revision) => ledger.pushes.timesOf(meshId, revision),

@@ -15,7 +15,7 @@ import { Follower } from './store/follow.ts'
 import { readHistory } from './store/history.ts'
 import { apiKeyByHash, createApiKey, createSession, deleteApiKey, listApiKeys, liveCredentials } from './store/keys.ts'
 import { createMember, deleteMember, listMembers, memberByIdentity, memberByName, takeInvitation, updateMember } from './store/members.ts'
-import { createMesh, listMeshes, meshById, meshByName, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
+import { createMesh, listMeshes, meshById, meshByName, meshNamed, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
 import { replaceRoot } from './store/root.ts'
 import { createOrganization, listOrganizations, organizationById, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
@@ -62,6 +62,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     organizationById: (organizationId) => organizationById(tenancy, organizationId),
     listOrganizations: () => listOrganizations(tenancy),
     createMesh: (organizationId, mesh) => createMesh(tenancy, organizationId, mesh, now()),
+    meshNamed: (organizationId, names) => meshNamed(tenancy, organizationId, names),
     meshByName: (organizationId, name) => meshByName(tenancy, organizationId, name),
     meshById: (meshId) => meshById(tenancy, meshId),
     listMeshes: (organizationId, page) => listMeshes(tenancy, organizationId, page),

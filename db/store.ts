@@ -16,6 +16,8 @@ export interface Store {
   /** @throws StoreDuplicate; StoreBound when the organization would have more than `meshesMax` */
   createMesh(organizationId: string, mesh: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string; meshesMax?: number }): Promise<Mesh>
   meshByName(organizationId: string, name: string): Promise<Mesh | undefined>
+  /** Both by their names, of one organization alone: what every request asks first. */
+  meshNamed(organizationId: string, names: { readonly organization: string; readonly mesh: string }): Promise<{ organization: Organization; mesh: Mesh } | undefined>
   /** For whoever holds a mesh id only (a certificate's issuer, a stream): crosses tenants, so never with a name or id that came from outside unproven. */
   meshById(meshId: string): Promise<Mesh | undefined>
   listMeshes(organizationId: string, page: Page): Promise<Paged<Mesh>>

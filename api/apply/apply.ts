@@ -44,7 +44,7 @@ export interface Applied extends ApplyOutcome {
   readonly warnings: readonly Fault[]
 }
 
-type ApplyDoors = Pick<ApiDoors, 'store' | 'admit' | 'wrote'>
+type ApplyDoors = Pick<ApiDoors, 'store' | 'admit' | 'wrote' | 'hasNamespace'>
 
 interface Admitted {
   readonly object: ResourceObject
@@ -156,7 +156,7 @@ function quotaFaults({ quota }: Change, admitted: readonly Admitted[]): Fault[] 
 async function namespaceFaults(doors: ApplyDoors, mesh: Mesh, admitted: readonly Admitted[]): Promise<Fault[]> {
   const brought = new Set(admitted.filter(({ key }) => key.kind === 'Namespace' && key.group === '').map(({ key }) => key.name))
   const wanted = new Set(admitted.map(({ key }) => key.namespace).filter((name) => name !== '' && !brought.has(name)))
-  const missing = await missingNamespaces(doors.store, mesh, wanted)
+  const missing = await missingNamespaces(doors.store, mesh, wanted, (name) => doors.hasNamespace?.(mesh, name) === true)
   return admitted
     .filter(({ key }) => missing.has(key.namespace))
     .map(({ key, object, proposal }) =>

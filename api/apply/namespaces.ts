@@ -17,11 +17,11 @@ export function builtInNamespace(mesh: Mesh, name: string): StoredResource {
   }
 }
 
-/** The names, of `wanted`, that are no namespace of the mesh. */
-export async function missingNamespaces(store: Store, mesh: Mesh, wanted: ReadonlySet<string>): Promise<Set<string>> {
+/** The names, of `wanted`, that are no namespace of the mesh. `isThere`: what is known without asking the store. */
+export async function missingNamespaces(store: Store, mesh: Mesh, wanted: ReadonlySet<string>, isThere: (name: string) => boolean = () => false): Promise<Set<string>> {
   const missing = new Set<string>()
   for (const name of wanted) {
-    if (BUILT_IN_NAMESPACES.includes(name)) continue
+    if (BUILT_IN_NAMESPACES.includes(name) || isThere(name)) continue
     if ((await store.getResource(mesh.organizationId, mesh.id, namespaceKey(name))) === undefined) missing.add(name)
   }
   return missing

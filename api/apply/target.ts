@@ -15,10 +15,9 @@ export interface Target {
  * @throws Faults 404 for what the key may not see, 403 for what it may not do
  */
 export async function targetOf(store: Store, actor: Actor, names: { readonly organization: string; readonly mesh: string }, verb: Verb, seen?: (target: Target) => void): Promise<Target> {
-  const organization = await store.organizationByName(names.organization)
-  if (organization === undefined || organization.id !== actor.organizationId) throw meshNotFound()
-  const mesh = await store.meshByName(organization.id, names.mesh)
-  if (mesh === undefined) throw meshNotFound()
+  const found = await store.meshNamed(actor.organizationId, names)
+  if (found === undefined) throw meshNotFound()
+  const { organization, mesh } = found
   const target = { actor, organization, mesh }
   if (sees(actor, mesh)) seen?.(target)
   permit(actor, verb, mesh)

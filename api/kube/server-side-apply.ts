@@ -2,9 +2,11 @@ import type { ResourceKind } from '#core/resource/kind.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { conflictsWith, managersAfterApply, managersBeforeApply, withManagers } from './field-managers.ts'
 import type { FieldConflict, Writer } from './field-managers.ts'
-import { difference, NOTHING, union, withParents } from './field-set.ts'
+import { difference, fromPaths, NOTHING, union, withParents } from './field-set.ts'
 import { shapeOf } from './field-shape.ts'
 import { compareFields, fieldsOf, mergeFields, owned, withoutFields } from './field-values.ts'
+
+const METADATA = fromPaths([['f:metadata']])
 
 /**
  * Server-side apply (KEP-555): fields of what is applied are set, fields that its manager applied before and does not any more go unless another owns them, all others stay.
@@ -17,7 +19,8 @@ export function applyServerSide(kind: ResourceKind, live: ResourceObject | undef
   const others = managers.filter((one) => one !== mine)
   const fields = owned(fieldsOf(shape, applied))
   const merged = mergeFields(shape, live, applied)
-  const gone = difference(withParents(mine?.fields ?? NOTHING), withParents(fields))
+  // Metadata stays in any case: it holds what names the object.
+  const gone = difference(withParents(mine?.fields ?? NOTHING), withParents(union(fields, METADATA)))
   const kept = others.reduce((all, one) => union(all, one.fields), fields)
   const object = withoutFields(shape, merged, gone, kept) as ResourceObject
   const change = compareFields(shape, live ?? { metadata: {} }, object)

@@ -22,6 +22,8 @@ export interface ApiDoors {
   createMesh(organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh>
   /** Looks at the mesh as it would be after these writes: dangling references, double claims. Errors refuse them, warnings travel with the answer. */
   admit(mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]>
+  /** Whether the mesh is known to have this namespace, by a model at least as new as `mesh` was read; false: ask the store. */
+  hasNamespace?(mesh: Mesh, name: string): boolean
   proxies(meshId: string): ProxyStatus[]
   /** Everything that a proxy was sent, by type, as protobuf JSON, secrets redacted; undefined when it is not connected. */
   proxyConfig(meshId: string, proxy: string): Promise<ProxyConfig | undefined>

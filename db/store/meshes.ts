@@ -4,9 +4,10 @@ import { and, eq, gt } from 'drizzle-orm'
 import { mesh } from '../schema/mesh.ts'
 import { organization } from '../schema/organization.ts'
 import { StoreBound } from '../store.ts'
-import type { Mesh, MeshSettings, Page, Paged } from '../store.ts'
+import type { Mesh, MeshSettings, Organization, Page, Paged } from '../store.ts'
 import { isUuid } from '../tenancy.ts'
 import type { Tenancy, Transaction } from '../tenancy.ts'
+import { readOrganization } from './organizations.ts'
 import { paged, readCursor, rowsWanted } from './page.ts'
 import { commitRevision, lockMesh } from './revision.ts'
 
@@ -49,6 +50,18 @@ export function meshByName(tenancy: Tenancy, organizationId: string, name: strin
   return tenancy.within(organizationId, async (tx) => {
     const [row] = await tx.select(columns).from(mesh).where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, name)))
     return row && readMesh(row)
+  })
+}
+
+/** An organization and one of its meshes by their names, in one look; undefined when the names do not lead from this organization to a mesh of it. */
+export function meshNamed(tenancy: Tenancy, organizationId: string, names: { readonly organization: string; readonly mesh: string }): Promise<{ organization: Organization; mesh: Mesh } | undefined> {
+  return tenancy.within(organizationId, async (tx) => {
+    const [row] = await tx
+      .select({ organization, mesh: columns })
+      .from(mesh)
+      .innerJoin(organization, eq(organization.id, mesh.organizationId))
+      .where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, names.mesh), eq(organization.name, names.organization)))
+    return row && { organization: readOrganization(row.organization), mesh: readMesh(row.mesh) }
   })
 }
 

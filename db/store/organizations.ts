@@ -28,7 +28,7 @@ export async function listOrganizations(tenancy: Tenancy): Promise<Organization[
   return rows.map(readOrganization)
 }
 
-const readOrganization = (row: typeof organization.$inferSelect): Organization => ({ id: row.id, name: row.name, quota: row.quota, createdAtMs: row.createdAt.getTime() })
+export const readOrganization = (row: typeof organization.$inferSelect): Organization => ({ id: row.id, name: row.name, quota: row.quota, createdAtMs: row.createdAt.getTime() })
 
 /** Replaces the bounds of an organization, by those that are given or that a function makes of those before. */
 export function setQuota(tenancy: Tenancy, organizationId: string, given: Quota | ((before: Quota) => Quota)): Promise<Quota> {

@@ -6,10 +6,13 @@ type Json = Readonly<Record<string, unknown>>
 
 const isJson = (value: unknown): value is Json => value !== null && typeof value === 'object' && !Array.isArray(value)
 
+/** Groups that an API server has without definitions. */
+const KUBERNETES_OWN = new Set(['', 'networking.k8s.io'])
+
 /** Every kind of the registry that Kubernetes does not have itself, as a CustomResourceDefinition with the schema that Weft publishes. */
 export function customResourceDefinitions(): Json[] {
   const documents = new OpenapiDocuments()
-  return kinds.filter((kind) => kind.group !== '').map((kind) => definitionOf(documents, kind))
+  return kinds.filter((kind) => !KUBERNETES_OWN.has(kind.group)).map((kind) => definitionOf(documents, kind))
 }
 
 function definitionOf(documents: OpenapiDocuments, kind: ResourceKind): Json {
