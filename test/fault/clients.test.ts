@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import { seededRandom, SteppedClock } from '#core/time/seeded.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Clock } from '#core/time/clock.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
+import { CLUSTER } from '#core/wire/type-url.ts'
 import { MemoryView } from '#api/serve/memory-view.ts'
 import type { Peer } from '#api/serve/peer.ts'
 import { nodeNamed, RawClient } from '#api/serve/raw-client.ts'
@@ -24,6 +24,8 @@ setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
 const hourMs = 3_600_000
+/** Updates that are cut, each within a tenth of a second or so: WEFT_CUT_ROUNDS=3000 is for minutes on end. */
+const cutRounds = Number(process.env['WEFT_CUT_ROUNDS'] ?? 40)
 const node = (name: string) => nodeNamed(`sidecar~127.0.0.1~${name}.prod~prod.svc.cluster.local`)
 const cluster = (name: string, version: string, bytes = 100): Resource => ({ type: CLUSTER, name, version, bytes: Buffer.alloc(bytes), origins: [] })
 
@@ -134,7 +136,7 @@ test('streams of an Envoy are cut in the middle of updates again and again: no r
   await envoy.ready()
   const load = startLoad(at, { host: 'any', path: '/' }, 200)
   const random = seededRandom(7)
-  for (let round = 0; round < 40; round += 1) {
+  for (let round = 0; round < cutRounds; round += 1) {
     // The connection breaks at some message of this update or the next.
     let left = 1 + Math.floor(random.draw() * 4)
     relay.cutWhen = () => (left -= 1) === 0
@@ -151,42 +153,6 @@ test('streams of an Envoy are cut in the middle of updates again and again: no r
   const last = startLoad(at, { host: 'any', path: '/' }, 200)
   await until('some requests', () => last.sent() > 20)
   assert.deepEqual([...(await last.stop()).byVersion.keys()], ['b'])
-})
-
-test('a thousand connects and disconnects leave nothing behind', async (t) => {
-  const view = new MemoryView(Array.from({ length: 50 }, (_, at) => ({ ...cluster(`c${at}`, '1', 2000) })))
-  const { server, client } = await world(t, view)
-  const one = async (at: number): Promise<void> => {
-    const made = new RawClient(`127.0.0.1:${server.port}`)
-    const stream = made.delta()
-    stream.ask({ node: node(`n${at}`), type: CLUSTER })
-    await stream.take()
-    stream.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: Array.from({ length: 50 }, (_, index) => `c${index}`) })
-    await stream.take()
-    if (at % 2 === 0) stream.end()
-    made.close()
-  }
-  const batch = async (count: number): Promise<void> => {
-    for (let at = 0; at < count; at += 10) await Promise.all(Array.from({ length: 10 }, (_, index) => one(at + index)))
-    await until('all are gone', () => [...server.ledger.streams()].length === 0 && view.listeners === 0)
-  }
-  // The first few hundred fill pools and caches that stay.
-  await batch(300)
-  const heap = async (): Promise<number> => {
-    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-    collect()
-    return process.memoryUsage().heapUsed
-  }
-  const before = await heap()
-  const rssBefore = process.memoryUsage().rss
-  await batch(1000)
-  const after = await heap()
-  t.diagnostic(`heap ${Math.round(before / 1024)} KB → ${Math.round(after / 1024)} KB, RSS ${Math.round(rssBefore / 2 ** 20)} MB → ${Math.round(process.memoryUsage().rss / 2 ** 20)} MB`)
-  assert.ok(after - before < 2 << 20, `${(after - before) >> 10} KB more`)
-  assert.ok(process.memoryUsage().rss - rssBefore < 100 << 20)
-  const last = client().delta()
-  last.ask({ node: node('last'), type: CLUSTER })
-  assert.equal((await last.take()).resources.length, 50)
 })
 
 test('the wall clock is stepped by an hour: streams whose credentials hold go on, and timers do not run wild', async (t) => {

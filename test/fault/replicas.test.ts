@@ -12,6 +12,9 @@ import { until } from '../mesh/shop.ts'
 const node = (name: string) => nodeNamed(`sidecar~127.0.0.1~${name}.prod~prod.svc.cluster.local`, { NAMESPACE: 'prod', WEFT_OUTBOUND: '127.0.0.1:15001' })
 const service = (name: string) => ({ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'prod' }, spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } })
 
+/** How long the database stays away. */
+const outageMs = Number(process.env['WEFT_OUTAGE_MS'] ?? 500)
+
 let postgres: Postgres
 let planes: PlaneUnderTest[] = []
 
@@ -105,6 +108,11 @@ test('while Postgres is gone streams and configuration stay, writes answer 503 w
   // The stream lives: a question is answered from what is in memory.
   stream.ask({ type: CLUSTER, subscribe: ['outbound|80||orders.prod.svc.cluster.local'] })
   assert.deepEqual((await stream.take()).resources.map((item) => item.name), ['outbound|80||orders.prod.svc.cluster.local'])
+  // Half a second is longer than any retry begins with; WEFT_OUTAGE_MS=60000 is a minute.
+  const goneSinceMs = performance.now()
+  await until('the outage has lasted', () => performance.now() - goneSinceMs > outageMs, outageMs + 20_000)
+  stream.ask({ type: CLUSTER, subscribe: ['outbound|80||orders.prod.svc.cluster.local'] })
+  assert.equal((await stream.take()).resources.length, 1, 'the stream still stands')
   await postgres.restart()
   await until('writes are taken again', async () => (await one.rest('/apply', { objects: [service('afterwards')] })).status === 200)
   for (;;) {
