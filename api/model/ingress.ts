@@ -1,3 +1,4 @@
+import { writtenAnnotation } from './written.ts'
 import type { Destination } from '#core/resource/destination.ts'
 import type { IngressBackend, IngressSpec } from '#core/resource/ingress.ts'
 import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
@@ -90,7 +91,7 @@ function virtualServiceOf(host: string, owner: StoredIngress, http: readonly Htt
       name: `${host.replaceAll('.', '-')}-${owner.name}-${DERIVED}`,
       namespace: owner.namespace,
       ...(owner.createdAtMs > 0 ? { creationTimestamp: new Date(owner.createdAtMs).toISOString() } : {}),
-      annotations: { 'internal.istio.io/parents': `Ingress/${owner.name}.${owner.namespace}`, 'internal.istio.io/route-semantics': 'ingress' },
+      annotations: { 'internal.istio.io/parents': `Ingress/${owner.name}.${owner.namespace}`, 'internal.istio.io/route-semantics': 'ingress', ...writtenAnnotation(new Map(http.map((_, index) => [`http[${index}]`, { resource: `Ingress/${owner.namespace}/${owner.name}`, field: '' }]))) },
     },
     spec: { hosts: [host], gateways: [`${GATEWAY_NAMESPACE}/${gatewayName(owner)}`], http: [...http].sort(bySpecificity) },
   }

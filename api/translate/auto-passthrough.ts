@@ -29,7 +29,7 @@ export function autoPassthroughChain(server: ScopedServer): MessageInitShape<typ
       { name: 'envoy.filters.network.sni_cluster', configType: { case: 'typedConfig', value: anyOf(SniClusterSchema, {}) } },
       { name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value: anyOf(TcpProxySchema, { statPrefix: server.id, clusterSpecifier: { case: 'cluster', value: NOWHERE }, accessLog: [accessLog()] }) } },
     ],
-    metadata: metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field }),
+    metadata: metadataOf(server.written),
   }
 }
 

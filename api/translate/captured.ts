@@ -5,6 +5,7 @@ import { selects } from '#api/model/labels.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
+import { writtenAt, writtenBehind } from '#api/model/written.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
@@ -178,7 +179,7 @@ function connectionProxy(reader: MeshReader, client: RouteClient, service: MeshS
     if (route.match !== undefined && route.match.length > 0 && !route.match.some((one) => holds(one, client, virtualService.namespace, port.port))) continue
     const routes = route.route ?? []
     const destinations = routes.map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, port.port))
-    return { filter: tcpProxy(statPrefix, routes, destinations), origin: { resource: virtualService.id, field: `tcp[${index}]` } }
+    return { filter: tcpProxy(statPrefix, routes, destinations), origin: writtenAt(virtualService, `tcp[${index}]`) }
   }
   return { filter: tcpProxy(statPrefix, [], [serviceDestination(reader, service, client.namespace, '', port.port)]), origin: { resource: service.source, field: '' } }
 }
@@ -201,7 +202,7 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
         name: `${service.host}_${port.port}_tls[${index}]`,
         filterChainMatch: { serverNames },
         filters: [tcpProxy(statPrefix, route.route ?? [], destinations)],
-        metadata: metadataOf({ resource: virtualService.id, field: `tls[${index}]` }),
+        metadata: metadataOf(writtenAt(virtualService, `tls[${index}]`)),
       })
     }
   }
@@ -229,7 +230,7 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   if (host.includes('*')) return []
   const service = reader.service(host, client)
   const [virtualService] = reader.virtualServices('mesh', host, client)
-  const beside = portsBesideService(reader, client, service, virtualService).map((port) => scopeResource(String(port), host, outboundRoutes(port, host), virtualService === undefined ? [] : [virtualService.id]))
+  const beside = portsBesideService(reader, client, service, virtualService).map((port) => scopeResource(String(port), host, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { coveringWildcards, hostCovers } from '#api/model/host.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import { writtenBehind } from '#api/model/written.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { VirtualHost_TlsRequirementType as TlsRequirement, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
@@ -160,7 +161,7 @@ function othersNames(reader: MeshReader, group: ServerGroup): Resource[] {
 /** Routes of several VirtualServices one after the other, the oldest first; those that hold for everything last, so that they hide nothing. */
 function boundScope(reader: MeshReader, group: ServerGroup, domain: string, bound: readonly Bound[]): RouteScope {
   const routes = bound.flatMap(({ virtualService, gateway }) => scopedRoutes(reader, { namespace: group.namespace, labels: {}, gateway }, virtualService, group.port))
-  return { host: domain, port: group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: bound.map((one) => one.virtualService.id) }
+  return { host: domain, port: group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: bound.flatMap((one) => writtenBehind(one.virtualService)) }
 }
 
 function catchAllsLast(routes: readonly ScopedRoute[]): ScopedRoute[] {

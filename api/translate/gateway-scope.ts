@@ -5,6 +5,8 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { GatewayServer } from '#core/resource/gateway.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import type { Labels } from '#api/model/labels.ts'
+import { writtenAt } from '#api/model/written.ts'
+import type { Written } from '#api/model/written.ts'
 import { isOthers, othersHosts } from './listener-isolation.ts'
 
 /** A host that a server takes, and from whose VirtualServices: `*` any namespace. */
@@ -19,8 +21,8 @@ export interface ScopedServer {
   readonly id: string
   /** `istio-ingress/api-gateway` */
   readonly gateway: string
-  /** `servers[0]` */
-  readonly field: string
+  /** The object and field that somebody wrote: `Gateway/istio-ingress/api-gateway servers[0]`, or a listener of the Gateway API's. */
+  readonly written: Written
   /** The port that is listened on: what a Service in front of the workload makes of the server's. */
   readonly port: number
   /** The port that the Gateway names. */
@@ -45,7 +47,8 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
   const services = [...reader.servicesOf(own, labels), ...hosts.flatMap((host) => reader.service(host, own) ?? [])]
   const servers: Omit<ScopedServer, 'others'>[] = []
   const claimed = new Map<string, Set<string>>()
-  for (const { namespace, name, spec, stored } of reader.gatewaysSelecting(labels)) {
+  for (const one of reader.gatewaysSelecting(labels)) {
+    const { namespace, name, spec, stored } = one
     if ((stored.object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? own) !== own) continue
     const certificate = name.includes(`~${DERIVED}~`) ? stored.object.metadata.annotations?.[BACKEND_CERTIFICATE_ANNOTATION] : undefined
     const of = stored.object.metadata.annotations?.[SERVICE_ANNOTATION]?.split(',').map((one) => one.trim())
@@ -66,7 +69,7 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
           for (const one of served) taken.add(one.host)
           claimed.set(String(bound), taken)
         }
-        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, field: `servers[${index}]`, port: bound, serverPort: port.number, protocol, hosts: served, tls: server.tls, ...(certificate === undefined ? {} : { backendCertificate: certificate }) })
+        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, written: writtenAt(one, `servers[${index}]`), port: bound, serverPort: port.number, protocol, hosts: served, tls: server.tls, ...(certificate === undefined ? {} : { backendCertificate: certificate }) })
       }
     }
   }

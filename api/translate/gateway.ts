@@ -78,7 +78,7 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
   if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, access)] })
   let opaque = plaintext !== undefined
   for (const server of servers) {
-    const about = metadataOf({ resource: `Gateway/${server.gateway}`, field: server.field })
+    const about = metadataOf(server.written)
     if (!servesTls(server.protocol)) {
       // One server has all plaintext connections of a port: the oldest.
       if (opaque) continue
@@ -119,7 +119,7 @@ function serverSocket(reader: MeshReader, server: ScopedServer, namespace: strin
   }
   if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, credential: undefined, clientTrust: 'mesh', requireClientCertificate: true })
   const name = tls?.credentialName ?? ''
-  const about = { resource: `Gateway/${server.gateway}`, path: `spec.${server.field}.tls.credentialName`, value: name }
+  const about = { resource: server.written.resource, path: `spec.${server.written.field}.tls.credentialName`, value: name }
   const credential = findCredential(reader, namespace, name, server.gateway)
   const order = orderState(reader.secret(namespace, ACME_STATE), name)
   if (order.error !== '') faults.push(warning('reference.secret', { ...about, rule: `a certificate, which its authority did not issue: ${order.error}`, hint: `asked again after ${new Date(order.retryAtMs).toISOString()}` }))

@@ -1,6 +1,7 @@
 import { create, fromBinary } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import { writtenBehind } from '#api/model/written.ts'
 import { packAny } from '#core/wire/any.ts'
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { LocalitySchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
@@ -35,7 +36,7 @@ export function grpcListeners(reader: MeshReader, client: RouteClient, host: str
   if (host.includes('*') || (service === undefined && virtualService === undefined)) return []
   const names = service === undefined ? [host] : hostNames(service, client.namespace)
   return servedPorts(reader, client.namespace, service, virtualService).flatMap((port) =>
-    names.map((name) => listenerResource(`${name}:${port}`, outboundRoutes(port, host), [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id])])),
+    names.map((name) => listenerResource(`${name}:${port}`, outboundRoutes(port, host), [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : writtenBehind(virtualService))])),
   )
 }
 

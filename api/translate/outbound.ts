@@ -3,6 +3,7 @@ import { isIp } from '#core/resource/address.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import { writtenBehind } from '#api/model/written.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
@@ -62,7 +63,7 @@ export function explicitScopes(reader: MeshReader, client: string, host: string)
   if (host.includes('*')) return []
   const service = reader.service(host, client)
   const [virtualService] = reader.virtualServices('mesh', host, client)
-  const beside = portsBesideService(reader, client, service, virtualService).flatMap((port) => hostScopes(host, port, outboundRoutes(port, host), virtualService === undefined ? [] : [virtualService.id]))
+  const beside = portsBesideService(reader, client, service, virtualService).flatMap((port) => hostScopes(host, port, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))

@@ -5,6 +5,8 @@ import type { Labels } from '#api/model/labels.ts'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
+import { writtenAt, writtenBehind } from '#api/model/written.ts'
+import type { Written } from '#api/model/written.ts'
 import type { Destination } from '#core/resource/destination.ts'
 import type { ConsistentHash } from '#core/resource/load-balancer.ts'
 import type { HttpMatch, HttpRoute, Retries } from '#core/resource/virtual-service-http.ts'
@@ -41,6 +43,9 @@ export interface ScopedRoute {
   readonly owner: RouteOwner
   /** `http[0]` */
   readonly field: string
+  /** The object and field that somebody wrote for it, and for each of its destinations. */
+  readonly written: Written
+  readonly writtenTo: readonly Written[]
 }
 
 export interface RouteOwner {
@@ -88,7 +93,7 @@ export function routeScopes(reader: MeshReader, client: RouteClient, host: strin
     if (held.length === 0 && !isPort) return []
     const routes = held.length === 0 ? undefined : held
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
-    return [{ host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : [virtualService.id]), ...(routes ?? []).map((one) => one.owner.id)] }]
+    return [{ host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : writtenBehind(virtualService)), ...(routes ?? []).map((one) => one.written.resource)] }]
   })
 }
 
@@ -129,6 +134,8 @@ export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualSer
       mirrors: mirrorsOf(route).map((one) => ({ cluster: resolve(one.destination).cluster, percent: one.percent })),
       owner: { id: owner.id, name: owner.name, namespace: owner.namespace, ...semanticsOf(owner.stored.object.metadata.annotations) },
       field,
+      written: writtenAt(owner, field),
+      writtenTo: (route.route ?? []).map((_, index) => writtenAt(owner, `${field}.route[${index}]`)),
     })
   }
   return found

@@ -64,14 +64,14 @@ function serviceRoute(scope: RouteScope): Route {
 }
 
 function translateRoute(scoped: ScopedRoute, match: HttpMatch | undefined, scope: RouteScope): Route {
-  const { route, owner, field } = scoped
+  const { route, owner } = scoped
   const only = route.route?.length === 1 ? route.route[0]?.headers : undefined
   const changes = headerChanges(route.headers)
   const ofOnly = headerChanges(only)
   const message = create(RouteSchema, {
     name: routeName(scoped, match),
     match: routeMatch(match, owner.bySegments),
-    metadata: metadataOf({ resource: owner.id, field }, { config: configPath('networking.istio.io', 'virtual-service', owner.namespace, owner.name) }),
+    metadata: metadataOf(scoped.written, { config: configPath('networking.istio.io', 'virtual-service', owner.namespace, owner.name) }),
     requestHeadersToAdd: [...changes.requestHeadersToAdd, ...ofOnly.requestHeadersToAdd],
     requestHeadersToRemove: [...changes.requestHeadersToRemove, ...ofOnly.requestHeadersToRemove],
     responseHeadersToAdd: [...changes.responseHeadersToAdd, ...ofOnly.responseHeadersToAdd],
@@ -119,7 +119,7 @@ function routeAction(scoped: ScopedRoute, match: HttpMatch | undefined, authorit
 }
 
 /** One cluster, or several by weight; a share of nothing is left out. */
-function clusterSpecifier({ route, destinations, owner, field }: ScopedRoute): RouteAction['clusterSpecifier'] {
+function clusterSpecifier({ route, destinations, writtenTo }: ScopedRoute): RouteAction['clusterSpecifier'] {
   const [only, ...others] = destinations
   if (only !== undefined && others.length === 0) return { case: 'cluster', value: only.cluster }
   const clusters = (route.route ?? []).flatMap((one, index) => {
@@ -136,7 +136,7 @@ function clusterSpecifier({ route, destinations, owner, field }: ScopedRoute): R
         responseHeadersToRemove: changes.responseHeadersToRemove,
         ...(changes.authority === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: changes.authority } }),
         // The only metadata that an entry has. Envoy reads key envoy.lb alone, so ours changes nothing for it.
-        metadataMatch: metadataOf({ resource: owner.id, field: `${field}.route[${index}]` }),
+        metadataMatch: metadataOf(writtenTo[index]),
       },
     ]
   })

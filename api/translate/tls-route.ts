@@ -5,6 +5,7 @@ import type { RouteDestination, VirtualServiceSpec } from '#core/resource/virtua
 import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { TcpProxySchema } from '#core/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { hostCovers, resolveHost } from '#api/model/host.ts'
+import { writtenAt } from '#api/model/written.ts'
 import { servedDomains } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { anyOf, durationOf, metadataOf } from './message.ts'
@@ -31,7 +32,7 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
             name: `${server.id}|${names.join(',')}`,
             filterChainMatch: { transportProtocol: 'tls', ...(names.includes('*') ? {} : { serverNames: names.sort() }) },
             filters: [tcpProxy(`outbound|${server.port}||${names[0]}`, route.route ?? [], destinations)],
-            metadata: metadataOf({ resource: virtualService.id, field: `tls[${index}]` }),
+            metadata: metadataOf(writtenAt(virtualService, `tls[${index}]`)),
           })
         }
       }

@@ -1,20 +1,23 @@
 import { ask } from '#api/simulate/ask.ts'
 import type { ExplainRequest, ExplainResponse } from '#core/contract/explain.ts'
 import { Faults } from '#core/fault/fault.ts'
-import type { Origin } from '#core/plan/origin.ts'
 import { callApi, meshPath } from '../client.ts'
 import { contextOf } from '../context.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
+import { sentence, stepLines } from '../explain-words.ts'
 import { readFiles } from '../files.ts'
-import { offlineMesh, type Places, readRequestsFile } from '../offline.ts'
+import { configBeside, offlineMesh, type Places, readRequestsFile } from '../offline.ts'
+import { routerDifferences } from '../router-differences.ts'
 import { readArgs, serverFlags, UsageError } from '../usage.ts'
 
 export const usage = `weft explain --from NAME.NAMESPACE [-H 'name: value' …] [METHOD] URL [-o table|json]
 weft explain -f FILE|DIR … [--workloads FILE] --from … URL
+weft explain --test REQUESTS.yaml [NAME]
 
 Which listener, route, endpoint and policy a request meets, each rule that was tried, and the object that decided. Nothing is sent.
 Against a mesh, or with -f against files alone; --workloads then says who exists, in the form of requests.yaml.
 
+  --test REQUESTS.yaml    the requests of a file of weft test, or the one of that name, by the configuration beside them, and what was expected
   --from NAME.NAMESPACE   the workload that calls; gateway:NAME.NAMESPACE for what comes in there; outside for a caller without a proxy
   -H, --header            a request header; may be repeated
   --address, --port       where the caller dials, where the URL does not say it
@@ -26,6 +29,7 @@ const flags = {
   ...serverFlags,
   filename: { type: 'string', short: 'f', multiple: true },
   workloads: { type: 'string' },
+  test: { type: 'string' },
   from: { type: 'string' },
   header: { type: 'string', short: 'H', multiple: true },
   address: { type: 'string' },
@@ -37,7 +41,9 @@ const flags = {
 } as const
 
 export async function run(args: string[]): Promise<ExitCode> {
-  const { values, positionals } = readArgs(args, flags, { min: 1, max: 2 })
+  const { values, positionals } = readArgs(args, flags, { min: 0, max: 2 })
+  if (values.test !== undefined) return explainTests(values.test, positionals[0], values.output)
+  if (positionals.length === 0) throw new UsageError('an argument is missing; see --help')
   const [method, url] = positionals.length === 1 ? [undefined, positionals[0]] : positionals
   if (values.from === undefined) throw new UsageError('--from says who calls')
   if (values.tls !== undefined && values.tls !== 'tls' && values.tls !== 'mtls') throw new UsageError('--tls is tls or mtls')
@@ -62,6 +68,25 @@ export async function run(args: string[]): Promise<ExitCode> {
     return exitCodes.notFound
   }
   return exitCodes.done
+}
+
+/** The rows of a file, each explained; 79 when one is not as expected. */
+async function explainTests(file: string, name: string | undefined, output: string | undefined): Promise<ExitCode> {
+  if (output !== undefined && output !== 'table' && output !== 'json') throw new UsageError('-o is table or json')
+  const [read] = await readFiles([file])
+  if (read === undefined) throw new UsageError(`there is no ${file}`)
+  const about = readRequestsFile(read)
+  const { world, places } = await offlineMesh(configBeside(file, about), about)
+  const rows = (about.tests ?? []).filter((one) => name === undefined || one.name === name)
+  if (rows.length === 0) throw new UsageError(name === undefined ? `${file} has no tests` : `${file} has no test ${JSON.stringify(name)}: there are ${(about.tests ?? []).map((one) => JSON.stringify(one.name)).join(', ')}`)
+  const told = rows.map((row) => {
+    const asked: ExplainRequest = { from: row.from, ...row.request }
+    const trail = ask(world, asked)
+    return { row, asked, answer: JSON.parse(JSON.stringify(trail)) as ExplainResponse, wrong: routerDifferences(row, trail) }
+  })
+  if (output === 'json') process.stdout.write(`${JSON.stringify(told.map(({ row, answer, wrong }) => ({ name: row.name, wrong, answer })), undefined, 2)}\n`)
+  else process.stdout.write(told.map(({ row, asked, answer, wrong }) => `${row.name}\n${wordsOf(asked, answer, places)}${wrong.map((one) => `wrong: ${one}\n`).join('')}`).join('\n'))
+  return told.some(({ wrong }) => wrong.length > 0) ? exitCodes.findings : exitCodes.done
 }
 
 interface Answered {
@@ -92,22 +117,6 @@ function portOf(text: string): number {
   return Number(text)
 }
 
-/** A line a step, each with its object and, where files were read, file and line; then one sentence. */
 function wordsOf(asked: ExplainRequest, answer: ExplainResponse, places: Places): string {
-  const rows = answer.steps.map((step) => [step.side === 'client' ? 'caller' : 'callee', step.kind, `${step.matched ? '+' : '-'} ${step.words}`, step.origin === undefined ? '' : placeOf(step.origin, places)])
-  const widths = [0, 1, 2].map((column) => Math.min(96, Math.max(0, ...rows.map((row) => row[column]?.length ?? 0))))
-  const lines = rows.map((row) => row.map((cell, column) => (column < 3 ? cell.padEnd(widths[column] ?? 0) : cell)).join('  ').trimEnd())
-  return `${asked.from} ${asked.method ?? 'GET'} ${asked.url}\n\n${lines.map((line) => `  ${line}\n`).join('')}\n${sentence(answer, places)}\n`
-}
-
-function sentence(answer: ExplainResponse, places: Places): string {
-  const by = answer.by === undefined ? '' : `, by ${placeOf(answer.by, places)}`
-  const status = answer.status === undefined ? '' : ` ${answer.status}`
-  return `${answer.outcome}${status}${by}: ${answer.why}`
-}
-
-function placeOf(origin: Origin, places: Places): string {
-  const place = places.get(origin.resource)
-  const field = origin.field === '' ? '' : ` ${origin.field}`
-  return `${origin.resource}${field}${place === undefined ? '' : ` (${place.file}:${place.lineOf(origin.field === '' ? 'metadata.name' : `spec.${origin.field}`)})`}`
+  return `${asked.from} ${asked.method ?? 'GET'} ${asked.url}\n\n${stepLines(answer, places).map((line) => `  ${line}\n`).join('')}\n${sentence(answer, places)}\n`
 }

@@ -1,14 +1,15 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { ask } from '#api/simulate/ask.ts'
-import { differences } from '#api/simulate/expect.ts'
 import { type AnyRow, judgeRows } from '#api/simulate/recorded-rows.ts'
 import type { RecordedConfig } from '#api/simulate/recorded-world.ts'
-import type { RequestTest, RequestWords } from '#core/contract/requests-file.ts'
+import type { RequestsFile } from '#core/contract/requests-file.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import type { Script } from '../engines/play.ts'
+import { sentence, stepLines } from '../explain-words.ts'
 import { configBeside, offlineMesh, readConfiguration, readRequestsFile } from '../offline.ts'
+import { routerDifferences } from '../router-differences.ts'
 import { readArgs, UsageError } from '../usage.ts'
 
 export const usage = `weft test PATH… [--engine weft|envoy [--envoy-version VERSION]] [-o table|jsonl|junit]
@@ -17,6 +18,8 @@ Asks the configuration what becomes of requests, and compares with what must. PA
 (requests.yaml or NAME.requests.yaml), or ROWS.jsonl: recorded calls, with their worlds in ROWS-configs.jsonl beside it.
 Without --engine the answer comes from the pure router, and nothing is started. With it each file's workloads get small applications and real proxies
 on loopback, and the requests are sent; what live proxies cannot show is skipped with its reason.
+
+With each that is not, every rule that was tried and the one that decided, by file and line; weft explain --test says the same of any.
 
 Exit 0 when everything is as expected, 79 when something is not.`
 
@@ -29,6 +32,8 @@ interface Outcome {
   readonly skipped?: boolean
   readonly why: string
   readonly got: unknown
+  /** Of one that failed: every rule that was tried, and the one that decided, with file and line. */
+  readonly explained?: readonly string[]
   /** A recorded case's own form. */
   readonly row?: unknown
 }
@@ -43,7 +48,7 @@ export async function run(args: string[]): Promise<ExitCode> {
   const all: Outcome[] = []
   const tell = (outcome: Outcome): void => {
     all.push(outcome)
-    if (format === 'jsonl') process.stdout.write(`${JSON.stringify(outcome.row ?? { file: outcome.file, name: outcome.name, pass: outcome.pass, ...(outcome.skipped === true ? { skipped: true } : {}), got: outcome.got, why: outcome.why })}\n`)
+    if (format === 'jsonl') process.stdout.write(`${JSON.stringify(outcome.row ?? { file: outcome.file, name: outcome.name, pass: outcome.pass, ...(outcome.skipped === true ? { skipped: true } : {}), got: outcome.got, why: outcome.why, ...(outcome.explained === undefined ? {} : { explained: outcome.explained }) })}\n`)
     if (format === 'table') process.stdout.write(lineOf(outcome))
   }
   const files = positionals.flatMap(testFilesOf)
@@ -56,9 +61,9 @@ export async function run(args: string[]): Promise<ExitCode> {
   return failed === 0 ? exitCodes.done : exitCodes.findings
 }
 
-function lineOf({ file, name, pass, skipped, why }: Outcome): string {
+function lineOf({ file, name, pass, skipped, why, explained = [] }: Outcome): string {
   if (skipped === true) return `skip  ${name}: ${why}\n`
-  return `${pass ? 'pass' : 'FAIL'}  ${name}${pass ? '' : `\n      ${file}: ${why}`}\n`
+  return `${pass ? 'pass' : 'FAIL'}  ${name}${pass ? '' : `\n      ${file}: ${why}${explained.map((line) => `\n        ${line}`).join('')}`}\n`
 }
 
 /** Cases at a time: each has proxies of its own. */
@@ -75,7 +80,8 @@ async function played(files: readonly string[], engine: 'weft' | 'envoy', envoyV
     const work = async (): Promise<void> => {
       for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
         try {
-          for await (const { name, result, why, got } of player.play(await scriptIn(file))) tell({ file, name, pass: result !== 'fail', skipped: result === 'skipped', why, got })
+          const script = await scriptIn(file)
+          for await (const { name, result, why, got } of player.play(script)) tell({ file, name, pass: result !== 'fail', skipped: result === 'skipped', why, got, ...(result === 'fail' ? { explained: await byRouter(file, script.about, name) } : {}) })
         } catch (error) {
           tell({ file, name: 'its proxies start', pass: false, why: error instanceof Error ? error.message : String(error), got: undefined })
         }
@@ -90,6 +96,19 @@ async function played(files: readonly string[], engine: 'weft' | 'envoy', envoyV
 async function scriptIn(file: string): Promise<Script> {
   const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
   return { about, objects: (await readConfiguration(configBeside(file, about))).objects }
+}
+
+/** What the router makes of a request that live proxies carried another way. */
+async function byRouter(file: string, about: RequestsFile, name: string): Promise<string[]> {
+  const row = about.tests?.find((one) => one.name === name)
+  if (row === undefined) return []
+  try {
+    const { world, places } = await offlineMesh(configBeside(file, about), about)
+    const trail = ask(world, { from: row.from, ...row.request })
+    return ['the router:', ...stepLines(trail, places), sentence(trail, places)]
+  } catch (error) {
+    return [`the router: ${error instanceof Error ? error.message : String(error)}`]
+  }
 }
 
 const isTestFile = (name: string): boolean => /(^|\.)requests\.ya?ml$/.test(name)
@@ -107,7 +126,7 @@ function testFilesOf(given: string): string[] {
 
 async function* written(file: string): AsyncGenerator<Outcome> {
   const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
-  const { world } = await offlineMesh(configBeside(file, about), about)
+  const { world, places } = await offlineMesh(configBeside(file, about), about)
   for (const one of about.tests ?? []) {
     const { name, from, request, playedOnly } = one
     if (playedOnly !== undefined) {
@@ -122,18 +141,9 @@ async function* written(file: string): AsyncGenerator<Outcome> {
       continue
     }
     const wrong = routerDifferences(one, got)
-    yield { file, name, pass: wrong.length === 0, why: wrong.length === 0 ? got.why : `${wrong.join('; ')} (${got.why})`, got: { outcome: got.outcome, status: got.status, by: got.by, to: got.to } }
+    yield { file, name, pass: wrong.length === 0, why: wrong.length === 0 ? got.why : `${wrong.join('; ')} (${got.why})`, got: { outcome: got.outcome, status: got.status, by: got.by, to: got.to }, ...(wrong.length === 0 ? {} : { explained: [...stepLines(got, places), sentence(got, places)] }) }
   }
 }
-
-/** What differs, of what the router can know: how an application answers, and how often of a hundred times, is seen where requests are played. */
-export function routerDifferences({ request, expect, application, playedOnly }: RequestTest, got: Trail): string[] {
-  if (playedOnly !== undefined) return []
-  const { status: _, ...routed } = expect
-  return differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: request.headers ?? {}, host: hostIn(request) })
-}
-
-const hostIn = ({ url, headers }: RequestWords): string => Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1] ?? ''
 
 const linesOf = <T>(file: string): T[] =>
   readFileSync(file, 'utf8')

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { ask } from '#api/simulate/ask.ts'
 import { type World, worldOf } from '#api/simulate/world.ts'
 import { workloadFrom } from '#api/simulate/workload-words.ts'
-import { routerDifferences } from '#cli/commands/test.ts'
+import { routerDifferences } from '#cli/router-differences.ts'
 import { Player, type Script } from '#cli/engines/play.ts'
 import { configBeside, readConfiguration, readRequestsFile, worldSettings } from '#cli/offline.ts'
 

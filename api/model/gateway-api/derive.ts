@@ -15,6 +15,8 @@ import { DERIVED, judgeListener } from './listener.ts'
 import type { JudgedListener } from './listener.ts'
 import { isAccepted, judgeSets } from './listener-set.ts'
 import type { JudgedSet } from './listener-set.ts'
+import { writtenAnnotation } from '../written.ts'
+import type { Written } from '../written.ts'
 import { CONTROLLERS, EAST_WEST_CONTROLLER, fine, GATEWAY_API, MESH_CONTROLLER, STANDARD_CLASSES } from './surroundings.ts'
 import type { ApiObject, ApiStatus, BackendReference, ConditionValue, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
 
@@ -159,10 +161,21 @@ function hostService(name: string, { host, gateway, consumers, routes }: HostRou
       name,
       namespace: oldest?.namespace ?? '',
       ...(oldest === undefined || oldest.createdAtMs >= YEAR_10000_MS ? {} : { creationTimestamp: new Date(oldest.createdAtMs).toISOString() }),
-      annotations: { 'internal.istio.io/parents': owners.map((one) => `${one.kind}/${one.name}.${one.namespace}`).join(','), 'internal.istio.io/route-semantics': 'gateway' },
+      annotations: { 'internal.istio.io/parents': owners.map((one) => `${one.kind}/${one.name}.${one.namespace}`).join(','), 'internal.istio.io/route-semantics': 'gateway', ...writtenAnnotation(partsOf(sorted)) },
     },
     spec: { hosts: [host], gateways: [gateway], ...(consumers ? { exportTo: ['.'] } : {}), http: sorted.map((one) => one.route) },
   }
+}
+
+/** Which rule, condition and backend somebody wrote each part for. */
+function partsOf(routes: readonly RankedRoute[]): Map<string, Written> {
+  const parts = new Map<string, Written>()
+  for (const [place, { of, index, match, backends }] of routes.entries()) {
+    const resource = `${of.kind}/${of.namespace}/${of.name}`
+    parts.set(`http[${place}]`, { resource, field: `rules[${index}]${match === undefined ? '' : `.matches[${match}]`}` })
+    for (const [at, backend] of backends.entries()) parts.set(`http[${place}].route[${at}]`, { resource, field: `rules[${index}].backendRefs[${backend}]` })
+  }
+  return parts
 }
 
 /** TLSRoute and TCPRoute: one VirtualService for each rule and host, for connections are not merged. */
@@ -182,12 +195,13 @@ function connectionRoutes(route: ApiObject<RouteSpec>, attachments: readonly Att
       if (listener.derived === undefined) continue
       const sniHosts = protocol === 'tls' ? hosts : []
       for (const host of protocol === 'tls' ? hosts : ['*']) {
-        for (const to of judged) {
+        for (const [rule, to] of judged.entries()) {
           if (to.length === 0) continue
+          const parts = new Map([[`${protocol}[0]`, { resource: `${route.kind}/${route.namespace}/${route.name}`, field: `rules[${rule}]` }]])
           found.push({
             apiVersion: 'networking.istio.io/v1',
             kind: 'VirtualService',
-            metadata: { name: `${route.name}~${protocol}~${index++}~${DERIVED}`, namespace: route.namespace, annotations: { 'internal.istio.io/parents': `${route.kind}/${route.name}.${route.namespace}` } },
+            metadata: { name: `${route.name}~${protocol}~${index++}~${DERIVED}`, namespace: route.namespace, annotations: { 'internal.istio.io/parents': `${route.kind}/${route.name}.${route.namespace}`, ...writtenAnnotation(parts) } },
             spec: { hosts: [host], gateways: [`${listener.owner.namespace}/${listener.derived}`], [protocol]: [{ ...(protocol === 'tls' ? { match: [{ sniHosts }] } : {}), route: to }] },
           })
         }

@@ -3,6 +3,7 @@ import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Labels } from '../labels.ts'
 import { GATEWAY_NAME_LABEL } from '../targets.ts'
+import { writtenAnnotation } from '../written.ts'
 import { admitsNamespace } from './admission.ts'
 import { judgeCertificate } from './certificate.ts'
 import type { JudgedCertificate } from './certificate.ts'
@@ -43,9 +44,14 @@ export function derivedGateway(judged: JudgedListener, grants: readonly ApiObjec
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'Gateway',
-    metadata: { name: derived, namespace: owner.namespace, annotations: { 'internal.istio.io/parents': `${owner.kind}/${owner.name}/${listener.name}.${owner.namespace}`, [PROCESSES_ANNOTATION]: processes.namespace, ...('credentialName' in backend ? { [BACKEND_CERTIFICATE_ANNOTATION]: backend.credentialName } : {}) } },
+    metadata: { name: derived, namespace: owner.namespace, annotations: { 'internal.istio.io/parents': `${owner.kind}/${owner.name}/${listener.name}.${owner.namespace}`, [PROCESSES_ANNOTATION]: processes.namespace, ...writtenAnnotation(new Map([['servers[0]', { resource: `${owner.kind}/${owner.namespace}/${owner.name}`, field: listenerField(judged) }]])), ...('credentialName' in backend ? { [BACKEND_CERTIFICATE_ANNOTATION]: backend.credentialName } : {}) } },
     spec: { selector: processes.labels, servers: [{ port: { name: 'default', number: listener.port, protocol: listener.protocol }, hosts, ...(tls === undefined ? {} : { tls }) }] },
   }
+}
+
+function listenerField({ owner, listener }: JudgedListener): string {
+  const index = ((owner.spec as { readonly listeners?: readonly { readonly name: string }[] }).listeners ?? []).findIndex((one) => one.name === listener.name)
+  return index < 0 ? 'listeners' : `listeners[${index}]`
 }
 
 /** The certificate that a Gateway shows to backends (gateway-api.sigs.k8s.io/geps/gep-3155); neither where it names none. */

@@ -15,6 +15,10 @@ export interface RankedRoute {
   readonly route: HttpRoute
   readonly of: ApiObject<RouteSpec>
   readonly index: number
+  /** Which of the rule's conditions; undefined: it has none. */
+  readonly match: number | undefined
+  /** Which of its backends each destination is. */
+  readonly backends: readonly number[]
 }
 
 /** What a rule is made of. */
@@ -36,7 +40,8 @@ export function ruleRoutes(context: RuleContext): RankedRoute[] {
     const made = (match: HttpMatch | undefined): HttpRoute => ({ name, ...(match === undefined ? {} : { match: [match] }), ...actionOf(rule as HttpRule, match, context) })
     const conditions: (HttpMatch | undefined)[] = matches.length === 0 ? [undefined] : matches
     // What is wrong with a backend is told once, however many conditions lead to it.
-    return conditions.map((match, at) => ({ route: at === 0 ? made(match) : withoutTelling(context, () => made(match)), of: route, index }))
+    const backends = ((rule as HttpRule).backendRefs ?? []).flatMap((backend, place) => (backend.weight === 0 ? [] : [place]))
+    return conditions.map((match, at) => ({ route: at === 0 ? made(match) : withoutTelling(context, () => made(match)), of: route, index, match: match === undefined ? undefined : at, backends }))
   })
 }
 
