@@ -1,12 +1,12 @@
-import { type sendUnaryData, type ServerUnaryCall, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { create } from '@bufbuild/protobuf'
 import { bearerOf, CallRefused, provenBy, type CallerSide } from '#api/serve/credentials.ts'
-import type { GrpcService } from '#api/serve/server.ts'
+import { type CallEnd, type GrpcMethod, unary } from '#api/serve/transport/method.ts'
 import type { TrustStore } from '#api/serve/trust.ts'
 import { Faults } from '#core/fault/fault.ts'
 import { formatSpiffeId, parseSpiffeId, type SpiffeId } from '#core/identity/spiffe.ts'
 import type { Clock } from '#core/time/clock.ts'
-import { type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from '#core/wire/gen/istio/v1/auth/ca_pb.ts'
+import { type IstioCertificateRequest, IstioCertificateResponseSchema } from '#core/wire/gen/istio/v1/auth/ca_pb.ts'
 import { defineTypedMethod, istioCa } from '#core/wire/grpc.ts'
 import { readCsr } from './csr.ts'
 import type { Authority } from './root.ts'
@@ -40,26 +40,21 @@ interface Applicant {
   readonly trustDomain: string | undefined
 }
 
-type CreateCall = ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>
-
 const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** `istio.v1.auth.IstioCertificateService`: hand it to `startXds` among its services. */
-export function certificateService(doors: CertificateDoors): (trust: TrustStore | undefined) => GrpcService {
-  return (trust) => ({
-    definition: { createCertificate: defineTypedMethod(istioCa.createCertificate, wrap) },
-    implementation: {
-      createCertificate(call: CreateCall, answer: sendUnaryData<IstioCertificateResponse>) {
-        createCertificate(doors, trust, call).then(
-          (certChain) => answer(null, create(IstioCertificateResponseSchema, { certChain })),
-          (raised: unknown) => answer(asStatus(raised)),
-        )
-      },
-    },
-  })
+export function certificateService(doors: CertificateDoors): (trust: TrustStore | undefined) => readonly GrpcMethod[] {
+  return (trust) => [
+    unary(defineTypedMethod(istioCa.createCertificate, wrap), (call, answer) => {
+      createCertificate(doors, trust, call).then(
+        (certChain) => answer(null, create(IstioCertificateResponseSchema, { certChain })),
+        (raised: unknown) => answer(asStatus(raised)),
+      )
+    }),
+  ]
 }
 
-function asStatus(raised: unknown): { code: status; details: string } {
+function asStatus(raised: unknown): CallEnd {
   if (raised instanceof CallRefused) return { code: raised.code, details: raised.message }
   if (raised instanceof Faults) return { code: status.INVALID_ARGUMENT, details: raised.message }
   return { code: status.UNAVAILABLE, details: 'the certificate could not be signed; try again' }

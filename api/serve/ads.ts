@@ -1,5 +1,5 @@
 import { fromBinary } from '@bufbuild/protobuf'
-import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { Faults } from '#core/fault/fault.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { type Node, NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
@@ -19,10 +19,9 @@ import type { Shares } from './shares.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type DiscoveryRequest, nodeIdOf, type Protocol, readRequest } from './request.ts'
 import { type StreamWatcher, TooManyNames, XdsStream } from './stream.ts'
+import type { ServerCall } from './transport/server-call.ts'
 import type { TrustStore } from './trust.ts'
 import type { Turnstile } from './turnstile.ts'
-
-export type DiscoveryCall = ServerDuplexStream<Buffer, Buffer>
 
 /** What all discovery calls of a process share. */
 export interface DiscoveryDoors {
@@ -54,7 +53,7 @@ const timerMsMax = 2 ** 31 - 1
 /** One discovery call, from its first message to its status: credentials, node, then the stream. */
 export class DiscoverySession {
   readonly #doors: DiscoveryDoors
-  readonly #call: DiscoveryCall
+  readonly #call: ServerCall
   readonly #protocol: Protocol
   /** The type that a per-type service implies; undefined for ADS. */
   readonly #impliedType: string | undefined
@@ -65,7 +64,7 @@ export class DiscoverySession {
   #expiry: Timer | undefined
   #unwatch: (() => void) | undefined
 
-  constructor(doors: DiscoveryDoors, call: DiscoveryCall, kind: { protocol: Protocol; impliedType: string | undefined; trust: TrustStore | undefined }) {
+  constructor(doors: DiscoveryDoors, call: ServerCall, kind: { protocol: Protocol; impliedType: string | undefined; trust: TrustStore | undefined }) {
     this.#doors = doors
     this.#call = call
     this.#protocol = kind.protocol
@@ -82,23 +81,23 @@ export class DiscoverySession {
     }
     doors.open.add(this)
     this.#expiry = doors.clock.after(firstMessageMs, () => this.end(status.INVALID_ARGUMENT, 'no first message came'))
-    call.on('data', (bytes: Buffer) => this.#onMessage(bytes))
-    call.on('drain', () => this.#stream?.drained())
+    call.onDrain(() => this.#stream?.drained())
     // A cancelled or broken call ends its reading side too, a moment before it says that it is cancelled.
-    call.on('end', () => {
+    call.onEnd(() => {
       doors.schedule(() => {
         this.#finish(call.cancelled ? 'lost' : 'clean')
         call.end()
       })
     })
-    call.on('cancelled', () => this.#finish('lost'))
+    call.onCancelled(() => this.#finish('lost'))
+    call.onMessage((bytes) => this.#onMessage(bytes))
   }
 
   /** Ends the call with a status, after the messages in hand (xds-rules 4). */
   end(code: status, details: string): void {
     if (this.#over) return
     this.#finish('lost')
-    this.#call.emit('error', { code, details })
+    this.#call.fail(code, details)
   }
 
   #onMessage(bytes: Buffer): void {

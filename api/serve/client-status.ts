@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { AnySchema, timestampFromMs } from '@bufbuild/protobuf/wkt'
-import { type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { Faults } from '#core/fault/fault.ts'
 import { ClientResourceStatus, UpdateFailureStateSchema } from '#core/wire/gen/envoy/admin/v3/config_dump_shared_pb.ts'
 import {
@@ -19,8 +19,8 @@ import { csds, defineTypedMethod } from '#core/wire/grpc.ts'
 import { writeNode } from '#core/workload/node-message.ts'
 import { bearerOf, type CallerSide, CallRefused, isLoopback, refusalBy } from './credentials.ts'
 import type { Ledger } from './ledger.ts'
-import type { GrpcService } from './server.ts'
 import type { XdsStream } from './stream.ts'
+import { type CallEnd, duplex, type GrpcMethod, unary } from './transport/method.ts'
 import type { TrustStore } from './trust.ts'
 
 /** Content that one answer carries, at most; beyond it resources are named without it. */
@@ -37,7 +37,7 @@ export interface OperatorDoors {
 const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** `envoy.service.status.v3.ClientStatusDiscoveryService`: what each proxy of a mesh was sent and what it made of it, for people; never for proxies. */
-export function clientStatus(doors: OperatorDoors): (trust: TrustStore | undefined, ledger: Ledger) => GrpcService {
+export function clientStatus(doors: OperatorDoors): (trust: TrustStore | undefined, ledger: Ledger) => readonly GrpcMethod[] {
   return (trust, ledger) => {
     const answer = async (call: CallerSide, request: ClientStatusRequest): Promise<ClientStatusResponse> => {
       const [mesh] = call.metadata.get('x-weft-mesh')
@@ -45,32 +45,32 @@ export function clientStatus(doors: OperatorDoors): (trust: TrustStore | undefin
       const meshId = await doors.meshOfOperator({ bearer: bearerOf(call), mesh: typeof mesh === 'string' ? mesh : undefined, loopbackPlaintext })
       return clientStatusOf(ledger, meshId, request)
     }
-    return {
-      definition: { fetchClientStatus: defineTypedMethod(csds.fetchClientStatus, wrap), streamClientStatus: defineTypedMethod(csds.streamClientStatus, wrap) },
-      implementation: {
-        fetchClientStatus(call: ServerUnaryCall<ClientStatusRequest, ClientStatusResponse>, done: sendUnaryData<ClientStatusResponse>) {
-          answer(call, call.request).then(
-            (response) => done(null, response),
-            (raised: unknown) => done(endOf(raised)),
+    return [
+      unary(defineTypedMethod(csds.fetchClientStatus, wrap), (call, done) => {
+        answer(call, call.request).then(
+          (response) => done(null, response),
+          (raised: unknown) => done(endOf(raised)),
+        )
+      }),
+      duplex(defineTypedMethod(csds.streamClientStatus, wrap), (call) => {
+        // One answer a question, in their order.
+        let before = Promise.resolve()
+        call.onEnd(() => void before.then(() => call.end()))
+        call.onRequest((request) => {
+          before = before.then(() => answer(call, request)).then(
+            (response) => void call.write(response),
+            (raised: unknown) => {
+              const { code, details } = endOf(raised)
+              call.fail(code, details)
+            },
           )
-        },
-        streamClientStatus(call: ServerDuplexStream<ClientStatusRequest, ClientStatusResponse>) {
-          // One answer a question, in their order.
-          let before = Promise.resolve()
-          call.on('data', (request: ClientStatusRequest) => {
-            before = before.then(() => answer(call, request)).then(
-              (response) => void call.write(response),
-              (raised: unknown) => void call.emit('error', endOf(raised)),
-            )
-          })
-          call.on('end', () => void before.then(() => call.end()))
-        },
-      },
-    }
+        })
+      }),
+    ]
   }
 }
 
-function endOf(raised: unknown): { code: status; details: string } {
+function endOf(raised: unknown): CallEnd {
   const refused = raised instanceof Faults ? refusalBy(raised) : raised
   if (refused instanceof CallRefused) return { code: refused.code, details: refused.message }
   return { code: status.UNAVAILABLE, details: 'the control plane could not answer; try again' }

@@ -1,11 +1,12 @@
-import { type sendUnaryData, type ServerUnaryCall, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import type { Doors } from '#core/time/clock.ts'
 import { clientStatus } from './client-status.ts'
 import { type ClusterLoad, loadReporting } from './load-reports.ts'
 import type { NodeStates, Stated } from './node-states.ts'
 import type { Peer } from './peer.ts'
 import { MalformedMessage, scanFields, textOf } from './protobuf.ts'
-import { type GrpcService, startXds, type XdsServer } from './server.ts'
+import { startXds, type XdsServer } from './server.ts'
+import { type GrpcMethod, unary } from './transport/method.ts'
 
 /** The one mesh that a conformance server pretends to. */
 export const conformanceMesh = 'conformance'
@@ -39,8 +40,6 @@ export const startConformance = (
   )
 }
 
-type Unary = (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void
-
 /** Answers of `adapter.Adapter`: `success` is field 1, true; `ClearState` answers a string there. */
 const success = Buffer.from([8, 1])
 const cleared = Buffer.from([10, 7, ...Buffer.from('cleared')])
@@ -49,7 +48,7 @@ const cleared = Buffer.from([10, 7, ...Buffer.from('cleared')])
  * `adapter.Adapter`: SetState (node 1, version 2, resources 3, each an Any), ClearState (node 1), and UpdateResource, AddResource and RemoveResource
  * (node 1, type URL 2, resource name 3, version 4, and a content 5, an Any, where one is wanted).
  */
-function adapter(states: NodeStates): GrpcService {
+function adapter(states: NodeStates): readonly GrpcMethod[] {
   const methods: Readonly<Record<string, (request: Buffer) => Buffer>> = {
     SetState(request) {
       const { texts, anys } = readFields(request, 3)
@@ -70,20 +69,15 @@ function adapter(states: NodeStates): GrpcService {
   }
   const same = (bytes: Buffer): Buffer => bytes
   const bytes = { requestStream: false, responseStream: false, requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same }
-  const definition = Object.fromEntries(Object.keys(methods).map((name) => [name, { ...bytes, path: `/adapter.Adapter/${name}` }]))
-  const implementation: Record<string, Unary> = Object.fromEntries(
-    Object.entries(methods).map(([name, method]): [string, Unary] => [
-      name,
-      (call, done) => {
-        try {
-          done(null, method(call.request))
-        } catch (raised) {
-          done({ code: raised instanceof MalformedMessage ? status.INVALID_ARGUMENT : status.INTERNAL, details: raised instanceof Error ? raised.message : String(raised) })
-        }
-      },
-    ]),
+  return Object.entries(methods).map(([name, method]) =>
+    unary<Buffer, Buffer>({ ...bytes, path: `/adapter.Adapter/${name}` }, (call, done) => {
+      try {
+        done(null, method(call.request))
+      } catch (raised) {
+        done({ code: raised instanceof MalformedMessage ? status.INVALID_ARGUMENT : status.INTERNAL, details: raised instanceof Error ? raised.message : String(raised) })
+      }
+    }),
   )
-  return { definition, implementation }
 }
 
 function put(states: NodeStates, request: Buffer): Buffer {

@@ -1,14 +1,14 @@
 import { isIP } from 'node:net'
-import { type Metadata, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { Faults } from '#core/fault/fault.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { readNodeId } from '#core/workload/node-message.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import type { ProvenPeer, TrustStore } from './trust.ts'
 
-/** The part of a grpc-js call that tells who is there. */
+/** The part of a call that tells who is there. */
 export interface CallerSide {
-  readonly metadata: Metadata
+  readonly metadata: { get(name: string): readonly (string | Buffer)[] }
   getPeer(): string
   getAuthContext(): { sslPeerCertificate?: { raw: Buffer } }
 }

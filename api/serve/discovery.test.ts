@@ -53,7 +53,7 @@ async function world(t: TestContext, options: { view?: MemoryView; clock?: Clock
     ...options.serve,
   }
   const clock = options.clock ?? systemDoors.clock
-  const server = await startXds({ clock, random: seededRandom(1), serve }, { plaintext: { address: '127.0.0.1', port: 0 }, note: (event) => notes.push(event) })
+  const server = await startXds({ clock, random: seededRandom(1), serve }, { plaintext: { address: '127.0.0.1', port: 0 }, sockets: systemDoors.clock, note: (event) => notes.push(event) })
   const client = new RawClient(`127.0.0.1:${server.port}`)
   t.after(async () => {
     client.close()

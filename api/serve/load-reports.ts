@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt'
-import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { Faults } from '#core/fault/fault.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import type { Address } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
@@ -11,7 +11,7 @@ import { readNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { CallRefused, contradiction, identify, refusalBy } from './credentials.ts'
 import type { Peer, ServeDoors } from './peer.ts'
-import type { GrpcService } from './server.ts'
+import { type DuplexCall, duplex, type GrpcMethod } from './transport/method.ts'
 import type { TrustStore } from './trust.ts'
 
 /** Requests since the caller's last report; `inProgress` is what runs now. */
@@ -50,7 +50,7 @@ export interface LoadDoors {
   onGone?(peer: Peer, node: ProxyNode): void
 }
 
-type LoadCall = ServerDuplexStream<LoadStatsRequest, LoadStatsResponse>
+type LoadCall = DuplexCall<LoadStatsRequest, LoadStatsResponse>
 
 const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
@@ -58,13 +58,10 @@ const wrap = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byte
  * `envoy.service.load_stats.v3.LoadReportingService` (xds-rules 30): hand it to `startXds` among its services.
  * @param intervalMs how often callers are asked to report
  */
-export function loadReporting(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => GrpcService {
+export function loadReporting(doors: LoadDoors, intervalMs = 1000): (trust: TrustStore | undefined) => readonly GrpcMethod[] {
   const lrs = methodsOf(LoadReportingService)
   const ask = create(LoadStatsResponseSchema, { sendAllClusters: true, reportEndpointGranularity: true, loadReportingInterval: durationFromMs(intervalMs) })
-  return (trust) => ({
-    definition: { streamLoadStats: defineTypedMethod(lrs.streamLoadStats, wrap) },
-    implementation: { streamLoadStats: (call: LoadCall) => void new LoadSession(doors, trust, call, ask) },
-  })
+  return (trust) => [duplex(defineTypedMethod(lrs.streamLoadStats, wrap), (call) => void new LoadSession(doors, trust, call, ask))]
 }
 
 /** One caller's stream: its first message says who it is, and is answered by what is wanted; each later one is a report. */
@@ -83,12 +80,12 @@ class LoadSession {
     this.#trust = trust
     this.#call = call
     this.#ask = ask
-    call.on('data', (request: LoadStatsRequest) => this.#onMessage(request))
-    call.on('end', () => {
+    call.onEnd(() => {
       this.#finish()
       call.end()
     })
-    call.on('cancelled', () => this.#finish())
+    call.onCancelled(() => this.#finish())
+    call.onRequest((request) => this.#onMessage(request))
   }
 
   #onMessage(request: LoadStatsRequest): void {
@@ -122,8 +119,8 @@ class LoadSession {
     if (this.#over) return
     this.#finish()
     const refused = raised instanceof Faults ? refusalBy(raised) : raised
-    if (refused instanceof CallRefused) this.#call.emit('error', { code: refused.code, details: refused.message })
-    else this.#call.emit('error', { code: status.UNAVAILABLE, details: 'the control plane could not answer; try again' })
+    if (refused instanceof CallRefused) this.#call.fail(refused.code, refused.message)
+    else this.#call.fail(status.UNAVAILABLE, 'the control plane could not answer; try again')
   }
 
   #finish(): void {

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
-import { experimental, Server, ServerCredentials, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
-import type { Doors } from '#core/time/clock.ts'
-import { ads, bytesCodec, cds, defineMethod, ecds, eds, lds, rds, type RpcMethod, sds, srds, vhds } from '#core/wire/grpc.ts'
+import { status } from '@grpc/grpc-js'
+import type { Clock, Doors } from '#core/time/clock.ts'
+import { ads, cds, ecds, eds, lds, rds, type RpcMethod, sds, srds, vhds } from '#core/wire/grpc.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
-import { type DiscoveryCall, type DiscoveryDoors, DiscoverySession } from './ads.ts'
+import { type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers } from './answers.ts'
 import { Asks } from './asks.ts'
 import { ServeCounts } from './counts.ts'
@@ -15,6 +15,8 @@ import { Publisher } from './publisher.ts'
 import { Quarantine } from './quarantine.ts'
 import { shareLimits, Shares } from './shares.ts'
 import type { StreamWatcher } from './stream.ts'
+import { GrpcServer } from './transport/grpc-server.ts'
+import type { GrpcMethod } from './transport/method.ts'
 import type { TrustStore } from './trust.ts'
 import { Turnstile } from './turnstile.ts'
 
@@ -35,17 +37,14 @@ export interface XdsOptions {
   /** Plaintext, without credentials: on a loopback address only. */
   readonly plaintext?: { readonly address: string; readonly port: number }
   /** More gRPC services on the same ports; `trust` is undefined on the plaintext one. */
-  readonly services?: readonly ((trust: TrustStore | undefined, ledger: Ledger) => GrpcService)[]
+  readonly services?: readonly ((trust: TrustStore | undefined, ledger: Ledger) => readonly GrpcMethod[])[]
   /** Discovery calls that this process holds at once. */
   readonly callsMax?: number
+  /** By which peers are given time to answer over the network; the clock of all else unless told. Whoever steps that one while sockets are real has another here. */
+  readonly sockets?: Clock
   /** Runs something in the event loop's next turn. */
   readonly schedule?: (run: () => void) => void
   readonly note?: (event: string, fields: Readonly<Record<string, unknown>>) => void
-}
-
-export interface GrpcService {
-  readonly definition: Parameters<Server['addService']>[0]
-  readonly implementation: UntypedServiceImplementation
 }
 
 export interface XdsServer {
@@ -97,27 +96,17 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
   const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
   const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, schedule, open }
-  const servers: Server[] = []
-  const listen = async (at: { address: string; port: number }, credentials: ServerCredentials, trust: TrustStore | undefined): Promise<number> => {
-    const server = new Server({
-      'grpc.max_receive_message_length': requestBytesMax,
-      'grpc.max_send_message_length': -1,
-      'grpc.max_concurrent_streams': callsOfConnectionMax,
-      'grpc.keepalive_time_ms': 60_000,
-      'grpc.keepalive_timeout_ms': 20_000,
-    })
+  const servers: GrpcServer[] = []
+  const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
+    const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]
+    const server = new GrpcServer({ clock, sockets: options.sockets ?? clock, methods, trust, requestBytesMax, callsMax: callsOfConnectionMax })
     servers.push(server)
-    addDiscovery(server, discovery, trust)
-    for (const make of options.services ?? []) {
-      const service = make(trust, ledger)
-      server.addService(service.definition, service.implementation)
-    }
-    return bind(server, at, credentials)
+    return server.listen(at)
   }
   try {
     const tls = options.tls
-    const port = tls && (await listen(tls, tlsCredentials(tls.trust), tls.trust))
-    const plaintextPort = options.plaintext && (await listen(options.plaintext, ServerCredentials.createInsecure(), undefined))
+    const port = tls && (await listen(tls, tls.trust))
+    const plaintextPort = options.plaintext && (await listen(options.plaintext, undefined))
     const stalls = clock.every(stallCheckMs, () => {
       for (const stream of ledger.streams()) {
         stream.reportStall()
@@ -138,15 +127,9 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
       },
     }
   } catch (raised) {
-    for (const server of servers) server.forceShutdown()
+    for (const server of servers) server.cut()
     throw raised
   }
-}
-
-/** A certificate is asked for and none is taken for an answer: a token may stand for it, and every method asks who is there. */
-const tlsCredentials = (trust: TrustStore): ServerCredentials => {
-  const provider = trust.provider()
-  return experimental.createCertificateProviderServerCredentials(provider, provider, false)
 }
 
 const services: readonly { readonly methods: Readonly<Record<string, RpcMethod>>; readonly type: string | undefined }[] = [
@@ -161,29 +144,23 @@ const services: readonly { readonly methods: Readonly<Record<string, RpcMethod>>
   { methods: vhds, type: VIRTUAL_HOST },
 ]
 
-function addDiscovery(server: Server, doors: DiscoveryDoors, trust: TrustStore | undefined): void {
-  for (const { methods, type } of services) {
-    for (const [name, method] of Object.entries(methods)) {
+function discoveryMethods(doors: DiscoveryDoors, trust: TrustStore | undefined): GrpcMethod[] {
+  return services.flatMap(({ methods, type }) =>
+    Object.values(methods).flatMap((method): GrpcMethod[] => {
       // The unary forms are for polling over REST, where ADS is not offered.
-      if (!method.requestStream || !method.responseStream) continue
+      if (!method.requestStream || !method.responseStream) return []
       const protocol = method.input.typeName.endsWith('DeltaDiscoveryRequest') ? 'delta' : 'sotw'
-      const definition = defineMethod(method, bytesCodec<Buffer>(), bytesCodec<Buffer>())
-      server.addService({ [name]: definition }, { [name]: (call: DiscoveryCall) => void new DiscoverySession(doors, call, { protocol, impliedType: type, trust }) })
-    }
-  }
-}
-
-function bind(server: Server, at: { address: string; port: number }, credentials: ServerCredentials): Promise<number> {
-  const host = isIP(at.address) === 6 ? `[${at.address}]` : at.address
-  return new Promise((resolve, reject) => server.bindAsync(`${host}:${at.port}`, credentials, (error, port) => (error ? reject(error) : resolve(port))))
+      return [{ path: method.path, open: (call) => void new DiscoverySession(doors, call, { protocol, impliedType: type, trust }) }]
+    }),
+  )
 }
 
 /** Streams end spread over the first half of the time, so that their proxies do not all arrive elsewhere at once; then connections may finish; then they are cut. */
-async function closeAll(doors: Doors, servers: readonly Server[], open: ReadonlySet<DiscoverySession>, graceMs: number): Promise<void> {
-  const closed = servers.map((server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve())))
+async function closeAll(doors: Doors, servers: readonly GrpcServer[], open: ReadonlySet<DiscoverySession>, graceMs: number): Promise<void> {
+  const closed = servers.map((server) => server.drain())
   for (const session of open) doors.clock.after((doors.random.draw() * graceMs) / 2, () => session.end(status.UNAVAILABLE, 'the control plane is going away'))
   const cut = doors.clock.after(graceMs, () => {
-    for (const server of servers) server.forceShutdown()
+    for (const server of servers) server.cut()
   })
   await Promise.all(closed)
   cut.cancel()

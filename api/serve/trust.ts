@@ -1,9 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { experimental } from '@grpc/grpc-js'
 
-type CertificateProvider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0]
-type CaListener = Parameters<CertificateProvider['addCaCertificateListener']>[0]
-type IdentityListener = Parameters<CertificateProvider['addIdentityCertificateListener']>[0]
+/** What a TLS server stands on, PEM: whom it believes, and who it is. */
+export interface TlsContext {
+  readonly ca: Buffer
+  readonly cert: Buffer
+  readonly key: Buffer
+}
 
 /** What a verified peer certificate proves. */
 export interface ProvenPeer {
@@ -25,8 +27,7 @@ export class TrustStore {
   readonly #meshes = new Map<string, { pem: string; roots: Root[] }>()
   /** By the root's name, so that a peer's issuer is found without a look at every mesh. */
   readonly #bySubject = new Map<string, Root[]>()
-  readonly #caListeners = new Set<CaListener>()
-  readonly #identityListeners = new Set<IdentityListener>()
+  readonly #followers = new Set<(context: TlsContext) => void>()
   #identity: { certificate: Buffer; privateKey: Buffer }
 
   /** @param identity the server's own certificate chain and private key, PEM */
@@ -54,7 +55,7 @@ export class TrustStore {
   /** The server's certificate and key, renewed: connections that stand keep the old one. */
   renew(identity: { certificate: string; privateKey: string }): void {
     this.#identity = { certificate: Buffer.from(identity.certificate), privateKey: Buffer.from(identity.privateKey) }
-    for (const listener of this.#identityListeners) listener(this.#identity)
+    this.#announce()
   }
 
   /**
@@ -70,20 +71,11 @@ export class TrustStore {
     return root && { uri, meshId: root.meshId, notAfterMs: Date.parse(leaf.validTo) }
   }
 
-  /** For grpc-js: hears of each change of roots and of the server's own certificate. First a moment later: grpc-js loses what it is told while it is still subscribing. */
-  provider(): CertificateProvider {
-    return {
-      addCaCertificateListener: (listener) => {
-        this.#caListeners.add(listener)
-        queueMicrotask(() => listener({ caCertificate: this.#union() }))
-      },
-      removeCaCertificateListener: (listener) => void this.#caListeners.delete(listener),
-      addIdentityCertificateListener: (listener) => {
-        this.#identityListeners.add(listener)
-        queueMicrotask(() => listener(this.#identity))
-      },
-      removeIdentityCertificateListener: (listener) => void this.#identityListeners.delete(listener),
-    }
+  /** Tells of the roots and of the server's own certificate, now and at each change. Returns the way to stop. */
+  follow(follower: (context: TlsContext) => void): () => void {
+    this.#followers.add(follower)
+    follower(this.#context())
+    return () => this.#followers.delete(follower)
   }
 
   #forget(meshId: string): boolean {
@@ -96,8 +88,12 @@ export class TrustStore {
   }
 
   #announce(): void {
-    const caCertificate = this.#union()
-    for (const listener of this.#caListeners) listener({ caCertificate })
+    const context = this.#context()
+    for (const follower of this.#followers) follower(context)
+  }
+
+  #context(): TlsContext {
+    return { ca: this.#union(), cert: this.#identity.certificate, key: this.#identity.privateKey }
   }
 
   /** With no mesh yet, the server's own chain stands in: an empty list would mean the public roots. It proves nothing, for `prove` knows meshes only. */

@@ -35,7 +35,7 @@ async function world(t: TestContext, view: MemoryView, options: { clock?: Clock;
   const peer = (): Peer => ({ organizationId: 'o', meshId: 'm', identity: undefined, how: 'plaintext-loopback', expiresAtMs: options.expiresAtMs?.() ?? Date.UTC(2100, 0) })
   const server = await startXds(
     { clock, random: seededRandom(1), serve: { authenticate: () => Promise.resolve(peer()), viewFor: () => Promise.resolve(view), connected() {}, disconnected() {} } },
-    { plaintext: { address: '127.0.0.1', port: 0 }, note: (event) => notes.push(event) },
+    { plaintext: { address: '127.0.0.1', port: 0 }, sockets: systemDoors.clock, note: (event) => notes.push(event) },
   )
   const clients: RawClient[] = []
   t.after(async () => {

@@ -1,0 +1,153 @@
+import { constants, createSecureServer, createServer, type Http2SecureServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { status } from '@grpc/grpc-js'
+import type { Clock } from '#core/time/clock.ts'
+import type { TrustStore } from '../trust.ts'
+import type { GrpcMethod } from './method.ts'
+import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
+
+/** How often a connection is asked whether it is there, and how long it has to answer. */
+const keepaliveMs = 60_000
+const keepaliveTimeoutMs = 20_000
+/** How long a connection may be there without ever a call before it ends. */
+const silentMs = 30_000
+/** PING and SETTINGS frames that a connection may send within the time: clients probe the path with them while data comes in, and no more often. */
+const probesMax = 1000
+const probesMs = 10_000
+const sessionMemoryMiB = 64
+const windowBytes = 256 << 10
+
+export interface GrpcServerOptions extends CallLimits {
+  readonly clock: Clock
+  /** By which peers are given time to answer over the network. */
+  readonly sockets: Clock
+  readonly methods: readonly GrpcMethod[]
+  /** Calls that one connection may have at once. */
+  readonly callsMax: number
+  /** Undefined: plaintext. */
+  readonly trust: TrustStore | undefined
+}
+
+/**
+ * gRPC's server side on node:http2 (gRPC over HTTP/2): many messages to many connections, each written as it was encoded once.
+ * A certificate is asked for and none is taken for an answer: what a verified one proves, methods ask.
+ */
+export class GrpcServer {
+  readonly #options: GrpcServerOptions
+  readonly #server: Http2Server | Http2SecureServer
+  readonly #methods: ReadonlyMap<string, GrpcMethod>
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #unfollow: () => void
+  #closed: Promise<void> | undefined
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options
+    this.#methods = new Map(options.methods.map((method) => [method.path, method]))
+    const settings = { settings: { initialWindowSize: windowBytes, maxConcurrentStreams: options.callsMax, enablePush: false }, maxSessionMemory: sessionMemoryMiB }
+    const { trust } = options
+    if (trust) {
+      const server = createSecureServer({ ...settings, requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+      this.#unfollow = trust.follow(({ ca, cert, key }) => server.setSecureContext({ ca, cert, key }))
+      // A greeting that fails is the peer's affair; its connection is over.
+      server.on('tlsClientError', (_error, socket) => socket.destroy())
+      this.#server = server
+    } else {
+      this.#unfollow = () => {}
+      this.#server = createServer(settings)
+    }
+    this.#server.on('session', (session) => this.#onSession(session))
+    // A connection that breaks ends its calls, which tell.
+    this.#server.on('sessionError', () => {})
+  }
+
+  /** @throws Error when the port cannot be bound */
+  listen(at: { readonly address: string; readonly port: number }): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(at.port, at.address, () => {
+        this.#server.off('error', reject)
+        const { port } = this.#server.address() as AddressInfo
+        resolve(port)
+      })
+    })
+  }
+
+  /** Takes no connections and no calls any more; resolves when those that are there have ended. */
+  drain(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#unfollow()
+      this.#server.close(() => resolve())
+      for (const session of this.#sessions) session.close()
+    })
+    return this.#closed
+  }
+
+  /** Ends all at once. */
+  cut(): void {
+    void this.drain()
+    for (const session of this.#sessions) session.destroy()
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    const { clock } = this.#options
+    const caller = callerOf(session)
+    this.#sessions.add(session)
+    const silence = clock.after(silentMs, () => session.close())
+    const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session))
+    let probes = 0
+    let probesSinceMs = clock.monotonicMs()
+    const onProbe = (): void => {
+      const nowMs = clock.monotonicMs()
+      if (nowMs - probesSinceMs > probesMs) {
+        probes = 0
+        probesSinceMs = nowMs
+      }
+      probes += 1
+      if (probes !== probesMax) return
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from('too_many_pings'))
+      session.destroy()
+    }
+    session.on('ping', onProbe)
+    session.on('remoteSettings', onProbe)
+    session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      silence.cancel()
+      this.#onStream(stream, headers, caller)
+    })
+    session.once('close', () => {
+      silence.cancel()
+      keepalive.cancel()
+      this.#sessions.delete(session)
+    })
+  }
+
+  /** A peer that is gone without a word is found by a PING that nobody answers. */
+  #probe(session: ServerHttp2Session): void {
+    if (session.destroyed || session.closed) return
+    const late = this.#options.sockets.after(keepaliveTimeoutMs, () => session.destroy())
+    const isSent = session.ping((error) => {
+      late.cancel()
+      if (error && !session.destroyed) session.destroy()
+    })
+    if (!isSent) late.cancel()
+  }
+
+  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller): void {
+    if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) {
+      // Whatever else may be spoken here, it is not gRPC (gRPC over HTTP/2, "Requests").
+      stream.on('error', () => {})
+      stream.respond({ ':status': 415 }, { endStream: true })
+      return
+    }
+    const call = new ServerCall(stream, headers, { caller, clock: this.#options.clock, limits: this.#options })
+    const method = this.#methods.get(headers[':path'] ?? '')
+    if (method) method.open(call)
+    else call.fail(status.UNIMPLEMENTED, `there is no method ${headers[':path'] ?? ''}`)
+  }
+}
+
+function callerOf({ socket }: ServerHttp2Session): Caller {
+  const { remoteAddress = '', remotePort = 0 } = socket
+  const isProven = socket instanceof TLSSocket && socket.authorized
+  return { peer: `${remoteAddress}:${remotePort}`, certificate: isProven ? socket.getPeerCertificate().raw : undefined }
+}

@@ -1,0 +1,221 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { constants } from 'node:http2'
+import { status } from '@grpc/grpc-js'
+import type { Clock, Timer } from '#core/time/clock.ts'
+import type { CallerSide } from '../credentials.ts'
+import { BadFrame, HEAD_BYTES, MessageReader } from './message-reader.ts'
+
+/** What a call's side of a connection is known by. */
+export interface Caller {
+  /** `ADDRESS:PORT`; IPv6 without brackets. */
+  readonly peer: string
+  /** DER of the certificate that TLS verified, if one was shown. */
+  readonly certificate: Buffer | undefined
+}
+
+export interface CallLimits {
+  readonly requestBytesMax: number
+}
+
+/** Messages up to this are copied behind their head, which is cheaper than to write in two pieces. */
+const copiedBytesMax = 8 << 10
+/** How long a caller that was given its status may leave its side open. */
+const lingerMs = 5000
+const responseHeaders = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' } as const
+
+/** One gRPC call on a stream of node:http2, as bytes (gRPC over HTTP/2). Ends with exactly one status, unless the caller is gone before. */
+export class ServerCall implements CallerSide {
+  /** The caller is gone, or has lost interest. */
+  cancelled = false
+  readonly #stream: ServerHttp2Stream
+  readonly #headers: IncomingHttpHeaders
+  readonly #caller: Caller
+  readonly #clock: Clock
+  readonly #reader: MessageReader
+  /** Messages that came while paused. */
+  #waiting: Buffer[] = []
+  #paused = true
+  #halfClosed = false
+  #over = false
+  #deadline: Timer | undefined
+  #onMessage: (message: Buffer) => void = () => {}
+  #onEnd: () => void = () => {}
+  #onDrain: () => void = () => {}
+  #onCancelled: () => void = () => {}
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, of: { caller: Caller; clock: Clock; limits: CallLimits }) {
+    this.#stream = stream
+    this.#headers = headers
+    this.#caller = of.caller
+    this.#clock = of.clock
+    this.#reader = new MessageReader(of.limits.requestBytesMax)
+    stream.on('data', (chunk: Buffer) => this.#take(chunk))
+    stream.on('end', () => this.#ended())
+    stream.on('drain', () => this.#onDrain())
+    stream.on('aborted', () => this.#cancel())
+    stream.on('close', () => this.#cancel())
+    // Told by 'close' as well.
+    stream.on('error', () => this.#cancel())
+    stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers))
+    stream.pause()
+    const timeout = headers['grpc-timeout']
+    const timeoutMs = typeof timeout === 'string' ? timeoutMsOf(timeout) : undefined
+    if (timeoutMs !== undefined) this.#deadline = of.clock.after(timeoutMs, () => this.fail(status.DEADLINE_EXCEEDED, 'the deadline is over'))
+  }
+
+  #trailers: Readonly<Record<string, string>> = {}
+
+  readonly metadata = {
+    get: (name: string): string[] => {
+      const value = this.#headers[name]
+      return typeof value === 'string' ? [value] : (value ?? [])
+    },
+  }
+
+  getPeer(): string {
+    return this.#caller.peer
+  }
+
+  getAuthContext(): { sslPeerCertificate?: { raw: Buffer } } {
+    const raw = this.#caller.certificate
+    return raw ? { sslPeerCertificate: { raw } } : {}
+  }
+
+  onMessage(listener: (message: Buffer) => void): void {
+    this.#onMessage = listener
+    this.resume()
+  }
+
+  /** The caller has said all that it has to say. A call that breaks ends too, a moment before it is cancelled. */
+  onEnd(listener: () => void): void {
+    this.#onEnd = listener
+  }
+
+  onDrain(listener: () => void): void {
+    this.#onDrain = listener
+  }
+
+  onCancelled(listener: () => void): void {
+    this.#onCancelled = listener
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#deliver()
+    if (!this.#paused && !this.#over) this.#stream.resume()
+  }
+
+  /** Writes one message, without a copy where it is large: it must not be written to any more. False when it waits, until `onDrain`. */
+  write(message: Buffer): boolean {
+    const stream = this.#stream
+    if (this.#over || stream.destroyed) return true
+    if (!stream.headersSent) stream.respond(responseHeaders, { waitForTrailers: true })
+    if (message.length <= copiedBytesMax) {
+      const frame = Buffer.allocUnsafe(HEAD_BYTES + message.length)
+      writeHead(frame, message.length)
+      message.copy(frame, HEAD_BYTES)
+      return stream.write(frame)
+    }
+    const head = Buffer.allocUnsafe(HEAD_BYTES)
+    writeHead(head, message.length)
+    stream.cork()
+    stream.write(head)
+    const written = stream.write(message)
+    stream.uncork()
+    return written
+  }
+
+  /** Ends the call well, after what was written. */
+  end(): void {
+    this.#finish(status.OK, '')
+  }
+
+  /** Ends the call with a status, after what was written. */
+  fail(code: status, details: string): void {
+    this.#finish(code, details)
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#over) return
+    try {
+      this.#waiting.push(...this.#reader.push(chunk))
+    } catch (raised) {
+      if (!(raised instanceof BadFrame)) throw raised
+      this.#waiting = []
+      this.fail(raised.what === 'too-large' ? status.RESOURCE_EXHAUSTED : raised.what === 'compressed' ? status.UNIMPLEMENTED : status.INTERNAL, raised.message)
+      return
+    }
+    this.#deliver()
+  }
+
+  #deliver(): void {
+    while (!this.#paused && !this.#over) {
+      const message = this.#waiting.shift()
+      if (message === undefined) break
+      this.#onMessage(message)
+    }
+    if (this.#halfClosed && !this.#paused && !this.#over && this.#waiting.length === 0) {
+      this.#halfClosed = false
+      if (this.#reader.isWithin && !this.cancelled) this.fail(status.INTERNAL, 'the call ended within a message')
+      else this.#onEnd()
+    }
+  }
+
+  #ended(): void {
+    this.#halfClosed = true
+    this.#deliver()
+  }
+
+  #cancel(): void {
+    if (this.cancelled) return
+    this.cancelled = true
+    this.#deadline?.cancel()
+    if (this.#over) return
+    this.#over = true
+    this.#waiting = []
+    this.#onCancelled()
+  }
+
+  #finish(code: status, details: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#waiting = []
+    this.#deadline?.cancel()
+    const stream = this.#stream
+    if (stream.destroyed) return
+    const trailers = { 'grpc-status': String(code), ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }) }
+    if (stream.headersSent) {
+      this.#trailers = trailers
+      stream.end()
+    } else stream.respond({ ...responseHeaders, ...trailers }, { endStream: true })
+    // What still comes is of no interest, and must not fill the window for others.
+    stream.resume()
+    if (!stream.closed) {
+      const linger = this.#clock.after(lingerMs, () => stream.close(constants.NGHTTP2_NO_ERROR))
+      stream.once('close', () => linger.cancel())
+    }
+  }
+}
+
+function writeHead(frame: Buffer, length: number): void {
+  frame[0] = 0
+  frame.writeUInt32BE(length, 1)
+}
+
+/** Printable ASCII but `%` as it is, all else as %XX of UTF-8 (gRPC over HTTP/2, "Responses"). */
+const percentEncoded = (text: string): string => encodeURI(text.toWellFormed())
+
+const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
+const timerMsMax = 2 ** 31 - 1
+
+/** `grpc-timeout`: at most eight digits and a unit. Undefined for what is none. */
+function timeoutMsOf(text: string): number | undefined {
+  const [, digits = '', unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? []
+  const scale = unitMs[unit]
+  return scale === undefined ? undefined : Math.min(Number(digits) * scale, timerMsMax)
+}
