@@ -92,6 +92,7 @@ test("a lease is the database's: what nobody renews goes, what one replica holds
 test('while Postgres is gone streams and configuration stay, writes answer 503 with Retry-After, and recovery is by itself', async () => {
   const [one] = planes
   assert.ok(one)
+  await one.apply(service('orders'))
   const { client, bearer } = await one.proxy('prod', 'steady')
   const stream = client.delta({ bearer })
   stream.ask({ node: node('steady'), type: CLUSTER })

@@ -4,6 +4,9 @@ import { credentials, status } from '@grpc/grpc-js'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { makeRoot } from '#api/ca/root.ts'
 import { type DeltaStream, nodeNamed, RawClient } from '#api/serve/raw-client.ts'
+import { keyPem, readIssued } from '#proxy/identity/certificate.ts'
+import { certificateService } from '#proxy/identity/certificate-service.ts'
+import { createCsr, generateKey } from '#proxy/identity/csr.ts'
 import { type PlaneUnderTest, startPlane } from '../parts/control-plane.ts'
 import { until } from './shop.ts'
 
@@ -110,6 +113,31 @@ test("within its mesh a proxy gets no other's node: namespace and account are th
       assert.equal(stream.received.length, 0)
     }
   }
+})
+
+test("rule 2: proxy A's certificate with proxy B's node gets no resource, and no key of B's mesh, though both meshes bear one trust domain", async (t) => {
+  const { plane } = world
+  const key = generateKey()
+  const uri = 'spiffe://cluster.local/ns/prod/sa/attacker'
+  const sign = certificateService({ target: `localhost:${plane.xds.port}`, rootsPem: plane.xds.rootCertificate, serverName: undefined }, () => Date.now())
+  const token = await plane.createJoinToken(world.mesh, 'prod', 'attacker', 60_000)
+  const { chainPem } = readIssued(await sign(createCsr(key, uri), { kind: 'token', token }, 60_000), key, uri, Date.now())
+  const client = new RawClient(`127.0.0.1:${plane.xds.port}`, credentials.createSsl(Buffer.from(plane.xds.rootCertificate), Buffer.from(keyPem(key)), Buffer.from(chainPem)))
+  t.after(() => client.close())
+  const itself = client.delta()
+  itself.ask({ node: sidecar('attacker'), type: CLUSTER })
+  const own = (await itself.take()).resources.map((one) => one.name)
+  assert.ok(own.some((name) => name.includes('orders.prod')) && !JSON.stringify(own).includes(canary), 'its certificate opens its own mesh')
+  for (const protocol of ['delta', 'sotw'] as const) {
+    for (const type of types) {
+      const stream = protocol === 'delta' ? client.delta() : client.sotw()
+      stream.ask({ node: sidecar('victim', 'other'), type })
+      assert.equal((await stream.status()).code, status.PERMISSION_DENIED)
+      assert.equal(stream.received.length, 0)
+    }
+  }
+  // Nor is another identity signed for whoever shows this one.
+  await assert.rejects(sign(createCsr(key, 'spiffe://cluster.local/ns/prod/sa/victim'), { kind: 'token', token }, 60_000).then((chain) => readIssued(chain, key, 'spiffe://cluster.local/ns/prod/sa/victim', Date.now())))
 })
 
 test('where a WorkloadGroup speaks of an account its labels win: such a workload neither joins another service nor leaves its own', async (t) => {
