@@ -78,6 +78,20 @@ test('a difference is shown before it is applied, and a rollback takes it back',
   assert.match(await ok(['history', 'vs/orders', '-n', 'prod']), /rollback to/)
 })
 
+test('the history tells who changed what and why, with the difference that each change made', async () => {
+  await ok(['apply', '-f', file('h1.yaml', `apiVersion: v1\nkind: Namespace\nmetadata: { name: prod }\n---\n${route('1s').replace('name: orders', 'name: told')}`), '--message', 'begin'])
+  await ok(['apply', '-f', file('h2.yaml', route('2s').replace('name: orders', 'name: told')), '--message', 'twice as long'])
+  await ok(['delete', 'vs/told', '-n', 'prod'])
+  const told = await ok(['history', 'vs/told', '-n', 'prod', '--diff'])
+  assert.match(told, /revision \d+ {2}owner-key {2}\S+Z {2}twice as long\n--- VirtualService\/prod\/told \(revision \d+\)\n\+\+\+ VirtualService\/prod\/told \(revision \d+\)\n(.*\n)*?- +timeout: 1s\n(.*\n)*?\+ +timeout: 2s\n/)
+  const [deletion = '', , creation = ''] = told.split(/^(?=revision )/m)
+  assert.ok(deletion.split('\n').filter((line) => line.startsWith('-')).length > 5 && !/^\+[^+]/m.test(deletion))
+  assert.match(creation, /begin/)
+  assert.ok(!/^-[^-]/m.test(creation))
+  const one = JSON.parse(await ok(['history', 'vs/told', '-n', 'prod', '--limit', '1', '-o', 'json'])) as { operation: string; push: unknown }[]
+  assert.deepEqual(one.map(({ operation, push }) => [operation, push]), [['delete', null]])
+})
+
 test('the impact of a change is told with its difference, and stored nothing', async () => {
   await ok(['apply', '-f', base()])
   const before = await ok(['history', '-o', 'json'])
