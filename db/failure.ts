@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 import { DriverError } from './driver.ts'
-import { StoreDuplicate, StoreUnavailable } from './store.ts'
+import { StoreDuplicate, StoreText, StoreUnavailable } from './store.ts'
 
 const TAKEN: Readonly<Record<string, string>> = {
   organization_name: 'an organization of that name',
@@ -18,6 +18,8 @@ export function storeFailure(error: unknown): unknown {
   const reason = error instanceof DrizzleQueryError ? error.cause : error
   if (!(reason instanceof DriverError)) return reason ?? new Error('a query failed without a reason')
   if (reason.sqlState === undefined || LATER_CLASSES.has(reason.sqlState.slice(0, 2))) return new StoreUnavailable(reason)
+  // character_not_in_repertoire, untranslatable_character
+  if (reason.sqlState === '22021' || reason.sqlState === '22P05') return new StoreText()
   if (reason.sqlState === '23505') return new StoreDuplicate(TAKEN[reason.constraint ?? ''] ?? `what ${reason.constraint ?? 'a constraint'} keeps unique`)
   return reason
 }

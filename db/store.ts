@@ -295,6 +295,14 @@ export class StoreBound extends Error {
   }
 }
 
+/** A text that no column of text can hold: with the character NUL, which JSON knows and Postgres does not. */
+export class StoreText extends Error {
+  constructor() {
+    super('text without the character U+0000')
+    this.name = 'StoreText'
+  }
+}
+
 /** The database is away or refuses for want of capacity: try again later. */
 export class StoreUnavailable extends Error {
   constructor(cause: unknown) {

@@ -1,4 +1,8 @@
+import { StoreUnavailable } from '#db/store.ts'
 import type { AuditEntry, Store } from '#db/store.ts'
+
+/** Entries that wait while the database is slow or away; beyond, they are lost, and the log of this process says so. */
+const WAITING_MAX = 10_000
 
 export type AuditRecord = Omit<AuditEntry, 'id'>
 
@@ -11,6 +15,7 @@ export class AuditLog {
   readonly #failed: (error: unknown) => void
   readonly #expected = new Set<Promise<void>>()
   #waiting = new Map<string, AuditRecord[]>()
+  #count = 0
   #storing: Promise<void> | undefined
 
   constructor(store: Pick<Store, 'recordAudit'>, failed: (error: unknown) => void) {
@@ -19,6 +24,8 @@ export class AuditLog {
   }
 
   record(organizationId: string, entry: AuditRecord): void {
+    if (this.#count >= WAITING_MAX) return this.#failed(new Error(`more than ${WAITING_MAX} entries wait to be stored`))
+    this.#count += 1
     const list = this.#waiting.get(organizationId) ?? []
     list.push(entry)
     this.#waiting.set(organizationId, list)
@@ -39,11 +46,22 @@ export class AuditLog {
     }
   }
 
+  /** Together; where one cannot be stored, the others by themselves. */
+  async #file(organizationId: string, entries: readonly AuditRecord[]): Promise<void> {
+    try {
+      await this.#store.recordAudit(organizationId, entries)
+    } catch (error) {
+      if (entries.length === 1 || error instanceof StoreUnavailable) return this.#failed(error)
+      for (const entry of entries) await this.#store.recordAudit(organizationId, [entry]).catch(this.#failed)
+    }
+  }
+
   async #drain(): Promise<void> {
     while (this.#waiting.size > 0) {
       const taken = this.#waiting
       this.#waiting = new Map()
-      for (const [organizationId, entries] of taken) await this.#store.recordAudit(organizationId, entries).catch(this.#failed)
+      this.#count = 0
+      for (const [organizationId, entries] of taken) await this.#file(organizationId, entries)
     }
     this.#storing = undefined
   }

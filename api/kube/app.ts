@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { describeFault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
-import { StoreConflict, StoreUnavailable } from '#db/store.ts'
+import { StoreConflict, StoreText, StoreUnavailable } from '#db/store.ts'
 import { credentialOf, targetOf } from '../apply/target.ts'
 import type { Target } from '../apply/target.ts'
 import { permitNamespace } from '../access/check.ts'
@@ -67,6 +67,7 @@ function statusOf(doors: ApiDoors, error: unknown, about: { kind?: ObjectsPath['
   if (error instanceof Refusal) return error.status
   if (error instanceof Faults) return statusOfFaults(error, about)
   if (error instanceof StoreConflict) return conflicted({ ...about, name: error.key.name })
+  if (error instanceof StoreText) return failure(400, 'BadRequest', `only ${error.message} can be stored or asked for`)
   if (error instanceof StoreUnavailable) return failure(503, 'ServiceUnavailable', error.message)
   doors.unexpected?.(error)
   return failure(500, 'InternalError', 'an error of ours; it was recorded')

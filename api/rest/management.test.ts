@@ -84,6 +84,27 @@ for (const backend of mainBackends())
       for (const hidden of ['CANARY', Buffer.from('CANARY-one').toString('base64'), 'weft_key_', 'weft_join_', 'weft_invite_', String(key.json['secret']), String(member.json['invitation'])]) assert.ok(!text.includes(hidden), hidden)
     })
 
+    test('a character that no column can hold keeps nobody out of the log, and is an error of whoever sent it', async () => {
+      const nul = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data: { value: 'a\0b', half: '\ud800' } })
+      assert.equal((await apply(nul('unseen'))).status, 200)
+      assert.deepEqual((await log())[0]?.what.changes?.map((one) => [one.of, one.verdict]), [['ConfigMap/default/unseen', 'created']])
+      for (const [method, path, body] of [
+        ['GET', '/api/v1/organizations/%00'],
+        ['GET', `${ORGANIZATION}/meshes/%00`],
+        ['GET', `${MESH}/resources?namespace=%00`],
+        ['GET', `${ORGANIZATION}/audit?actor=%00`],
+        ['POST', `${ORGANIZATION}/keys`, { name: 'a\0', role: 'viewer' }],
+        ['POST', `${ORGANIZATION}/members`, { name: 'a\0', role: 'viewer' }],
+        ['POST', `${MESH}/join-tokens`, { namespace: '\0', serviceAccount: 'a' }],
+        ['GET', '/k8s/demo/shop/api/v1/namespaces/default/configmaps/%00'],
+        ['GET', '/k8s/demo/%00/api/v1/namespaces'],
+      ] as const)
+        assert.equal((await ask(method, path, owner, body)).status, 400, `${method} ${path}`)
+      assert.equal((await ask('POST', `${ORGANIZATION}/login`, undefined, { name: '\0', password: 'x' })).status, 400)
+      assert.equal((await log('', 1))[0]?.path, `${ORGANIZATION}/login`)
+      assert.deepEqual(api.unexpected, [])
+    })
+
     test('settings, quotas, members and keys are filed with before and after', async () => {
       await ask('PATCH', MESH, owner, { strict: true })
       assert.deepEqual((await log())[0]?.what.changes, [{ of: 'Mesh/shop', differences: [{ path: 'settings.strict', after: true }] }])

@@ -3,7 +3,7 @@ import type { FaultCode } from '#core/fault/codes.ts'
 import { faultCodes } from '#core/fault/codes.ts'
 import { describeFault, fault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
-import { StoreBound, StoreConflict, StoreDuplicate, StoreUnavailable } from '#db/store.ts'
+import { StoreBound, StoreConflict, StoreDuplicate, StoreText, StoreUnavailable } from '#db/store.ts'
 import { quotaFaultOf } from '../access/quota.ts'
 
 /** Codes that decide the status, the gravest first; all others are 422: read, understood, and wrong. */
@@ -32,6 +32,7 @@ export function problemOf(error: unknown): Problem | undefined {
     const told = quotaFaultOf(error)
     return told instanceof Faults ? ofFaults(told.faults) : undefined
   }
+  if (error instanceof StoreText) return ofFaults([fault('request.invalid', { path: '', rule: error.message })])
   if (error instanceof StoreDuplicate) return ofFaults([fault('object.conflict', { path: 'name', rule: error.message })])
   if (error instanceof StoreUnavailable) return { type: 'about:blank', title: 'Service Unavailable', status: 503, detail: error.message }
   return undefined

@@ -6,8 +6,19 @@ import { paged, readCursor, rowsWanted } from './page.ts'
 
 export async function recordAudit(tenancy: Tenancy, organizationId: string, entries: readonly Omit<AuditEntry, 'id'>[]): Promise<void> {
   if (entries.length === 0) return
-  const rows = entries.map(({ atMs, ...one }) => ({ organizationId, ...one, at: new Date(atMs) }))
+  const rows = entries.map(({ atMs, ...one }) => ({ organizationId, ...storable(one), at: new Date(atMs) }))
   await tenancy.within(organizationId, (tx) => tx.insert(audit).values(rows))
+}
+
+/** What JSON can bear and a column cannot, a NUL or half a character, is shown by its stand-in: nobody keeps out of the log by writing one. */
+function storable<T>(value: T): T {
+  const plain = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()
+  const walk = (one: unknown): unknown => {
+    if (typeof one === 'string') return plain(one)
+    if (Array.isArray(one)) return one.map(walk)
+    return one !== null && typeof one === 'object' ? Object.fromEntries(Object.entries(one).map(([name, of]) => [plain(name), walk(of)])) : one
+  }
+  return walk(value) as T
 }
 
 /** The newest first. */
