@@ -38,6 +38,9 @@ export function serverGroups(servers: readonly ScopedServer[], namespace: string
   return [...groups.values()]
 }
 
+/** Whether a host of VirtualServices can give a group any domain at all: asked before anything is looked up. */
+export const mayServe = (group: ServerGroup, host: string): boolean => group.servers.some((server) => server.hosts.some((one) => hostCovers(one.host, host) || hostCovers(host, one.host)))
+
 /** A domain's VirtualServices, with the gateway that each is bound to. */
 interface Bound {
   readonly virtualService: Typed<VirtualServiceSpec>

@@ -12,7 +12,7 @@ import type { ClientPlace } from './endpoint.ts'
 import { sniClusters } from './auto-passthrough.ts'
 import { gatewayListeners } from './gateway.ts'
 import type { GatewayWorkload } from './gateway.ts'
-import { gatewayFallback, gatewayHostResources, serverGroups } from './gateway-route.ts'
+import { gatewayFallback, gatewayHostResources, mayServe, serverGroups } from './gateway-route.ts'
 import { gatewayServers, servesHttp } from './gateway-scope.ts'
 import { grpcClusters, grpcEndpoints, grpcListeners, grpcRoutes } from './grpc.ts'
 import { type GrpcServer, grpcServerListeners } from './grpc-server.ts'
@@ -155,14 +155,16 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   const servers = gatewayServers(reader, node.labels, namespace, hosts)
   const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing, engine: engineOf(node) }
   const key = keyOf('gateway', workload, egress ?? '')
-  const routes = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace).flatMap((group): LayerSpec[] => [
-    {
-      key: keyOf('gateway-hosts', group, egress ?? ''),
-      indices: [...new Set(group.servers.map((one) => `virtual-service/${one.gateway}`))],
-      unit: (host) => ({ key: keyOf('gateway-hosts', group, egress ?? '', host), build: (at) => built(...gatewayHostResources(at.within(egress), group, host)) }),
-    },
-    single(keyOf('gateway-fallback', group), (at) => gatewayFallback(at, group)),
-  ])
+  const groups = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace)
+  // One unit a host, whichever of hundreds of servers have it: a unit for each of both would be tens of thousands.
+  const routes: LayerSpec[] = groups.map((group) => single(keyOf('gateway-fallback', group), (at) => gatewayFallback(at, group)))
+  if (groups.length > 0) {
+    routes.push({
+      key: keyOf('gateway-hosts', groups, egress ?? ''),
+      indices: [...new Set(groups.flatMap((group) => group.servers.map((one) => `virtual-service/${one.gateway}`)))],
+      unit: (host) => ({ key: keyOf('gateway-hosts', host), build: (at) => built(...groups.filter((group) => mayServe(group, host)).flatMap((group) => gatewayHostResources(at.within(egress), group, host))) }),
+    })
+  }
   const bySni = servers.some((one) => one.tls?.mode === 'AUTO_PASSTHROUGH') ? [seenFrom('sni-clusters', namespace, ['service-host'], egress, (at, of, host) => sniClusters(at, of, host))] : []
   return [{ key, units: [{ key, build: (at) => gatewayListeners(at.within(egress), workload) }] }, ...routes, ...bySni]
 }
