@@ -189,14 +189,19 @@ for (const [what, change] of [
       const changes = Array.from({ length: services }, (_, index) => putChange(storedFrom(object('v1', 'Service', 'prod', `s${index}`, { spec: { selector: { app: `s${index}` }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } }), index + 1)))
       views.apply([...changes, change(1)], services)
       for (const name of ['one', 'two', 'three']) views.viewFor(nodeFrom({ name, namespace: 'prod', outbound: '127.0.0.1:15001', labels: { app: name } }), undefined)
+      const start = { visits: model.visits, computed: views.computed }
+      const undone: Change = change(2)
+      const back: Change[] = what === 'a service' && undone.of === 'resource' ? [{ ...undone, stored: undefined }] : [change(1)]
+      views.rehearse([undone], back, () => undefined)
       const before = { visits: model.visits, computed: views.computed }
       views.apply([change(2)], services + 1)
-      return { visits: model.visits - before.visits, computed: views.computed - before.computed }
+      return { visits: model.visits - before.visits, computed: views.computed - before.computed, rehearsed: { visits: before.visits - start.visits, computed: before.computed - start.computed } }
     }
     const small = cost(100)
     assert.deepEqual(cost(5000), small)
     // Clusters, endpoints, routes and scopes, as the service's own namespace sees them and as the others do.
     assert.ok(small.computed <= 8, `${small.computed} units were computed`)
+    assert.ok(small.rehearsed.computed <= 16, `${small.rehearsed.computed} units were computed to rehearse it`)
   })
 }
 
