@@ -241,9 +241,10 @@ export class XdsStream {
     for (const subscription of this.#subscriptions.values()) for (const name of subscription.absent()) yield { type: subscription.type, name }
   }
 
-  /** The last NACK of a type, unless an ACK came after it. */
+  /** The last NACK of a type, unless an ACK came after it; then the newest refusal that stands. */
   rejectionOf(type: string): Rejection | undefined {
-    return this.#subscriptions.get(type)?.rejection
+    const subscription = this.#subscriptions.get(type)
+    return subscription?.rejection ?? subscription?.refusals.at(-1)
   }
 
   /** When a type was last sent or answered, epoch ms. */
@@ -405,5 +406,5 @@ export class XdsStream {
 function statusOf(subscription: Subscription): TypeStatus {
   const { type, sinceMs, subscribed, sentRevision, ackedRevision, rejection, inFlight, refusals } = subscription
   const state = inFlight ? 'STALE' : rejection || refusals.length > 0 ? 'REJECTED' : subscription.nonce === '' ? 'NOT_SENT' : subscription.hasWork ? 'STALE' : 'SYNCED'
-  return { type, state, sinceMs, subscribed, sentRevision, ackedRevision, rejection, ...(refusals.length > 0 ? { refusals: refusals.slice(0, refusalsMax) } : {}) }
+  return { type, state, sinceMs, subscribed, sentRevision, ackedRevision, rejection: rejection ?? refusals.at(-1), ...(refusals.length > 0 ? { refusals: refusals.slice(0, refusalsMax) } : {}) }
 }

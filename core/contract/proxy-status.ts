@@ -7,6 +7,7 @@ export interface TypeStatus {
   readonly subscribed: number
   readonly sentRevision: number
   readonly ackedRevision: number
+  /** The last answer's, or the newest of `refusals`. */
   readonly rejection: Rejection | undefined
   /** What it refused, or is spared because others like it refused it, of what the mesh still has; absent when there is none. */
   readonly refusals?: readonly Rejection[]
