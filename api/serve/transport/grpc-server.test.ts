@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { status } from '@grpc/grpc-js'
+import { SteppedClock } from '#core/time/seeded.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { bytesCodec, defineMethod, ads } from '#core/wire/grpc.ts'
 import { GrpcServer } from './grpc-server.ts'
@@ -272,4 +273,44 @@ test('bytes that are no HTTP/2 end their connection', async (t) => {
   socket.resume()
   socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(10))
   await closed
+})
+
+test('a peer that answers no PING is gone; one that only does not read what waits for it has more time', async (t) => {
+  const clock = new SteppedClock()
+  const much: GrpcMethod = { path: '/test/Much', open: (one) => one.onMessage(() => void one.write(Buffer.alloc(8 << 20))) }
+  const server = new GrpcServer({ clock: systemDoors.clock, sockets: clock, methods: [turned, much], trust: undefined, callsMax: 10, requestBytesMax: 1 << 20 })
+  const port = await server.listen({ address: '127.0.0.1', port: 0 })
+  t.after(() => server.cut())
+  // Frames by hand, and none that acknowledges: the preface, settings, and for the slow one a call.
+  const peer = async (...frames: Buffer[]): Promise<Socket> => {
+    const socket = connectTcp(port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]), ...frames]))
+    await new Promise((resolve) => socket.once('data', resolve))
+    return socket
+  }
+  const literal = (name: string, value: string): Buffer => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)])
+  const block = Buffer.concat([Buffer.from([0x83, 0x86]), literal(':path', '/test/Much'), literal('host', 'a'), literal('content-type', 'application/grpc')])
+  const frame = (type: number, flags: number, content: Buffer): Buffer => Buffer.concat([Buffer.from([0, 0, content.length, type, flags, 0, 0, 0, 1]), content])
+  const dead = await peer()
+  const slow = await peer(frame(1, 4, block), frame(0, 0, framed(Buffer.from('a'))))
+  const gone = new Set<Socket>()
+  for (const one of [dead, slow]) {
+    one.resume()
+    one.once('close', () => gone.add(one))
+  }
+  // Its window of 64 KB is full, and it opens no other.
+  await new Promise((resolve) => slow.once('data', resolve))
+  const settled = async (until: () => boolean): Promise<void> => {
+    while (!until()) await new Promise((resolve) => setImmediate(resolve))
+  }
+  clock.advance(60_000)
+  for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  // The PING itself has moved bytes, so the first look gives time.
+  clock.advance(20_000)
+  clock.advance(20_000)
+  await settled(() => gone.has(dead))
+  assert.equal(gone.has(slow), false)
+  for (let time = 0; time < 8; time += 1) clock.advance(20_000)
+  await settled(() => gone.has(slow))
 })

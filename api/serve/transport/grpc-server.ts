@@ -10,6 +10,8 @@ import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
 /** How often a connection is asked whether it is there, and how long it has to answer. */
 const keepaliveMs = 60_000
 const keepaliveTimeoutMs = 20_000
+/** How many times that long one has that does not read what waits for it. */
+const slowTimes = 5
 /** How long a connection may be there without ever a call before it ends. */
 const silentMs = 30_000
 /** PING and SETTINGS frames that a connection may send within the time: clients probe the path with them while data comes in, and no more often. */
@@ -94,7 +96,8 @@ export class GrpcServer {
     const caller = callerOf(session)
     this.#sessions.add(session)
     const silence = clock.after(silentMs, () => session.close())
-    const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session))
+    const streams = new Set<ServerHttp2Stream>()
+    const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session, streams))
     let probes = 0
     let probesSinceMs = clock.monotonicMs()
     const onProbe = (): void => {
@@ -112,6 +115,8 @@ export class GrpcServer {
     session.on('remoteSettings', onProbe)
     session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       silence.cancel()
+      streams.add(stream)
+      stream.once('close', () => streams.delete(stream))
       this.#onStream(stream, headers, caller)
     })
     session.once('close', () => {
@@ -121,10 +126,28 @@ export class GrpcServer {
     })
   }
 
-  /** A peer that is gone without a word is found by a PING that nobody answers. */
-  #probe(session: ServerHttp2Session): void {
+  /**
+   * A peer that is gone without a word is found by a PING that nobody answers. One that reads slowly has its PING behind what it has not read, and is not gone:
+   * as long as bytes move it has time, and where they do not and some wait for it, a few times as much (xds-rules 25).
+   */
+  #probe(session: ServerHttp2Session, streams: ReadonlySet<ServerHttp2Stream>): void {
     if (session.destroyed || session.closed) return
-    const late = this.#options.sockets.after(keepaliveTimeoutMs, () => session.destroy())
+    const { sockets } = this.#options
+    const moved = (): number => (session.destroyed ? 0 : session.socket.bytesRead + session.socket.bytesWritten)
+    let before = moved()
+    let left = slowTimes
+    const look = (): void => {
+      const now = moved()
+      const waits = [...streams].some((stream) => stream.writableLength > 0)
+      if (now === before && (!waits || left === 0)) {
+        session.destroy()
+        return
+      }
+      left = now === before ? left - 1 : slowTimes
+      before = now
+      late = sockets.after(keepaliveTimeoutMs, look)
+    }
+    let late = sockets.after(keepaliveTimeoutMs, look)
     const isSent = session.ping((error) => {
       late.cancel()
       if (error && !session.destroyed) session.destroy()
