@@ -10,6 +10,8 @@ import { MeshViews } from './translate/view.ts'
 
 /** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
 const CHANGES_MAX = 1000
+/** Making the first views of a large mesh takes seconds: so much of it at a time. */
+const TURN_MS = 8
 /** A mesh that nobody holds is let go after this long. */
 const IDLE_MS = 10 * 60_000
 
@@ -116,7 +118,10 @@ export class Meshes {
     const mesh = await this.get(meshId)
     if (!mesh) throw new Error('the mesh of this proxy is gone')
     const unhold = this.hold(meshId)
-    const view = mesh.views.viewFor(node, identity)
+    const view = await this.#viewInTurns(mesh, node, identity).catch((error: unknown) => {
+      unhold()
+      throw error
+    })
     return {
       get revision() {
         return view.revision
@@ -131,6 +136,17 @@ export class Meshes {
         unhold()
       },
     }
+  }
+
+  #viewInTurns(mesh: LoadedMesh, node: ProxyNode, identity: SpiffeId | undefined): Promise<ResourceView> {
+    let endsAtMs = this.#clock.monotonicMs() + TURN_MS
+    return mesh.views.viewInTurns(node, identity, {
+      isOver: () => this.#clock.monotonicMs() > endsAtMs,
+      next: async () => {
+        await new Promise<void>((resolve) => setImmediate(resolve))
+        endsAtMs = this.#clock.monotonicMs() + TURN_MS
+      },
+    })
   }
 
   /** Resolves when the mesh in memory has reached a revision, or when the time is over. */

@@ -190,6 +190,11 @@ export class Layer {
     for (const unit of this.units.values()) if (unit.named.has(namespace)) layer.settle(unit.member, true)
   }
 
+  /** Whether another layer shows its units. */
+  get isShown(): boolean {
+    return this.#over.size > 0
+  }
+
   /** Answers whether anyone is left to whom it is shown. */
   hideFrom(namespace: string): boolean {
     this.#over.delete(namespace)

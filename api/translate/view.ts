@@ -9,7 +9,15 @@ import { Dependencies, Layer } from './layer.ts'
 import type { Dependent, Engine, Unit } from './layer.ts'
 import { layersFor } from './layers-for.ts'
 import { placeholderFor } from './resource.ts'
-import type { LayerSpec } from './unit.ts'
+import type { LayerSpec, MemberLayerSpec } from './unit.ts'
+
+/** How work is cut into turns of the event loop. */
+export interface Turns {
+  /** This turn has taken as long as it may. */
+  isOver(): boolean
+  /** Begins another, after all that waits. */
+  next(): Promise<void>
+}
 
 /**
  * The views of a mesh's proxies. Views are made of layers, layers of units; equal scopes share a layer, and so its bytes.
@@ -21,6 +29,8 @@ export class MeshViews {
   readonly #model: MeshModel
   readonly #dependencies = new Dependencies()
   readonly #layers = new Map<string, HeldLayer>()
+  /** Layers that are not whole yet, by key. */
+  readonly #beginning = new Set<string>()
   readonly #layersByIndex = new Map<string, Set<HeldLayer>>()
   readonly #engine: Engine
   /** Units computed at the revision that is being applied: they have seen all of it. */
@@ -56,6 +66,41 @@ export class MeshViews {
     const view = new View(proven, this)
     this.#arrange(view, true)
     this.#settled()
+    return view
+  }
+
+  /**
+   * The same for the first of a large mesh, whose layers are yet to be made: in turns, so that nobody else waits for them.
+   * What changes meanwhile is taken in: a layer that is being made follows the mesh like any other.
+   */
+  async viewInTurns(node: ProxyNode, identity: SpiffeId | undefined, turns: Turns): Promise<ResourceView> {
+    const proven = identity === undefined ? node : { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount }
+    const made = new Set<string>()
+    for (const spec of layersFor(proven, this.#model.read(() => {}))) {
+      const wide = 'elsewhere' in spec ? spec.elsewhere : spec
+      if (!('indices' in wide) || (this.#layers.has(wide.key) && !this.#beginning.has(wide.key))) continue
+      made.add(wide.key)
+      // Others that want it wait with us, or fill the rest at once.
+      const held = this.#layers.get(wide.key) ?? this.#begin(wide)
+      for (const index of wide.indices) {
+        for (const member of [...this.#model.members(index)]) {
+          if (turns.isOver()) {
+            this.#settled()
+            await turns.next()
+            // All that wanted it have gone, and it with them.
+            if (this.#layers.get(wide.key) !== held) break
+          }
+          if (this.#model.hasMember(index, member)) held.layer.settle(member, true)
+        }
+      }
+      this.#beginning.delete(wide.key)
+    }
+    this.#settled()
+    const view = this.viewFor(node, identity)
+    for (const key of made) {
+      const held = this.#layers.get(key)
+      if (held !== undefined && held.views.size === 0 && !held.layer.isShown) this.#drop(held)
+    }
     return view
   }
 
@@ -205,9 +250,22 @@ export class MeshViews {
     return held.layer
   }
 
+  /** A layer that is filled bit by bit. */
+  #begin(spec: MemberLayerSpec): HeldLayer {
+    const held: HeldLayer = { layer: new Layer(spec, this.#engine), views: new Set() }
+    this.#layers.set(spec.key, held)
+    this.#beginning.add(spec.key)
+    this.#index(held, spec)
+    return held
+  }
+
   #hold(spec: LayerSpec): HeldLayer {
     const known = this.#layers.get(spec.key)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // Whoever cannot wait has the rest of it made now.
+      if (this.#beginning.delete(spec.key) && 'indices' in spec) for (const index of spec.indices) for (const member of this.#model.members(index)) known.layer.settle(member, true)
+      return known
+    }
     const base = 'elsewhere' in spec ? this.#hold(spec.elsewhere).layer : undefined
     const held: HeldLayer = { layer: new Layer(spec, this.#engine, base), views: new Set() }
     this.#layers.set(spec.key, held)
@@ -222,8 +280,12 @@ export class MeshViews {
       for (const unit of layer.spec.units) layer.add(unit.key, unit)
       return
     }
-    for (const index of layer.spec.indices) {
-      for (const member of this.#model.members(index)) layer.settle(member, true)
+    for (const index of layer.spec.indices) for (const member of this.#model.members(index)) layer.settle(member, true)
+    this.#index(held, layer.spec)
+  }
+
+  #index(held: HeldLayer, { indices }: MemberLayerSpec): void {
+    for (const index of indices) {
       const layers = this.#layersByIndex.get(index)
       if (layers === undefined) this.#layersByIndex.set(index, new Set([held]))
       else layers.add(held)
@@ -242,6 +304,7 @@ export class MeshViews {
     const { spec, base } = layer
     layer.close()
     this.#layers.delete(spec.key)
+    this.#beginning.delete(spec.key)
     if ('indices' in spec) for (const index of spec.indices) this.#layersByIndex.get(index)?.delete(held)
     if (base === undefined || !('elsewhere' in spec) || base.hideFrom(spec.namespace)) return
     const below = this.#layers.get(base.spec.key)

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MeshModel } from '#api/model/mesh-model.ts'
+import { seededRandom } from '#core/time/seeded.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import type { Change } from '#db/store.ts'
+import { deleteChange, nodeFrom, putChange, storedFrom } from './testing/mesh-case.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { MeshViews } from './view.ts'
+
+const types = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION]
+const node = nodeFrom({ name: 'client', namespace: 'ns-1', outbound: '127.0.0.1:15001' })
+
+function objectsOf(index: number, weight: number): ResourceObject[] {
+  const host = `svc-${index}.ns-${index % 3}.example`
+  const metadata = { name: `svc-${index}`, namespace: `ns-${index % 3}` }
+  const route = [{ destination: { host, subset: 'v1' }, weight }, { destination: { host }, weight: 100 - weight }]
+  return [
+    { apiVersion: 'networking.istio.io/v1', kind: 'ServiceEntry', metadata, spec: { hosts: [host], location: 'MESH_INTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: `10.0.0.${(index + weight) % 250}` }] } },
+    { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata, spec: { hosts: [host], http: [{ route }] } },
+    { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata, spec: { host, subsets: [{ name: 'v1', labels: { version: 'v1' } }] } },
+  ]
+}
+
+const held = (views: MeshViews): Map<string, string> => {
+  const view = views.viewFor(node, undefined)
+  const all = new Map(types.flatMap((type) => [...view.list(type)].map((one) => [`${type} ${one.name}`, one.version])))
+  view.release()
+  return all
+}
+
+test('a view that is made in turns is what it would be at once, whatever changes and whoever comes and goes between the turns', async () => {
+  for (let seed = 1; seed <= 30; seed += 1) {
+    const random = seededRandom(seed)
+    const below = (limit: number): number => Math.floor(random.draw() * limit)
+    let revision = 0
+    const put = (object: ResourceObject): Change => putChange(storedFrom(object, (revision += 1)), revision)
+    const model = new MeshModel({ trustDomain: 'cluster.local' })
+    const views = new MeshViews(model)
+    views.apply(Array.from({ length: 20 }, (_, index) => objectsOf(index, 90)).flat().map(put), revision)
+    const edit = (): void => {
+      const objects = objectsOf(below(25), below(100))
+      const changed = objects[below(objects.length)]
+      if (changed === undefined) return
+      const change = put(changed)
+      views.apply([below(4) === 0 ? deleteChange(storedFrom(changed, revision), revision) : change], revision)
+    }
+    let turns = 0
+    const cut = {
+      isOver: () => below(2) === 0,
+      next: async () => {
+        turns += 1
+        await Promise.resolve()
+        if (below(3) === 0) edit()
+        if (below(10) === 0) views.viewFor(node, undefined).release()
+      },
+    }
+    const [view, another] = await Promise.all([views.viewInTurns(node, undefined, cut), views.viewInTurns(node, undefined, cut)])
+    assert.ok(turns > 10)
+    for (let round = 0; round < 5; round += 1) edit()
+    const fresh = new MeshViews(new MeshModel({ trustDomain: 'cluster.local' }))
+    fresh.apply([...model.objects()].map((stored) => putChange(stored, stored.revision)), revision)
+    const expected = held(fresh)
+    for (const made of [view, another]) assert.deepEqual(new Map(types.flatMap((type) => [...made.list(type)].map((one) => [`${type} ${one.name}`, one.version]))), expected, `seed ${seed}`)
+    view.release()
+    another.release()
+    assert.deepEqual(views.size(), { layers: 0, units: 0 }, `seed ${seed}: nothing is left`)
+  }
+})
