@@ -3,6 +3,8 @@ import { installChromium } from './chromium.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
 import { installDebianPackage } from '#infra/parts/debian-package.ts'
 import { installH2spec } from '#infra/parts/h2spec.ts'
+import { installNginx } from '#infra/parts/nginx.ts'
+import { installPebble } from '#infra/parts/pebble.ts'
 import { installPgbouncer } from '#infra/parts/pgbouncer.ts'
 
 /** What the tests drive, installed once on a machine; a part that cannot be had fails here, with its reason, and not in the middle of a suite. */
@@ -14,6 +16,10 @@ export async function installParts(progress: (line: string) => void): Promise<vo
   }
   progress('h2spec')
   await installH2spec()
+  progress('Pebble')
+  await installPebble()
+  progress('nginx')
+  await installNginx()
   progress('pgbouncer, Postgres 15')
   await installPgbouncer()
   await installDebianPackage('postgresql-15', '/usr/lib/postgresql/15/bin/postgres')
