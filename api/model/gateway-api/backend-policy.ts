@@ -98,8 +98,8 @@ function judgeValidation(owner: ApiObject, validation: BackendValidation, around
   const sans = (validation.subjectAltNames ?? []).flatMap((one) => one.hostname ?? one.uri ?? [])
   // The certificate bears the host's name, or one of those that are listed in its place.
   const names = { sni: validation.hostname, subjectAltNames: sans.length > 0 ? sans : [validation.hostname] }
-  const references = validation.caCertificateRefs ?? []
-  if (references.length === 0) return { tls: { mode: 'SIMPLE', ...names }, accepted: ACCEPTED, resolved: RESOLVED }
+  const { caCertificateRefs: references = [], wellKnownCACertificates } = validation
+  if (wellKnownCACertificates === 'System' || references.length === 0) return { tls: { mode: 'SIMPLE', ...names }, accepted: ACCEPTED, resolved: RESOLVED }
   // Every reference leads into the policy's own namespace.
   const judged = references.map((one) => judgeAuthority(owner, one, [], around))
   const usable = judged.flatMap((one) => ('credential' in one ? [one.credential] : []))

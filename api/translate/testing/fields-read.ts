@@ -82,6 +82,81 @@ metadata: { name: default }
 spec: { outboundTrafficPolicy: { mode: ALLOW_ANY } }
 `
 
+/** Objects of the Gateway API, and an Ingress, with what the golden cases leave out. */
+const EDGE_WORLD = `
+apiVersion: v1
+kind: Service
+metadata: { name: a, namespace: prod }
+spec: { selector: { app: a }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: cert, namespace: edge }
+stringData: { tls.crt: '-----BEGIN CERTIFICATE-----', tls.key: '-----BEGIN CERTIFICATE-----', ca.crt: '-----BEGIN CERTIFICATE-----' }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: roots, namespace: edge }
+data: { ca.crt: '-----BEGIN CERTIFICATE-----' }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: edge }
+spec:
+  gatewayClassName: istio
+  allowedListeners: { namespaces: { from: Selector, selector: { matchLabels: { a: b }, matchExpressions: [{ key: a, operator: NotIn, values: [c] }] } } }
+  tls:
+    backend: { clientCertificateRef: { group: "", kind: Secret, name: cert, namespace: edge } }
+    frontend: { default: { validation: { mode: AllowValidOnly, caCertificateRefs: [{ group: "", kind: ConfigMap, name: roots, namespace: edge }] } } }
+  listeners: [{ name: http, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }]
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: edge, labels: { a: b } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: { name: more, namespace: edge }
+spec:
+  parentRef: { group: gateway.networking.k8s.io, kind: Gateway, name: edge, namespace: edge }
+  listeners:
+  - { name: a, port: 443, protocol: HTTPS, hostname: a.example.com, tls: { mode: Terminate, certificateRefs: [{ group: "", kind: Secret, name: cert, namespace: edge }], options: { gateway.istio.io/tls-cipher-suites: ECDHE-RSA-AES128-GCM-SHA256 }, frontendValidation: { mode: AllowValidOnly, caCertificateRefs: [{ group: "", kind: Secret, name: cert, namespace: edge }] } }, allowedRoutes: { kinds: [{ kind: HTTPRoute }], namespaces: { from: Selector, selector: { matchLabels: { a: b }, matchExpressions: [{ key: a, operator: In, values: [b] }] } } } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: { name: calls, namespace: prod }
+spec:
+  parentRefs: [{ name: edge, namespace: edge }]
+  rules:
+  - filters:
+    - { type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: a, value: b }], add: [{ name: a, value: b }], remove: [c] } }
+    - { type: ResponseHeaderModifier, responseHeaderModifier: { set: [{ name: a, value: b }], add: [{ name: a, value: b }], remove: [c] } }
+    - { type: RequestMirror, requestMirror: { percent: 5, backendRef: { group: "", kind: Service, name: a, namespace: prod, port: 80 } } }
+    backendRefs: [{ name: a, port: 80, filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: a, value: b }], add: [{ name: a, value: b }], remove: [c] } }, { type: ResponseHeaderModifier, responseHeaderModifier: { set: [{ name: a, value: b }], add: [{ name: a, value: b }], remove: [c] } }] }]
+  - filters: [{ type: RequestMirror, requestMirror: { fraction: { numerator: 1, denominator: 5 }, backendRef: { name: a, port: 80 } } }]
+    backendRefs: [{ name: a, port: 80 }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: { name: a, namespace: prod }
+spec: { targetRefs: [{ group: "", kind: Service, name: a, sectionName: http }], validation: { hostname: a.example.com, wellKnownCACertificates: System, subjectAltNames: [{ type: URI, uri: spiffe://a/b }] } }
+---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackend
+metadata: { name: out, namespace: edge }
+spec: { type: ExternalHostname, externalHostname: { hostname: out.example.com }, port: { port: 443 }, protocol: HTTP, tls: { mode: ServerOnly, sni: out.example.com, validation: { hostname: out.example.com, caCertificateRefs: [{ group: "", kind: ConfigMap, name: roots }], subjectAltNames: [{ type: Hostname, hostname: out.example.com }] } } }
+---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: { name: a, namespace: prod }
+spec: { targetRefs: [{ group: "", kind: Service, name: a }], retryConstraint: { budget: { percent: 20, interval: 10s }, minRetryRate: { count: 3, interval: 1s } } }
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: a, namespace: prod, annotations: { kubernetes.io/ingress.class: istio } }
+spec: { defaultBackend: { service: { name: a, port: { name: http } } }, tls: [{ hosts: [a.example.com], secretName: cert }], rules: [{ host: a.example.com, http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: a, port: { name: http } } } }] } }] }
+`
+
 const APPLICATION = { name: 'orders-1', namespace: 'prod', labels: { app: 'orders', version: 'v1' }, address: '10.0.1.1', ports: [{ port: 8080, name: 'http' }, { port: 9000, name: 'tcp' }] }
 const PROXIES: readonly ProxyWords[] = [
   { ...APPLICATION, type: 'sidecar' },
@@ -100,6 +175,7 @@ export function fieldsRead(): FieldsRead {
       for (const proxy of PROXIES) quietly(() => translate(objects, { sentence: '', proxy, workloads: [APPLICATION] }, read, [index]))
     }
   }
+  translate(objectsIn(EDGE_WORLD), { sentence: '', proxy: { type: 'router', name: 'edge-1', namespace: 'edge', labels: { 'gateway.networking.k8s.io/gateway-name': 'edge' }, address: '10.0.1.2' }, workloads: [] }, read)
   const cases = join(import.meta.dirname, '..', 'cases')
   for (const name of readdirSync(cases).sort()) {
     const about = parse(readFileSync(join(cases, name, 'case.yaml'), 'utf8')) as MeshCase
