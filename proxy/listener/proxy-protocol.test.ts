@@ -61,7 +61,8 @@ test('an upstream that wants the header gets it first: of the client for TCP, of
   const begun: Buffer[] = []
   const upstream = await netServer(t, (socket) => socket.on('data', (bytes: Buffer) => {
     begun.push(bytes)
-    socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok')
+    // The header may come alone.
+    if (/hello$|\r\n\r\n$/.test(bytes.toString('latin1'))) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok')
   }))
   for (const version of [1, 2] as const) {
     const tcp = await startProxy(t, {
