@@ -70,6 +70,8 @@ function roleSettings(role: ManagerScope['role']): HttpManager {
         setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
         commonHttpProtocolOptions: { headersWithUnderscoresAction: 0, idleTimeout: duration(3_600_000) },
         mergeSlashes: true,
+        // Strangers who never finish a head would hold their connections for ever.
+        requestHeadersTimeout: duration(60_000),
       }
     case 'outbound':
       return { useRemoteAddress: false, forwardClientCertDetails: ClientCertificateHeader.SANITIZE, mergeSlashes: false }
