@@ -58,6 +58,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   // Identity: the roots of all meshes, and the control plane's own certificate.
   const authorities = await MeshAuthorities.open(store, options.sealKey, clock)
   const trust = new TrustStore(authorities.serverCertificate(options.xdsNames))
+  // Heard before read: what is made in between by another replica comes by either way.
+  const stopRoots = store.onRoot((meshId, root) => {
+    if (!trust.set(meshId, root)) return
+    authorities.forget(meshId)
+  })
   for (const [meshId, root] of await store.rootCertificates()) trust.set(meshId, root)
   const renewal = clock.every(authorities.serverRenewalMs, () => trust.renew(authorities.serverCertificate(options.xdsNames)))
 
@@ -236,6 +241,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     topology: (meshId) => traffic.topology(meshId),
     async close() {
       renewal.cancel()
+      stopRoots()
       await acme.close()
       events.close()
       await streams.close()

@@ -103,6 +103,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     loadMesh: (meshId) => loadMesh(tenancy, seal, meshId),
     changesAfter: (meshId, revision, limit) => changesAfter(tenancy, seal, meshId, revision, limit),
     onChange: (listener) => follower.listen(listener),
+    onRoot: (listener) => follower.listenRoots(listener),
     objectsAt: (organizationId, meshId, revision, key) => objectsAt(tenancy, seal, organizationId, meshId, revision, key),
     history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
     putWorkload: (meshId, workload, lease) => putWorkload(tenancy, meshId, workload, lease),

@@ -82,6 +82,8 @@ export interface Store {
   changesAfter(meshId: string, revision: number, limit: number): Promise<{ changes: Change[]; tooOld: boolean }>
   /** Calls back with a mesh's id and newest revision soon after each commit by anyone (LISTEN, with polling beneath it). */
   onChange(listener: (meshId: string, revision: number) => void): () => void
+  /** Calls back with the root certificate of each mesh that anyone makes, and with a new one. PEM. */
+  onRoot(listener: (meshId: string, rootCertificate: string) => void): () => void
   /** What later revisions touched, as it was at `revision`. */
   objectsAt(organizationId: string, meshId: string, revision: number, key?: ResourceKey): Promise<{ key: ResourceKey; object: ResourceObject | null }[]>
   history(organizationId: string, meshId: string, filter: { key?: ResourceKey; afterRevision?: number }, page: Page): Promise<Paged<HistoryEntry>>

@@ -35,13 +35,15 @@ export class TrustStore {
     this.#identity = { certificate: Buffer.from(identity.certificate), privateKey: Buffer.from(identity.privateKey) }
   }
 
-  /** Trusts a mesh's root, or several in one PEM while they rotate. The next connection is judged by it. */
-  set(meshId: string, pem: string): void {
+  /** Trusts a mesh's root, or several in one PEM while they rotate. The next connection is judged by it. False: it did so already. */
+  set(meshId: string, pem: string): boolean {
+    if (this.#meshes.get(meshId)?.pem === pem) return false
     const roots = splitPem(pem).map((one) => ({ meshId, certificate: new X509Certificate(one) }))
     this.#forget(meshId)
     this.#meshes.set(meshId, { pem, roots })
     for (const root of roots) this.#bySubject.set(root.certificate.subject, [...(this.#bySubject.get(root.certificate.subject) ?? []), root])
     this.#announce()
+    return true
   }
 
   delete(meshId: string): void {

@@ -1,4 +1,4 @@
-import { gt, sql } from 'drizzle-orm'
+import { gt, inArray, sql } from 'drizzle-orm'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { Driver } from '../driver.ts'
 import { mesh } from '../schema/mesh.ts'
@@ -11,8 +11,12 @@ const POLL_MS = 1_000
 const OVERLAP_MS = 60_000
 
 export type ChangeListener = (meshId: string, revision: number) => void
+export type RootListener = (meshId: string, rootCertificate: string) => void
 
-/** Tells listeners of each mesh's newest revision, by whomever: by notices, and by polling where notices may be lost on their way. */
+/** Third word of a notice: the mesh is new, or its root is. */
+export const ROOT_NOTICE = 'root'
+
+/** Tells listeners of each mesh's newest revision and of its root, by whomever: by notices, and by polling where notices may be lost on their way. */
 export class Follower {
   readonly #tenancy: Tenancy
   readonly #driver: Driver
@@ -20,6 +24,9 @@ export class Follower {
   readonly #listeners = new Set<ChangeListener>()
   /** Newest revision told, by mesh id. */
   readonly #told = new Map<string, number>()
+  readonly #rootListeners = new Set<RootListener>()
+  /** Digest of the root told, by mesh id. */
+  readonly #roots = new Map<string, string>()
   #stop: (() => void) | undefined
   /** The database's own time of the last poll. */
   #polledAtMs: number | undefined
@@ -42,8 +49,18 @@ export class Follower {
     }
   }
 
+  /** @returns stops calling back */
+  listenRoots(listener: RootListener): () => void {
+    this.#rootListeners.add(listener)
+    this.#stop ??= this.#start()
+    return () => {
+      this.#rootListeners.delete(listener)
+    }
+  }
+
   async close(): Promise<void> {
     this.#listeners.clear()
+    this.#rootListeners.clear()
     this.#stop?.()
     await this.#polling
   }
@@ -53,8 +70,11 @@ export class Follower {
       this.#polling ??= this.#poll().finally(() => (this.#polling = undefined))
     }
     const unlisten = this.#driver.listen(CHANGE_CHANNEL, (payload) => {
-      const [meshId, revision] = payload.split(' ')
-      if (meshId !== undefined && revision !== undefined) this.#tell(meshId, Number(revision))
+      const [meshId, revision, notice] = payload.split(' ')
+      if (meshId === undefined || revision === undefined) return
+      this.#tell(meshId, Number(revision))
+      // What goes wrong here, the next poll makes good.
+      if (notice === ROOT_NOTICE) void this.#tellRoots([meshId]).catch(() => undefined)
     }, poll)
     const timer: Timer | undefined = this.#driver.remote ? this.#doors.clock.every(POLL_MS, poll) : undefined
     return () => {
@@ -68,12 +88,23 @@ export class Follower {
       const { now, rows } = await this.#tenancy.across(async (tx) => {
         const [clock] = await rowsOf<{ now: string }>(tx, sql`select now() as now`)
         const since = this.#polledAtMs === undefined ? undefined : gt(mesh.changedAt, new Date(this.#polledAtMs - OVERLAP_MS))
-        return { now: clock?.now, rows: await tx.select({ id: mesh.id, revision: mesh.revision }).from(mesh).where(since) }
+        return { now: clock?.now, rows: await tx.select({ id: mesh.id, revision: mesh.revision, root: sql<string>`md5(${mesh.rootCertificate})` }).from(mesh).where(since) }
       })
       for (const { id, revision } of rows) this.#tell(id, revision)
+      await this.#tellRoots(rows.filter(({ id, root }) => this.#roots.get(id) !== root).map(({ id }) => id))
       if (now !== undefined) this.#polledAtMs = new Date(now).getTime()
     } catch {
       // The database is away. The next poll covers what this one missed, since the stamp stays where it was.
+    }
+  }
+
+  async #tellRoots(meshIds: readonly string[]): Promise<void> {
+    if (meshIds.length === 0 || this.#rootListeners.size === 0) return
+    const rows = await this.#tenancy.across((tx) => tx.select({ id: mesh.id, pem: mesh.rootCertificate, digest: sql<string>`md5(${mesh.rootCertificate})` }).from(mesh).where(inArray(mesh.id, [...meshIds])))
+    for (const { id, pem, digest } of rows) {
+      if (this.#roots.get(id) === digest) continue
+      this.#roots.set(id, digest)
+      for (const listener of this.#rootListeners) listener(id, pem)
     }
   }
 

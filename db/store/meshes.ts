@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { and, eq, gt } from 'drizzle-orm'
+import { and, eq, gt, sql } from 'drizzle-orm'
 import { mesh } from '../schema/mesh.ts'
 import { organization } from '../schema/organization.ts'
 import { StoreBound } from '../store.ts'
@@ -9,7 +9,8 @@ import { isUuid } from '../tenancy.ts'
 import type { Tenancy, Transaction } from '../tenancy.ts'
 import { readOrganization } from './organizations.ts'
 import { paged, readCursor, rowsWanted } from './page.ts'
-import { commitRevision, lockMesh } from './revision.ts'
+import { ROOT_NOTICE } from './follow.ts'
+import { CHANGE_CHANNEL, commitRevision, lockMesh } from './revision.ts'
 
 /** What weft_lookup may read too: all but the sealed root and the log's bookkeeping. */
 const columns = {
@@ -42,6 +43,7 @@ export function createMesh(tenancy: Tenancy, organizationId: string, given: { na
     const row = { id: randomUUID(), organizationId, ...about, createdAt: new Date(nowMs) }
     const [created] = await tx.insert(mesh).values(row).returning(columns)
     if (!created) throw new Error('an insert answered no row')
+    await tx.execute(sql`select pg_notify(${CHANGE_CHANNEL}, ${`${row.id} 0 ${ROOT_NOTICE}`})`)
     return readMesh(created)
   })
 }

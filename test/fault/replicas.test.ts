@@ -4,7 +4,8 @@ import { systemDoors } from '#core/time/system.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { CLUSTER } from '#core/wire/type-url.ts'
 import { openStore } from '#db/open.ts'
-import { nodeNamed, type RawClient } from '#api/serve/raw-client.ts'
+import { nodeNamed, RawClient } from '#api/serve/raw-client.ts'
+import { certified, clientOf } from '../parts/certified.ts'
 import { startPlane, type PlaneUnderTest } from '../parts/control-plane.ts'
 import { type Postgres, startPostgres } from '../parts/postgres.ts'
 import { until } from '../mesh/shop.ts'
@@ -38,6 +39,25 @@ async function connect(plane: PlaneUnderTest, name: string): Promise<{ client: R
   })().catch(() => undefined)
   return { client, stop: () => stream.cancel(), acknowledge }
 }
+
+test('a mesh that one replica makes is a mesh at the other: its proxies may connect there with their certificates', async () => {
+  const [one, two] = planes
+  assert.ok(one && two)
+  const organization = await one.plane.ensureOrganization('demo')
+  const mesh = await one.plane.ensureMesh(organization, 'second', 'cluster.local')
+  const token = await one.plane.createJoinToken(mesh, 'prod', 'mover', 3_600_000)
+  const held = await certified(one, { token })
+  await until('the other replica takes its certificate', async () => {
+    const client = new RawClient(`127.0.0.1:${two.plane.xds.port}`, clientOf(two, held))
+    try {
+      const stream = client.delta()
+      stream.ask({ node: node('mover'), type: CLUSTER })
+      return await Promise.race([stream.take().then(() => true), stream.status().then(() => false)])
+    } finally {
+      client.close()
+    }
+  })
+})
 
 test('two replicas on one database: each tells of the proxies of both, and whoever applies waits for both', async () => {
   const [one, two] = planes
