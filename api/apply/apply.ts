@@ -13,6 +13,7 @@ import { quotaFaultOf, sizeFaults } from '../access/quota.ts'
 import { certificateFaults } from '../kube/secret-check.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { BUILT_IN_NAMESPACES, missingNamespaces } from './namespaces.ts'
+import { withoutVerdicts } from './secret-guess.ts'
 
 /** An object that someone wants stored, unjudged. */
 export interface Proposal {
@@ -46,7 +47,7 @@ export interface Applied extends ApplyOutcome {
 
 type ApplyDoors = Pick<ApiDoors, 'store' | 'admit' | 'wrote' | 'hasNamespace'>
 
-interface Admitted {
+export interface Admitted {
   readonly object: ResourceObject
   readonly kind: ResourceKind
   readonly key: ResourceKey
@@ -75,7 +76,7 @@ export async function applyChange(doors: ApplyDoors, mesh: Mesh, change: Change)
     throw quotaFaultOf(error)
   })
   if (!change.dryRun) doors.wrote?.(outcome.results)
-  return { ...outcome, warnings: [...warnings, ...found] }
+  return { ...(change.dryRun ? withoutVerdicts(outcome, admitted) : outcome), warnings: [...warnings, ...found] }
 }
 
 async function judgeAll(doors: ApplyDoors, mesh: Mesh, change: Change): Promise<{ admitted: Admitted[]; errors: Fault[]; warnings: Fault[] }> {

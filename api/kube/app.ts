@@ -16,12 +16,13 @@ import { OpenapiDocuments } from './openapi.ts'
 import { readPath } from './path.ts'
 import type { KubePath } from './path.ts'
 import { findStored, listObjects, selectionOf } from './read.ts'
-import { formOf } from './media-type.ts'
+import { accessReview } from './access-review.ts'
+import { formOf, readableType } from './media-type.ts'
 import { listOptions, notBefore, readVersion } from './options.ts'
 import { Refusal } from './refusal.ts'
 import { shownList, shownObject } from './shown.ts'
 import { present } from './present.ts'
-import { boundedBody } from './request.ts'
+import { boundedBody, readBody } from './request.ts'
 import type { ObjectsRequest } from './request.ts'
 import { conflicted, failure, notFound, statusOfFaults } from './status.ts'
 import type { Status } from './status.ts'
@@ -52,7 +53,8 @@ async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Conte
     const actor = await enterAsKey(doors, context)
     recording.proven({ actor })
     const names = { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' }
-    const target = await targetOf(doors.store, actor, names, verbOf(context.req.method), recording.proven)
+    const target = await targetOf(doors.store, actor, names, path.of === 'access-review' ? 'read' : verbOf(context.req.method), recording.proven)
+    if (path.of === 'access-review' && context.req.method === 'POST') return await reviewed(context, target)
     if (path.of !== 'objects') return described(context, openapi, path)
     permitNamespace(target.actor, path.kind.namespaced ? path.namespace : undefined)
     return recording.done(await objectsAnswer(recording.doors, context, target, path, (name) => (named ||= name)))
@@ -101,6 +103,8 @@ function described(context: Context, openapi: OpenapiDocuments, path: Exclude<Ku
       return json(context, oneGroup(path.group))
     case 'resources':
       return json(context, resourceList(path.group, path.version))
+    case 'access-review':
+      return status(context, failure(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'))
     case 'openapi-v2':
       return jsonText(context, openapi.v2())
     case 'openapi-index':
@@ -110,6 +114,11 @@ function described(context: Context, openapi: OpenapiDocuments, path: Exclude<Ku
     case 'nothing':
       return status(context, failure(404, 'NotFound', 'the server could not find the requested resource'))
   }
+}
+
+async function reviewed(context: Context, target: Target): Promise<Response> {
+  const type = readableType(context.req.header('content-type') ?? 'application/json')
+  return json(context, accessReview(target, readBody(await boundedBody(context.req.raw), type)), 201)
 }
 
 async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, path: ObjectsPath, named: ObjectsRequest['named']): Promise<Response> {

@@ -192,6 +192,24 @@ test('no patch and no bytes make the readers throw anything but faults', () => {
   assert.equal(({} as Record<string, unknown>)['x'], undefined)
 })
 
+test('no selector, token, version or other parameter is answered with an error of the server', async () => {
+  const name = fc.constantFrom('labelSelector', 'fieldSelector', 'continue', 'resourceVersion', 'resourceVersionMatch', 'limit', 'timeoutSeconds', 'sendInitialEvents', 'includeObject', 'dryRun', 'fieldManager', 'fieldValidation', 'propagationPolicy', '__proto__')
+  const token = fc.oneof(fc.jsonValue(), fc.tuple(fc.integer(), fc.base64String()), fc.tuple(fc.constant(0), fc.array(fc.oneof(fc.string({ unit: 'binary' }), fc.integer()), { minLength: 4, maxLength: 4 }).map((place) => Buffer.from(JSON.stringify(place)).toString('base64url')))).map((value) => Buffer.from(JSON.stringify(value)).toString('base64url'))
+  const value = fc.oneof(fc.string({ unit: 'binary' }), token, fc.constantFrom('a in (b,c),!d', 'a>9', 'metadata.name=x', '99999999999999999999', '-1', 'toString', 'All', 'Exact', 'NotOlderThan', 'true'))
+  const before = (await ask('GET', MAPS)).body.metadata.resourceVersion
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(name, value), { minLength: 1, maxLength: 4 }), fc.constantFrom('GET', 'POST', 'PATCH', 'DELETE'), async (pairs, method) => {
+      const query = new URLSearchParams(pairs.map(([one, text]) => [one, text.toWellFormed()]))
+      const path = method === 'GET' || method === 'POST' ? MAPS : `${MAPS}/is-not-there`
+      const { status } = await ask(method, `${path}?${query}`, method === 'POST' || method === 'PATCH' ? { data: { a: 5 } } : undefined, method === 'PATCH' ? 'application/merge-patch+json' : undefined)
+      assert.ok(status < 500 || status === 504, `${method} ${query}: ${status}`)
+    }),
+    { numRuns: 300 },
+  )
+  assert.deepEqual(api.unexpected, [])
+  assert.equal((await ask('GET', MAPS)).body.metadata.resourceVersion, before)
+})
+
 test('a patch that doubles the document, and a body that nests without end, are refused', async () => {
   const doubling = Array.from({ length: 60 }, (_, at) => ({ op: 'copy', from: '/data', path: `/data/copy${at}` }))
   assert.throws(() => applyJsonPatch({ data: { value: 'x' } }, doubling), /copies and moves less/)

@@ -161,6 +161,39 @@ test('server-side apply owns its fields, and conflicts name the manager', { skip
   assert.equal(await ok(['get', 'vs', 'ssa', '-n', 'prod', '-o', 'jsonpath={.spec.hosts}']), '["b"]')
 })
 
+test('auth can-i answers by the key', { skip }, async () => {
+  const own = await kubectl(['auth', 'can-i', 'create', 'virtualservices.networking.istio.io', '-n', 'prod'])
+  assert.match(own.out, /^yes/, own.err)
+  const viewer = await kubectl(['auth', 'can-i', 'delete', 'virtualservices.networking.istio.io', '-n', 'prod'], undefined, 'viewer')
+  assert.equal(viewer.code, 1)
+  assert.match(viewer.out, /^no/)
+  assert.match((await kubectl(['auth', 'can-i', 'list', 'services', '-n', 'prod'], undefined, 'viewer')).out, /^yes/)
+})
+
+test('a dry run of a creation, pages, a field selector and a diff with a difference', { skip }, async () => {
+  assert.match(await ok(['create', '-f', '-', '--dry-run=server', '-o', 'name'], 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: trial, namespace: prod }\n'), /configmap\/trial/)
+  assert.match((await kubectl(['get', 'cm', 'trial', '-n', 'prod'])).err, /NotFound/)
+  for (const name of ['page-a', 'page-b', 'page-c']) await ok(['create', 'configmap', name, '-n', 'prod', '--from-literal=a=b'])
+  assert.match(await ok(['get', 'cm', '-n', 'prod', '--chunk-size=2', '-o', 'name']), /page-a[\s\S]*page-b[\s\S]*page-c/)
+  assert.equal(await ok(['get', 'cm', '-n', 'prod', '--field-selector', 'metadata.name=page-b', '-o', 'name']), 'configmap/page-b\n')
+  const differs = await kubectl(['diff', '--server-side', '--field-manager', 'differ', '--force-conflicts', '-f', '-'], virtualService([70, 30]))
+  assert.equal(differs.code, 1, differs.err)
+  assert.match(differs.out, /weight: 70/)
+  await ok(['delete', 'cm', 'page-a', 'page-b', 'page-c', '-n', 'prod', '--wait=true'])
+})
+
+test('what apply made, server-side apply takes over; a finalizer holds a deletion until it is taken out', { skip }, async () => {
+  const object = (extra: string) => `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: held, namespace: prod${extra} }\nspec:\n  hosts: [held]\n  http: [{ route: [{ destination: { host: held } }] }]\n`
+  await ok(['apply', '-f', '-'], object(''))
+  // kubectl hands the fields of its own earlier way over to the new one.
+  await ok(['apply', '--server-side', '-f', '-'], object(', finalizers: [example.com/held]'))
+  assert.match(await ok(['get', 'vs', 'held', '-n', 'prod', '--show-managed-fields', '-o', 'jsonpath={.metadata.managedFields[*].operation}']), /^Apply( Apply)?$/)
+  await ok(['delete', 'vs', 'held', '-n', 'prod', '--wait=false'])
+  assert.match(await ok(['get', 'vs', 'held', '-n', 'prod', '-o', 'jsonpath={.metadata.deletionTimestamp}']), /^\d{4}-/)
+  await ok(['patch', 'vs', 'held', '-n', 'prod', '--type', 'merge', '-p', '{"metadata":{"finalizers":null}}'])
+  await ok(['wait', '--for=delete', 'vs/held', '-n', 'prod', '--timeout=20s'])
+})
+
 test('a dry run answers and keeps nothing', { skip }, async () => {
   const name = virtualService([90, 10]).replaceAll('name: order-service\n', 'name: dry\n')
   assert.match(await ok(['apply', '--dry-run=server', '-f', '-'], name), /created \(server dry run\)/)

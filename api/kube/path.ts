@@ -3,7 +3,7 @@ import { kindByPlural, kinds } from '#core/resource/registry.ts'
 
 /** What a path below `/k8s/ORGANIZATION/MESH` asks for. */
 export type KubePath =
-  | { readonly of: 'root' | 'version' | 'health' | 'core-versions' | 'groups' | 'openapi-v2' | 'openapi-index' }
+  | { readonly of: 'root' | 'version' | 'health' | 'core-versions' | 'groups' | 'openapi-v2' | 'openapi-index' | 'access-review' }
   | { readonly of: 'openapi'; readonly group: string; readonly version: string }
   | { readonly of: 'group'; readonly group: string }
   | { readonly of: 'resources'; readonly group: string; readonly version: string }
@@ -31,6 +31,7 @@ export function readPath(path: string): KubePath {
       return rest.length === 0 ? { of: 'core-versions' } : versioned('', rest)
     case 'apis': {
       const [group, ...below] = rest
+      if (rest.join('/') === 'authorization.k8s.io/v1/selfsubjectaccessreviews') return { of: 'access-review' }
       if (group === undefined) return { of: 'groups' }
       return below.length === 0 ? (kinds.some((kind) => kind.group === group && group !== '') ? { of: 'group', group } : NOTHING) : versioned(group, below)
     }

@@ -27,6 +27,7 @@ const SERVICE: Message = {
   17: one('ipFamilyPolicy', 'text'), 18: many('clusterIPs', 'text'), 19: many('ipFamilies', 'text'), 20: one('allocateLoadBalancerNodePorts', 'bool'), 21: one('loadBalancerClass', 'text'),
   22: one('internalTrafficPolicy', 'text'), 23: one('trafficDistribution', 'text'),
 }
+const ATTRIBUTES: Message = { 1: one('namespace', 'text'), 2: one('verb', 'text'), 3: one('group', 'text'), 4: one('version', 'text'), 5: one('resource', 'text'), 6: one('subresource', 'text'), 7: one('name', 'text') }
 const metadata = one('metadata', META)
 const KINDS: Readonly<Record<string, Message>> = {
   Namespace: { 1: metadata, 2: one('spec', { 1: many('finalizers', 'text') }) },
@@ -34,6 +35,8 @@ const KINDS: Readonly<Record<string, Message>> = {
   ConfigMap: { 1: metadata, 2: one('data', 'text-map'), 3: one('binaryData', 'bytes-map'), 4: one('immutable', 'bool') },
   ServiceAccount: { 1: metadata, 3: many('imagePullSecrets', { 1: one('name', 'text') }), 4: one('automountServiceAccountToken', 'bool') },
   Service: { 1: metadata, 2: one('spec', SERVICE) },
+  // Of k8s.io/api/authorization/v1/generated.proto.
+  SelfSubjectAccessReview: { 2: one('spec', { 1: one('resourceAttributes', ATTRIBUTES), 2: one('nonResourceAttributes', { 1: one('path', 'text'), 2: one('verb', 'text') }) }) },
   DeleteOptions: { 1: one('gracePeriodSeconds', 'int'), 2: one('preconditions', { 1: one('uid', 'text'), 2: one('resourceVersion', 'text') }), 4: one('propagationPolicy', 'text'), 5: many('dryRun', 'text') },
 }
 const ENVELOPE: Message = { 1: one('typeMeta', { 1: one('apiVersion', 'text'), 2: one('kind', 'text') }), 2: one('raw', 'bytes') }

@@ -183,6 +183,24 @@ test('a patch cannot test for a hidden value', async () => {
   assert.equal(answer.status, 422)
 })
 
+test('a dry run does not tell whether a guess at a hidden value is right', async () => {
+  const secret = (password: string, labels = {}) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'prod', labels }, data: { password: Buffer.from(password).toString('base64') } })
+  const dry = async (object: object) => {
+    const answer = await apply(JSON.stringify(object), editor, { dryRun: true })
+    assert.equal(answer.status, 200, answer.text)
+    return answer.body
+  }
+  // The labels, too, may be as they are or others: neither is to make a difference.
+  for (const labels of [{}, { note: 'b' }]) assert.deepEqual(await dry(secret('secret-value', labels)), await dry(secret('another-value', labels)))
+  const path = '/k8s/demo/shop/api/v1/namespaces/prod/secrets/s'
+  const patch = async (type: string, query: string, password: string) => {
+    const answer = await ask<{ metadata: { managedFields?: unknown } }>('PATCH', `${path}?dryRun=All${query}`, editor, JSON.stringify(secret(password)), { 'content-type': type })
+    return [answer.status, answer.body]
+  }
+  assert.deepEqual(await patch('application/merge-patch+json', '', 'secret-value'), await patch('application/merge-patch+json', '', 'another-value'))
+  for (const force of ['', '&force=true']) assert.deepEqual(await patch('application/apply-patch+yaml', `&fieldManager=guess${force}`, 'secret-value'), await patch('application/apply-patch+yaml', `&fieldManager=guess${force}`, 'another-value'))
+})
+
 test('keys are made, listed without secret, used, and deleted', async () => {
   const made = await ask<{ id: string; secret: string }>('POST', '/api/v1/organizations/demo/keys', owner, { name: 'ci', role: 'viewer', mesh: 'shop' })
   assert.equal(made.status, 201)
