@@ -28,7 +28,7 @@ const BEFORE_APPLY = 'before-first-apply'
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => value !== null && typeof value === 'object' && !Array.isArray(value)
 
-export function readManagers(object: ResourceObject | undefined): Manager[] {
+function readManagers(object: ResourceObject | undefined): Manager[] {
   const given: readonly unknown[] = object?.metadata.managedFields ?? []
   return given.flatMap((one): Manager[] => {
     if (!isObject(one)) return []
@@ -39,7 +39,7 @@ export function readManagers(object: ResourceObject | undefined): Manager[] {
 }
 
 /** In Kubernetes' order: those that apply first, then by time and name. */
-export function writeManagers(managers: readonly Manager[]): NonNullable<ResourceObject['metadata']['managedFields']> {
+function writeManagers(managers: readonly Manager[]): NonNullable<ResourceObject['metadata']['managedFields']> {
   const order = (one: Manager): string => JSON.stringify([one.operation, one.time ?? '', one.manager, one.apiVersion])
   return withoutAncient(managers.filter((one) => !isEmpty(one.fields)))
     .sort((a, b) => (order(a) < order(b) ? -1 : 1))

@@ -18,7 +18,7 @@ export const isWhole = (shape: FieldShape | undefined): boolean => shape === 'at
 
 export type ShapeOf = (path: string) => FieldShape | undefined
 
-export function shapesOf(kind: Pick<ResourceKind, 'group' | 'kind'>): Readonly<Record<string, FieldShape>> {
+function shapesOf(kind: Pick<ResourceKind, 'group' | 'kind'>): Readonly<Record<string, FieldShape>> {
   return SHAPES[`${kind.group}/${kind.kind}`] ?? {}
 }
 
@@ -31,7 +31,7 @@ type Json = Readonly<Record<string, unknown>>
 const isJson = (value: unknown): value is Json => value !== null && typeof value === 'object' && !Array.isArray(value)
 
 /** The step to an item of a list of this shape; undefined for an item without its keys, which nobody can find again. */
-export function stepOf(shape: FieldShape | undefined, item: unknown): string | undefined {
+function stepOf(shape: FieldShape | undefined, item: unknown): string | undefined {
   if (shape === 'set') return item !== null && typeof item === 'object' ? undefined : `v:${JSON.stringify(item)}`
   if (shape === undefined || shape === 'atomic' || !isJson(item)) return undefined
   const keys: [string, unknown][] = []
