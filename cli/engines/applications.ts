@@ -247,10 +247,9 @@ export class Applications {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       this.#collected.push(Buffer.concat(chunks).toString('latin1'))
-      if (!('stream' in response)) return
-      response.stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-      response.stream.on('wantTrailers', () => response.stream.sendTrailers({ 'grpc-status': '0' }))
-      response.stream.end(Buffer.alloc(5))
+      response.setHeader('content-type', 'application/grpc')
+      response.addTrailers({ 'grpc-status': '0' })
+      response.end(Buffer.alloc(5))
     })
   }
 }

@@ -72,6 +72,10 @@ export class Player {
           yield { name: test.name, result: 'skipped', why: test.routerOnly ?? '', got: undefined }
           continue
         }
+        if (test.envoyOnly !== undefined && this.#parts.kind === 'weft') {
+          yield { name: test.name, result: 'skipped', why: test.envoyOnly, got: undefined }
+          continue
+        }
         try {
           const { wrong, got } = await play(live, test, `${id}.${index}`)
           yield { name: test.name, result: wrong.length === 0 ? 'pass' : 'fail', why: wrong.slice(0, 4).join('; '), got }

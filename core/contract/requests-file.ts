@@ -77,6 +77,7 @@ export const expectation = z
       })
       .optional()
       .describe('How the application is reached. Judged where requests are played.'),
+    logged: z.boolean().optional().describe('Whether the first proxy writes a line of it. Judged where requests are played.'),
     log: z.record(z.string(), z.string()).optional().describe('Fields of the first proxy’s line in its access log; a value between slashes is a regular expression. Judged where requests are played.'),
     collected: z.strictObject({ all: z.array(z.string()).optional(), none: z.array(z.string()).optional() }).optional().describe('Texts that spans or log records sent to a collector in the mesh hold, and such as they do not. Judged where requests are played.'),
     attempts: z.int().min(0).optional().describe('How often applications see the request, retries included. Judged where requests are played.'),
@@ -124,6 +125,7 @@ export const requestTest = z.strictObject({
   wait: duration.optional().describe('How long nothing is sent before it.'),
   healthy: z.record(z.string(), z.boolean()).optional().describe('Workloads, NAME.NAMESPACE, that come or go before it.'),
   playedOnly: z.string().min(1).optional().describe('Why the router cannot tell.'),
+  envoyOnly: z.string().min(1).optional().describe('Why the bundled engine cannot play it.'),
   routerOnly: z.string().min(1).optional().describe('Why it cannot be played through live proxies.'),
 })
 export type RequestTest = z.infer<typeof requestTest>

@@ -38,6 +38,7 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
   if (name === '') reading.invalid('name', 'is missing')
   reading.only('', ClusterSchema, message, FIELDS)
   const discovery = readDiscovery(reading, message)
+  const protocol = readProtocol(reading, message)
   return {
     name,
     version,
@@ -53,8 +54,9 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
     ...readKeepAlive(message),
     outlier: readOutlier(reading, 'outlier_detection', message.outlierDetection),
     ...readTransports(reading, message),
-    ...readProtocol(reading, message),
-    ...(multiplexes(message) && { protocol: 'alpn' as const }),
+    ...protocol,
+    // A patch may have said otherwise since.
+    ...(multiplexes(message) && protocol.protocol === 'http1' && { protocol: 'alpn' as const }),
     panicThresholdPercent: message.commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_PERCENT,
     destination: readDestination(message),
   }

@@ -11,10 +11,13 @@ import { actingFields } from './support-fields.ts'
 export type Support = 'sidecar and Envoy' | 'Envoy' | 'none'
 
 /**
- * Fields that reach the proxies' configuration and that the bundled sidecar does not carry out. It refuses such a configuration rather than do something else.
+ * Fields that reach the proxies' configuration and that the bundled sidecar does not carry out. It refuses such a configuration, or is not sent what would only add to what is reported.
  * By kind, as paths of `schemaFields`.
  */
-const ENVOY_ALONE: Readonly<Record<string, readonly string[]>> = {}
+const ENVOY_ALONE: Readonly<Record<string, readonly string[]>> = {
+  // The bundled sidecar sends spans to the collector that it was started with, and writes all lines of its log or none.
+  'Telemetry.telemetry.istio.io': ['spec.tracing[].providers', 'spec.tracing[].customTags', 'spec.accessLogging[].filter'],
+}
 
 /** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */
 const HOLDERS = new Set(['Namespace', 'ServiceAccount', 'ConfigMap', 'Service', 'Secret'])

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { promisify } from 'node:util'
+import fc from 'fast-check'
+import { kinds } from '#core/resource/registry.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { parseObject } from '#core/resource/parse.ts'
+import { ENVOY_NEWEST, installEnvoy } from '#infra/parts/envoy.ts'
+import { validationBootstrap } from './testing/envoy-bootstrap.ts'
+import { fieldVariants } from './testing/field-variants.ts'
+import { meshOf, nodeFrom, objectsIn, versions, workloadFrom } from './testing/mesh-case.ts'
+import type { ProxyWords } from './testing/mesh-case.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-any-mesh-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Every kind's example with one field more, each time another, as far as that is valid: what the registry's schemas can say. */
+const valid: readonly ResourceObject[] = kinds
+  .filter((kind) => kind.group !== '' && kind.kind !== 'EnvoyFilter')
+  .flatMap((kind) => [...fieldVariants(kind, kind.example)])
+  .flatMap((one) => {
+    const { object, faults } = parseObject(one, { defaultNamespace: 'prod' })
+    return object === undefined || faults.some((fault) => fault.severity === 'error') ? [] : [object]
+  })
+
+const around = objectsIn(`
+apiVersion: v1
+kind: Service
+metadata: { name: orders, namespace: prod }
+spec: { selector: { app: orders }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 8080 }, { name: tcp, port: 9000 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: reviews, namespace: default }
+spec: { selector: { app: reviews }, clusterIP: 10.0.0.2, ports: [{ name: http, port: 9080 }] }
+`)
+const PROXIES: readonly ProxyWords[] = [
+  { type: 'sidecar', name: 'orders-1', namespace: 'prod', labels: { app: 'orders' }, address: '10.0.1.1', ports: [{ port: 8080, name: 'http' }] },
+  { type: 'sidecar', name: 'reviews-1', namespace: 'default', labels: { app: 'reviews' }, address: '10.0.1.2', outbound: '10.0.1.2:15001', ports: [{ port: 9080, name: 'http' }] },
+  { type: 'router', name: 'edge-1', namespace: 'default', labels: { istio: 'ingressgateway', app: 'edge' }, address: '10.0.1.3' },
+]
+
+/** A few valid objects of any kinds, each under a name of its own; a mesh has one MeshConfig. */
+const meshes = fc
+  .uniqueArray(fc.constantFrom(...valid), { minLength: 3, maxLength: 12, selector: (one) => (one.kind === 'MeshConfig' ? one.kind : JSON.stringify(one)) })
+  .map((picked) => picked.map((one, at): ResourceObject => ({ ...one, metadata: { ...one.metadata, name: one.kind === 'MeshConfig' ? 'default' : `any-${at}` } })))
+
+const viewsOf = (objects: readonly ResourceObject[]) => meshOf([...around, ...objects], PROXIES.map((one) => workloadFrom({ ...one, address: one.address ?? '' }))).views
+
+test('any valid objects are translated', () => {
+  fc.assert(
+    fc.property(meshes, (objects) => {
+      const views = viewsOf(objects)
+      for (const proxy of PROXIES) versions(views.viewFor(nodeFrom(proxy), undefined))
+      assert.deepEqual(views.faults().flatMap((one) => one.faults.map((fault) => `${one.unit}: ${fault.rule ?? ''}`)), [])
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('the order in which objects of one age come changes nothing', () => {
+  const aged = (objects: readonly ResourceObject[]): ResourceObject[] => objects.map((one, index) => ({ ...one, metadata: { ...one.metadata, creationTimestamp: new Date(1_700_000_000_000 + index * 1000).toISOString() } }))
+  fc.assert(
+    fc.property(meshes, (objects) => {
+      const first = aged(objects)
+      const [there, back] = [viewsOf(first), viewsOf(first.toReversed())]
+      for (const proxy of PROXIES) assert.deepEqual(versions(there.viewFor(nodeFrom(proxy), undefined)), versions(back.viewFor(nodeFrom(proxy), undefined)))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test(`stock Envoy ${ENVOY_NEWEST} takes what any valid objects become`, async () => {
+  const envoy = await installEnvoy(ENVOY_NEWEST)
+  for (const [index, objects] of fc.sample(meshes, { numRuns: 8 }).entries()) {
+    const views = viewsOf(objects)
+    for (const [at, proxy] of PROXIES.entries()) {
+      const file = join(folder, `${index}-${at}.json`)
+      writeFileSync(file, validationBootstrap(views.viewFor({ ...nodeFrom(proxy), version: ENVOY_NEWEST }, undefined)))
+      const said = await promisify(execFile)(envoy, ['--mode', 'validate', '-c', file, '--log-level', 'error']).then(
+        () => '',
+        (error: { stderr?: string; message: string }) => error.stderr ?? error.message,
+      )
+      assert.equal(said, '', JSON.stringify(objects.map((one) => ({ kind: one.kind, spec: one.spec }))))
+    }
+  }
+})
