@@ -9,9 +9,9 @@ import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
 
 /** How often a connection is asked whether it is there, and how long it has to answer. */
 const keepaliveMs = 60_000
-const keepaliveTimeoutMs = 20_000
+const keepaliveTimeoutMs = 60_000
 /** How many times that long one has that does not read what waits for it. */
-const slowTimes = 5
+const slowTimes = 2
 /** How long a connection may be there without ever a call before it ends. */
 const silentMs = 30_000
 /** PING and SETTINGS frames that a connection may send within the time: clients probe the path with them while data comes in, and no more often. */
@@ -40,6 +40,8 @@ export class GrpcServer {
   readonly #server: Http2Server | Http2SecureServer
   readonly #methods: ReadonlyMap<string, GrpcMethod>
   readonly #sessions = new Set<ServerHttp2Session>()
+  /** Connections that owe an answer to a PING. */
+  readonly #asked = new WeakSet<ServerHttp2Session>()
   readonly #unfollow: () => void
   #closed: Promise<void> | undefined
 
@@ -128,10 +130,10 @@ export class GrpcServer {
 
   /**
    * A peer that is gone without a word is found by a PING that nobody answers. One that reads slowly has its PING behind what it has not read, and is not gone:
-   * as long as bytes move it has time, and where they do not and some wait for it, a few times as much (xds-rules 25).
+   * as long as bytes move it has time, and where they do not and some wait for it, a few times as much (xds-rules 25). A proxy that is cut off because it is starved comes back and asks for all anew.
    */
   #probe(session: ServerHttp2Session, streams: ReadonlySet<ServerHttp2Stream>): void {
-    if (session.destroyed || session.closed) return
+    if (session.destroyed || session.closed || this.#asked.has(session)) return
     const { sockets } = this.#options
     const moved = (): number => (session.destroyed ? 0 : session.socket.bytesRead + session.socket.bytesWritten)
     let before = moved()
@@ -148,11 +150,15 @@ export class GrpcServer {
       late = sockets.after(keepaliveTimeoutMs, look)
     }
     let late = sockets.after(keepaliveTimeoutMs, look)
+    this.#asked.add(session)
     const isSent = session.ping((error) => {
       late.cancel()
+      this.#asked.delete(session)
       if (error && !session.destroyed) session.destroy()
     })
-    if (!isSent) late.cancel()
+    if (isSent) return
+    late.cancel()
+    this.#asked.delete(session)
   }
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller): void {
