@@ -9,6 +9,7 @@ const events: readonly string[] = ['connect', ...changeKinds, 'restart']
 
 const usage = `npm run bench -- xds [options]
   --services 100,1000   sizes of mesh, one run each
+  --meshes 1            tenants in one process, each with so many services; proxies are spread over them
   --streams 100         proxies; one number, or one for each size
   --events weight,…     ${events.join(', ')}; connect always comes first
   --repeat 10           times that each change is made
@@ -31,6 +32,7 @@ interface Options {
   readonly engine: string
   readonly profile: string | undefined
   readonly limitMs: number
+  readonly meshes: number
 }
 
 /** Cost of the control plane: changes in meshes of several sizes, seen by streams of another process. */
@@ -39,6 +41,7 @@ export async function run(args: readonly string[]): Promise<void> {
     args: [...args],
     options: {
       services: { type: 'string', default: '100,1000' },
+      meshes: { type: 'string', default: '1' },
       streams: { type: 'string' },
       events: { type: 'string', default: events.join(',') },
       repeat: { type: 'string' },
@@ -55,7 +58,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const streams = (values.streams ?? (values.quick ? '20' : '100')).split(',').map(Number)
   const wanted = values.events.split(',')
   const unknown = wanted.filter((one) => !events.includes(one))
-  if (values.help || unknown.length > 0 || [...sizes, ...streams].some((one) => !(one > 0))) {
+  if (values.help || !(Number(values.meshes) > 0) || unknown.length > 0 || [...sizes, ...streams].some((one) => !(one > 0))) {
     console.error(unknown.length > 0 ? `no such event: ${unknown.join(', ')}\n${usage}` : usage)
     if (!values.help) process.exitCode = 2
     return
@@ -67,6 +70,7 @@ export async function run(args: readonly string[]): Promise<void> {
     engine: values.engine,
     profile: values.profile,
     limitMs: Number(values.limit) * 1000,
+    meshes: Number(values.meshes),
   }
   const all: SizeFigures[] = []
   for (const [at, services] of sizes.entries()) {
@@ -83,7 +87,7 @@ async function measure(services: number, streams: number, options: Options): Pro
   if (profileDir !== undefined) mkdirSync(profileDir, { recursive: true })
   const history: ChangeMade[] = []
   const startServer = (): BenchProcess<ServerOrder> => {
-    const setup: ServerSetup = { services, tls: options.tls, profileDir, history }
+    const setup: ServerSetup = { services, meshes: options.meshes, tls: options.tls, profileDir, history }
     return new BenchProcess<ServerOrder>('./server.ts', setup)
   }
   let server = startServer()

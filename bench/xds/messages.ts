@@ -10,7 +10,10 @@ export type ServerOrder =
 export type ChangeKind = 'weight' | 'endpoint' | 'service' | 'namespace-policy' | 'mesh-policy'
 
 export interface ServerSetup {
+  /** In each mesh. */
   readonly services: number
+  /** Meshes in the one process; proxies are spread over them, and changes go to the first. */
+  readonly meshes: number
   readonly tls: boolean
   /** Writes EVENT.cpuprofile for each event here. */
   readonly profileDir: string | undefined

@@ -23,10 +23,17 @@ const setup = JSON.parse(process.argv[2] ?? '{}') as ServerSetup
 const MESH_ID = 'bench'
 const { clock } = systemDoors
 
-const mesh = new BenchMesh(setup.services)
-const model = new MeshModel({ trustDomain: 'cluster.local' })
-const views = new MeshViews(model)
-views.apply(mesh.whole(), mesh.revision)
+function loadMesh(): { mesh: BenchMesh; views: MeshViews } {
+  const mesh = new BenchMesh(setup.services)
+  const views = new MeshViews(new MeshModel({ trustDomain: 'cluster.local' }))
+  views.apply(mesh.whole(), mesh.revision)
+  return { mesh, views }
+}
+
+const { mesh, views } = loadMesh()
+const others = Array.from({ length: setup.meshes - 1 }, () => loadMesh().views)
+/** Proxies are numbered by their names, `client-NUMBER`. */
+const viewsOf = (name: string): MeshViews => others[(Number(name.slice(name.lastIndexOf('-') + 1)) % setup.meshes) - 1] ?? views
 for (const made of setup.history) views.apply(changesOf(made), mesh.revision)
 
 const credentials = setup.tls ? makeCredentials() : undefined
@@ -41,7 +48,7 @@ const xds = await startXds(
         how: certificate ? 'certificate' : 'plaintext-loopback',
         expiresAtMs: certificate?.notAfterMs ?? clock.wallMs() + 86_400_000,
       }),
-      viewFor: async (peer, node) => views.viewFor(node, peer.identity),
+      viewFor: async (peer, node) => viewsOf(node.name).viewFor(node, peer.identity),
       connected: () => {},
       disconnected: () => {},
     },
