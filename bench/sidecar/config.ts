@@ -7,7 +7,12 @@ export interface BenchFiles {
   readonly roots: string
 }
 
-type Json = Record<string, unknown>
+export type Json = Record<string, unknown>
+
+export interface Resources {
+  readonly listeners: readonly Json[]
+  readonly clusters: readonly Json[]
+}
 
 const TYPE = 'type.googleapis.com/envoy.extensions'
 
@@ -78,7 +83,7 @@ const roots = (files: BenchFiles | undefined, sans: Json): Json =>
 const spiffe = (account: string): string => `spiffe://cluster.local/ns/default/sa/${account}`
 
 /** One sidecar between client and application, plaintext: routing by weights, RBAC, header mutation, access log. */
-export const plainResources = (port: number, backend: number, log: string): { listeners: Json[]; clusters: Json[] } => ({
+export const plainResources = (port: number, backend: number, log: string): Resources => ({
   listeners: [
     listener('outbound', port, {
       stat_prefix: 'plain',
@@ -94,7 +99,7 @@ export const plainResources = (port: number, backend: number, log: string): { li
 const http2Options: Json = { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`, explicit_http_config: { http2_protocol_options: {} } } } }
 
 /** One sidecar between a gRPC client and its server, HTTP/2 in plaintext on either side; all else as in `plainResources`. */
-export const grpcResources = (port: number, backend: number, log: string): { listeners: Json[]; clusters: Json[] } => ({
+export const grpcResources = (port: number, backend: number, log: string): Resources => ({
   listeners: [
     listener('outbound', port, {
       stat_prefix: 'grpc',
@@ -108,7 +113,7 @@ export const grpcResources = (port: number, backend: number, log: string): { lis
 })
 
 /** The caller's sidecar of a pair. `files` undefined: certificates come by name, as Weft takes them. `http2`: requests share connections between the two. */
-export function callerResources(port: number, called: number, log: string, files: BenchFiles | undefined, http2: boolean): { listeners: Json[]; clusters: Json[] } {
+export function callerResources(port: number, called: number, log: string, files: BenchFiles | undefined, http2: boolean): Resources {
   const tls = {
     transport_socket: {
       name: 'envoy.transport_sockets.tls',
@@ -125,7 +130,7 @@ export function callerResources(port: number, called: number, log: string, files
 }
 
 /** The called sidecar of a pair: mutual TLS in, RBAC on the caller's identity, plaintext to the application. */
-export const calledResources = (port: number, backend: number, log: string, files: BenchFiles | undefined, http2: boolean): { listeners: Json[]; clusters: Json[] } => ({
+export const calledResources = (port: number, backend: number, log: string, files: BenchFiles | undefined, http2: boolean): Resources => ({
   listeners: [
     listener(
       'inbound',

@@ -8,11 +8,20 @@ import http from 'node:http'
 export const LOAD_CPU = '0'
 export const PROXY_CPU = '1'
 
-export function startOn(cpu: string, command: readonly string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', cpu, ...command], { stdio: ['ignore', 'ignore', 'inherit'] })
+/** All that runs now; what is left when the bench ends is killed. */
+const running = new Set<ChildProcess>()
+
+export function startOn(cpu: string, command: readonly string[], environment: NodeJS.ProcessEnv = process.env): ChildProcess {
+  const child = spawn('taskset', ['-c', cpu, ...command], { stdio: ['ignore', 'ignore', 'inherit'], env: environment })
   child.on('error', (error) => {
     throw error
   })
+  return keep(child)
+}
+
+function keep<Child extends ChildProcess>(child: Child): Child {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   return child
 }
 
@@ -23,6 +32,23 @@ export async function stop(child: ChildProcess): Promise<void> {
   const hard = setTimeout(() => child.kill('SIGKILL'), 3000)
   await gone
   clearTimeout(hard)
+}
+
+/** At once, as the last thing a process does. */
+export function endAll(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+
+/** What a program on the load's core prints. */
+export async function output(command: readonly string[], cpu = LOAD_CPU): Promise<string> {
+  const child = keep(spawn('taskset', ['-c', cpu, ...command], { stdio: ['ignore', 'pipe', 'inherit'] }))
+  let out = ''
+  child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()))
+  await new Promise<void>((ended, failed) => {
+    child.once('error', failed)
+    child.once('close', () => ended())
+  })
+  return out
 }
 
 /** Waits until the port answers so. @throws Error after 15 s */
@@ -64,7 +90,7 @@ export interface Load {
 }
 
 /** Eleven headers, as an application behind a gateway sends. */
-const HEADERS = [
+export const HEADERS = [
   'user-agent: checkout/2.14.0 (linux; x86_64) http-client/5.1',
   'accept: application/json, text/plain;q=0.9, */*;q=0.8',
   'accept-encoding: gzip, deflate, br',
@@ -77,33 +103,21 @@ const HEADERS = [
   'cache-control: no-cache',
 ]
 
+const headersAsFlags = (headers: readonly string[]): string[] => headers.flatMap((header) => ['-H', header])
+
 export async function wrk(port: number, path: string, seconds: number, connections: number): Promise<Load> {
-  const child = spawn('taskset', ['-c', LOAD_CPU, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...HEADERS.flatMap((header) => ['-H', header]), `http://127.0.0.1:${port}${path}`], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let out = ''
-  child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()))
-  await new Promise<void>((ended, failed) => {
-    child.once('error', failed)
-    child.once('exit', () => ended())
-  })
+  const out = await output(['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...headersAsFlags(HEADERS), `http://127.0.0.1:${port}${path}`])
   const requests = Number(/(\d+) requests in/.exec(out)?.[1] ?? 0)
   if (requests === 0) throw new Error(`wrk: ${out}`)
   return { requests, failures: Number(/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0) + (out.includes('Socket errors') ? 1 : 0) }
 }
 
-/** gRPC unary calls: `connections` in all, eight on each HTTP/2 connection. */
-export async function h2load(port: number, path: string, seconds: number, connections: number, body: string): Promise<Load> {
-  const headers = ['content-type: application/grpc', 'te: trailers', 'user-agent: grpc-node-js/1.14.7', 'grpc-accept-encoding: identity,deflate,gzip', 'grpc-timeout: 10S']
-  const parameters = ['-t1', `-c${Math.max(1, connections >> 3)}`, '-m8', `-D${seconds}`, '-d', body, ...headers.flatMap((header) => ['-H', header]), `http://127.0.0.1:${port}${path}`]
-  const child = spawn('taskset', ['-c', LOAD_CPU, 'h2load', ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let out = ''
-  child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()))
-  await new Promise<void>((ended, failed) => {
-    child.once('error', failed)
-    child.once('exit', () => ended())
-  })
+/** Requests by h2load for so many seconds. `parameters`: connections, streams, protocol, body. */
+export async function h2load(url: string, seconds: number, parameters: readonly string[], headers: readonly string[] = HEADERS): Promise<Load> {
+  const out = await output(['h2load', '-t1', `-D${seconds}`, ...parameters, ...headersAsFlags(headers), url])
   const [, done = '0', succeeded = '0'] = /(\d+) done, (\d+) succeeded/.exec(out) ?? []
   if (Number(done) === 0) throw new Error(`h2load: ${out}`)
-  return { requests: Number(done), failures: Number(done) - Number(succeeded) }
+  return { requests: Number(done), failures: Number(done) - Number(/(\d+) 2xx/.exec(out)?.[1] ?? succeeded) }
 }
 
 export function median(values: readonly number[]): number {
