@@ -25,6 +25,7 @@ import { boundNode } from './registry/bound-node.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors, ArchiveDoors } from './rest/doors.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
+import { withEntryAddresses } from './observe/entry-addresses.ts'
 import { gatewayApiStatusOf } from './observe/gateway-api-status.ts'
 import { Conditions } from './observe/conditions.ts'
 import { Untranslated } from './observe/untranslated.ts'
@@ -209,7 +210,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
     topology: (meshId) => traffic.topology(meshId),
     follow: (meshId, listener) => events.follow(meshId, listener),
-    statusOf: (meshId, object) => gatewayApiStatusOf(meshes.loaded(meshId)?.model, object) ?? conditions.statusOf(meshId, object),
+    statusOf: (meshId, object) => {
+      const model = meshes.loaded(meshId)?.model
+      return gatewayApiStatusOf(model, object) ?? withEntryAddresses(model, object, conditions.statusOf(meshId, object))
+    },
     wallMs: () => clock.wallMs(),
     unexpected: (error) => log.error('api.unexpected', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     bootstrapKeyHash: options.bootstrapKeyHash,

@@ -50,7 +50,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
       return services.flatMap((service) => [
         ['service-host', service.host] as const,
         ...coveringWildcards(service.host).map((wild) => ['service-below', wild] as const),
-        ...service.addresses.map((address) => ['service-address', address] as const),
+        ...[...service.addresses, ...(service.allocated ?? [])].map((address) => ['service-address', address] as const),
         ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
         ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),
         ...(service.alias === undefined ? [] : [['alias-of', service.alias] as const]),

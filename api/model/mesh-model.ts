@@ -3,6 +3,7 @@ import type { WorkloadEntrySpec } from '#core/resource/workload-entry.ts'
 import { workloadKey } from '#core/workload/workload.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { Change, MeshSettings, StoredResource } from '#db/store.ts'
+import { AllocatedAddresses } from './allocated-addresses.ts'
 import { concernsDerived, deriveIn, storedDerived } from './gateway-api/in-model.ts'
 import type { ApiStatus } from './gateway-api/surroundings.ts'
 import { statusKey } from './gateway-api/derive.ts'
@@ -10,7 +11,7 @@ import { indexEntries } from './index-entries.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
 import { MeshReader } from './mesh-reader.ts'
-import { declaredServices } from './mesh-service.ts'
+import { addressKey, declaredServices, hostsToAddress } from './mesh-service.ts'
 import type { MeshService } from './mesh-service.ts'
 
 /** What a batch of changes touched: the keys that a tracked read may have recorded, and the index entries that came to be or ceased. */
@@ -53,6 +54,7 @@ export class MeshModel {
   #derived: ReadonlySet<string> = new Set()
   /** What is told of those, at the revision when it was last asked for. */
   #told: { readonly revision: number; readonly status: ReadonlyMap<string, ApiStatus> } | undefined
+  readonly #allocated = new AllocatedAddresses()
   readonly #workloads = new Map<string, Workload>()
   readonly #workloadsByLabel = new Map<string, Set<string>>()
   /** host → SPIFFE ID → number of workloads that bear it. */
@@ -175,8 +177,9 @@ export class MeshModel {
     if (before === undefined && stored === undefined) return
     if (before !== undefined && stored !== undefined && before.revision === stored.revision && isSame(before.object, stored.object)) return
     touch.keys.add(`object/${id}`)
+    const moved = (stored ?? before)?.key.kind === 'ServiceEntry' ? this.#allocated.declare(id, stored === undefined ? [] : hostsToAddress(stored), stored?.createdAtMs ?? 0) : EMPTY
     const servicesBefore = this.declared(id)
-    const services = stored === undefined ? [] : declaredServices(stored)
+    const services = stored === undefined ? [] : this.#servicesOf(id, stored)
     if (stored === undefined) {
       this.#objects.delete(id)
       this.#services.delete(id)
@@ -187,6 +190,24 @@ export class MeshModel {
     if ((stored ?? before)?.key.kind === 'WorkloadEntry') this.#putWorkload(id, stored === undefined ? undefined : workloadOfEntry(stored), touch)
     this.#file(id, stored === undefined ? [] : indexEntries(stored, services), touch)
     for (const host of new Set([...servicesBefore, ...services].map((one) => one.host))) this.#recountAccounts(host, touch)
+    for (const other of moved) this.#readdress(other, touch)
+  }
+
+  #servicesOf(id: string, stored: StoredResource): readonly MeshService[] {
+    return declaredServices(stored).map((service) => {
+      const allocated = this.#allocated.addressesOf(id, addressKey(service.namespace, service.host))
+      return allocated === undefined ? service : { ...service, allocated }
+    })
+  }
+
+  /** What a ServiceEntry declares now that another has taken or left an address of its hosts. */
+  #readdress(id: string, touch: TouchRecord): void {
+    const stored = this.object(id)
+    if (stored === undefined) return
+    const services = this.#servicesOf(id, stored)
+    touch.keys.add(`object/${id}`)
+    this.#services.set(id, services)
+    this.#file(id, indexEntries(stored, services), touch)
   }
 
   /** Puts what the Gateway API objects amount to now in the place of what they did. */

@@ -41,7 +41,11 @@ export interface ClientScope {
   readonly sidecar?: { readonly namespace: string; readonly name: string }
   /** DestinationRules that select them by their labels. */
   readonly rules?: readonly string[]
+  /** The mesh resolves names for them: they reach services by the addresses that it has allocated, of this family. */
+  readonly allocated?: AddressFamily
 }
+
+export type AddressFamily = 'IPv4' | 'IPv6'
 
 /** The only way by which translators look at a mesh. Whatever is read, found or not, is recorded by its key. */
 export class MeshReader {
@@ -52,8 +56,10 @@ export class MeshReader {
   readonly #egress: EgressScope | undefined
   /** The DestinationRules with a workloadSelector that count here. */
   readonly #ownRules: readonly string[]
+  readonly #allocated: AddressFamily | undefined
 
-  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = []) {
+  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = [], allocated?: AddressFamily) {
+    this.#allocated = allocated
     this.#ownRules = ownRules
     this.#model = model
     this.#record = record
@@ -64,7 +70,7 @@ export class MeshReader {
   within(scope: ClientScope | undefined): MeshReader {
     if (scope === undefined) return this
     const found = scope.sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${scope.sidecar.namespace}/${scope.sidecar.name}`)
-    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(found.spec, scope.client), scope.rules)
+    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(found.spec, scope.client), scope.rules, scope.allocated)
   }
 
   /** What becomes of hosts that nothing describes. */
@@ -130,13 +136,12 @@ export class MeshReader {
   /** The same, aliases included. */
   declared(host: string, client: string): MeshService | undefined {
     this.#record(`service-host/${host}`)
-    let best: MeshService | undefined
+    const found: MeshService[] = []
     for (const id of this.#model.filed('service-host', host)) {
-      for (const one of this.#declared(id)) {
-        if (one.host === host && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && (best === undefined || precedes(one, best, client))) best = one
-      }
+      for (const one of this.#declared(id)) if (one.host === host && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client)) found.push(one)
     }
-    return best
+    const [best, ...others] = found.length < 2 ? found : found.sort((a, b) => (precedes(a, b, client) ? -1 : 1))
+    return best === undefined ? undefined : others.filter((one) => continues(one, best)).reduce(withPortsOf, best)
   }
 
   /** Like `service`, and when there is none the one of the longest wildcard that covers the host. */
@@ -167,7 +172,7 @@ export class MeshReader {
     this.#record(`member/${index}/${port}`)
     for (const id of this.#model.filed(index, String(port))) {
       for (const one of this.#declared(id)) {
-        if (this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && this.#scoped(one)?.ports.some((of) => of.port === port) === true) return true
+        if (this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && this.#scoped(one)?.ports.some((of) => of.port === port && (of.protocol !== 'auto' || one.addresses.length === 0)) === true) return true
       }
     }
     // None is seen: the next to come may be.
@@ -440,7 +445,7 @@ export class MeshReader {
       const place = clusterPlace(one.host)
       if (place !== undefined) this.named.add(place.namespace)
     }
-    return services
+    return this.#allocated === undefined ? services : services.map((one) => addressed(one, this.#allocated))
   }
 
   /** Whether a client sees an object; where the object does not say, the mesh's settings do. */
@@ -485,3 +490,11 @@ function precedes(a: MeshService, b: MeshService, client: string): boolean {
   if ((a.namespace === client) !== (b.namespace === client)) return a.namespace === client
   return older(a.createdAtMs, a.source, b.createdAtMs, b.source)
 }
+
+const addressed = (service: MeshService, family: AddressFamily | undefined): MeshService => (service.allocated === undefined ? service : { ...service, addresses: [service.allocated[family === 'IPv6' ? 1 : 0]] })
+
+/** Whether a ServiceEntry says more of what another of its namespace has begun: other ports of the same endpoints. */
+const continues = (one: MeshService, first: MeshService): boolean =>
+  one.kind === 'ServiceEntry' && first.kind === 'ServiceEntry' && one.namespace === first.namespace && one.resolution === first.resolution && one.external === first.external && JSON.stringify([one.endpoints, one.selector, one.addresses, one.ranges]) === JSON.stringify([first.endpoints, first.selector, first.addresses, first.ranges])
+
+const withPortsOf = (service: MeshService, { ports }: MeshService): MeshService => ({ ...service, ports: [...service.ports, ...ports.filter(({ port }) => service.ports.every((one) => one.port !== port))] })

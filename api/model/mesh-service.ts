@@ -1,6 +1,8 @@
+import { isIp } from '#core/resource/address.ts'
 import type { ServiceEntrySpec } from '#core/resource/service-entry.ts'
 import type { ServiceSpec } from '#core/resource/service.ts'
 import type { StoredResource } from '#db/store.ts'
+import { DERIVED } from './gateway-api/listener.ts'
 import { serviceHost } from './host.ts'
 import type { Labels } from './labels.ts'
 
@@ -28,6 +30,8 @@ export interface MeshService {
   readonly createdAtMs: number
   readonly ports: readonly ServicePort[]
   readonly addresses: readonly string[]
+  /** The addresses that it has from the mesh where it has none of its own, IPv4 and IPv6: known to those whose names the mesh resolves. */
+  readonly allocated?: readonly [string, string]
   /** Ranges of addresses that a ServiceEntry claims: `10.0.0.0/8`. */
   readonly ranges: readonly string[]
   /** A Kubernetes Service without an address of its own: callers choose a pod, and connections go where they were going. */
@@ -116,6 +120,18 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
 }
 
 const translatesGatewayPorts = (stored: StoredResource): boolean => stored.object.metadata.labels?.['experimental.istio.io/disable-gateway-port-translation'] !== 'true'
+
+/** Hosts of a ServiceEntry (`NAMESPACE/HOST`) that the mesh gives an address, as Istio does (istio.io/latest/docs/ops/configuration/traffic-management/dns-proxy). */
+export function hostsToAddress({ key, object }: StoredResource): string[] {
+  // What a Backend amounts to goes by a name that nobody looks up.
+  if (key.kind !== 'ServiceEntry' || key.name.endsWith(`~${DERIVED}`) || object.metadata.labels?.['networking.istio.io/enable-autoallocate-ip'] === 'false') return []
+  const { hosts, addresses = [], resolution = 'NONE' } = object.spec as ServiceEntrySpec
+  // Without a resolution connections go where they were going, which such an address does not say.
+  if (addresses.length > 0 || resolution === 'NONE' || resolution === 'DYNAMIC_DNS') return []
+  return [...new Set(hosts.filter((host) => !host.includes('*') && !isIp(host)).map((host) => addressKey(key.namespace, host.toLowerCase())))]
+}
+
+export const addressKey = (namespace: string, host: string): string => `${namespace}/${host}`
 
 function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[] {
   const { name, namespace } = stored.key

@@ -36,7 +36,7 @@ export function ask(world: World, asked: ExplainRequest, node?: ProxyNode): Trai
   const workload = workloadNamed(world, from)
   const plans = world.plansOf(node ?? world.sidecarOf(workload))
   const namespace = workload.namespace
-  const reader = world.model.read(() => {})
+  const reader = world.model.read(() => {}).within(node?.dnsCapture === true ? { client: namespace, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : undefined)
   const explicit = node === undefined ? world.isExplicit(workload) : node.outbound !== undefined
   return bothSides(world, {
     client: plans,

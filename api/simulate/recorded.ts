@@ -1,4 +1,5 @@
 import { explainDeparture } from '#core/explain/client.ts'
+import { objectId } from '#api/model/mesh-model.ts'
 import type { Departure } from '#core/explain/client.ts'
 import type { PlanSet, Target } from '#core/explain/trail.ts'
 import type { RequestHead } from '#core/route/request.ts'
@@ -66,8 +67,15 @@ const NOWHERE = '198.51.100.1'
 /** What becomes of a recorded call in its world. */
 export function answerOf(world: World, row: Pick<RecordedRow, 'proxy' | 'call'>): { readonly answer: Answer; readonly why: string } {
   const sent = world.sentTo(recordedNode(row.proxy))
-  const departure = follow(sent.plans, row.proxy, row.call)
+  const departure = follow(sent.plans, row.proxy, allocatedHere(world, row.call))
   return { answer: answered(sent, departure), why: departure.why }
+}
+
+/** An address that Istio allocated stands for the one that the same host has here. Each recorded world has one such host. */
+function allocatedHere(world: World, call: RecordedCall): RecordedCall {
+  if (call.address?.startsWith('240.240.') !== true) return call
+  const found = [...world.model.objects()].flatMap((one) => world.model.declared(objectId(one.key))).find((one) => one.allocated !== undefined)?.allocated
+  return found === undefined ? call : { ...call, address: found[0] }
 }
 
 export function judge(world: World, row: RecordedRow): Judged {
@@ -82,7 +90,8 @@ export function recordedNode(proxy: RecordedProxy): ProxyNode {
   const address = ips[0] ?? ''
   if (proxy.type === 'gateway') return gatewayOf({ name: `gateway-${address}`, namespace, labels, address })
   const workload = { name: `workload-${address}`, namespace, serviceAccount: '', labels, address, network: '', locality: '', cluster: '', ports: [], mutualTls: true, health: 'healthy' as const }
-  return sidecarOf(workload, false)
+  const sidecar = sidecarOf(workload, false)
+  return proxy.metadata?.['DNS_CAPTURE'] === 'true' ? { ...sidecar, dnsCapture: true } : sidecar
 }
 
 /** A connection as the recorded call makes it, followed through the listener that its direction means. */

@@ -68,7 +68,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
   const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress, backendCertificate(node, reader)), endpointsLayer(place, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
-  if (captured) layers.push(...capturedLayers(client, tracing, egress))
+  if (captured) layers.push(...capturedLayers(client, tracing, egress, node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : egress))
   if (node.outbound !== undefined) {
     const bind = node.outbound
     layers.push(
@@ -96,12 +96,13 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
 /** A sidecar that binds no outbound listener of its own, and whose ports are reached where the application has them. */
 const isCaptured = (node: ProxyNode): boolean => node.type === 'sidecar' && node.outbound === undefined && node.ports.every((one) => one.listen.port === one.port)
 
-function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress): LayerSpec[] {
+/** `seen`: what the listeners see, by the addresses that its application is told. */
+function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress, seen: Egress): LayerSpec[] {
   const { namespace } = client
   const ofPort = (port: string, at: MeshReader) => [...portListener(at, client, Number(port), tracing), ...capturedFallback(at, client, Number(port))]
   const layer = (kind: string, indices: readonly string[], make: (at: MeshReader, member: string) => readonly Resource[], ...scope: readonly unknown[]): LayerSpec => {
-    const key = keyOf(kind, ...scope, egress ?? '')
-    return { key, indices, unit: (member) => ({ key: keyOf(key, member), build: (at) => built(...make(at.within(egress), member)) }) }
+    const key = keyOf(kind, ...scope, seen ?? '')
+    return { key, indices, unit: (member) => ({ key: keyOf(key, member), build: (at) => built(...make(at.within(seen), member)) }) }
   }
   return [
     routesLayer(client, egress),

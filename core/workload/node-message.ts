@@ -42,6 +42,7 @@ export function readNode(node: Node): ProxyNode {
     gatewayAddress: reader.address('WEFT_GATEWAY_ADDRESS'),
     otlp: reader.text('WEFT_OTLP'),
     ...reader.gatewayTopology(),
+    ...(reader.text('DNS_CAPTURE') === 'true' ? { dnsCapture: true } : {}),
     ...(reader.text('WEFT_HEALTH') === 'unhealthy' ? { health: 'unhealthy' as const } : {}),
     ...(reader.text('WEFT_GRPC_CERTIFICATES') === 'true' ? { grpcCertificates: true } : {}),
     ...(node.clientFeatures.includes(RESOURCE_TTL) ? { resourceTtl: true } : {}),
@@ -57,6 +58,7 @@ export function writeNode(node: ProxyNode): Node {
   const texts = { CLUSTER_ID: node.cluster, NETWORK: node.network, WEFT_GATEWAY_ADDRESS: node.gatewayAddress, WEFT_OTLP: node.otlp }
   for (const [key, value] of Object.entries(texts)) if (value !== '') metadata[key] = value
   if (node.type === 'grpc') metadata['GENERATOR'] = 'grpc'
+  if (node.dnsCapture === true) metadata['DNS_CAPTURE'] = 'true'
   if (node.health !== undefined) metadata['WEFT_HEALTH'] = node.health
   if (node.grpcCertificates === true) metadata['WEFT_GRPC_CERTIFICATES'] = 'true'
   if (node.outbound) metadata['WEFT_OUTBOUND'] = formatSocketAddress(node.outbound)

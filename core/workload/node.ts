@@ -37,6 +37,8 @@ export interface ProxyNode {
   readonly gatewayAddress: string
   /** What stands in front of this gateway, where it differs from what the mesh's settings say of all (metadata `PROXY_CONFIG`, as Istio's `proxy.istio.io/config` has it). */
   readonly gatewayTopology?: GatewayTopology
+  /** The names that its application looks up come to it (metadata `DNS_CAPTURE`, "true", as Istio's). */
+  readonly dnsCapture?: boolean
   /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
   readonly otlp: string
   /** It is not to be called yet, or not any more: `unhealthy` (metadata `WEFT_HEALTH`). What changes while a stream stands is told by HealthInformation. */

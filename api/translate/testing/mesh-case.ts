@@ -43,6 +43,7 @@ export interface ProxyWords {
   readonly ports?: readonly PortWords[]
   readonly gatewayPorts?: Record<string, number>
   readonly otlp?: string
+  readonly dnsCapture?: boolean
 }
 
 /** `{ port: 8080, name: http }`: reached at the workload's address and 15006, the application at the address and the port, unless said otherwise. */
@@ -102,6 +103,7 @@ export function nodeFrom(words: ProxyWords): ProxyNode {
     gatewayPorts: new Map(Object.entries(words.gatewayPorts ?? {}).map(([port, bound]) => [Number(port), bound])),
     gatewayAddress: address,
     otlp: words.otlp ?? '',
+    ...(words.dnsCapture === true ? { dnsCapture: true } : {}),
   }
 }
 
