@@ -80,9 +80,11 @@ test('buckets are bounded, whoever calls', () => {
 test('over a socket: made-up keys are turned away after a while, and a good one goes on', async () => {
   const ask = (key: string) => fetch(`${served.url}/api/v1/organizations`, { headers: { authorization: `Bearer ${key}` } }).then((answer) => answer.status)
   assert.equal(await ask(owner), 200)
+  const guess = (): Promise<number> => ask(makeCredential('key').secret)
+  assert.equal(await guess(), 401)
+  // As many at once as a slow machine needs to be faster than the bucket fills.
   const statuses: number[] = []
-  for (let at = 0; at < 260; at += 1) statuses.push(await ask(makeCredential('key').secret))
-  assert.equal(statuses[0], 401)
+  while (!statuses.includes(429) && statuses.length < 5000) statuses.push(...(await Promise.all(Array.from({ length: 100 }, guess))))
   assert.ok(statuses.includes(429), 'a new key has no bucket of its own')
   assert.equal(await ask(owner), 200)
 })

@@ -109,10 +109,12 @@ test('kubectl edits with an editor, and prints what nothing acts on yet', { skip
   assert.match(out, /edited$/m)
   const [first] = ((await ask('GET', `${ROUTES}/edited`)).body.spec?.http ?? []) as { timeout: string }[]
   assert.equal(first?.timeout, '8s')
-  await writeFile(join(folder, 'group.json'), JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind: 'WorkloadGroup', metadata: { name: 'vm', namespace: 'prod' }, spec: { template: {} } }))
-  const inert = await kubectl(['apply', '-f', join(folder, 'group.json')]).done
+  // `sourceSubnet` is a field that Istio's own reference calls not in use.
+  const spec = { hosts: ['db.example.com'], tcp: [{ match: [{ port: 5432, sourceSubnet: '10.0.0.0/8' }], route: [{ destination: { host: 'db.example.com' } }] }] }
+  await writeFile(join(folder, 'inert.json'), JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'inert', namespace: 'prod' }, spec }))
+  const inert = await kubectl(['apply', '-f', join(folder, 'inert.json')]).done
   assert.equal(inert.code, 0, inert.err)
-  assert.match(inert.err, /Warning: .*nothing acts on WorkloadGroup yet/)
+  assert.match(inert.err, /Warning: .*sourceSubnet.*nothing acts on this field yet/)
 })
 
 test('kubectl get -w prints objects as they change', { skip }, async () => {
