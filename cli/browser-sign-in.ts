@@ -19,6 +19,8 @@ export async function signInByBrowser(server: string, organization: string, opti
   const loopback = await listen(state)
   try {
     const { url } = await callOpenly<{ url: string }>(server, organizationPath(organization, '/oidc/authorize'), { redirectUri: loopback.redirectUri, codeChallenge: createHash('sha256').update(verifier).digest('base64url'), state })
+    // A command is run with it: what is no page would be a file, a program or an option there.
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) throw new Error('the server answered with something that is no page')
     options.tell(`Sign in at:\n${url}`)
     if (options.open) openBrowser(url)
     const code = await loopback.code

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { openApi, serveApp } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
@@ -41,11 +43,11 @@ before(async () => {
   nowMs = systemDoors.clock.wallMs()
   api = await openApi({ publicUrl: () => served?.url ?? url, rates: unboundedRates() })
   served = await serveApp(restApi({ ...api.doors, wallMs: () => nowMs, oidc: new Oidc(api.store, { sealKey: Buffer.alloc(32, 7), privateNetworks: true }, () => nowMs, () => served.url) }))
-  provider = await startOidcProvider(accounts, { redirectUri: `${served.url}/api/v1/oidc/callback` })
+  provider = await startOidcProvider(accounts, { redirectUri: `${served.url}${ORGANIZATION}/oidc/callback` })
   owner = await api.key('owner')
   const set = await ask('PUT', `${ORGANIZATION}/oidc`, { issuer: provider.issuer, clientId: 'weft', clientSecret: provider.clientSecret }, owner)
   assert.equal(set.status, 200, set.text)
-  assert.deepEqual(set.json, { issuer: provider.issuer, clientId: 'weft', hasSecret: true, rolesClaim: null, roles: {}, redirectUri: `${served.url}/api/v1/oidc/callback` })
+  assert.deepEqual(set.json, { issuer: provider.issuer, clientId: 'weft', hasSecret: true, rolesClaim: null, roles: {}, redirectUri: `${served.url}${ORGANIZATION}/oidc/callback` })
   for (const name of ['ada@example.com', 'mark@example.com', 'grace@example.com']) assert.equal((await ask('POST', `${ORGANIZATION}/members`, { name, role: 'editor' }, owner)).status, 201)
 })
 after(async () => {
@@ -136,6 +138,33 @@ test('a state that was not begun here, was altered, or is old, leads nowhere', a
   assert.equal((await fetch(callback, { redirect: 'manual' })).status, 401)
 })
 
+test('a provider of another organization is never told a code that this one’s gave', async (context) => {
+  // One who owns an organization here names a provider of his own, and leads somebody of `demo` to demo’s, with a state that was begun for his: a provider that does not say who it is (RFC 9207) tells nobody.
+  const told: string[] = []
+  const evil = createServer((request, response) => {
+    let body = ''
+    request.on('data', (piece: Buffer) => (body += piece.toString()))
+    request.on('end', () => {
+      if (request.method === 'POST') told.push(body)
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify({ issuer, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks`, response_types_supported: ['code'] }))
+    })
+  })
+  await new Promise<void>((resolve) => evil.listen(0, '127.0.0.1', resolve))
+  context.after(() => evil.close())
+  const issuer = `http://127.0.0.1:${(evil.address() as AddressInfo).port}`
+  const { id } = await api.store.createOrganization('evil')
+  await api.store.setOidc(id, { issuer, clientId: 'weft', clientSecret: null, rolesClaim: null, roles: {} })
+  const [own, theirs] = [await begin(LOOPBACK, 'evil'), await begin()]
+  const link = new URL(theirs.url)
+  link.searchParams.set('state', new URL(own.url).searchParams.get('state') ?? '')
+  const callback = await provider.signIn(link.href, 'ada')
+  callback.searchParams.delete('iss')
+  assert.equal((await fetch(callback, { redirect: 'manual' })).status, 401)
+  for (const at of ['/api/v1/oidc/callback', '/api/v1/organizations/no-such/oidc/callback']) assert.equal((await fetch(`${served.url}${at}${callback.search}`, { redirect: 'manual' })).status, 401, at)
+  assert.deepEqual(told, [])
+})
+
 test('the code of one sign-in does not serve another: nonce and verifier differ', async () => {
   const [one, other] = [await begin(), await begin()]
   const callbackOfOne = await provider.signIn(one.url, 'ada')
@@ -200,7 +229,7 @@ test('while the issuer is away the reason is said, and passwords go on', async (
 })
 
 test('the way back leads to this machine or to the console, and nowhere else', async () => {
-  for (const wrong of ['https://evil.example/', 'http://127.0.0.1.evil.example/', 'http://localhost:9/', 'http://evil@127.0.0.1:9/', 'javascript:alert(1)', 'nonsense', `${served.url}/api/v1/oidc/callback`, `${LOOPBACK}#x`]) {
+  for (const wrong of ['https://evil.example/', 'http://127.0.0.1.evil.example/', 'http://localhost:9/', 'http://evil@127.0.0.1:9/', 'javascript:alert(1)', 'nonsense', `${served.url}/api/v1/oidc/callback`, `${served.url}${ORGANIZATION}/oidc/callback`, `${LOOPBACK}#x`]) {
     assert.equal((await begin(wrong)).answer.status, 400, wrong)
   }
   for (const right of [LOOPBACK, 'http://[::1]:9/', `${served.url}/`]) assert.equal((await begin(right)).answer.status, 200, right)

@@ -9,7 +9,6 @@ import type { RestRequest, Route } from './route.ts'
 import { openSession } from './sessions.ts'
 
 const OIDC = '/api/v1/organizations/{organization}/oidc'
-export const CALLBACK = '/api/v1/oidc/callback'
 
 const notSet = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'no identity provider is set for an organization of that name', hint: 'sign in with a password or a key' })])
 
@@ -19,6 +18,12 @@ function oidcOf({ doors }: RestRequest): Oidc {
 }
 
 const shown = (of: OidcSettings, redirectUri: string) => ({ issuer: of.issuer, clientId: of.clientId, hasSecret: of.clientSecret !== null, rolesClaim: of.rolesClaim, roles: of.roles, redirectUri })
+
+async function comeBack(request: RestRequest, at: string | undefined): Promise<Response> {
+  request.doors.rates?.logins.takeNameless(request.source)
+  const location = await oidcOf(request).callback(new URL(request.url), at, request.attempted)
+  return new Response(null, { status: 302, headers: { location } })
+}
 
 export const oidcRoutes: readonly Route[] = [
   {
@@ -30,7 +35,7 @@ export const oidcRoutes: readonly Route[] = [
       const { organization } = await administered(request, 'admin')
       const found = await request.doors.store.oidc(organization.id)
       if (found === undefined) throw notSet()
-      return { json: shown(found, oidcOf(request).redirectUri) }
+      return { json: shown(found, oidcOf(request).redirectUri(organization.name)) }
     },
   },
   {
@@ -43,9 +48,10 @@ export const oidcRoutes: readonly Route[] = [
       const { organization } = await administered(request, 'admin')
       const wanted = await request.body(oidcRequest)
       const provider = oidcOf(request)
+      const redirectUri = provider.redirectUri(organization.name)
       const { store } = request.doors
       const before = await store.oidc(organization.id)
-      ifMatch(request, before === undefined ? null : shown(before, provider.redirectUri))
+      ifMatch(request, before === undefined ? null : shown(before, redirectUri))
       // A secret is told to nobody whom it was not meant for: with another issuer it has to be given again.
       const kept = before?.issuer === wanted.issuer && before.clientId === wanted.clientId ? before.clientSecret : null
       const settings: OidcSettings = { issuer: wanted.issuer, clientId: wanted.clientId, clientSecret: wanted.clientSecret ?? kept, rolesClaim: wanted.rolesClaim ?? null, roles: wanted.roles ?? {} }
@@ -54,8 +60,8 @@ export const oidcRoutes: readonly Route[] = [
         throw new Faults(error.faults.map((one) => ({ ...one, code: 'request.invalid' })))
       })
       await store.setOidc(organization.id, settings)
-      request.changed('Oidc', before === undefined ? undefined : shown(before, provider.redirectUri), shown(settings, provider.redirectUri))
-      return { json: shown(settings, provider.redirectUri) }
+      request.changed('Oidc', before === undefined ? undefined : shown(before, redirectUri), shown(settings, redirectUri))
+      return { json: shown(settings, redirectUri) }
     },
   },
   {
@@ -100,14 +106,18 @@ export const oidcRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
-    path: CALLBACK,
-    summary: 'Where the identity provider sends people back; they go on to the program that began.',
+    path: `${OIDC}/callback`,
+    summary: 'Where the organization’s identity provider sends people back; they go on to the program that began.',
     open: true,
     answers: { status: 302 },
-    async handle(request) {
-      request.doors.rates?.logins.takeNameless(request.source)
-      const location = await oidcOf(request).callback(new URL(request.url), request.attempted)
-      return new Response(null, { status: 302, headers: { location } })
-    },
+    handle: (request) => comeBack(request, request.param('organization')),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/oidc/callback',
+    summary: 'Where the installation’s identity provider sends people back.',
+    open: true,
+    answers: { status: 302 },
+    handle: (request) => comeBack(request, undefined),
   },
 ]

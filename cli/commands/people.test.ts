@@ -23,7 +23,7 @@ const main = fileURLToPath(new URL('../main.ts', import.meta.url))
 before(async () => {
   api = await openApi({ publicUrl: () => served.url })
   served = await serveApp(restApi(api.doors))
-  provider = await startOidcProvider({ ada: { email: 'ada@example.com', email_verified: true }, eve: { email: 'eve@example.com', email_verified: true } }, { redirectUri: `${served.url}/api/v1/oidc/callback` })
+  provider = await startOidcProvider({ ada: { email: 'ada@example.com', email_verified: true }, eve: { email: 'eve@example.com', email_verified: true } }, { redirectUri: `${served.url}/api/v1/organizations/demo/oidc/callback` })
   owner = await api.key('owner')
 })
 after(async () => {
@@ -104,7 +104,7 @@ test('a member is invited, enters with a password, gets another role, is kept ou
 
 test('weft login --oidc signs in through the provider, for whoever was invited', async () => {
   const set = await done(['org', 'oidc', 'set', '--issuer', provider.issuer, '--client-id', 'weft', '--secret', '--org', 'demo'], { input: `${provider.clientSecret}\n` })
-  assert.match(set, /redirectUri: http.*\/api\/v1\/oidc\/callback/)
+  assert.match(set, /redirectUri: http.*\/organizations\/demo\/oidc\/callback/)
   assert.ok(!set.includes(provider.clientSecret))
   assert.match(await done(['member', 'create', 'ada@example.com', '--org', 'demo']), /^weft_invite_/)
   const ran = await loginThrough('ada')

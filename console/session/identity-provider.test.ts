@@ -15,7 +15,7 @@ let provider: OidcProvider
 before(async () => {
   api = await openApi({ publicUrl: () => served.url })
   served = await serveApp(restApi(api.doors))
-  provider = await startOidcProvider({ ada: { email: 'ada@example.com', email_verified: true }, eve: { email: 'eve@example.com', email_verified: true } }, { redirectUri: `${served.url}/api/v1/oidc/callback`, conform: false })
+  provider = await startOidcProvider({ ada: { email: 'ada@example.com', email_verified: true }, eve: { email: 'eve@example.com', email_verified: true } }, { redirectUri: `${served.url}/api/v1/organizations/demo/oidc/callback`, conform: false })
   await api.store.setOidc(api.organization.id, { issuer: provider.issuer, clientId: 'public', clientSecret: null, rolesClaim: null, roles: {} })
   await api.store.createMember(api.organization.id, { name: 'ada@example.com', role: 'viewer', password: null, invitation: { hash: createHash('sha256').update('x').digest('hex'), untilMs: Date.now() + 60_000 } })
 })

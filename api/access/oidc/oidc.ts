@@ -54,9 +54,12 @@ export class Oidc {
     this.#seal = openSeal(new Uint8Array(hkdfSync('sha256', options.sealKey, '', 'weft oidc state', 32)))
   }
 
-  /** The one address to which issuers send people back: it is to be registered there. */
-  get redirectUri(): string {
-    return `${this.#publicUrl()}/api/v1/oidc/callback`
+  /**
+   * Where an organization's own issuer sends people back: it is to be registered there. To each issuer its own address, for a code that came to another was led astray
+   * by an issuer that wants it told (mix-up, RFC 9700 §4.4). The installation's issuer has one for all.
+   */
+  redirectUri(organization: string | undefined): string {
+    return `${this.#publicUrl()}/api/v1/${organization === undefined ? '' : `organizations/${encodeURIComponent(organization)}/`}oidc/callback`
   }
 
   /** Reads the metadata of a provider that somebody wants to set. @throws Faults 'access.issuer' */
@@ -72,29 +75,33 @@ export class Oidc {
    */
   async begin(organization: string, asked: { readonly redirectUri: string; readonly codeChallenge: string; readonly state: string }): Promise<string> {
     this.#judgeReturn(asked.redirectUri)
-    const issuer = await this.#issuerOf(await this.#store.organizationByName(organization))
-    if (issuer === undefined) throw notOffered()
+    const found = await this.#issuerOf(await this.#store.organizationByName(organization))
+    if (found === undefined) throw notOffered()
     const begun: Begun = { organization, nonce: token(), verifier: token(), returnTo: asked.redirectUri, returnState: asked.state, challenge: asked.codeChallenge, untilMs: this.#wallMs() + BEGUN_MS }
     const state = Buffer.from(this.#seal.close(JSON.stringify(begun), PLACE)).toString('base64url')
-    return this.#issuers.authorizationUrl(issuer, { redirectUri: this.redirectUri, state, nonce: begun.nonce, verifier: begun.verifier })
+    return this.#issuers.authorizationUrl(found.issuer, { redirectUri: this.redirectUri(found.isOwn ? organization : undefined), state, nonce: begun.nonce, verifier: begun.verifier })
   }
 
   /**
    * Somebody comes back from the provider. Answers where to send them on: to the program that waits, with a code, or with `error` and why.
    * @param url as it was called
-   * @throws Faults 'access.unauthenticated' for a state that was not sealed here, or long ago: nobody waits for this
+   * @param at whose address was called; undefined: that of the installation's issuer
+   * @throws Faults 'access.unauthenticated' for a state that was not sealed here, or long ago, or for another address: nobody waits for this
    */
-  async callback(url: URL, tried: (about: { organizationId: string; name: string }) => void): Promise<string> {
+  async callback(url: URL, at: string | undefined, tried: (about: { organizationId: string; name: string }) => void): Promise<string> {
     const state = url.searchParams.get('state') ?? ''
     const begun = this.#open(state)
     const organization = await this.#store.organizationByName(begun.organization)
+    const found = await this.#issuerOf(organization)
+    // Also where the issuer has changed meanwhile: a code is told to none but the one whose address it came to.
+    if (found !== undefined && at !== (found.isOwn ? begun.organization : undefined)) throw notBegun()
     const back = new URL(begun.returnTo)
     back.searchParams.set('state', begun.returnState)
     try {
       if (organization) tried({ organizationId: organization.id, name: 'identity provider' })
-      const issuer = await this.#issuerOf(organization)
-      if (organization === undefined || issuer === undefined) throw notOffered()
-      const called = new URL(`${this.redirectUri}${url.search}`)
+      if (organization === undefined || found === undefined) throw notOffered()
+      const { issuer } = found
+      const called = new URL(`${this.redirectUri(at)}${url.search}`)
       const proven = await this.#issuers.redeem(issuer, called, { state, nonce: begun.nonce, verifier: begun.verifier })
       const member = await this.#memberOf(organization, issuer, proven, tried)
       const code = token()
@@ -118,12 +125,12 @@ export class Oidc {
     return { id: taken.memberId, organizationId: found.id }
   }
 
-  async #issuerOf(organization: Organization | undefined): Promise<Issuer | undefined> {
+  async #issuerOf(organization: Organization | undefined): Promise<{ readonly issuer: Issuer; readonly isOwn: boolean } | undefined> {
     const { privateNetworks, installation } = this.#options
     const own = organization === undefined ? undefined : await this.#store.oidc(organization.id)
-    if (own !== undefined) return { ...own, privateNetworks }
+    if (own !== undefined) return { issuer: { ...own, privateNetworks }, isOwn: true }
     // Whoever runs the installation chose it, so it may lie anywhere. An organization that is not there is sent to it as well, and learns there that it is none.
-    return installation === undefined ? undefined : { ...installation, rolesClaim: null, roles: {}, privateNetworks: true }
+    return installation === undefined ? undefined : { issuer: { ...installation, rolesClaim: null, roles: {}, privateNetworks: true }, isOwn: false }
   }
 
   async #memberOf(organization: Organization, issuer: Issuer, { subject, claims }: Proven, tried: (about: { organizationId: string; name: string }) => void): Promise<Member> {
@@ -145,7 +152,7 @@ export class Oidc {
     } catch {
       // refused below: whatever is wrong with it, it was not begun here
     }
-    if (begun === undefined || begun.untilMs <= this.#wallMs()) throw new Faults([fault('access.unauthenticated', { path: 'state', rule: 'a sign-in that was begun here, less than ten minutes ago', hint: 'begin the sign-in again' })])
+    if (begun === undefined || begun.untilMs <= this.#wallMs()) throw notBegun()
     return begun
   }
 
@@ -169,6 +176,7 @@ function roleOf({ rolesClaim, roles }: Issuer, claims: Readonly<Record<string, u
 }
 
 const refused = (rule: string): Faults => new Faults([fault('access.unauthenticated', { path: '', rule })])
+const notBegun = (): Faults => new Faults([fault('access.unauthenticated', { path: 'state', rule: 'a sign-in that was begun here, less than ten minutes ago', hint: 'begin the sign-in again' })])
 const notOffered = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'no identity provider is set for an organization of that name', hint: 'sign in with a password or a key' })])
 
 const token = (): string => randomBytes(32).toString('base64url')
