@@ -97,7 +97,10 @@ export class GrpcServer {
     const { clock } = this.#options
     const caller = callerOf(session)
     this.#sessions.add(session)
-    const silence = clock.after(silentMs, () => session.close())
+    // In two steps: after a turn that took long the second lets what came meanwhile be read.
+    let silence = clock.after(silentMs / 2, () => {
+      silence = clock.after(silentMs / 2, () => session.close())
+    })
     const streams = new Set<ServerHttp2Stream>()
     const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session, streams))
     let probes = 0
