@@ -1,14 +1,19 @@
 import { join } from 'node:path'
 import type { Bed } from './sidecar/bed.ts'
 import { onBed } from './sidecar/bed.ts'
+import { measureConcurrency } from './sidecar/concurrency.ts'
 import { measureGrpc } from './sidecar/grpc.ts'
 import { LOAD_CPU, ready, startOn, stop } from './sidecar/measure.ts'
+import { measureMemory } from './sidecar/memory.ts'
 import { readOptions } from './sidecar/options.ts'
+import { measureRate } from './sidecar/rate.ts'
 import type { Goal } from './sidecar/report.ts'
 import { byWrk, saturate } from './sidecar/saturation.ts'
+import { measureStart } from './sidecar/start.ts'
 import { BACKEND, pairSubjects, plainSubjects } from './sidecar/subjects.ts'
+import { measureTcp } from './sidecar/tcp.ts'
 
-const rows = ['plain', 'pair', 'grpc'] as const
+const rows = ['plain', 'pair', 'rate', 'memory', 'start', 'concurrency', 'grpc', 'tcp'] as const
 
 const usage = `npm run bench -- sidecar [options]
   --only plain,pair     rows: ${rows.join(', ')}
@@ -45,7 +50,12 @@ export async function run(args: readonly string[]): Promise<void> {
         if (wants('plain')) await saturateHttp(bed, 'plain', size)
         if (wants('pair')) await saturateHttp(bed, 'pair', size)
       }
+      if (wants('rate')) for (const work of ['plain', 'pair'] as const) await measureRate(bed, work)
+      if (wants('memory')) await measureMemory(bed)
+      if (wants('start')) await measureStart(bed)
+      if (wants('concurrency')) await measureConcurrency(bed)
       if (wants('grpc')) await measureGrpc(bed)
+      if (wants('tcp')) await measureTcp(bed)
     } finally {
       await stop(backend)
     }

@@ -1,3 +1,5 @@
+import type { JsonObject } from '@bufbuild/protobuf'
+
 /** Static Envoy resources, as JSON: a stock Envoy loads them, and a Weft sidecar reads the same ones through core/plan. */
 
 export interface BenchFiles {
@@ -7,7 +9,7 @@ export interface BenchFiles {
   readonly roots: string
 }
 
-export type Json = Record<string, unknown>
+export type Json = JsonObject
 
 export interface Resources {
   readonly listeners: readonly Json[]
@@ -110,6 +112,19 @@ export const grpcResources = (port: number, backend: number, log: string): Resou
     }),
   ],
   clusters: [cluster('v1', backend, http2Options), cluster('v2', backend, http2Options)],
+})
+
+/** One sidecar that passes bytes on, with a line in the access log for each connection. */
+export const tcpResources = (port: number, backend: number, log: string): Resources => ({
+  listeners: [
+    {
+      name: 'outbound',
+      address: { socket_address: { address: '127.0.0.1', port_value: port } },
+      traffic_direction: 'OUTBOUND',
+      filter_chains: [{ filters: [{ name: 'envoy.filters.network.tcp_proxy', typed_config: { '@type': `${TYPE}.filters.network.tcp_proxy.v3.TcpProxy`, stat_prefix: 'tcp', cluster: 'v1', access_log: [logOf(log)] } }] }],
+    },
+  ],
+  clusters: [cluster('v1', backend)],
 })
 
 /** The caller's sidecar of a pair. `files` undefined: certificates come by name, as Weft takes them. `http2`: requests share connections between the two. */

@@ -19,7 +19,7 @@ export async function measureGrpc(bed: Bed): Promise<void> {
   try {
     const subjects = singleSubjects(bed, 'grpc', 21121, (port, log) => grpcResources(port, GRPC_BACKEND, log))
     // A GET is refused by the sidecar itself: it is there.
-    await saturate(bed, 'gRPC unary 128 B', subjects, { unit: 'call', ready: (port) => ready(port, '/b/unary', 403), load }, [{ subject: 'weft', peer: 'envoy', ratio: 2 }])
+    await saturate(bed, 'gRPC unary 128 B', subjects, { unit: 'call', ready: (port) => ready(port, '/b/unary', { status: 403 }), load }, [{ subject: 'weft', peer: 'envoy', ratio: 2 }])
   } finally {
     await stop(backend)
   }

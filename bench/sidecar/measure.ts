@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import http from 'node:http'
+import https from 'node:https'
 
 /** Processes on chosen cores, what they cost, and load on them. */
 
@@ -51,21 +52,23 @@ export async function output(command: readonly string[], cpu = LOAD_CPU): Promis
   return out
 }
 
-/** Waits until the port answers so. @throws Error after 15 s */
-export async function ready(port: number, path: string, wanted = 200): Promise<void> {
-  const deadline = performance.now() + 15_000
+/** Waits until the port answers with that status. `host`: asks by HTTPS with that SNI, whoever's the certificate. @throws Error after 15 s */
+export async function ready(port: number, path: string, { status: wanted = 200, everyMs = 20, host = '' } = {}): Promise<void> {
+  const deadlineMs = performance.now() + 15_000
+  const options = { host: '127.0.0.1', port, path, agent: false, timeout: 1000 }
   for (;;) {
     const status = await new Promise<number>((resolve) => {
-      const request = http.get({ host: '127.0.0.1', port, path, agent: false, timeout: 1000 }, (response) => {
+      const heard = (response: http.IncomingMessage): void => {
         response.resume()
         resolve(response.statusCode ?? 0)
-      })
+      }
+      const request = host === '' ? http.get(options, heard) : https.get({ ...options, servername: host, headers: { host }, rejectUnauthorized: false }, heard)
       request.on('error', () => resolve(0))
       request.on('timeout', () => request.destroy())
     })
     if (status === wanted) return
-    if (performance.now() > deadline) throw new Error(`port ${port} is not ready: last status ${status}`)
-    await new Promise((tick) => setTimeout(tick, 20))
+    if (performance.now() > deadlineMs) throw new Error(`port ${port} is not ready: last status ${status}`)
+    await new Promise((tick) => setTimeout(tick, everyMs))
   }
 }
 
@@ -103,7 +106,7 @@ export const HEADERS = [
   'cache-control: no-cache',
 ]
 
-const headersAsFlags = (headers: readonly string[]): string[] => headers.flatMap((header) => ['-H', header])
+export const headersAsFlags = (headers: readonly string[]): string[] => headers.flatMap((header) => ['-H', header])
 
 export async function wrk(port: number, path: string, seconds: number, connections: number): Promise<Load> {
   const out = await output(['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...headersAsFlags(HEADERS), `http://127.0.0.1:${port}${path}`])

@@ -35,7 +35,7 @@ export interface Goal {
 
 export interface Measure {
   readonly work: string
-  /** As `CPU a request`. */
+  /** As `CPU per request`. */
   readonly name: string
   readonly unit: string
   readonly better: 'less' | 'more'

@@ -36,7 +36,7 @@ export async function saturate({ options, report }: Bed, work: string, subjects:
     }
   }
   report.title(`${work}, ${options.connections} connections, median of ${options.rounds} rounds of ${options.seconds} s`)
-  report.measure({ work, name: `CPU a ${how.unit}`, unit: 'µs', better: 'less', samples: costs, goals })
+  report.measure({ work, name: `CPU per ${how.unit}`, unit: 'µs', better: 'less', samples: costs, goals })
   report.measure({ work, name: `${how.unit}s`, unit: '/s', better: 'more', samples: rates })
   if (failures > 0) report.note(`${failures} ${how.unit}s failed`)
 }
