@@ -3,6 +3,7 @@ import { meshSettings } from '#core/contract/tenancy.ts'
 import { type Fault, fault, Faults } from '#core/fault/fault.ts'
 import { parseObject } from '#core/resource/parse.ts'
 import type { Authorship, Mesh, MeshSettings, Organization, Quota, ResourceWrite, Store } from '#db/store.ts'
+import { issuerNameOf } from '../ca/root.ts'
 import { keyOf } from '../apply/apply.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { quotaFaultOf, sizeFaults } from '../access/quota.ts'
@@ -47,13 +48,24 @@ function writesOf({ objects }: ArchivedMesh, quota: Required<Quota>): ResourceWr
 
 async function meshFor({ store, archives }: Pick<ApiDoors, 'store' | 'archives'>, organization: Organization, name: string, { mesh: of }: ArchivedMesh, quota: Required<Quota>): Promise<Mesh> {
   const mesh = await store.meshByName(organization.id, name)
-  // A certificate says which mesh its bearer is of by the root that signed it, so two meshes beside each other never share one.
-  const taken = [...(await store.rootCertificates())].some(([id, certificate]) => id !== mesh?.id && certificate === of.rootCertificate)
+  // A certificate says which mesh its bearer is of by the root that signed it, so two meshes beside each other never share one; nor its name,
+  // for TLS finds a root by that: a stranger's of the same name would keep everybody of the other mesh out.
+  const wanted = nameOf(of.rootCertificate)
+  const taken = [...(await store.rootCertificates())].some(([id, certificate]) => id !== mesh?.id && issuerNameOf(certificate) === wanted)
   const root = taken ? undefined : { certificate: of.rootCertificate, privateKey: of.rootKey }
   if (mesh === undefined) return archives.createWith(organization.id, { name, trustDomain: of.trustDomain, meshesMax: quota.meshes }, root)
   if (mesh.trustDomain !== of.trustDomain) throw notFor(name, `a mesh of the trust domain ${of.trustDomain}; this one is of ${mesh.trustDomain}`)
   if (!(await isEmpty(store, mesh))) throw notFor(name, 'a mesh that is not there, or has neither objects nor workloads')
   return root === undefined ? mesh : archives.takeRoot(mesh, root)
+}
+
+function nameOf(rootCertificate: string): string {
+  try {
+    return issuerNameOf(rootCertificate)
+  } catch {
+    // What is no certificate is nobody's root.
+    throw new Faults([fault('archive.sealed', { path: 'rootCertificate', rule: 'a root certificate with its own private key' })])
+  }
 }
 
 async function isEmpty(store: Store, mesh: Mesh): Promise<boolean> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { ARCHIVE_CHUNK_BYTES, type ArchiveHeader } from '#core/contract/archive.ts'
 import { Faults } from '#core/fault/fault.ts'
 import { readPayload, writePayload } from './payload.ts'
@@ -50,9 +51,19 @@ test('nothing of the payload stands in the archive, and a payload that lost a li
   const payload = Buffer.concat(pieces)
   const archive = await sealed(payload)
   assert.ok(!archive.includes('canary') && !archive.includes(payload.subarray(0, 16)))
-  assert.deepEqual(readPayload(openArchive(fileKey, archive)), { mesh, objects })
+  assert.deepEqual(readPayload(openArchive(fileKey, archive), 10), { mesh, objects })
   const short: Uint8Array[] = []
   for await (const piece of writePayload({ mesh, objects: [] })) short.push(piece)
-  assert.deepEqual(readPayload(Buffer.concat(short)).objects, [])
-  for (const wrong of [Buffer.from('no gzip'), payload.subarray(0, payload.length - 9)]) assert.throws(() => readPayload(wrong), (error) => error instanceof Faults && error.faults[0]?.code === 'archive.sealed')
+  assert.deepEqual(readPayload(Buffer.concat(short), 10).objects, [])
+  for (const wrong of [Buffer.from('no gzip'), payload.subarray(0, payload.length - 9)]) assert.throws(() => readPayload(wrong, 10), (error) => error instanceof Faults && error.faults[0]?.code === 'archive.sealed')
+})
+
+test('of more objects than a mesh may have nothing is made, nor is anything taken behind the end', () => {
+  const mesh = JSON.stringify({ mesh: { name: 'shop', trustDomain: 'cluster.local', settings: {}, rootCertificate: 'c', rootKey: 'k', revision: 7, exportedAt: '' } })
+  const object = '{"object":{},"createdAtMs":0}'
+  const read = (lines: string[]) => readPayload(gzipSync([mesh, ...lines].join('\n')), 2).objects.length
+  assert.equal(read([object, object, '{"end":2}']), 2)
+  for (const wrong of [[object, object, object, '{"end":3}'], Array.from({ length: 100_000 }, () => object), [object, '{"end":1}', object], [object, '{"end":2}'], [object], [object.replace('0}', '1e300}'), '{"end":1}']]) {
+    assert.throws(() => read(wrong), (error) => error instanceof Faults && error.faults[0]?.code === 'archive.sealed')
+  }
 })

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { Clock } from '#core/time/clock.ts'
 import type { Store } from '#db/store.ts'
-import { makeRoot, openRoot, readAuthority, sealRoot, type Authority, type Root } from './root.ts'
+import { isRootOf, makeRoot, openRoot, readAuthority, sealRoot, type Authority, type Root } from './root.ts'
 import { leafMsMax, serverCertificate } from './sign.ts'
 
 /** Name under which the control plane's own root is stored; all replicas share it. */
@@ -63,7 +63,8 @@ export class MeshAuthorities {
     } catch {
       throw wrong('a root certificate with its own private key')
     }
-    if (!certificate.ca || !certificate.subjectAltName?.split(', ').includes(`URI:spiffe://${trustDomain}`)) throw wrong(`a root of the trust domain ${trustDomain}`)
+    // All that stands in the text is trusted, by TLS too, which looks for an issuer by its name.
+    if (!isRootOf(root.certificate, trustDomain)) throw wrong(`a root that Weft made for the trust domain ${trustDomain}, alone`)
     if (Date.parse(certificate.validTo) <= this.#clock.wallMs()) throw wrong('a root that has not expired')
     return { certificate: root.certificate, sealed: sealRoot(root, this.#sealKey) }
   }

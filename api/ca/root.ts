@@ -1,5 +1,5 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
-import { issue, keyIdentifierOf, nameOf, type Signer } from './certificate.ts'
+import { isP256, issue, keyIdentifierOf, nameOf, type Signer } from './certificate.ts'
 import { decode, type Der, membersOf, oid } from './der.ts'
 import { seal, unseal } from './seal.ts'
 
@@ -45,6 +45,27 @@ export function makeRoot(of: { organization: string; trustDomain?: string; nowMs
   const signer = { subject: nameOf(subject), privateKey, keyIdentifier: keyIdentifierOf(spki) }
   return { certificate: issue(body, signer, decode(spki)), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
+
+/**
+ * Whether a certificate, PEM, is in form what `makeRoot` makes for a trust domain, and nothing besides stands in the text.
+ * @throws Error when it is no certificate
+ */
+export function isRootOf(pem: string, trustDomain: string): boolean {
+  const certificate = new X509Certificate(pem)
+  const [organization, name, ...more] = certificate.subject.split('\n')
+  return (
+    pem.trim() === certificate.toString().trim() &&
+    certificate.ca &&
+    organization === `O=${trustDomain}` &&
+    /^CN=Weft root [0-9a-f]{16}$/.test(name ?? '') &&
+    more.length === 0 &&
+    certificate.subjectAltName === `URI:spiffe://${trustDomain}` &&
+    isP256(certificate.publicKey.export({ type: 'spki', format: 'der' }))
+  )
+}
+
+/** The name by which a verifier looks for the issuer of a leaf; upper and lower case are one there (RFC 5280 §7.1). */
+export const issuerNameOf = (pem: string): string => new X509Certificate(pem).subject.toLowerCase()
 
 /** @throws Error when key and certificate do not belong together */
 export function readAuthority(root: Root): Authority {

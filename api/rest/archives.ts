@@ -39,9 +39,10 @@ export const archiveRoutes: readonly Route[] = [
       const { actor, organization } = await organizationOf(request)
       permit(actor, 'admin')
       const { mesh, archive, key, message } = await request.body(restoreRequest)
-      const archived = readPayload(openArchive(Buffer.from(key, 'base64'), Buffer.from(archive, 'base64')))
+      const quota = quotaOf(organization)
+      const archived = readPayload(openArchive(Buffer.from(key, 'base64'), Buffer.from(archive, 'base64')), quota.resourcesPerMesh)
       const by = { author: actor.name, message: message ?? `import of ${archived.mesh.name} at revision ${archived.mesh.revision}` }
-      return { json: await restoreMesh(request.doors, organization, mesh, archived, by, quotaOf(organization)) }
+      return { json: await restoreMesh(request.doors, organization, mesh, archived, by, quota) }
     },
   },
 ]

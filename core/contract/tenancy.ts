@@ -8,7 +8,9 @@ export const organizationRequest = z.strictObject({ name })
 export const organization = z.object({ name: z.string(), createdAt: z.string() })
 
 /** `POST …/meshes` */
-export const meshRequest = z.strictObject({ name, trustDomain: z.string().max(253).optional() })
+/** SPIFFE §2.1. */
+export const trustDomain = z.string().regex(/^[a-z0-9._-]{1,253}$/, 'lower-case letters, digits, dots, dashes and underscores, at most 253')
+export const meshRequest = z.strictObject({ name, trustDomain: trustDomain.optional() })
 export const mesh = z.object({
   name: z.string(),
   trustDomain: z.string(),

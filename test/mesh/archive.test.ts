@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { sealStream } from '#api/archive/sealed-stream.ts'
+import { writePayload } from '#api/archive/payload.ts'
+import { issue, keyIdentifierOf, nameOf } from '#api/ca/certificate.ts'
+import { decode, oid } from '#api/ca/der.ts'
 import { makeRoot } from '#api/ca/root.ts'
 import { nodeNamed, RawClient } from '#api/serve/raw-client.ts'
-import type { RestoreResponse } from '#core/contract/archive.ts'
+import { ARCHIVE_CHUNK_BYTES, type ArchiveHeader, type RestoreResponse } from '#core/contract/archive.ts'
 import { CLUSTER } from '#core/wire/type-url.ts'
 import type { Role } from '#db/store.ts'
 import { certified, clientOf, type Held } from '../parts/certified.ts'
@@ -146,6 +150,42 @@ describe('a sealed archive', () => {
     const copied = path.join(folder, 'copied')
     await well(old, ['export', copied], { mesh: 'copy' })
     assert.deepEqual(contents(path.join(folder, 'a')), contents(copied))
+  })
+
+  test('brings no root of somebody else in, nor one by which TLS would look for somebody else’s', async () => {
+    const [theirs] = [...(await old.rest('/root.pem').then((one) => one.text())).matchAll(/-----BEGIN[^]+?END CERTIFICATE-----\n/g)].map(([pem]) => pem)
+    assert.ok(theirs !== undefined)
+    const own = makeRoot({ organization: 'cluster.local', trustDomain: 'cluster.local', nowMs: Date.now() })
+    const restore = async (name: string, root: { certificate: string; privateKey: string }) => {
+      const key = randomBytes(32)
+      const header: ArchiveHeader = { chunkBytes: ARCHIVE_CHUNK_BYTES, keys: [{ kind: 'passphrase', n: 2 ** 14, r: 8, p: 1, salt: 'AAAA', wrapped: 'AAAA' }] }
+      const mesh = { name: 'evil', trustDomain: 'cluster.local', settings: {}, rootCertificate: root.certificate, rootKey: root.privateKey, revision: 1, exportedAt: '' }
+      const archive = Buffer.concat(await Array.fromAsync(sealStream(key, header, writePayload({ mesh, objects: [] }))))
+      const answer = await fetch(`http://127.0.0.1:${old.plane.rest.port}/api/v1/organizations/demo/archives`, { method: 'POST', headers: { authorization: `Bearer ${keys['old owner']}`, 'content-type': 'application/json' }, body: JSON.stringify({ mesh: name, archive: archive.toString('base64'), key: key.toString('base64') }) })
+      return { status: answer.status, text: await answer.text() }
+    }
+    for (const certificate of [`${own.certificate}${theirs}`, `${theirs}${own.certificate}`, theirs.replace('\n', '\n\n'), `${own.certificate}#`]) {
+      const { status, text } = await restore('evil', { ...own, certificate })
+      assert.ok(status === 422 || /"root":"own"/.test(text), `${status} ${text}`)
+    }
+    // The other's name, and a key of one's own.
+    const [, common = ''] = /CN=(.*)/.exec(new X509Certificate(theirs).subject) ?? []
+    for (const [index, name] of [common, common.toUpperCase()].entries()) {
+      const { publicKey, privateKey: signing } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      const spki = publicKey.export({ type: 'spki', format: 'der' })
+      const subject = [{ oid: oid.organizationName, value: 'cluster.local' }, { oid: oid.commonName, value: name }]
+      const certificate = issue({ subject, publicKey: spki, names: [{ kind: 'uri', value: 'spiffe://cluster.local' }], notBeforeMs: Date.now() - 1000, notAfterMs: Date.now() + 1e9, authority: true }, { subject: nameOf(subject), privateKey: signing, keyIdentifier: keyIdentifierOf(new X509Certificate(theirs).publicKey.export({ type: 'spki', format: 'der' })) }, decode(spki))
+      const { status, text } = await restore(`evil-${index}`, { certificate, privateKey: signing.export({ type: 'pkcs8', format: 'pem' }).toString() })
+      assert.ok(status === 422 || /"root":"own"/.test(text), `${status} ${text}`)
+    }
+    const client = new RawClient(`127.0.0.1:${old.plane.xds.port}`, clientOf(old, held))
+    try {
+      const stream = client.delta()
+      stream.ask({ node: nodeNamed('sidecar~127.0.0.1~order-1.prod~prod.svc.cluster.local', { NAMESPACE: 'prod' }), type: CLUSTER })
+      assert.ok((await stream.take()).resources.some((one) => one.name === 'outbound|80||order.prod.svc.cluster.local'), 'and who was known is')
+    } finally {
+      client.close()
+    }
   })
 
   test('is sealed to a recipient, and opened by the private key', async () => {
