@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { parse } from 'yaml'
+import { makeRoot } from '#api/ca/root.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
 import { validationBootstrap } from './testing/envoy-bootstrap.ts'
 import { meshOf, nodeFrom, objectsIn, workloadFrom } from './testing/mesh-case.ts'
@@ -15,6 +16,19 @@ const cases = join(import.meta.dirname, 'cases')
 const folder = mkdtempSync(join(tmpdir(), 'weft-translate-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
+/** Files that cases name: Envoy reads them as it validates. One certificate and its key stand for all. */
+const SAID = /\/etc\/weft-test\/([a-z-]+\.pem)/g
+const { certificate, privateKey } = makeRoot({ organization: 'cases', nowMs: Date.now() })
+
+/** The same bootstrap with such files in the test's own folder, written. */
+function withFiles(bootstrap: string): string {
+  return bootstrap.replace(SAID, (_, name: string) => {
+    const file = join(folder, name)
+    writeFileSync(file, name.endsWith('-key.pem') ? privateKey : certificate)
+    return file
+  })
+}
+
 for (const version of ENVOY_VERSIONS) {
   test(`stock Envoy ${version} accepts every case`, async (context) => {
     const envoy = await installEnvoy(version)
@@ -23,7 +37,7 @@ for (const version of ENVOY_VERSIONS) {
         const about = parse(readFileSync(join(cases, name, 'case.yaml'), 'utf8')) as MeshCase
         const { views } = meshOf(objectsIn(readFileSync(join(cases, name, 'mesh.yaml'), 'utf8')), (about.workloads ?? []).map(workloadFrom), about.settings)
         const file = join(folder, `${name}-${version}.json`)
-        writeFileSync(file, validationBootstrap(views.viewFor({ ...nodeFrom(about.proxy), version }, undefined)))
+        writeFileSync(file, withFiles(validationBootstrap(views.viewFor({ ...nodeFrom(about.proxy), version }, undefined))))
         const said = await promisify(execFile)(envoy, ['--mode', 'validate', '-c', file, '--log-level', 'warning']).then(
           () => '',
           (error: { stderr?: string; message: string }) => error.stderr ?? error.message,
