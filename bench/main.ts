@@ -2,6 +2,7 @@
 const benches: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   xds: () => import('./xds.ts'),
   sidecar: () => import('./sidecar.ts'),
+  gateway: () => import('./gateway.ts'),
   soak: () => import('./soak.ts'),
   api: () => import('./api.ts'),
 }

@@ -16,9 +16,9 @@ export interface Resources {
   readonly clusters: readonly Json[]
 }
 
-const TYPE = 'type.googleapis.com/envoy.extensions'
+export const TYPE = 'type.googleapis.com/envoy.extensions'
 
-const logOf = (path: string): Json => ({
+export const logOf = (path: string): Json => ({
   name: 'envoy.access_loggers.file',
   typed_config: {
     '@type': `${TYPE}.access_loggers.file.v3.FileAccessLog`,
@@ -32,7 +32,7 @@ const logOf = (path: string): Json => ({
   },
 })
 
-const rbacOf = (principal: Json, method = 'GET'): Json => ({
+export const rbacOf = (principal: Json, method = 'GET'): Json => ({
   name: 'envoy.filters.http.rbac',
   typed_config: {
     '@type': `${TYPE}.filters.http.rbac.v3.RBAC`,
@@ -43,9 +43,9 @@ const rbacOf = (principal: Json, method = 'GET'): Json => ({
   },
 })
 
-const router: Json = { name: 'envoy.filters.http.router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } }
+export const router: Json = { name: 'envoy.filters.http.router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } }
 
-const weightedRoutes: Json[] = [
+export const weightedRoutes: Json[] = [
   { name: 'admin', match: { prefix: '/admin' }, direct_response: { status: 403 } },
   { name: 'exact', match: { path: '/exact' }, route: { cluster: 'v1' } },
   {
@@ -64,7 +64,7 @@ const listener = (name: string, port: number, manager: Json, chain: Json = {}): 
   filter_chains: [{ ...chain, filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: { '@type': `${TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager`, ...manager } }] }],
 })
 
-const cluster = (name: string, port: number, more: Json = {}): Json => ({
+export const cluster = (name: string, port: number, more: Json = {}): Json => ({
   name,
   type: 'STATIC',
   connect_timeout: '5s',

@@ -17,10 +17,13 @@ import { Secrets } from '#proxy/identity/secrets.ts'
 import { jsonLog } from '#proxy/admin/log.ts'
 import { Runtime } from '#proxy/runtime.ts'
 
-/** A Weft data path on static resources from a file: `weft.ts RESOURCES.json [CERTIFICATE KEY ROOTS]`. Tracing headers are on, as in a mesh; spans are not sampled out. */
+/**
+ * A Weft data path on static resources from a file: `weft.ts RESOURCES.json [CERTIFICATE KEY ROOTS]`. Tracing headers are on, as in a mesh; spans are not sampled out.
+ * The file may also name `certificates` that resources ask for, and say that it is of a gateway.
+ */
 
 const [file = '', certificate, key, roots] = process.argv.slice(2)
-const resources = JSON.parse(readFileSync(file, 'utf8')) as { listeners: never[]; clusters: never[] }
+const resources = JSON.parse(readFileSync(file, 'utf8')) as { listeners: never[]; clusters: never[]; gateway?: boolean; certificates?: { name: string; certificate: string; key: string }[] }
 const good = <T>(read: Read<T>): T => {
   if (!read.ok) throw new Error(read.faults.map(describeFault).join('\n'))
   return read.plan
@@ -45,13 +48,15 @@ if (certificate !== undefined && key !== undefined && roots !== undefined) {
   secrets.put({ kind: 'certificate', name: 'default', version: '1', chainPem: readFileSync(certificate, 'utf8'), keyPem: readFileSync(key, 'utf8') })
   secrets.put({ kind: 'trust', name: 'ROOTCA', version: '1', rootsPem: readFileSync(roots, 'utf8') })
 }
+for (const { name, certificate, key } of resources.certificates ?? []) secrets.put({ kind: 'certificate', name, version: '1', chainPem: readFileSync(certificate, 'utf8'), keyPem: readFileSync(key, 'utf8') })
+const type = resources.gateway === true ? 'router' : 'sidecar'
 const runtime = new Runtime(
   systemDoors,
   { listeners, clusters, scopes: new Map<string, ScopePlan>(), tables: new Map<string, RouteTable>(), endpoints: new Map<string, EndpointsPlan>(), revision: 1 },
   secrets,
   {
     node: {
-      id: 'sidecar~127.0.0.1~bench.default~default.svc.cluster.local', type: 'sidecar', address: '127.0.0.1', name: 'bench', namespace: 'default', serviceAccount: 'bench', labels: { app: 'bench' },
+      id: `${type}~127.0.0.1~bench.default~default.svc.cluster.local`, type, address: '127.0.0.1', name: 'bench', namespace: 'default', serviceAccount: 'bench', labels: { app: 'bench' },
       cluster: 'bench', network: '', locality: '', engine: 'weft', version: '0', outbound: undefined, ports: [], gatewayPorts: new Map(), gatewayAddress: '127.0.0.1', otlp: '',
     },
   },
