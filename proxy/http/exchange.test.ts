@@ -488,12 +488,16 @@ test('a new route table takes the next request, and the running one ends under t
 
 test('drain waits for what runs, and asks clients to close', async (t) => {
   let finish = (): void => undefined
-  const upstream = await httpServer(t, (_request, response) => (finish = () => void response.end('done')))
+  let asked = false
+  const upstream = await httpServer(t, (_request, response) => {
+    asked = true
+    finish = () => void response.end('done')
+  })
   const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port]]] })
   const agent = new http.Agent({ keepAlive: true })
   t.after(() => agent.destroy())
   const reply = ask(proxy.port, '/', { agent })
-  await until(() => proxy.runtime.active.size === 1)
+  await until(() => asked && proxy.runtime.active.size === 1)
   const drained = proxy.runtime.drain(5000)
   await assert.rejects(ask(proxy.port, '/'))
   finish()

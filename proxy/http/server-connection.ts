@@ -295,7 +295,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
     const { stallMs } = this.engine.overload.limits
     if (this.#closing) {
       // A client that does not take its last answer is waited for, and not for ever.
-      if (this.#closeByMs > 0 && nowMs >= this.#closeByMs && (this.wire.socket.writableLength === 0 || (stallMs > 0 && nowMs >= this.#closeByMs + stallMs))) this.wire.destroy()
+      if (this.#closeByMs > 0 && nowMs >= this.#closeByMs && (this.wire.unsentBytes === 0 || (stallMs > 0 && nowMs >= this.#closeByMs + stallMs))) this.wire.destroy()
       return
     }
     if (this.#exchange !== undefined) return
@@ -309,7 +309,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
     const headMs = plan.headersTimeoutMs > 0 ? plan.headersTimeoutMs : stallMs
     if (this.#reader.idle) {
       const allowedMs = this.draining || this.engine.closesIdle ? DRAIN_IDLE_MS : plan.idleTimeoutMs
-      if (stallMs > 0 && idleMs >= stallMs && this.wire.socket.writableLength > 0) this.wire.destroy()
+      if (stallMs > 0 && idleMs >= stallMs && this.wire.unsentBytes > 0) this.wire.destroy()
       else if (allowedMs > 0 && idleMs >= allowedMs) this.#close()
     } else if (headMs > 0 && idleMs >= headMs) {
       this.#reader.stop()

@@ -1,8 +1,10 @@
 import net from 'node:net'
 import tls from 'node:tls'
+import { StreamHandle } from './stream-handle.ts'
 
 /**
- * All socket I/O of the data path, by Node's documented API: `onread` into one shared buffer on dialled sockets, 'data' on accepted ones.
+ * All socket I/O of the data path. Plain sockets are read from and written to by their handles, where those are as stream-handle.ts knows them; TLS, and all else,
+ * by Node's documented API: `onread` into one shared buffer on dialled sockets, 'data' on accepted ones.
  * One write a message: text and bytes are gathered until `flush`.
  */
 
@@ -65,11 +67,13 @@ export class Wire {
   #pooled: PooledBuffer | undefined = undefined
   #used = 0
   #error = ''
+  #handle: StreamHandle | undefined = undefined
+  /** The handle takes no writes any more: the socket is ending. */
+  #ending = false
 
-  constructor(socket: net.Socket, handler: WireHandler, readsByEvent: boolean) {
+  constructor(socket: net.Socket, handler: WireHandler) {
     this.socket = socket
     this.handler = handler
-    if (readsByEvent) socket.on('data', (bytes: Buffer) => this.received(bytes, bytes.length))
     socket.on('end', () => this.handler.onReadEnd())
     socket.on('drain', () => this.handler.onWritable())
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -79,6 +83,16 @@ export class Wire {
       this.closed = true
       this.handler.onClosed(this.#error)
     })
+  }
+
+  /** Leaves Node's streams out from here on, where that can be. */
+  useHandle(): boolean {
+    this.#handle ??= StreamHandle.over(this.socket, sharedReadBuffer, (length) => this.received(sharedReadBuffer, length), () => this.handler.onWritable())
+    return this.#handle !== undefined
+  }
+
+  readByEvent(): void {
+    this.socket.on('data', (bytes: Buffer) => this.received(bytes, bytes.length))
   }
 
   received(bytes: Buffer, length: number): void {
@@ -132,16 +146,20 @@ export class Wire {
     const pooled = this.#pooled
     if (pooled === undefined) return
     this.#pooled = undefined
-    this.bytesWritten += this.#used
-    this.socket.write(pooled.bytes.subarray(0, this.#used), pooled.release)
+    this.#write(pooled.bytes.subarray(0, this.#used), pooled.release)
+  }
+
+  #write(bytes: Buffer, done: () => void): void {
+    this.bytesWritten += bytes.length
+    if (this.#handle === undefined || this.#ending) this.socket.write(bytes, done)
+    else this.#handle.writeBytes(bytes, done)
   }
 
   /** Bytes that stay as they are until `done`: they leave now, behind what was put. */
   writeBytes(bytes: Buffer, done: () => void): void {
     this.flush()
     if (this.closed) return done()
-    this.bytesWritten += bytes.length
-    this.socket.write(bytes, done)
+    this.#write(bytes, done)
   }
 
   flush(): void {
@@ -154,7 +172,8 @@ export class Wire {
     if (text.length === 0) return
     this.#text = ''
     this.bytesWritten += text.length
-    this.socket.write(text, 'latin1')
+    if (this.#handle === undefined || this.#ending) this.socket.write(text, 'latin1')
+    else this.#handle.writeText(text)
   }
 
   /** Flushes at the end of this turn of the event loop: for messages that arrive in several reads at once, as TLS records do. */
@@ -163,35 +182,34 @@ export class Wire {
   }
 
   get unsentBytes(): number {
-    return this.socket.writableLength
+    return this.socket.writableLength + (this.#handle?.unsentBytes ?? 0)
   }
 
   get congested(): boolean {
-    return this.socket.writableLength > CONGESTED_BYTES
-  }
-
-  /** Whether anything written waits for the kernel; only then does `onWritable` follow. */
-  get drains(): boolean {
-    return this.socket.writableNeedDrain
+    return (this.#handle === undefined ? this.socket.writableLength : this.#handle.unsentBytes) > CONGESTED_BYTES
   }
 
   pause(): void {
-    this.socket.pause()
+    if (this.#handle === undefined) this.socket.pause()
+    else this.#handle.pause()
   }
 
   resume(): void {
-    this.socket.resume()
+    if (this.#handle === undefined) this.socket.resume()
+    else this.#handle.resume()
   }
 
   /** Sends what is left, then FIN. The peer may go on sending. */
   end(): void {
     this.flush()
+    this.#ending = true
     this.socket.end()
   }
 
   /** Sends what is left, then closes both ways. */
   destroySoon(): void {
     this.flush()
+    this.#ending = true
     this.socket.destroySoon()
   }
 
@@ -204,7 +222,11 @@ export class Wire {
 }
 
 /** Takes over an accepted socket, plain or TLS. */
-export const acceptWire = (socket: net.Socket, handler: WireHandler): Wire => new Wire(socket, handler, true)
+export function acceptWire(socket: net.Socket, handler: WireHandler): Wire {
+  const wire = new Wire(socket, handler)
+  if (socket instanceof tls.TLSSocket || !wire.useHandle()) wire.readByEvent()
+  return wire
+}
 
 /** Dials a plain connection; `connected` runs once it stands. `first` goes in front of everything else. */
 export function dialPlain(address: string, port: number, handler: WireHandler, first: Buffer | undefined, connected: () => void): Wire {
@@ -222,8 +244,11 @@ export function dialPlain(address: string, port: number, handler: WireHandler, f
     },
   })
   if (first !== undefined) socket.write(first)
-  const wire = new Wire(socket, handler, false)
-  socket.once('connect', connected)
+  const wire = new Wire(socket, handler)
+  socket.once('connect', () => {
+    wire.useHandle()
+    connected()
+  })
   return wire
 }
 
@@ -262,7 +287,8 @@ export function dialTls(address: string, port: number, how: DialTls, handler: Wi
   }
   const socket = tls.connect(options)
   socket.setNoDelay(true)
-  const wire = new Wire(socket, handler, under !== undefined)
+  const wire = new Wire(socket, handler)
+  if (under !== undefined) wire.readByEvent()
   wire.readsRecords = true
   socket.once('secureConnect', () => connected(socket))
   return wire
