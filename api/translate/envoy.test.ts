@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { parse } from 'yaml'
-import { makeRoot } from '#api/ca/root.ts'
+import { makeRoot, readAuthority } from '#api/ca/root.ts'
+import { serverCertificate } from '#api/ca/sign.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
 import { validationBootstrap } from './testing/envoy-bootstrap.ts'
 import { meshOf, nodeFrom, objectsIn, workloadFrom } from './testing/mesh-case.ts'
@@ -18,7 +19,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Files that cases name: Envoy reads them as it validates. One certificate and its key stand for all. */
 const SAID = /\/etc\/weft-test\/([a-z-]+\.pem)/g
-const { certificate, privateKey } = makeRoot({ organization: 'cases', nowMs: Date.now() })
+const { certificate, privateKey } = serverCertificate(readAuthority(makeRoot({ organization: 'cases', nowMs: Date.now() })), ['cases.example'], Date.now())
 
 /** The same bootstrap with such files in the test's own folder, written. */
 function withFiles(bootstrap: string): string {
