@@ -17,6 +17,9 @@ const RENEWAL_MS = 20_000
 /** A proxy whose stream broke may be back at another replica that has renewed just before: it must stay until the next renewal. */
 const BROKEN_LEASE_MS = 30_000
 
+/** What a proxy says of its health is written once in so long: each time the whole mesh is told. */
+const HEALTH_MS = 1000
+
 interface Lease {
   readonly meshId: string
   readonly namespace: string
@@ -24,6 +27,8 @@ interface Lease {
   workload: Workload | undefined
   streams: number
   expiry: Timer | undefined
+  /** Its health was written a moment ago. */
+  settling: Timer | undefined
 }
 
 /** A workload as its proxy describes it; name and account as its certificate proves them. */
@@ -69,9 +74,14 @@ export class Registration {
     if (replica !== undefined) this.#renewals = clock.every(RENEWAL_MS, () => void this.renew())
   }
 
-  /** @throws Faults 'access.forbidden' for an address where a live workload of another account is */
+  /** @throws Faults 'access.forbidden' for an address where a live workload of another account is, or its name */
   judge(peer: Peer, node: ProxyNode): void {
     const workload = workloadOf(peer, node)
+    const bearer = this.#leases.get(`${peer.meshId}/${workloadKey(workload)}`)
+    if (bearer?.workload !== undefined && bearer.streams > 0 && bearer.workload.serviceAccount !== workload.serviceAccount) {
+      this.#log.warn('registry.name-taken', { mesh: peer.meshId, workload: workloadKey(workload), account: workload.serviceAccount, holder: bearer.workload.serviceAccount })
+      throw new Faults([fault('access.forbidden', { path: '', rule: 'a name that no live workload of another account has' })])
+    }
     const holder = this.#addresses.holderBefore(peer.meshId, workload)
     if (holder === undefined) return
     this.#log.warn('registry.address-taken', { mesh: peer.meshId, workload: workloadKey(workload), account: workload.serviceAccount, address: workload.address, holder: workloadKey(holder) })
@@ -95,7 +105,15 @@ export class Registration {
     const lease = this.#lease(peer.meshId, workloadOf(peer, node))
     if (lease.streams === 0 || lease.workload === undefined || lease.workload.health === health) return
     lease.workload = { ...lease.workload, health }
-    this.#put(lease, lease.workload)
+    if (lease.settling === undefined) this.#tellHealth(lease, lease.workload)
+  }
+
+  #tellHealth(lease: Lease, told: Workload): void {
+    this.#put(lease, told)
+    lease.settling = this.#clock.after(HEALTH_MS, () => {
+      lease.settling = undefined
+      if (lease.streams > 0 && lease.workload !== undefined && lease.workload.health !== told.health) this.#tellHealth(lease, lease.workload)
+    })
   }
 
   disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void {
@@ -157,14 +175,17 @@ export class Registration {
 
   close(): void {
     this.#renewals?.cancel()
-    for (const lease of this.#leases.values()) lease.expiry?.cancel()
+    for (const lease of this.#leases.values()) {
+      lease.expiry?.cancel()
+      lease.settling?.cancel()
+    }
     this.#leases.clear()
   }
 
   #lease(meshId: string, of: { namespace: string; name: string }): Lease {
     const key = `${meshId}/${workloadKey(of)}`
     let lease = this.#leases.get(key)
-    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, workload: undefined, streams: 0, expiry: undefined }))
+    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, workload: undefined, streams: 0, expiry: undefined, settling: undefined }))
     return lease
   }
 

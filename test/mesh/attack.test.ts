@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { credentials, status } from '@grpc/grpc-js'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, HEALTH_INFORMATION, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { makeRoot } from '#api/ca/root.ts'
 import { type DeltaStream, nodeNamed, RawClient } from '#api/serve/raw-client.ts'
 import { keyPem, readIssued } from '#proxy/identity/certificate.ts'
@@ -157,6 +157,36 @@ test('where a WorkloadGroup speaks of an account its labels win: such a workload
   }
   await until('it serves what its group says', async () => (await endpointsOf('payments')).includes('10.9.9.9'))
   assert.ok(!(await endpointsOf('orders')).includes('10.9.9.9'))
+})
+
+test('a live workload of another account is neither replaced nor called ill by its name', async (t) => {
+  const [owner, thief] = [await world.proxy('prod', 'named'), await world.proxy('prod', 'thief')]
+  const held = owner.client.delta({ bearer: owner.bearer })
+  held.ask({ node: sidecar('named-1', 'prod', { app: 'orders' }, '10.7.7.7'), type: CLUSTER })
+  await held.take()
+  const claim = () => {
+    const stream = thief.client.delta({ bearer: thief.bearer })
+    t.after(() => stream.cancel())
+    stream.ask({ node: sidecar('named-1', 'prod', { app: 'orders' }, '10.7.7.8'), type: CLUSTER })
+    return stream
+  }
+  assert.equal((await claim().status()).code, status.PERMISSION_DENIED)
+  assert.ok(world.logs.some((line) => line.includes('registry.name-taken') && line.includes('prod/named-1')))
+  held.end()
+  await held.status()
+  await claim().take()
+})
+
+test('a proxy that changes its mind without end about its health is written a few times', async () => {
+  const { client, bearer } = await world.proxy('prod', 'fickle')
+  const stream = client.delta({ bearer })
+  stream.ask({ node: sidecar('fickle-1', 'prod', { app: 'orders' }, '10.6.6.6'), type: CLUSTER })
+  await stream.take()
+  for (let turn = 0; turn < 300; turn += 1) stream.ask({ type: HEALTH_INFORMATION, ...(turn % 2 === 0 ? { error: 'ill' } : {}) })
+  stream.end()
+  await stream.status()
+  await until('it has left', () => world.logs.some((line) => line.includes('registry.left') && line.includes('prod/fickle-1')))
+  assert.ok(world.logs.filter((line) => line.includes('registry.joined') && line.includes('prod/fickle-1')).length < 100)
 })
 
 test('an address where a live workload of another account is cannot be claimed, and is free once that has said goodbye', async (t) => {
