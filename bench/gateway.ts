@@ -4,7 +4,7 @@ import { gatewayPeers } from './gateway/peers.ts'
 import type { Bed, Subject } from './sidecar/bed.ts'
 import { bootstrap, envoyCommand, onBed, WEFT, write } from './sidecar/bed.ts'
 import { makeCertificates } from './sidecar/certificates.ts'
-import { HEADERS, h2load, LOAD_CPU, ready, startOn, stop } from './sidecar/measure.ts'
+import { h2load, h2loadAnew, LOAD_CPU, ready, startOn, stop } from './sidecar/measure.ts'
 import { readOptions } from './sidecar/options.ts'
 import { saturate } from './sidecar/saturation.ts'
 
@@ -63,12 +63,12 @@ async function gatewaySubjects({ folder, envoy, node, options, report }: Bed): P
 function saturateGateway(bed: Bed, row: Row, size: number, subjects: readonly Subject[]): Promise<void> {
   const { connections } = bed.options
   const path = `/b/${size}`
+  const url = (port: number): string => `https://${ASKED}:${port}${path}`
+  const to = (port: number): string => `--connect-to=127.0.0.1:${port}`
   const parameters = row === 'http2' ? [`-c${Math.max(1, connections >> 3)}`, '-m8'] : [`-c${connections}`, '--h1']
-  // Told to close, the gateway does, and the next request comes over a connection of its own, with a full handshake: h2load resumes no session.
-  const headers = row === 'handshake' ? [...HEADERS, 'connection: close'] : HEADERS
   return saturate(bed, `${words[row]}, ${size} B`, subjects, {
     unit: 'request',
     ready: (port) => ready(port, path, { host: ASKED }),
-    load: (port, seconds) => h2load(`https://${ASKED}:${port}${path}`, seconds, [...parameters, `--connect-to=127.0.0.1:${port}`], headers),
+    load: (port, seconds) => (row === 'handshake' ? h2loadAnew(url(port), seconds, connections, [to(port)]) : h2load(url(port), seconds, [...parameters, to(port)])),
   })
 }

@@ -39,7 +39,8 @@ export async function onBed(options: BenchOptions, tools: readonly string[], bod
   const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'))
   const clear = (): void => {
     endAll()
-    rmSync(folder, { recursive: true, force: true })
+    // What was killed may write a moment longer.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
   const interrupted = (): void => process.exit(130)
   process.once('exit', clear)

@@ -90,6 +90,8 @@ export function cpuNs(pids: readonly number[]): number {
 export interface Load {
   readonly requests: number
   readonly failures: number
+  /** How long it took, when that is not what was asked for. */
+  readonly seconds?: number
 }
 
 /** Eleven headers, as an application behind a gateway sends. */
@@ -116,11 +118,27 @@ export async function wrk(port: number, path: string, seconds: number, connectio
 }
 
 /** Requests by h2load for so many seconds. `parameters`: connections, streams, protocol, body. */
-export async function h2load(url: string, seconds: number, parameters: readonly string[], headers: readonly string[] = HEADERS): Promise<Load> {
-  const out = await output(['h2load', '-t1', `-D${seconds}`, ...parameters, ...headersAsFlags(headers), url])
-  const [, done = '0', succeeded = '0'] = /(\d+) done, (\d+) succeeded/.exec(out) ?? []
-  if (Number(done) === 0) throw new Error(`h2load: ${out}`)
-  return { requests: Number(done), failures: Number(done) - Number(/(\d+) 2xx/.exec(out)?.[1] ?? succeeded) }
+export const h2load = (url: string, seconds: number, parameters: readonly string[], headers: readonly string[] = HEADERS): Promise<Load> => runH2load([`-D${seconds}`, ...parameters, ...headersAsFlags(headers), url])
+
+/** The same with a connection of its own, and a full handshake, for each request: told to close, the server does, and h2load resumes no session. */
+export async function h2loadAnew(url: string, seconds: number, connections: number, parameters: readonly string[]): Promise<Load> {
+  const startedMs = performance.now()
+  let [requests, failures, tookS] = [0, 0, 0]
+  // Given a duration, h2load may wait for ever at its end when connections are made anew; given a number it ends.
+  while (tookS < seconds) {
+    const load = await runH2load([`-n${connections * 8}`, `-c${connections}`, '--h1', ...parameters, ...headersAsFlags([...HEADERS, 'connection: close']), url])
+    requests += load.requests
+    failures += load.failures
+    tookS = (performance.now() - startedMs) / 1000
+  }
+  return { requests, failures, seconds: tookS }
+}
+
+async function runH2load(parameters: readonly string[]): Promise<Load> {
+  const out = await output(['h2load', '-t1', ...parameters])
+  const done = Number(/(\d+) done/.exec(out)?.[1] ?? 0)
+  if (done === 0) throw new Error(`h2load: ${out}`)
+  return { requests: done, failures: done - Number(/(\d+) 2xx/.exec(out)?.[1] ?? 0) }
 }
 
 export function median(values: readonly number[]): number {

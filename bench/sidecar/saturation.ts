@@ -28,7 +28,7 @@ export async function saturate({ options, report }: Bed, work: string, subjects:
         const before = cpuNs(pids)
         const load = await how.load(port, options.seconds)
         costs.get(name)?.push((cpuNs(pids) - before) / 1000 / load.requests)
-        rates.get(name)?.push(load.requests / options.seconds)
+        rates.get(name)?.push(load.requests / (load.seconds ?? options.seconds))
         failures += load.failures
       } finally {
         for (const child of children) await stop(child)
