@@ -314,3 +314,16 @@ test('a peer that answers no PING is gone; one that only does not read what wait
   for (let time = 0; time < 4; time += 1) clock.advance(60_000)
   await settled(() => gone.has(slow))
 })
+
+test('what one connection holds of messages that never end is bounded, and given back', async (t) => {
+  const { session } = await start(t)
+  const half = framed(Buffer.alloc(1 << 20)).subarray(0, 1 << 19)
+  const hoarding = Array.from({ length: 20 }, () => call(session, '/test/Turn'))
+  for (const one of hoarding) one.stream.write(half)
+  const [first] = await Promise.race(hoarding.map(async (one) => [await one.ended] as const))
+  assert.equal(first?.['grpc-status'], String(status.RESOURCE_EXHAUSTED))
+  for (const one of hoarding) one.stream.close(constants.NGHTTP2_CANCEL)
+  const whole = call(session, '/test/Turn')
+  whole.stream.end(framed(Buffer.from('abc')))
+  assert.equal((await whole.ended)['grpc-status'], '0')
+})

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls'
 import { status } from '@grpc/grpc-js'
 import type { Clock } from '#core/time/clock.ts'
 import type { TrustStore } from '../trust.ts'
+import { HeldBytes } from './held-bytes.ts'
 import type { GrpcMethod } from './method.ts'
 import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
 
@@ -19,6 +20,9 @@ const probesMax = 1000
 const probesMs = 10_000
 const sessionMemoryMiB = 64
 const windowBytes = 256 << 10
+/** Messages of the largest kind that may come at once over one connection, and from all together who have shown no certificate, which says nothing of how many they are. */
+const largestOfConnection = 2
+const largestOfStrangers = 8
 
 export interface GrpcServerOptions extends CallLimits {
   readonly clock: Clock
@@ -40,6 +44,7 @@ export class GrpcServer {
   readonly #server: Http2Server | Http2SecureServer
   readonly #methods: ReadonlyMap<string, GrpcMethod>
   readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #strangers: HeldBytes
   /** Connections that owe an answer to a PING. */
   readonly #asked = new WeakSet<ServerHttp2Session>()
   readonly #unfollow: () => void
@@ -47,6 +52,7 @@ export class GrpcServer {
 
   constructor(options: GrpcServerOptions) {
     this.#options = options
+    this.#strangers = new HeldBytes(largestOfStrangers * options.requestBytesMax)
     this.#methods = new Map(options.methods.map((method) => [method.path, method]))
     const settings = { settings: { initialWindowSize: windowBytes, maxConcurrentStreams: options.callsMax, enablePush: false }, maxSessionMemory: sessionMemoryMiB }
     const { trust } = options
@@ -96,6 +102,8 @@ export class GrpcServer {
   #onSession(session: ServerHttp2Session): void {
     const { clock } = this.#options
     const caller = callerOf(session)
+    const ofConnection = new HeldBytes(largestOfConnection * this.#options.requestBytesMax)
+    const budgets = caller.certificate === undefined ? [ofConnection, this.#strangers] : [ofConnection]
     this.#sessions.add(session)
     // In two steps: after a turn that took long the second lets what came meanwhile be read.
     let silence = clock.after(silentMs / 2, () => {
@@ -122,7 +130,7 @@ export class GrpcServer {
       silence.cancel()
       streams.add(stream)
       stream.once('close', () => streams.delete(stream))
-      this.#onStream(stream, headers, caller)
+      this.#onStream(stream, headers, caller, budgets)
     })
     session.once('close', () => {
       silence.cancel()
@@ -164,14 +172,14 @@ export class GrpcServer {
     this.#asked.delete(session)
   }
 
-  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller): void {
+  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller, budgets: readonly HeldBytes[]): void {
     if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) {
       // Whatever else may be spoken here, it is not gRPC (gRPC over HTTP/2, "Requests").
       stream.on('error', () => {})
       stream.respond({ ':status': 415 }, { endStream: true })
       return
     }
-    const call = new ServerCall(stream, headers, { caller, clock: this.#options.clock, limits: this.#options })
+    const call = new ServerCall(stream, headers, { caller, clock: this.#options.clock, limits: this.#options, budgets })
     const method = this.#methods.get(headers[':path'] ?? '')
     if (method) method.open(call)
     else call.fail(status.UNIMPLEMENTED, `there is no method ${headers[':path'] ?? ''}`)

@@ -2,6 +2,7 @@
 export const HEAD_BYTES = 5
 
 const COMPRESSED = 1
+const NOTHING = Buffer.alloc(0)
 
 /** What a peer sent is no gRPC message that can be taken. */
 export class BadFrame extends Error {
@@ -17,7 +18,8 @@ export class BadFrame extends Error {
 /** Cuts the bytes of a stream into messages. Holds what has come of one message, and refuses it by its head when it will be too large. */
 export class MessageReader {
   readonly #bytesMax: number
-  #chunks: Buffer[] = []
+  /** Begins with what has come of a message, in memory of its own: a chunk may be a byte within much that was read for others. */
+  #buffer: Buffer = NOTHING
   #buffered = 0
   /** Bytes that must be there before anything can be done. */
   #needed = HEAD_BYTES
@@ -31,15 +33,28 @@ export class MessageReader {
     return this.#buffered > 0
   }
 
+  /** Bytes of memory that this takes. */
+  get held(): number {
+    return this.#buffer.length
+  }
+
+  /** Nothing more will be read. */
+  drop(): void {
+    this.#buffer = NOTHING
+    this.#buffered = 0
+  }
+
   /**
    * The messages that are whole with this chunk, in order. They may share memory with it.
    * @throws BadFrame
    */
   push(chunk: Buffer): Buffer[] {
-    this.#chunks.push(chunk)
-    this.#buffered += chunk.length
-    if (this.#buffered < this.#needed) return []
-    let rest = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#buffered)
+    let rest = chunk
+    if (this.#buffered > 0) {
+      this.#append(chunk)
+      if (this.#buffered < this.#needed) return []
+      rest = this.#buffer.subarray(0, this.#buffered)
+    }
     const messages: Buffer[] = []
     this.#needed = HEAD_BYTES
     while (rest.length >= HEAD_BYTES) {
@@ -50,9 +65,24 @@ export class MessageReader {
       rest = rest.subarray(end)
       this.#needed = HEAD_BYTES
     }
-    this.#chunks = rest.length > 0 ? [rest] : []
-    this.#buffered = rest.length
+    // Without a message it holds all of it already, unless it held nothing.
+    if (messages.length > 0 || this.#buffered === 0) {
+      this.drop()
+      if (rest.length > 0) this.#append(rest)
+    }
     return messages
+  }
+
+  /** Twice the room each time, so that neither many small chunks nor a head that promises much takes more than has come. */
+  #append(chunk: Buffer): void {
+    const size = this.#buffered + chunk.length
+    if (size > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(size, Math.min(2 * this.#buffer.length, this.#needed)))
+      this.#buffer.copy(grown, 0, 0, this.#buffered)
+      this.#buffer = grown
+    }
+    chunk.copy(this.#buffer, this.#buffered)
+    this.#buffered = size
   }
 
   #lengthOf(head: Buffer): number {

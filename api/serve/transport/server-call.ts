@@ -3,6 +3,7 @@ import { constants } from 'node:http2'
 import { status } from '@grpc/grpc-js'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import type { CallerSide } from '../credentials.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import { BadFrame, HEAD_BYTES, MessageReader } from './message-reader.ts'
 
 /** What a call's side of a connection is known by. */
@@ -32,6 +33,9 @@ export class ServerCall implements CallerSide {
   readonly #caller: Caller
   readonly #clock: Clock
   readonly #reader: MessageReader
+  readonly #budgets: readonly HeldBytes[]
+  /** Bytes that are counted in the budgets. */
+  #held = 0
   /** Messages that came while paused. */
   #waiting: Buffer[] = []
   #paused = true
@@ -43,12 +47,13 @@ export class ServerCall implements CallerSide {
   #onDrain: () => void = () => {}
   #onCancelled: () => void = () => {}
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, of: { caller: Caller; clock: Clock; limits: CallLimits }) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, of: { caller: Caller; clock: Clock; limits: CallLimits; budgets: readonly HeldBytes[] }) {
     this.#stream = stream
     this.#headers = headers
     this.#caller = of.caller
     this.#clock = of.clock
     this.#reader = new MessageReader(of.limits.requestBytesMax)
+    this.#budgets = of.budgets
     stream.on('data', (chunk: Buffer) => this.#take(chunk))
     stream.on('end', () => this.#ended())
     stream.on('drain', () => this.#onDrain())
@@ -107,6 +112,7 @@ export class ServerCall implements CallerSide {
   resume(): void {
     this.#paused = false
     this.#deliver()
+    this.#count()
     if (!this.#paused && !this.#over) this.#stream.resume()
   }
 
@@ -146,11 +152,27 @@ export class ServerCall implements CallerSide {
       this.#waiting.push(...this.#reader.push(chunk))
     } catch (raised) {
       if (!(raised instanceof BadFrame)) throw raised
-      this.#waiting = []
       this.fail(raised.what === 'too-large' ? status.RESOURCE_EXHAUSTED : raised.what === 'compressed' ? status.UNIMPLEMENTED : status.INTERNAL, raised.message)
       return
     }
     this.#deliver()
+    this.#count()
+    if (this.#over || !this.#budgets.some((one) => one.isTooMuch)) return
+    this.fail(status.RESOURCE_EXHAUSTED, 'more is sent at once than is held for whoever sends it')
+  }
+
+  #count(): void {
+    const held = this.#reader.held + this.#waiting.reduce((sum, { length }) => sum + length, 0)
+    if (held === this.#held) return
+    for (const one of this.#budgets) one.add(held - this.#held)
+    this.#held = held
+  }
+
+  /** What has come of messages is of no interest any more. */
+  #forget(): void {
+    this.#waiting = []
+    this.#reader.drop()
+    this.#count()
   }
 
   #deliver(): void {
@@ -177,14 +199,14 @@ export class ServerCall implements CallerSide {
     this.#deadline?.cancel()
     if (this.#over) return
     this.#over = true
-    this.#waiting = []
+    this.#forget()
     this.#onCancelled()
   }
 
   #finish(code: status, details: string): void {
     if (this.#over) return
     this.#over = true
-    this.#waiting = []
+    this.#forget()
     this.#deadline?.cancel()
     const stream = this.#stream
     if (stream.destroyed) return
