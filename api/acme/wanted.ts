@@ -1,4 +1,4 @@
-import { ACME_DIRECTORY, ACME_EMAIL } from '#api/model/acme.ts'
+import { ACME_DIRECTORY, ACME_EMAIL, ACME_STATE } from '#api/model/acme.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { StoredResource } from '#db/store.ts'
@@ -36,7 +36,8 @@ function namesOf(object: ResourceObject): Map<string, Set<string>> {
   const names = new Map<string, Set<string>>()
   const add = (credential: string, host: string): void => {
     const bare = host.slice(host.indexOf('/') + 1).toLowerCase()
-    if (bare === '' || bare.includes('*') || !bare.includes('.')) return
+    // A certificate there would take the accounts' keys away.
+    if (credential === ACME_STATE || bare === '' || bare.includes('*') || !bare.includes('.')) return
     const hosts = names.get(credential) ?? new Set()
     names.set(credential, hosts.add(bare))
   }

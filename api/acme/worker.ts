@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { ACME_STATE, noOrder, orderMember, orderState, secretText } from '#api/model/acme.ts'
+import { noOrder, orderMember, orderState, secretText } from '#api/model/acme.ts'
 import type { OrderState } from '#api/model/acme.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { Random, Timer } from '#core/time/clock.ts'
@@ -142,7 +142,7 @@ const wordsOf = (error: unknown): string => (error instanceof Error ? error.mess
 
 /** Not there yet, over two thirds of its life, or for other hosts; a Secret that somebody else keeps is never due. */
 function isDue(secret: (SecretFields & { readonly metadata?: { readonly labels?: Readonly<Record<string, string>> } }) | undefined, wanted: WantedCertificate, nowMs: number): boolean {
-  if (secret === undefined) return wanted.credential !== ACME_STATE
+  if (secret === undefined) return true
   if (secret.metadata?.labels?.[MANAGED] !== 'weft') return false
   const pem = secretText(secret, 'tls.crt')
   if (pem === undefined) return true
