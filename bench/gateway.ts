@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { ASKED, gatewayResources, HOSTS } from './gateway/config.ts'
-import { gatewayPeers } from './gateway/peers.ts'
 import type { Bed, Subject } from './sidecar/bed.ts'
 import { bootstrap, envoyCommand, onBed, WEFT, write } from './sidecar/bed.ts'
 import { makeCertificates } from './sidecar/certificates.ts'
 import { h2load, h2loadAnew, LOAD_CPU, ready, startOn, stop } from './sidecar/measure.ts'
 import { readOptions } from './sidecar/options.ts'
+import { peers } from './sidecar/peers.ts'
 import { saturate } from './sidecar/saturation.ts'
 
 const rows = ['keep-alive', 'handshake', 'http2'] as const
@@ -49,15 +49,15 @@ export async function run(args: readonly string[]): Promise<void> {
   })
 }
 
-async function gatewaySubjects({ folder, envoy, node, options, report }: Bed): Promise<Subject[]> {
+async function gatewaySubjects(bed: Bed): Promise<Subject[]> {
+  const { folder, envoy, node } = bed
   const certificates = makeCertificates(folder, Object.fromEntries(HOSTS.map((host) => [host, `DNS:${host}`])))
   const resources = gatewayResources(21202, BACKEND, join(folder, 'weft.log'), undefined)
   const named = Object.entries(certificates).map(([name, { certificate, key }]) => ({ name, certificate, key }))
   const weft: Subject = { name: 'weft', port: 21202, commands: [[...node, WEFT, write(folder, 'weft-gateway.json', { ...resources, gateway: true, certificates: named })]] }
-  if (options.weftOnly || envoy === undefined) return [weft]
+  if (envoy === undefined) return [weft]
   const config = write(folder, 'envoy-gateway.json', bootstrap('gateway', gatewayResources(21201, BACKEND, join(folder, 'envoy.log'), certificates)))
-  const peers = await gatewayPeers(folder, BACKEND, certificates, (line) => report.note(line))
-  return [{ name: 'envoy', port: 21201, commands: [envoyCommand(envoy, config, 1)] }, ...peers, weft]
+  return [{ name: 'envoy', port: 21201, commands: [envoyCommand(envoy, config, 1)] }, ...(await peers(bed, 21203, BACKEND, certificates)), weft]
 }
 
 function saturateGateway(bed: Bed, row: Row, size: number, subjects: readonly Subject[]): Promise<void> {

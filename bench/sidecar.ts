@@ -62,5 +62,5 @@ export async function run(args: readonly string[]): Promise<void> {
   })
 }
 
-const saturateHttp = (bed: Bed, work: 'plain' | 'pair', size: number): Promise<void> =>
-  saturate(bed, `${work} ${size} B`, work === 'plain' ? plainSubjects(bed) : pairSubjects(bed), byWrk(size, bed.options.connections), goals[`${work} ${size}`])
+const saturateHttp = async (bed: Bed, work: 'plain' | 'pair', size: number): Promise<void> =>
+  saturate(bed, `${work} ${size} B`, work === 'plain' ? await plainSubjects(bed) : pairSubjects(bed), byWrk(size, bed.options.connections), goals[`${work} ${size}`])

@@ -18,7 +18,7 @@ const goals = {
 export async function measureRate(bed: Bed, work: 'plain' | 'pair'): Promise<void> {
   const { options, report } = bed
   const alone: Subject = { name: 'backend alone', port: BACKEND, commands: [] }
-  const subjects = [alone, ...(work === 'plain' ? plainSubjects(bed) : pairSubjects(bed))]
+  const subjects = [alone, ...(work === 'plain' ? await plainSubjects(bed) : pairSubjects(bed))]
   const [costs, p50s, p99s] = [samplesOf(subjects), samplesOf(subjects), samplesOf(subjects)]
   const slow = new Map<string, number>()
   let failures = 0

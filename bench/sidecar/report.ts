@@ -51,12 +51,17 @@ export interface Measure {
 /** Prints figures as they come, and keeps them for a file. */
 export class Report {
   readonly figures: Figure[] = []
+  /** What must be known beside the figures, as a rate that was not reached; with the row that it belongs to. */
+  readonly notes: string[] = []
+  #title = ''
 
   title(text: string): void {
+    this.#title = text
     console.log(`\n${text}`)
   }
 
   note(text: string): void {
+    this.notes.push(`${this.#title}: ${text}`)
     console.log(`  ${text}`)
   }
 
@@ -86,7 +91,7 @@ export class Report {
 
   /** All figures, with what the machine was doing by then. */
   save(file: string): void {
-    writeFileSync(file, `${JSON.stringify({ node: process.version, loadAverage: loadavg(), figures: this.figures }, null, 2)}\n`)
+    writeFileSync(file, `${JSON.stringify({ node: process.version, loadAverage: loadavg(), notes: this.notes, figures: this.figures }, null, 2)}\n`)
   }
 }
 

@@ -3,6 +3,7 @@ import type { Bed, Subject } from './bed.ts'
 import { bootstrap, envoyCommand, WEFT, write } from './bed.ts'
 import { workloadCertificates } from './certificates.ts'
 import type { BenchFiles, Resources } from './config.ts'
+import { peers } from './peers.ts'
 import { calledResources, callerResources, plainResources } from './config.ts'
 
 /** Where the application answers HTTP/1.1. */
@@ -17,8 +18,11 @@ export function singleSubjects({ folder, envoy, node }: Bed, title: string, port
   return [{ name: 'envoy', port, commands: [envoyCommand(envoy, config, 1)] }, ...subjects]
 }
 
-/** HTTP/1.1 in plaintext. */
-export const plainSubjects = (bed: Bed): Subject[] => singleSubjects(bed, 'plain', 21101, (port, log) => plainResources(port, BACKEND, log))
+/** HTTP/1.1 in plaintext; nginx and HAProxy beside. */
+export async function plainSubjects(bed: Bed): Promise<Subject[]> {
+  const own = singleSubjects(bed, 'plain', 21101, (port, log) => plainResources(port, BACKEND, log))
+  return [...own.slice(0, -1), ...(await peers(bed, 21103, BACKEND)), ...own.slice(-1)]
+}
 
 /** The caller's and the called sidecar with mutual TLS between them, over HTTP/1.1 and over HTTP/2. */
 export function pairSubjects({ folder, envoy, node }: Bed): Subject[] {
