@@ -41,6 +41,14 @@ test('a traceparent is read as the W3C has it', () => {
   }
 })
 
+test('each flag byte of a traceparent says whether it is sampled, and a byte that is no hex digit spoils it wherever it stands', () => {
+  for (let flags = 0; flags < 256; flags++) assert.equal(parseTraceparent(`00-${trace}-${span}-${flags.toString(16).padStart(2, '0')}`)?.sampled, flags % 2 === 1)
+  const good = `00-${trace}-${span}-01`
+  for (let at = 0; at < good.length; at++) for (const bad of ['g', 'A', '/', ':', '`', ' ']) assert.equal(parseTraceparent(good.slice(0, at) + bad + good.slice(at + 1)), undefined, `${bad} at ${at}`)
+  for (let length = 0; length < good.length; length++) assert.equal(parseTraceparent(good.slice(0, length)), undefined)
+  assert.equal(parseTraceparent(`01-${trace}-${span}-01.more`), undefined)
+})
+
 test('B3 is read in one header and in several, and W3C comes first', () => {
   const read = (headers: Record<string, string>) => readTraceContext(requestFrom({ authority: 'x', headers }))
   assert.deepEqual(read({ b3: `${trace}-${span}-1` }), { traceId: trace, parentId: span, sampled: true })

@@ -520,13 +520,14 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (upstream === undefined || host === undefined) return
     this.connection.sendEnd(trailers)
     if (this.#grpc && trailers !== '') this.#grpcStatus = statusInTrailers(trailers) < 0 ? this.#grpcStatus : statusInTrailers(trailers)
-    this.#leave(upstream, host, this.status < 500)
+    const nowMs = this.engine.doors.clock.monotonicMs()
+    this.#leave(upstream, host, this.status < 500, nowMs)
     if (this.#upstreamPaused) {
       this.#upstreamPaused = false
       upstream.resume()
     }
     // Logged before the connection is handed on: the next request overwrites the answer's head.
-    this.#finish()
+    this.#finish(nowMs)
     if (this.requestComplete) upstream.finish()
     else upstream.abort()
     this.connection.exchangeOver(this.requestComplete, false)
@@ -602,7 +603,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   }
 
   /** This exchange and its upstream connection part. */
-  #leave(upstream: Upstream, host: UpstreamHost, succeeded: boolean): void {
+  #leave(upstream: Upstream, host: UpstreamHost, succeeded: boolean, nowMs?: number): void {
     if (this.#upstream !== upstream) return
     this.#upstream = undefined
     host.active -= 1
@@ -610,11 +611,11 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       host.load.secured += 1
       host.total.secured += 1
     }
-    this.#countLoad(host, succeeded)
+    this.#countLoad(host, succeeded, nowMs)
   }
 
-  #countLoad(host: UpstreamHost, succeeded: boolean): void {
-    const ms = this.#attemptMs === 0 ? 0 : Math.max(0, this.engine.doors.clock.monotonicMs() - this.#attemptMs)
+  #countLoad(host: UpstreamHost, succeeded: boolean, nowMs = this.engine.doors.clock.monotonicMs()): void {
+    const ms = this.#attemptMs === 0 ? 0 : Math.max(0, nowMs - this.#attemptMs)
     countTry(host, ms, succeeded)
   }
 
@@ -725,12 +726,11 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     })
   }
 
-  #finish(): void {
+  #finish(nowMs = this.engine.doors.clock.monotonicMs()): void {
     if (this.over) return
     this.over = true
     const { engine, cluster } = this
     engine.active.delete(this)
-    const nowMs = engine.doors.clock.monotonicMs()
     this.durationMs = nowMs - this.startMs
     this.startWallMs = engine.doors.clock.wallMs() - this.durationMs
     if (cluster !== undefined) {

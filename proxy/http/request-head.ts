@@ -72,6 +72,9 @@ export class HttpRequestHead implements RequestHead {
   /** Headers that filters took away (undefined) or wrote: what decides later reads these, and not what the client sent under their names. */
   #written: Map<string, string | undefined> | undefined = undefined
 
+  /** Of a request before, found to be one. */
+  #goodAuthority: string | undefined = undefined
+
   /** Forgets the last request, so that nothing of it is told of one that cannot be read. */
   clear(): void {
     this.fields.reset()
@@ -120,7 +123,8 @@ export class HttpRequestHead implements RequestHead {
   interpret(): HeadProblem | undefined {
     const fields = this.fields
     const { text, kinds, count } = fields
-    this.method = text.slice(0, fields.firstEnd)
+    // The most frequent one without a string of its own, and one that is compared by its address.
+    this.method = fields.firstEnd === 3 && text.startsWith('GET') ? 'GET' : text.slice(0, fields.firstEnd)
     this.target = text.slice(fields.firstEnd + 1, fields.secondEnd)
     this.framing = NO_BODY
     this.bodyLength = 0
@@ -229,7 +233,11 @@ export class HttpRequestHead implements RequestHead {
     }
     // A fragment never goes to a server; Envoy refuses it, because filters and applications read it differently.
     if (target.includes('#')) return problems.fragment
-    return isAuthority(this.authority) ? undefined : problems.host
+    // A client asks the same host again and again.
+    if (this.authority === this.#goodAuthority) return undefined
+    if (!isAuthority(this.authority)) return problems.host
+    this.#goodAuthority = this.authority
+    return undefined
   }
 }
 

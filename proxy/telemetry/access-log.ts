@@ -84,6 +84,9 @@ function cachedIso(): (wallMs: number) => string {
 
 function textLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (facts: Facts) => string {
   const parts = fieldsOf(plan).flatMap((field) => compileFormat(field.format, clock))
+  const last = parts.at(-1)
+  // Known beforehand: to look at the end of a line that was just joined means to copy it.
+  if (typeof last === 'string' && last.endsWith('\n')) return (facts) => renderFormat(parts, facts)
   return (facts) => {
     const line = renderFormat(parts, facts)
     return line.endsWith('\n') ? line : `${line}\n`

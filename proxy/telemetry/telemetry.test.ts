@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { forward, routePlan } from '../testing/plan.ts'
 import { ask, httpServer, startProxy } from '../testing/peers.ts'
+import { Identifiers } from './identifiers.ts'
 
 const hello = { listener: (_request: unknown, response: { end(text: string): void }): void => response.end('hello') }
 
@@ -68,4 +69,17 @@ test('a client without the cookie of its route gets one, and stays with its endp
   const cookie = /user="([0-9a-f]{16})"; Max-Age=60; Path=\/; HttpOnly/.exec(String(first.headers['set-cookie']))
   assert.ok(cookie)
   for (let i = 0; i < 10; i++) assert.equal((await ask(proxy.port, '/', { headers: { cookie: `user=${cookie[1]}` } })).body, first.body)
+})
+
+test('ids are hex digits, and never the same; a UUID says that it is random', () => {
+  const identifiers = new Identifiers()
+  const seen = new Set<string>()
+  for (let i = 0; i < 2000; i++) {
+    const uuid = identifiers.uuid()
+    const span = identifiers.hex(8)
+    assert.match(uuid, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    assert.match(span, /^[0-9a-f]{16}$/)
+    seen.add(uuid).add(span)
+  }
+  assert.equal(seen.size, 4000)
 })
