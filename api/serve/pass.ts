@@ -1,10 +1,10 @@
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, NAME_TABLE, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 
 /** The order within a pass: what is pointed at goes before what points at it (xDS protocol, "Eventual consistency considerations"; xds-rules 21). */
-export const passOrder: readonly string[] = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET, EXTENSION_CONFIG, LISTENER, SCOPED_ROUTE_CONFIGURATION, ROUTE_CONFIGURATION, VIRTUAL_HOST]
+export const passOrder: readonly string[] = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET, EXTENSION_CONFIG, LISTENER, SCOPED_ROUTE_CONFIGURATION, ROUTE_CONFIGURATION, VIRTUAL_HOST, NAME_TABLE]
 
 /** Types whose SotW response is the whole set, absence meaning deletion (xDS protocol, "Grouping Resources into Responses"; xds-rules 16). */
-export const fullSetTypes: ReadonlySet<string> = new Set([LISTENER, CLUSTER, SCOPED_ROUTE_CONFIGURATION])
+export const fullSetTypes: ReadonlySet<string> = new Set([LISTENER, CLUSTER, SCOPED_ROUTE_CONFIGURATION, NAME_TABLE])
 
 /** Types for which a first request without names means everything (xDS protocol, "How the client specifies what resources to return"; xds-rules 12). Secrets never (28). */
 export const wildcardTypes: ReadonlySet<string> = new Set([...fullSetTypes, VIRTUAL_HOST])

@@ -29,6 +29,7 @@ import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
 import { authoritiesResources, credentialResources, isGranted, namesAuthorities } from './secret.ts'
+import { nameTable } from './name-table.ts'
 import { otlpCluster } from './telemetry.ts'
 import type { TracingScope } from './telemetry.ts'
 import { built } from './unit.ts'
@@ -68,7 +69,9 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
   const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress, backendCertificate(node, reader)), endpointsLayer(place, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
-  if (captured) layers.push(...capturedLayers(client, tracing, egress, node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : egress))
+  const seen: Egress = node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : egress
+  if (node.dnsCapture === true && seen !== undefined) layers.push(seenFrom('names', node.namespace, ['service-host'], seen, (at, namespace, host) => nameTable(at, namespace, host)))
+  if (captured) layers.push(...capturedLayers(client, tracing, egress, seen))
   if (node.outbound !== undefined) {
     const bind = node.outbound
     layers.push(

@@ -9,6 +9,7 @@ export const CLUSTER = 'type.googleapis.com/envoy.config.cluster.v3.Cluster'
 export const CLUSTER_LOAD_ASSIGNMENT = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment'
 export const SECRET = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret'
 export const EXTENSION_CONFIG = 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig'
+export const NAME_TABLE = 'type.googleapis.com/istio.networking.nds.v1.NameTable'
 
 /** No resource: a proxy tells on its stream whether its application may be called, as Istio's agents do (`error_detail`: it may not, and why). */
 export const HEALTH_INFORMATION = 'type.googleapis.com/istio.v1.HealthInformation'
@@ -23,6 +24,7 @@ export type TypeUrl =
   | typeof CLUSTER_LOAD_ASSIGNMENT
   | typeof SECRET
   | typeof EXTENSION_CONFIG
+  | typeof NAME_TABLE
 
 export const typeUrls: readonly TypeUrl[] = [
   LISTENER,
@@ -33,6 +35,7 @@ export const typeUrls: readonly TypeUrl[] = [
   CLUSTER_LOAD_ASSIGNMENT,
   SECRET,
   EXTENSION_CONFIG,
+  NAME_TABLE,
 ]
 
 /** Whether a peer's string names a type of resource that we know. */

@@ -10,6 +10,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { type FileDescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { emitCode } from './emit.ts'
 import { istioCa } from './istio-ca.ts'
+import { istioNds } from './istio-nds.ts'
 import { annotations, roots } from './roots.ts'
 import { takeSubset } from './subset.ts'
 import { wellKnown } from './well-known.ts'
@@ -25,7 +26,7 @@ export function readKept(): FileDescriptorProto[] {
 
 /** The subset for the roots, our own files included, out of whatever descriptors there are. */
 export function subsetOf(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
-  return takeSubset([...wellKnown, ...files, istioCa], [...roots, istioCa.name], annotations)
+  return takeSubset([...wellKnown, ...files, istioCa, istioNds], [...roots, istioCa.name, istioNds.name], annotations)
 }
 
 function fetchDescriptors(say: (line: string) => void): FileDescriptorProto[] {
@@ -55,7 +56,7 @@ function generate(fromKept: boolean, say: (line: string) => void): void {
     bytes += text.length
   }
   say(`wrote      core/wire/gen: ${code.size} files, ${Math.round(bytes / 1024)} KB`)
-  const own = subset.filter((file) => !file.name.startsWith('google/protobuf/') && file.name !== istioCa.name)
+  const own = subset.filter((file) => !file.name.startsWith('google/protobuf/') && file.name !== istioCa.name && file.name !== istioNds.name)
   const kept = gzipSync(toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: own })), { level: 9 })
   if (!fromKept) writeFileSync(keptPath, kept)
   say(`kept       infra/wire/descriptors.binpb.gz: ${Math.round(kept.length / 1024)} KB`)

@@ -10,6 +10,7 @@ import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { ScopedRouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/scoped_route_pb.ts'
 import { messageToJson } from '#core/wire/registry.ts'
+import { NameTableSchema } from '#core/wire/gen/istio/networking/nds/v1/nds_pb.ts'
 import { typeUrlOf } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
@@ -141,6 +142,7 @@ const KINDS: readonly (readonly [file: string, schema: DescMessage])[] = [
   ['listeners', ListenerSchema],
   ['scopes', ScopedRouteConfigurationSchema],
   ['routes', RouteConfigurationSchema],
+  ['names', NameTableSchema],
   ['clusters', ClusterSchema],
   ['endpoints', ClusterLoadAssignmentSchema],
 ]
@@ -153,7 +155,10 @@ export function readable(resource: Resource): unknown {
 
 /** All that a view lists, by file of `expected/`, each in order of name. */
 export function listed(view: ResourceView): Record<string, Resource[]> {
-  return Object.fromEntries(KINDS.map(([file, schema]) => [file, [...view.list(typeUrlOf(schema))].sort((a, b) => (a.name < b.name ? -1 : 1))]))
+  const found = Object.fromEntries(KINDS.map(([file, schema]) => [file, [...view.list(typeUrlOf(schema))].sort((a, b) => (a.name < b.name ? -1 : 1))]))
+  // Few proxies ask for names.
+  if (found['names']?.length === 0) delete found['names']
+  return found
 }
 
 /** `type name → version`, for comparing two views. */
