@@ -10,6 +10,7 @@ import { follow } from './ads/follow.ts'
 import { PlanCell } from './ads/plan-cell.ts'
 import { Ads } from './ads/stream.ts'
 import type { Bootstrap } from './bootstrap/bootstrap.ts'
+import { serveNames } from './dns/serve-names.ts'
 import { certificateService } from './identity/certificate-service.ts'
 import { readJoinToken } from './identity/join-token.ts'
 import { Secrets } from './identity/secrets.ts'
@@ -75,7 +76,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     certificateService(controlPlane, () => clock.wallMs()),
     log,
   )
-  const cell = new PlanCell(clock, secrets, log)
+  const cell = new PlanCell(clock, secrets, log, bootstrap.dns.length > 0)
   const workers =
     bootstrap.concurrency > 1
       ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, logLevel: log.level }, log, () => look(), around.quit)
@@ -140,6 +141,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     drain: () => void stop(),
     quit: () => void stop().then(around.quit),
   }
+  const names = bootstrap.dns.length === 0 ? undefined : await serveNames(clock, cell, { namespace: node.namespace, addresses: bootstrap.dns, readFile: around.readFile }, log)
   const admin = await servePages(bootstrap.admin, adminPages(shown), log, sockets)
   const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log, sockets)))
   log.info('proxy.starting', { node: node.id, admin: admin.port, probes: probes.map(({ port }) => port), controlPlane: controlPlane.target })
@@ -178,6 +180,8 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     },
     async stop() {
       await stop()
+      // Until now the application may have had calls to make.
+      names?.close()
       for (const { server } of [admin, ...probes]) {
         server.close()
         server.closeAllConnections()

@@ -4,15 +4,19 @@ import { type CapturePlan, captureText } from '#proxy/capture/rules.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { readArgs, UsageError } from '../usage.ts'
 
-export const usage = `weft proxy install-capture [--outbound-port 15001] [--inbound-port 15006] [--exclude-uid 1337,…] [--exclude-outbound-ports P,…]
+export const usage = `weft proxy install-capture [--outbound-port 15001] [--inbound-port 15006] [--dns] [--exclude-uid 1337,…]
+           [--exclude-outbound-ports P,…]
            [--exclude-inbound-ports P,…] [--exclude-cidrs CIDR,…] [--include-cidrs CIDR,…] [--print] [--remove]
 
-Redirects this network namespace's TCP connections to the proxy: nftables, or iptables where there is no nft; IPv4 and IPv6. Needs CAP_NET_ADMIN, which the proxy itself does not.
+Redirects this network namespace's TCP connections to the proxy: nftables, or iptables where there is no nft; IPv4 and IPv6. With --dns its
+look-ups too, to port 15053 (--dns-port), where a proxy that runs with --dns true answers them. Needs CAP_NET_ADMIN, which the proxy itself does not.
 A second run changes nothing. --print shows the rules instead; --remove takes them away. The proxy must run as one of the excluded users.`
 
 const options = {
   'outbound-port': { type: 'string', default: '15001' },
   'inbound-port': { type: 'string', default: '15006' },
+  dns: { type: 'boolean', default: false },
+  'dns-port': { type: 'string', default: '15053' },
   'exclude-uid': { type: 'string', default: '1337' },
   'exclude-outbound-ports': { type: 'string', default: '' },
   'exclude-inbound-ports': { type: 'string', default: '' },
@@ -27,6 +31,7 @@ export function run(args: string[]): ExitCode {
   const plan: CapturePlan = {
     outboundPort: numbers('outbound-port', values['outbound-port'], 65_535)[0] ?? 15_001,
     inboundPort: numbers('inbound-port', values['inbound-port'], 65_535)[0] ?? 15_006,
+    ...(values.dns ? { dnsPort: numbers('dns-port', values['dns-port'], 65_535)[0] ?? 15_053 } : {}),
     excludedUids: numbers('exclude-uid', values['exclude-uid'], 2 ** 32 - 2, 0),
     excludedOutboundPorts: numbers('exclude-outbound-ports', values['exclude-outbound-ports'], 65_535),
     excludedInboundPorts: numbers('exclude-inbound-ports', values['exclude-inbound-ports'], 65_535),

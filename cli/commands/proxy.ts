@@ -2,7 +2,7 @@ import { runProxy } from '#proxy/run.ts'
 import type { ExitCode } from '../exit-codes.ts'
 
 export const usage = `weft proxy [--xds HOST:PORT] [--xds-root FILE] [--join-token-file FILE] [--name NAME] [--namespace NS] [--service-account SA] [--labels k=v,…]
-           [--address IP] [--ports JSON] [--outbound IP:PORT] [--admin IP:PORT] [--engine weft|envoy] [--concurrency N] …
+           [--address IP] [--ports JSON] [--outbound IP:PORT] [--dns true|IP:PORT] [--admin IP:PORT] [--engine weft|envoy] [--concurrency N] …
 
        weft proxy [flags] -- COMMAND …   as the wrapper of an application: ready before it starts, gone after it, with its exit code
        weft proxy install-capture …      (see weft proxy install-capture --help)

@@ -2,6 +2,8 @@ import type { Clock } from '#core/time/clock.ts'
 import type { ClusterPlan } from '#core/plan/cluster.ts'
 import type { EndpointsPlan } from '#core/plan/endpoints.ts'
 import type { ScopePlan } from '#core/plan/http.ts'
+import type { NamesPlan } from '#core/plan/names.ts'
+import { readNames } from '#core/plan/read-names.ts'
 import type { ListenerPlan } from '#core/plan/listener.ts'
 import type { RouteTable } from '#core/plan/route.ts'
 import type { SecretPlan } from '#core/plan/secret.ts'
@@ -13,7 +15,7 @@ import { readListener } from '#core/plan/read-listener.ts'
 import { readRoute } from '#core/plan/read-route.ts'
 import { readScope } from '#core/plan/read-scope.ts'
 import { readSecret } from '#core/plan/read-secret.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, type TypeUrl } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, NAME_TABLE, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, type TypeUrl } from '#core/wire/type-url.ts'
 import type { Log } from '../admin/log.ts'
 import type { PlanSource } from '../sources.ts'
 import { Interest } from './interest.ts'
@@ -71,6 +73,8 @@ export class PlanCell implements PlanSource {
   readonly tables = new Map<string, RouteTable>()
   readonly clusters = new Map<string, ClusterPlan>()
   readonly endpoints = new Map<string, EndpointsPlan>()
+  /** Names that the application's look-ups are answered from; empty unless asked for. */
+  readonly names = new Map<string, NamesPlan>()
   readonly raw = new RawResources()
   /** In the order of a pass: what is pointed at before what points at it. */
   readonly subscriptions: readonly Subscription[]
@@ -87,9 +91,11 @@ export class PlanCell implements PlanSource {
   #tokens = 0
   #onWarm: (() => void)[] = []
   #onChange: (() => void)[] = []
+  #onNames: ((name: string) => void) | undefined
   #echo: ((update: Update) => void) | undefined
 
-  constructor(clock: Clock, secrets: SecretStore, log: Log) {
+  /** @param asksNames whether the application's look-ups come here */
+  constructor(clock: Clock, secrets: SecretStore, log: Log, asksNames = false) {
     this.#secrets = secrets
     this.#log = log
     this.#warming = new Warming(clock, (id, needs) => log.warn('plan.warming-overdue', { id, needs: needs.slice(0, 10) }))
@@ -100,8 +106,11 @@ export class PlanCell implements PlanSource {
       new Subscription(LISTENER, true),
       new Subscription(SCOPED_ROUTE_CONFIGURATION, true),
       new Subscription(ROUTE_CONFIGURATION, false),
+      ...(asksNames ? [new Subscription(NAME_TABLE, true)] : []),
     ]
     this.subscriptions = subscriptions
+    // A name that is not known yet would be asked for elsewhere, and its wrong answer kept.
+    if (asksNames) this.#firsts.add(NAME_TABLE)
     this.#byType = new Map(subscriptions.map((one) => [one.type, one]))
     this.#interests = {
       tables: this.#interestIn(ROUTE_CONFIGURATION, (name) => {
@@ -139,6 +148,12 @@ export class PlanCell implements PlanSource {
     for (const name of this.clusters.keys()) follower.applyCluster(name)
     for (const name of this.endpoints.keys()) follower.applyEndpoints(name)
     for (const name of this.listeners.keys()) void follower.applyListener(name)
+  }
+
+  /** Hears of each name table that came or went. */
+  onNames(changed: (name: string) => void): void {
+    this.#onNames = changed
+    for (const name of this.names.keys()) changed(name)
   }
 
   /** Hears of each response before it is taken, as it came. */
@@ -228,6 +243,12 @@ export class PlanCell implements PlanSource {
         return through(readScope(bytes, version), (plan) => this.#enterScope(plan, settled))
       case ROUTE_CONFIGURATION:
         return through(readRoute(bytes, version), (plan) => this.#enterTable(plan, settled))
+      case NAME_TABLE:
+        return through(readNames(name, bytes, version), (plan) => {
+          this.names.set(name, plan)
+          this.#onNames?.(name)
+          settled()
+        })
       case SECRET:
         return through(readSecret(bytes, version), (plan) => this.#enterSecret(name, plan, settled))
       default:
@@ -329,6 +350,10 @@ export class PlanCell implements PlanSource {
         if (key !== undefined && this.scopes.get(key)?.name === name) this.scopes.delete(key)
         break
       }
+      case NAME_TABLE:
+        this.names.delete(name)
+        this.#onNames?.(name)
+        break
       case SECRET:
         this.#removeSecret(name)
         this.#warming.arrived(`sds ${name}`)

@@ -14,6 +14,8 @@ export interface Bootstrap {
   readonly admin: SocketAddress
   /** Where else readiness and metrics may be asked for, from other machines; empty: only at `admin`. */
   readonly probes: readonly SocketAddress[]
+  /** Where the application's look-ups arrive; empty: they go elsewhere. */
+  readonly dns: readonly SocketAddress[]
   /** Where the last good configuration is kept; undefined: nowhere. */
   readonly stateDirectory: string | undefined
   /** How long requests in flight may take to end after SIGTERM. */

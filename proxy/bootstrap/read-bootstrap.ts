@@ -39,13 +39,16 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
   const level = variables.text('WEFT_LOG_LEVEL') ?? 'info'
   if (!isLogLevel(level)) variables.refuse('WEFT_LOG_LEVEL', level, 'debug, info, warn, error or off')
   const engine = readEngine(variables)
+  const dns = readDns(variables, type)
+  if (dns.length > 0 && engine.kind === 'envoy') variables.refuse('WEFT_DNS', variables.text('WEFT_DNS'), 'for the engine weft')
   const bootstrap: Bootstrap = {
     controlPlane: readControlPlane(variables, doors),
     joinToken: readJoinToken(variables),
     identity,
-    node: readNode(variables, type, { namespace, serviceAccount }, { ...doors, engine: engine.kind }),
+    node: readNode(variables, type, dns, { namespace, serviceAccount }, { ...doors, engine: engine.kind }),
     admin: variables.socketAddress('WEFT_ADMIN', { address: '127.0.0.1', port: 15_000 }) ?? { address: '127.0.0.1', port: 15_000 },
     probes: readProbes(variables),
+    dns,
     stateDirectory: variables.text('WEFT_STATE_DIR'),
     drainMs: variables.seconds('WEFT_DRAIN_SECONDS', 30, DRAIN_SECONDS_MAX),
     announceMs: variables.seconds('WEFT_DRAIN_DELAY_SECONDS', type === 'router' ? 5 : 0, DRAIN_SECONDS_MAX),
@@ -85,7 +88,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY ENGINE ENVOY ENVOY_ARGUMENTS'
+    'ADMIN PROBES DNS GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -142,6 +145,21 @@ function readLimits(variables: Variables, type: 'sidecar' | 'router'): Limits {
   }
 }
 
+const DNS_PORT = 15_053
+const OWN_DNS: readonly SocketAddress[] = ['127.0.0.1', '::1'].map((address) => ({ address, port: DNS_PORT }))
+
+/** `true` for Istio's port on loopback, else `IP:PORT,…`. */
+function readDns(variables: Variables, type: 'sidecar' | 'router'): readonly SocketAddress[] {
+  const value = variables.text('WEFT_DNS')
+  if (value === undefined || value === 'false') return []
+  if (type === 'router') variables.refuse('WEFT_DNS', value, 'a sidecar’s: a gateway has no application')
+  if (value === 'true') return OWN_DNS
+  const addresses = value.split(',').map((one) => parseSocketAddress(one.trim()))
+  if (addresses.every((one) => one !== undefined)) return addresses
+  variables.refuse('WEFT_DNS', value, 'true, or IP:PORT,…')
+  return []
+}
+
 function readJoinToken(variables: Variables): Bootstrap['joinToken'] {
   const text = variables.text('WEFT_JOIN_TOKEN')
   const file = variables.text('WEFT_JOIN_TOKEN_FILE')
@@ -149,7 +167,7 @@ function readJoinToken(variables: Variables): Bootstrap['joinToken'] {
   return file === undefined ? undefined : { file }
 }
 
-function readNode(variables: Variables, type: 'sidecar' | 'router', who: { namespace: string; serviceAccount: string }, doors: BootstrapDoors & { engine: string }): ProxyNode {
+function readNode(variables: Variables, type: 'sidecar' | 'router', dns: readonly SocketAddress[], who: { namespace: string; serviceAccount: string }, doors: BootstrapDoors & { engine: string }): ProxyNode {
   const name = variables.text('WEFT_NAME') ?? doors.hostName()
   const address = variables.text('WEFT_ADDRESS') ?? doors.ownAddress()
   if (parseSocketAddress(address.includes(':') ? `[${address}]:1` : `${address}:1`) === undefined) variables.refuse('WEFT_ADDRESS', address, 'an IP address')
@@ -171,6 +189,7 @@ function readNode(variables: Variables, type: 'sidecar' | 'router', who: { names
     gatewayAddress: variables.text('WEFT_GATEWAY_ADDRESS') ?? '',
     otlp: variables.text('WEFT_OTLP') ?? '',
     ...readTopology(variables),
+    ...(dns.length > 0 ? { dnsCapture: true } : {}),
   }
 }
 

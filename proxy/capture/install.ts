@@ -1,6 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { type CapturePlan, captureText, iptablesText, removalText } from './rules.ts'
 
+const DNS_HOOK = ['OUTPUT', '-p', 'udp', '--dport', '53', '-j', 'WEFT_OUTBOUND']
+/** What leads to our chains, where rules are iptables'. */
+const HOOKS = [['OUTPUT', '-p', 'tcp', '-j', 'WEFT_OUTBOUND'], ['PREROUTING', '-p', 'tcp', '-j', 'WEFT_INBOUND'], DNS_HOOK]
+
 /** Puts the rules in force, by nftables, or by iptables where there is no `nft`. Safe to call again. @throws Error with the tool's own words */
 export function installCapture(plan: CapturePlan): 'nftables' | 'iptables' {
   if (has('nft')) {
@@ -10,9 +14,10 @@ export function installCapture(plan: CapturePlan): 'nftables' | 'iptables' {
   for (const family of [4, 6] as const) {
     const tool = family === 4 ? 'iptables' : 'ip6tables'
     run(`${tool}-restore`, ['--noflush'], iptablesText(plan, family))
-    for (const [hook, chain] of [['OUTPUT', 'WEFT_OUTBOUND'], ['PREROUTING', 'WEFT_INBOUND']] as const) {
-      const rule = [hook, '-p', 'tcp', '-j', chain]
-      if (spawnSync(tool, ['-t', 'nat', '-C', ...rule]).status !== 0) run(tool, ['-t', 'nat', '-A', ...rule], '')
+    for (const rule of HOOKS) {
+      const there = spawnSync(tool, ['-t', 'nat', '-C', ...rule]).status === 0
+      const wanted = rule !== DNS_HOOK || plan.dnsPort !== undefined
+      if (there !== wanted) run(tool, ['-t', 'nat', wanted ? '-A' : '-D', ...rule], '')
     }
   }
   return 'iptables'
@@ -22,9 +27,9 @@ export function installCapture(plan: CapturePlan): 'nftables' | 'iptables' {
 export function removeCapture(): void {
   if (has('nft')) return run('nft', ['-f', '-'], removalText)
   for (const tool of ['iptables', 'ip6tables']) {
-    for (const [hook, chain] of [['OUTPUT', 'WEFT_OUTBOUND'], ['PREROUTING', 'WEFT_INBOUND']] as const) {
-      // Each fails when the rule is not there, which is as it should be.
-      spawnSync(tool, ['-t', 'nat', '-D', hook, '-p', 'tcp', '-j', chain])
+    // Each fails when the rule is not there, which is as it should be.
+    for (const rule of HOOKS) spawnSync(tool, ['-t', 'nat', '-D', ...rule])
+    for (const chain of ['WEFT_OUTBOUND', 'WEFT_INBOUND']) {
       spawnSync(tool, ['-t', 'nat', '-F', chain])
       spawnSync(tool, ['-t', 'nat', '-X', chain])
     }

@@ -2,6 +2,8 @@
 export interface CapturePlan {
   readonly outboundPort: number
   readonly inboundPort: number
+  /** Where look-ups go (port 53, UDP and TCP), whoever they were for; undefined: where they were going. */
+  readonly dnsPort?: number
   /** User ids whose traffic is never captured: the proxy's own, lest it capture itself. */
   readonly excludedUids: readonly number[]
   readonly excludedOutboundPorts: readonly number[]
@@ -33,6 +35,8 @@ export function captureText(plan: CapturePlan): string {
   const excludedSix = six(plan.excludedRanges)
   const outbound = [
     ...when(plan.excludedUids, `meta skuid ${set(plan.excludedUids)} return`),
+    // Before what is left alone: a host's resolver is often on loopback.
+    ...(plan.dnsPort === undefined ? [] : [`meta l4proto { tcp, udp } th dport 53 redirect to :${plan.dnsPort}`]),
     // An application that calls itself by a loopback address stays within itself.
     'ip daddr 127.0.0.0/8 return',
     'ip6 daddr ::1 return',
@@ -56,6 +60,7 @@ export function iptablesText(plan: CapturePlan, family: 4 | 6): string {
   const of = (ranges: readonly string[]) => ranges.filter((range) => range.includes(':') === (family === 6))
   const out = [
     ...plan.excludedUids.map((uid) => `-m owner --uid-owner ${uid} -j RETURN`),
+    ...(plan.dnsPort === undefined ? [] : ['udp', 'tcp'].map((protocol) => `-p ${protocol} --dport 53 -j REDIRECT --to-ports ${plan.dnsPort}`)),
     `-d ${family === 4 ? '127.0.0.0/8' : '::1/128'} -j RETURN`,
     ...plan.excludedOutboundPorts.map((port) => `-p tcp --dport ${port} -j RETURN`),
     ...of(plan.excludedRanges).map((range) => `-d ${range} -j RETURN`),

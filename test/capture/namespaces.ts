@@ -18,8 +18,9 @@ export function run(command: string, parameters: readonly string[], input = ''):
 }
 
 /** What Debian has and this machine may lack. */
-export function installTools(): void {
-  const missing = [['ip', 'iproute2'], ['nft', 'nftables']].flatMap(([tool, debianPackage]) => (tool !== undefined && debianPackage !== undefined && spawnSync(tool, ['-V']).error !== undefined ? [debianPackage] : []))
+export function installTools(...more: readonly (readonly [tool: string, debianPackage: string])[]): void {
+  const tools: typeof more = [['ip', 'iproute2'], ['nft', 'nftables'], ['iptables', 'iptables'], ...more]
+  const missing = tools.flatMap(([tool, debianPackage]) => (spawnSync(tool, ['-V']).error !== undefined ? [debianPackage] : []))
   if (missing.length === 0) return
   process.stderr.write(`installing ${missing.join(', ')}\n`)
   const apt = (...parameters: string[]): void => void run('apt-get', ['-q', '-y', ...parameters])
