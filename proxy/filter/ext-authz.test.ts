@@ -97,13 +97,15 @@ test('a gRPC authorizer sees the request with its body, and says what goes on', 
     const bad = request.attributes?.request?.http?.path.startsWith('/bad') === true
     return bad
       ? { status: { code: 7 }, httpResponse: { case: 'deniedResponse', value: { status: { code: 401 }, body: 'who are you', headers: [{ header: { key: 'x-why', value: 'unknown' } }] } } }
-      : { status: { code: 0 }, httpResponse: { case: 'okResponse', value: { headers: [{ header: { key: 'x-user', value: 'bob' } }], headersToRemove: ['x-gone'], responseHeadersToAdd: [{ header: { key: 'x-seen', value: 'yes' } }] } } }
+      : { status: { code: 0 }, httpResponse: { case: 'okResponse', value: { headers: [{ header: { key: 'x-user', value: 'bob' } }, { header: { key: 'x-said', value: 'a\u010d\u010ax-role: admin' } }], headersToRemove: ['x-gone'], responseHeadersToAdd: [{ header: { key: 'x-seen', value: 'yes' } }] } } }
   })
   const { proxy, reached } = await world(t, byGrpc({ body: { bytesMax: 8, partial: false, packAsBytes: false } }), port)
   const good = await ask(proxy.port, '/good?q', { method: 'POST', body: 'hello', headers: { 'x-gone': '1', 'x-user': 'forged' } })
   assert.deepEqual([good.status, good.headers['x-seen']], [200, 'yes'])
-  const upstreamSaw = JSON.parse(good.body) as { headers: Record<string, string>; body: string }
+  const upstreamSaw = JSON.parse(Buffer.from(good.body, 'latin1').toString()) as { headers: Record<string, string>; body: string }
   assert.deepEqual([upstreamSaw.headers['x-user'], upstreamSaw.headers['x-gone'], upstreamSaw.body], ['bob', undefined, 'hello'])
+  // What a user may have chosen is a value and nothing else: its UTF-8, no byte of which ends a line.
+  assert.deepEqual([upstreamSaw.headers['x-role'], upstreamSaw.headers['x-said']], [undefined, Buffer.from('a\u010d\u010ax-role: admin').toString('latin1')])
   const http = seen[0]?.attributes?.request?.http
   assert.deepEqual([http?.method, http?.path, http?.body, http?.headers['x-gone']], ['POST', '/good?q', 'hello', '1'])
   assert.deepEqual(seen[0]?.attributes?.contextExtensions, { team: 'a' })

@@ -8,6 +8,7 @@ import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { NO_BODY } from '../http/body.ts'
 import { CONTINUE, type HttpFilter, WAITING, ANSWERED } from './filter.ts'
+import { isField, wireText } from './service-field.ts'
 
 type Field = readonly [name: string, value: string]
 
@@ -76,7 +77,7 @@ function accept(exchange: Exchange, { set, add, remove, answer }: Extract<Verdic
 const lines = (fields: readonly Field[]): string => fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')
 
 /** A field that may be written: a token and a value without line breaks (RFC 9110 §5.1, §5.5). */
-const writable = ([name, value]: Field): boolean => /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !/[\r\n\0]/.test(value) && !OF_THE_HOP.has(name)
+const writable = ([name, value]: Field): boolean => isField(name, value) && !OF_THE_HOP.has(name)
 
 /** Request headers that the service is told. */
 function toldHeaders(plan: ExtAuthzPlan, exchange: Exchange, otherwise: (name: string) => boolean): Field[] {
@@ -154,7 +155,7 @@ async function askGrpc(plan: ExtAuthzPlan, service: Extract<ExtAuthzPlan['servic
 }
 
 function fieldOf({ header }: HeaderValueOption): Field {
-  const value = header === undefined ? '' : header.value !== '' ? header.value : Buffer.from(header.rawValue).toString('latin1')
+  const value = header === undefined ? '' : header.value !== '' ? wireText(header.value) : Buffer.from(header.rawValue).toString('latin1')
   return [header?.key.toLowerCase() ?? '', value]
 }
 

@@ -1,12 +1,13 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { durationMs } from '@bufbuild/protobuf/wkt'
 import type { HeaderValue } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
-import { RateLimitRequestSchema, type RateLimitResponse, RateLimitResponse_Code as Code, RateLimitResponse_RateLimit_Unit as Unit, RateLimitResponseSchema } from '#core/wire/gen/envoy/service/ratelimit/v3/rls_pb.ts'
+import { RateLimitRequestSchema, type RateLimitResponse, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '#core/wire/gen/envoy/service/ratelimit/v3/rls_pb.ts'
 import type { DescriptorEntry, RateLimitPlan } from '#core/plan/rate-limit.ts'
 import { answers } from '../http/answer.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { CONTINUE, type HttpFilter, WAITING } from './filter.ts'
+import { quotaFields } from './quota-fields.ts'
+import { isField, wireText } from './service-field.ts'
 
 const SHOULD_RATE_LIMIT = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit'
 
@@ -32,7 +33,7 @@ export function globalRateLimit(plan: RateLimitPlan, engine: Engine): HttpFilter
       const marked = plan.marksLimited ? `x-envoy-ratelimited: true\r\n${fields}` : fields
       return exchange.answerWith(answers.rateLimited(plan.limitedStatus, Buffer.from(response.rawBody).toString('latin1'), marked, plan.asResourceExhausted))
     }
-    for (const { key, value } of response.requestHeadersToAdd) if (isField(key, value)) exchange.addRequestHeader(key.toLowerCase(), value)
+    for (const { key, value } of response.requestHeadersToAdd) if (isField(key, value)) exchange.addRequestHeader(key.toLowerCase(), wireText(value))
     exchange.responseFields += fields
     exchange.resumeFilters()
   }
@@ -64,21 +65,4 @@ async function ask(plan: RateLimitPlan, engine: Engine, descriptors: readonly (r
   return response
 }
 
-const isField = (name: string, value: string): boolean => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !/[\r\n\0]/.test(value)
-
-const line = ({ key, value }: HeaderValue): string => (isField(key, value) ? `${key.toLowerCase()}: ${value}\r\n` : '')
-
-const SECONDS: Readonly<Record<number, number>> = { [Unit.SECOND]: 1, [Unit.MINUTE]: 60, [Unit.HOUR]: 3600, [Unit.DAY]: 86_400, [Unit.WEEK]: 604_800, [Unit.MONTH]: 2_592_000, [Unit.YEAR]: 31_536_000 }
-
-/** The limit that is nearest to its end, and all that there are (draft-ietf-httpapi-ratelimit-headers-03). */
-function quotaFields({ statuses }: RateLimitResponse): string {
-  const limits = statuses.filter(({ currentLimit }) => currentLimit !== undefined)
-  if (limits.length === 0) return ''
-  const nearest = limits.reduce((best, one) => (one.limitRemaining < best.limitRemaining ? one : best))
-  const policies = limits.flatMap(({ currentLimit }) => {
-    const seconds = SECONDS[currentLimit?.unit ?? 0]
-    return currentLimit === undefined || seconds === undefined ? [] : [`${currentLimit.requestsPerUnit};w=${seconds}${currentLimit.name === '' ? '' : `;name="${currentLimit.name.replaceAll('"', '')}"`}`]
-  })
-  const resetS = nearest.durationUntilReset === undefined ? 0 : Math.floor(durationMs(nearest.durationUntilReset) / 1000)
-  return `x-ratelimit-limit: ${[String(nearest.currentLimit?.requestsPerUnit ?? 0), ...policies].join(', ')}\r\nx-ratelimit-remaining: ${nearest.limitRemaining}\r\nx-ratelimit-reset: ${resetS}\r\n`
-}
+const line = ({ key, value }: HeaderValue): string => (isField(key, value) ? `${key.toLowerCase()}: ${wireText(value)}\r\n` : '')

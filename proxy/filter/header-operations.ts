@@ -3,6 +3,7 @@ import { compileFormat, renderFormat } from '../telemetry/format.ts'
 import type { Part } from '../telemetry/format.ts'
 import type { Facts } from '../telemetry/facts.ts'
 import type { FieldTable } from '../http/head-scan.ts'
+import { wireText } from './service-field.ts'
 
 /** Header operations, ready to run: which names go, which lines come. */
 export interface CompiledOperations {
@@ -31,7 +32,7 @@ export function operationsOf(operations: HeaderOperations): CompiledOperations {
 const isAuthority = (name: string): boolean => name === 'host' || name === ':authority'
 const isoOf = (wallMs: number): string => new Date(wallMs).toISOString()
 // Configuration may not break the framing either.
-const oneLine = (text: string): string => text.replace(/[\r\n\0]/g, '')
+const oneLine = (text: string): string => (/[^\0-\xff]/.test(text) ? wireText(text) : text).replace(/[\r\n\0]/g, '')
 
 function compile(operations: HeaderOperations): CompiledOperations {
   const drops = [...operations.remove, ...operations.set.map((one) => one.name)].filter((name) => !name.startsWith(':') && name !== 'host')
