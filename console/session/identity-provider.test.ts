@@ -50,8 +50,11 @@ test('somebody else’s sign-in, led into this tab, opens nothing', async () => 
   const back = comeBackFrom(await goThrough(await beginSignIn(served.url, 'demo', attacker), 'ada'))
   assert.ok(back)
   await assert.rejects(completeSignIn(served.url, back, victim), /not begun in this tab/)
-  await beginSignIn(served.url, 'demo', victim)
+  const url = await beginSignIn(served.url, 'demo', victim)
   await assert.rejects(completeSignIn(served.url, back, victim), /not begun in this tab/)
+  const own = comeBackFrom(await goThrough(url, 'ada'))
+  assert.ok(own)
+  assert.match(await completeSignIn(served.url, own, victim), /^weft_key_/, 'and what this tab began goes on')
 })
 
 test('a refusal is told in the server’s words, and a page opened by hand is nobody who comes back', async () => {

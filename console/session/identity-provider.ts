@@ -39,9 +39,9 @@ export async function beginSignIn(origin: string, organization: string, store: S
 /** The key of the session, for a tab that began it; it serves once. @throws RestProblem */
 export async function completeSignIn(origin: string, back: ComeBack, store: SessionStore): Promise<string> {
   const text = store.getItem(item)
-  store.removeItem(item)
   const begun = text === null ? undefined : (JSON.parse(text) as Begun)
   if (begun === undefined || begun.state !== back.state) throw new RestProblem({ status: 0, title: 'This sign-in was not begun in this tab', detail: 'begin again' })
+  store.removeItem(item)
   if (back.code === undefined) throw new RestProblem({ status: 0, title: 'The sign-in was refused', detail: back.refusal })
   const { secret } = (await post(origin, begun.organization, 'session', { code: back.code, codeVerifier: begun.verifier })) as { secret: string }
   return secret

@@ -22,7 +22,8 @@ export function App({ origin, initial, back }: { origin: string; initial: Sessio
     setReturning(undefined)
     completeSignIn(origin, returning, sessionStorage).then(
       (key) => keep({ key, mesh: undefined }),
-      (error: unknown) => keep(undefined, error instanceof Error ? error.message : String(error)),
+      // Whoever is signed in stays so: anybody can make a link that looks like a way back.
+      (error: unknown) => keep(initial, error instanceof Error ? error.message : String(error)),
     )
     // Once: the code that came back serves no second time.
   }, [])
