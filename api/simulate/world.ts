@@ -1,3 +1,4 @@
+import { credentialNames } from '#api/translate/secret.ts'
 import { MeshModel, objectId } from '#api/model/mesh-model.ts'
 import { PROCESSES_ANNOTATION } from '#api/model/gateway-api/gateway.ts'
 import { MeshViews } from '#api/translate/view.ts'
@@ -165,7 +166,7 @@ function credentialsFor(objects: readonly ResourceObject[]): ResourceObject[] {
   // A credential is looked for beside the gateway's process, which may run in any of these.
   const namespaces = new Set(objects.map((one) => one.metadata.namespace ?? '').filter((one) => one !== ''))
   const named = [
-    ...gateways.flatMap(({ spec }) => ((spec as GatewaySpec | undefined)?.servers ?? []).flatMap(({ tls }) => tls?.credentialName || [])),
+    ...gateways.flatMap(({ spec }) => ((spec as GatewaySpec | undefined)?.servers ?? []).flatMap(({ tls }) => (tls === undefined ? [] : [...credentialNames(tls), ...(tls.caCertCredentialName ? [tls.caCertCredentialName] : [])]))),
     ...objects.flatMap(({ kind, spec }) => (kind === 'Ingress' ? ((spec as IngressSpec | undefined)?.tls ?? []).flatMap((one) => one.secretName || []) : [])),
   ]
   for (const name of named) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,13 +18,14 @@ const cases = join(import.meta.dirname, 'cases')
 const folder = mkdtempSync(join(tmpdir(), 'weft-translate-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Files that cases name: Envoy reads them as it validates. One certificate and its key stand for all. */
-const SAID = /\/etc\/weft-test\/([a-z-]+\.pem)/g
+/** Files and hashes that cases name: Envoy reads them as it validates. One certificate and its key stand for all. */
+const SAID = /\/etc\/weft-test\/([a-z-]+\.(?:pem|hash|spki))/g
 const { certificate, privateKey } = serverCertificate(readAuthority(makeRoot({ organization: 'cases', nowMs: Date.now() })), ['cases.example'], Date.now())
 
 /** The same bootstrap with such files in the test's own folder, written. */
 function withFiles(bootstrap: string): string {
   return bootstrap.replace(SAID, (_, name: string) => {
+    if (!name.endsWith('.pem')) return createHash('sha256').update(certificate).digest(name.endsWith('.hash') ? 'hex' : 'base64')
     const file = join(folder, name)
     writeFileSync(file, name.endsWith('-key.pem') ? privateKey : certificate)
     return file

@@ -7,6 +7,7 @@ import type { Labels } from '#api/model/labels.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { warning } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
+import type { ServerTls } from '#core/resource/server-tls.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
@@ -23,10 +24,11 @@ import type { ScopedServer } from './gateway-scope.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { resourceOf } from './resource.ts'
-import { authoritySecretName, credentialSecretName, findCredential, grantedAuthorities, namesAuthorities } from './secret.ts'
+import { authoritySecretName, credentialNames, credentialSecretName, findCredential, grantedAuthorities, hasAuthorities, namesAuthorities } from './secret.ts'
 import { gatewayTcpFilters, passthroughChains } from './tls-route.ts'
 import type { TracingScope } from './telemetry.ts'
 import { servedSocket } from './tls.ts'
+import type { CertificateInFiles, ServedTls } from './tls.ts'
 import type { Built } from './unit.ts'
 
 /** A gateway process as far as its listeners depend on it. */
@@ -116,23 +118,49 @@ function serverSocket(reader: MeshReader, server: ScopedServer, namespace: strin
     maxVersion: PROTOCOLS[tls?.maxProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_3,
     cipherSuites: tls?.cipherSuites ?? [],
     clientSans: tls?.subjectAltNames ?? [],
+    clientKeys: tls?.verifyCertificateSpki ?? [],
+    clientHashes: tls?.verifyCertificateHash ?? [],
   }
-  if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, credential: undefined, clientTrust: 'mesh', requireClientCertificate: true })
-  const name = tls?.credentialName ?? ''
-  const about = { resource: server.written.resource, path: `spec.${server.written.field}.tls.credentialName`, value: name }
-  const credential = findCredential(reader, namespace, name, server.gateway)
-  const order = orderState(reader.secret(namespace, ACME_STATE), name)
-  if (order.error !== '') faults.push(warning('reference.secret', { ...about, rule: `a certificate, which its authority did not issue: ${order.error}`, hint: `asked again after ${new Date(order.retryAtMs).toISOString()}` }))
-  if (credential === undefined) {
-    faults.push(warning('reference.secret', { ...about, rule: `a Secret with certificate and key in namespace ${namespace}`, hint: 'until it is there, connections for these hosts are closed' }))
-    return undefined
-  }
+  if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, certificates: 'own', clientTrust: 'mesh', requireClientCertificate: true })
   const mutual = tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
-  const apart = namesAuthorities(server.gateway, tls) ? tls.caCertCredentialName : undefined
-  const authorities = apart === undefined ? credential.authorities : grantedAuthorities(reader, apart)
-  if (mutual && authorities === undefined) {
-    faults.push(warning('reference.secret', { ...about, rule: `ca.crt in Secret ${name} or in ${name}-cacert, to verify clients with` }))
-    return undefined
-  }
-  return servedSocket({ ...params, credential: credentialSecretName(name), clientTrust: mutual ? (apart ?? authoritySecretName(name)) : undefined, requireClientCertificate: tls?.mode === 'MUTUAL' })
+  const certificates = certificatesInFiles(tls) ?? credentialsOf(reader, server, namespace, faults)
+  if (certificates.length === 0) return undefined
+  const clientTrust = mutual ? clientTrustOf(reader, server, tls, namespace, faults) : undefined
+  if (mutual && clientTrust === undefined) return undefined
+  return servedSocket({ ...params, certificates, clientTrust, requireClientCertificate: tls?.mode === 'MUTUAL' })
+}
+
+/** Certificates that lie on the gateway's host; undefined: secrets hold them. */
+function certificatesInFiles(tls: ServerTls | undefined): CertificateInFiles[] | undefined {
+  if (tls === undefined || credentialNames(tls).length > 0) return undefined
+  const pairs = tls.tlsCertificates ?? [{ serverCertificate: tls.serverCertificate, privateKey: tls.privateKey }]
+  const files = pairs.map((one) => ({ chain: one.serverCertificate ?? '', key: one.privateKey ?? '' }))
+  return files.every((one) => one.chain !== '' && one.key !== '') ? files : undefined
+}
+
+/** The names of the secrets that are there; a fault for each that is not. */
+function credentialsOf(reader: MeshReader, server: ScopedServer, namespace: string, faults: Fault[]): string[] {
+  const names = server.tls === undefined ? [] : credentialNames(server.tls)
+  return (names.length === 0 ? [''] : names).flatMap((name) => {
+    const about = { resource: server.written.resource, path: `spec.${server.written.field}.tls.${server.tls?.credentialNames === undefined ? 'credentialName' : 'credentialNames'}`, value: name }
+    const order = orderState(reader.secret(namespace, ACME_STATE), name)
+    if (order.error !== '') faults.push(warning('reference.secret', { ...about, rule: `a certificate, which its authority did not issue: ${order.error}`, hint: `asked again after ${new Date(order.retryAtMs).toISOString()}` }))
+    if (findCredential(reader, namespace, name, server.gateway) !== undefined) return [credentialSecretName(name)]
+    faults.push(warning('reference.secret', { ...about, rule: `a Secret with certificate and key in namespace ${namespace}`, hint: 'until it is there, connections for these hosts are closed' }))
+    return []
+  })
+}
+
+/** What client certificates must lead to; undefined, with a fault: it is not there. */
+function clientTrustOf(reader: MeshReader, server: ScopedServer, tls: ServerTls, namespace: string, faults: Fault[]): ServedTls['clientTrust'] {
+  const { resource, field } = server.written
+  if (namesAuthorities(server.gateway, tls) && grantedAuthorities(reader, tls.caCertCredentialName) !== undefined) return tls.caCertCredentialName
+  const [first = ''] = credentialNames(tls)
+  const name = namesAuthorities(server.gateway, tls) ? undefined : tls.caCertCredentialName || first
+  if (name !== undefined && name !== '' && hasAuthorities(reader, namespace, name, server.gateway)) return authoritySecretName(name)
+  const file = tls.caCertificates || tls.tlsCertificates?.find((one) => one.caCertificates)?.caCertificates || ''
+  if (file !== '' && !tls.caCertCredentialName && first === '') return { file, revoked: tls.caCrl ?? '' }
+  const path = tls.caCertCredentialName ? 'caCertCredentialName' : tls.credentialNames === undefined ? 'credentialName' : 'credentialNames'
+  faults.push(warning('reference.secret', { resource, path: `spec.${field}.tls.${path}`, value: name ?? tls.caCertCredentialName ?? '', rule: `ca.crt in Secret ${name ?? ''} or in ${name ?? ''}-cacert, to verify clients with` }))
+  return undefined
 }

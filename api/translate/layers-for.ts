@@ -28,7 +28,7 @@ import type { PatchedProxy } from './patch/patches.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
-import { authoritiesResources, credentialResources, isGranted, namesAuthorities } from './secret.ts'
+import { authoritiesResources, credentialNames, credentialResources, isGranted, namesAuthorities } from './secret.ts'
 import { nameTable } from './name-table.ts'
 import { otlpCluster } from './telemetry.ts'
 import type { TracingScope } from './telemetry.ts'
@@ -140,7 +140,8 @@ function secretLayers(node: ProxyNode, reader: MeshReader, ownRules: readonly st
   const add = (key: string, make: (at: MeshReader) => readonly Resource[]): Map<string, LayerSpec> => layers.set(key, single(key, make))
   const credential = (name: string, of: string): unknown => add(isGranted(name) ? keyOf('credential', namespace, name, of) : keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name, of))
   for (const { gateway: of, tls, backendCertificate } of gateway ? gatewayServers(reader, node.labels, namespace, reader.hostsAtEndpoint(node.address)) : []) {
-    if (tls?.credentialName) credential(tls.credentialName, of)
+    for (const name of tls === undefined ? [] : credentialNames(tls)) credential(name, of)
+    if (tls?.caCertCredentialName && !namesAuthorities(of, tls)) credential(tls.caCertCredentialName, of)
     if (namesAuthorities(of, tls)) add(keyOf('authorities', tls.caCertCredentialName), (at) => authoritiesResources(at, tls.caCertCredentialName))
     if (backendCertificate !== undefined) credential(backendCertificate, of)
   }

@@ -26,7 +26,13 @@ function besideOthers(server: Omit<ScopedServer, 'others'>, beside: readonly Omi
 
 const asksClients = ({ tls }: Pick<ScopedServer, 'tls'>): boolean => tls?.mode === 'MUTUAL' || tls?.mode === 'ISTIO_MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
 
-const asksAlike = (a: Pick<ScopedServer, 'tls'>, b: Pick<ScopedServer, 'tls'>): boolean => JSON.stringify([a.tls?.mode, a.tls?.credentialName, a.tls?.subjectAltNames]) === JSON.stringify([b.tls?.mode, b.tls?.credentialName, b.tls?.subjectAltNames])
+const asksAlike = (a: Pick<ScopedServer, 'tls'>, b: Pick<ScopedServer, 'tls'>): boolean => JSON.stringify(questionOf(a)) === JSON.stringify(questionOf(b))
+
+/** All that decides which clients a server takes. */
+const questionOf = ({ tls }: Pick<ScopedServer, 'tls'>): readonly unknown[] => [
+  tls?.mode, tls?.credentialName, tls?.credentialNames, tls?.caCertCredentialName, tls?.caCertificates, tls?.tlsCertificates?.map((one) => one.caCertificates), tls?.caCrl,
+  tls?.subjectAltNames, tls?.verifyCertificateSpki, tls?.verifyCertificateHash,
+]
 
 /** Exact names before wildcards, longer ones before shorter. */
 const closeness = (host: string): number => (host.includes('*') ? host.length : 1000 + host.length)

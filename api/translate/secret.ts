@@ -93,11 +93,19 @@ function trustResources(name: string, found: { readonly authorities: Uint8Array;
   return [resourceOf(SecretSchema, trust.name, trust, found.origins)]
 }
 
+/** Whether authorities are to be had by a name, beside a certificate or without one. */
+export const hasAuthorities = (reader: MeshReader, namespace: string, name: string, gateway: string): boolean =>
+  (findCredential(reader, namespace, name, gateway)?.authorities ?? (isGranted(name) ? undefined : findAuthorities(reader, namespace, name))) !== undefined
+
+/** The secrets whose certificates a server shows, one for each kind of key. */
+export const credentialNames = (tls: Pick<ServerTls, 'credentialName' | 'credentialNames'>): readonly string[] => (tls.credentialName ? [tls.credentialName] : (tls.credentialNames ?? []))
+
 /** Authorities without a certificate: what a client needs that shows none. */
-function findAuthorities(reader: MeshReader, namespace: string, name: string): { readonly authorities: Uint8Array; readonly origins: readonly string[] } | undefined {
+function findAuthorities(reader: MeshReader, namespace: string, name: string): { readonly authorities: Uint8Array; readonly revoked?: Uint8Array; readonly origins: readonly string[] } | undefined {
   for (const secret of [reader.secret(namespace, `${name}-cacert`), reader.secret(namespace, name)]) {
     const authorities = secretPem(secret, 'ca.crt') ?? secretPem(secret, 'cacert')
-    if (secret !== undefined && authorities !== undefined) return { authorities, origins: [secret.id] }
+    const revoked = secretPem(secret, 'ca.crl')
+    if (secret !== undefined && authorities !== undefined) return { authorities, ...(revoked === undefined ? {} : { revoked }), origins: [secret.id] }
   }
   return undefined
 }

@@ -101,13 +101,22 @@ export function originatedSocket(options: OriginatedTls): TransportSocket {
 
 const fileSource = (filename: string) => ({ specifier: { case: 'filename' as const, value: filename } })
 
+/** Certificate and key in files of the proxy's host. */
+export interface CertificateInFiles {
+  readonly chain: string
+  readonly key: string
+}
+
 export interface ServedTls {
-  /** Secret name of certificate and key; undefined: the proxy's own. */
-  readonly credential: string | undefined
-  /** Secret name of the authorities that client certificates must lead to; `mesh`: the mesh's; undefined: no client certificate is asked for. */
-  readonly clientTrust: string | undefined
+  /** Certificates with their keys, by the names of their secrets or in files, one for each kind of key; `own`: the proxy's own. */
+  readonly certificates: 'own' | readonly (string | CertificateInFiles)[]
+  /** Secret name of the authorities that client certificates must lead to, or files of them and of what they revoked; `mesh`: the mesh's; undefined: no client certificate is asked for. */
+  readonly clientTrust: string | { readonly file: string; readonly revoked: string } | undefined
   readonly requireClientCertificate: boolean
   readonly clientSans: readonly string[]
+  /** SHA-256 of client keys (base64) and of client certificates (hex): a client must bear one of them, where there are any. */
+  readonly clientKeys: readonly string[]
+  readonly clientHashes: readonly string[]
   readonly minVersion: TlsParameters_TlsProtocol
   readonly maxVersion: TlsParameters_TlsProtocol
   readonly cipherSuites: readonly string[]
@@ -116,20 +125,30 @@ export interface ServedTls {
 /** TLS that a gateway's server ends. */
 export function servedSocket(options: ServedTls): TransportSocket {
   const sans = options.clientSans.map((san) => (san.startsWith('spiffe://') ? uriSan(san) : dnsSan(san)))
-  const trust = options.clientTrust === undefined ? undefined : options.clientTrust === 'mesh' ? workloadSecret(MESH_ROOTS) : meshSecret(options.clientTrust)
-  return tlsSocket(
-    anyOf(DownstreamTlsContextSchema, {
-      commonTlsContext: {
-        alpnProtocols: ['h2', 'http/1.1'],
-        tlsParams: { tlsMinimumProtocolVersion: options.minVersion, tlsMaximumProtocolVersion: options.maxVersion, cipherSuites: [...options.cipherSuites] },
-        tlsCertificateSdsSecretConfigs: [options.credential === undefined ? workloadSecret(OWN_CERTIFICATE) : meshSecret(options.credential)],
-        ...(trust === undefined
-          ? {}
-          : { validationContextType: { case: 'combinedValidationContext' as const, value: { defaultValidationContext: { matchTypedSubjectAltNames: sans }, validationContextSdsSecretConfig: trust } } }),
-      },
-      requireClientCertificate: options.requireClientCertificate,
-    }),
-  )
+  const demands = { sans, keys: options.clientKeys, hashes: options.clientHashes }
+  const certificates = options.certificates === 'own' ? [] : options.certificates
+  const common = create(CommonTlsContextSchema, {
+    alpnProtocols: ['h2', 'http/1.1'],
+    tlsParams: { tlsMinimumProtocolVersion: options.minVersion, tlsMaximumProtocolVersion: options.maxVersion, cipherSuites: [...options.cipherSuites] },
+    tlsCertificateSdsSecretConfigs: options.certificates === 'own' ? [workloadSecret(OWN_CERTIFICATE)] : certificates.flatMap((one) => (typeof one === 'string' ? [meshSecret(one)] : [])),
+    tlsCertificates: certificates.flatMap((one) => (typeof one === 'string' ? [] : [{ certificateChain: fileSource(one.chain), privateKey: fileSource(one.key) }])),
+    ...(options.clientTrust === undefined ? {} : { validationContextType: validationOf(options.clientTrust, demands) }),
+  })
+  return tlsSocket(anyOf(DownstreamTlsContextSchema, { commonTlsContext: common, requireClientCertificate: options.requireClientCertificate }))
+}
+
+function validationOf(trust: NonNullable<ServedTls['clientTrust']>, demands: { readonly sans: readonly SubjectAltNameMatcher[]; readonly keys: readonly string[]; readonly hashes: readonly string[] }): CommonTlsContext['validationContextType'] {
+  const demanded = create(CertificateValidationContextSchema, {
+    matchTypedSubjectAltNames: [...demands.sans],
+    verifyCertificateSpki: [...demands.keys],
+    verifyCertificateHash: [...demands.hashes],
+    ...(typeof trust === 'string' ? {} : { trustedCa: fileSource(trust.file), ...(trust.revoked === '' ? {} : { crl: fileSource(trust.revoked) }) }),
+  })
+  if (typeof trust === 'string') {
+    const secret = trust === 'mesh' ? workloadSecret(MESH_ROOTS) : meshSecret(trust)
+    return { case: 'combinedValidationContext', value: create(CombinedSchema, { defaultValidationContext: demanded, validationContextSdsSecretConfig: secret }) }
+  }
+  return { case: 'validationContext', value: demanded }
 }
 
 export const plaintextSocket = (): TransportSocket =>

@@ -12,7 +12,7 @@ export interface Call {
   readonly authority: string
   readonly headers: Readonly<Record<string, string>>
   /** Absent: plaintext. */
-  readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string }
+  readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string; readonly version?: '1.2' | '1.3' | undefined; readonly cipher?: string | undefined }
   /** Bytes that are no HTTP. */
   readonly bytes?: boolean
   /** HTTP/2 in plaintext. */
@@ -57,6 +57,8 @@ function connectTls(call: Call, of: NonNullable<Call['tls']>): Promise<tls.TLSSo
       ALPNProtocols: [...of.alpn],
       // Who answers is told by the answer; certificates are made for the run.
       rejectUnauthorized: false,
+      ...(of.version === undefined ? {} : { minVersion: `TLSv${of.version}`, maxVersion: `TLSv${of.version}` }),
+      ...(of.cipher === undefined ? {} : { ciphers: of.cipher }),
       ...(of.certificate === undefined ? {} : { cert: of.certificate, key: of.privateKey }),
     })
     socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))

@@ -3,6 +3,7 @@ import { rulePolicies } from '#api/model/index-entries.ts'
 import { selects } from '#api/model/labels.ts'
 import { makeRoot, readAuthority, type Authority } from '#api/ca/root.ts'
 import { serverCertificate } from '#api/ca/sign.ts'
+import { credentialNames } from '#api/translate/secret.ts'
 import { gatewayOf, sidecarOf, type World, worldOf } from '#api/simulate/world.ts'
 import type { RequestsFile, WorkloadWords } from '#core/contract/requests-file.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
@@ -28,6 +29,9 @@ const GATEWAY_PORT_OFFSET = 20_000
 interface Certificates {
   readonly server: { readonly certificate: string; readonly privateKey: string }
   readonly client: { readonly certificate: string; readonly privateKey: string }
+  readonly other: { readonly certificate: string; readonly privateKey: string }
+  /** Of the client's name, from an authority that nobody trusts. */
+  readonly stranger: { readonly certificate: string; readonly privateKey: string }
 }
 
 /** A configuration and its workloads at work: an application each, and a proxy for each that calls or that a proxy stands in front of. */
@@ -60,13 +64,13 @@ export class LiveCase {
     // What a Gateway of the Gateway API amounts to is served by processes of its own.
     const derived = [...worldOf({ objects: configuration, workloads: [] }).model.derivedObjects()].map((one) => one.object)
     const gateways = [...configuration, ...derived].filter(isGatewayObject)
-    const certificates = certificatesOf(authority, gateways, doors.clock.wallMs())
-    const files = writeCertificates({ 'root.pem': authority.certificate, 'stranger.pem': stranger.certificate, 'client.pem': certificates.client.certificate, 'client-key.pem': certificates.client.privateKey })
+    const certificates = certificatesOf(authority, stranger, gateways, doors.clock.wallMs())
+    const files = writeCertificates({ 'root.pem': authority.certificate, 'stranger.pem': stranger.certificate, 'client.pem': certificates.client.certificate, 'client-key.pem': certificates.client.privateKey, 'server.pem': certificates.server.certificate, 'server-key.pem': certificates.server.privateKey })
     const services = configuration.filter((one) => one.kind === 'Service')
     const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
     const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, block.at(index), isGateway(one) ? [] : portsOf(one, services)) }))
     const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
-    const objects = withCredentials(configuration, authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(text)))
+    const objects = withCredentials(configuration.map((one) => withTexts(one, files)), authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(text)))
     const world = worldOf({ objects, workloads: placed.map((one) => one.workload), ...worldSettings(about) })
     const applications = new Applications(certificates.server)
     const live = new LiveCase({ world, applications, certificates, plane, block, files })
@@ -191,10 +195,15 @@ function gatewayNode(of: { name: string; namespace: string; labels: Readonly<Rec
   }
 }
 
-function certificatesOf(authority: Authority, objects: readonly ResourceObject[], nowMs: number): Certificates {
+function certificatesOf(authority: Authority, untrusted: Authority, objects: readonly ResourceObject[], nowMs: number): Certificates {
   const hosts = objects.flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.hosts ?? []))
   const names = [...new Set(hosts.map((host) => host.slice(host.indexOf('/') + 1)).filter((host) => host !== '*'))]
-  return { server: serverCertificate(authority, names.length === 0 ? ['localhost'] : names, nowMs), client: serverCertificate(authority, ['client.example.com'], nowMs) }
+  return {
+    server: serverCertificate(authority, names.length === 0 ? ['localhost'] : names, nowMs),
+    client: serverCertificate(authority, ['client.example.com'], nowMs),
+    other: serverCertificate(authority, ['other.example.com'], nowMs),
+    stranger: serverCertificate(untrusted, ['client.example.com'], nowMs),
+  }
 }
 
 /** Every credential that a Gateway names, in each namespace where its process may look; what stands in the configuration and is no certificate gives way to one that is. */
@@ -203,10 +212,16 @@ function withCredentials(objects: readonly ResourceObject[], rootPem: string, { 
   const kept = objects.map((one) => (one.kind === 'Secret' && !holdsCertificate(one) ? { ...one, data: undefined, stringData: data } : one.kind === 'ConfigMap' && claimsAuthority(one) ? { ...one, data: { 'ca.crt': rootPem } } : one))
   const there = new Set(objects.filter((one) => one.kind === 'Secret').map((one) => `${one.metadata.namespace ?? ''}/${one.metadata.name}`))
   const asked = objects.filter((one) => one.kind === 'DestinationRule').flatMap((one) => rulePolicies(one.spec as DestinationRuleSpec).flatMap((policy) => policy.tls?.credentialName ?? []))
-  const names = new Set([...objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => server.tls?.credentialName ?? [])), ...asked])
+  const names = new Set([...objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => [...(server.tls === undefined ? [] : credentialNames(server.tls)), ...(server.tls?.caCertCredentialName ? [server.tls.caCertCredentialName] : [])])), ...asked])
   const namespaces = new Set(['istio-system', ...objects.map((one) => one.metadata.namespace ?? '')].filter((one) => one !== ''))
   const missing = [...names].flatMap((name) => [...namespaces].filter((namespace) => !there.has(`${namespace}/${name}`)).map((namespace): ResourceObject => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data })))
   return [...kept, ...missing]
+}
+
+/** A Secret with what lies in the files of the run that it names. */
+function withTexts(object: ResourceObject, files: CertificateFiles): ResourceObject {
+  const { stringData } = object as { stringData?: Record<string, string> }
+  return object.kind !== 'Secret' || stringData === undefined ? object : { ...object, stringData: Object.fromEntries(Object.entries(stringData).map(([key, value]) => [key, files.text(value)])) }
 }
 
 /** A ConfigMap of authorities whose text is none. */

@@ -42,8 +42,9 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const headers = Object.fromEntries(Object.entries(request.headers ?? {}).filter(([name]) => name.toLowerCase() !== 'host'))
   const authority = Object.entries(request.headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? url.host
   const about = { method: request.method ?? 'GET', path: `${url.pathname}${url.search}`, authority, headers, ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
-  const client = request.tls === 'mtls' ? live.certificates.client : {}
-  const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client } : undefined
+  const shown = request.client ?? (request.tls === 'mtls' ? 'client' : undefined)
+  const client = shown === undefined ? {} : live.certificates[shown]
+  const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client, version: request.tlsVersion, cipher: request.cipher } : undefined
   const ofTls = tls === undefined ? {} : { tls }
 
   if (from.startsWith('gateway:')) {

@@ -60,6 +60,8 @@ export interface ServerTlsPlan {
   readonly requireClientCertificate: boolean
   /** A client certificate must carry one of these SANs; empty: any. */
   readonly allowedSans: readonly StringMatchPlan[]
+  /** SHA-256 of client certificates (hex, lower case) and of client keys (base64): one of them must be the client's; absent: any. */
+  readonly allowedClients?: { readonly hashes: readonly string[]; readonly keys: readonly string[] }
   readonly alpn: readonly string[]
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3'

@@ -30,7 +30,8 @@ export function readServerTls(reading: Reading, path: string, socket: TransportS
   const certificates = readCommon(reading, inner, common, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version', 'cipher_suites'])
   if (certificates.length === 0) reading.invalid(at(inner, 'tls_certificate_sds_secret_configs'), 'is empty')
   const trust = readTrust(reading, inner, common)
-  const requireClientCertificate = context.requireClientCertificate ?? false
+  // As in Envoy, who names certificates or keys demands one of them.
+  const requireClientCertificate = (context.requireClientCertificate ?? false) || trust.clients !== undefined
   if (requireClientCertificate && trust.name === undefined) reading.invalid(at(inner, 'validation_context_type'), 'is missing, and client certificates are required')
   const params = common?.tlsParams
   const suites = params?.cipherSuites ?? []
@@ -39,6 +40,7 @@ export function readServerTls(reading: Reading, path: string, socket: TransportS
     trust: trust.name,
     requireClientCertificate,
     allowedSans: trust.sans,
+    ...(trust.clients === undefined ? {} : { allowedClients: trust.clients }),
     alpn: common?.alpnProtocols ?? [],
     minVersion: readVersion(reading, at(inner, 'tls_params.tls_minimum_protocol_version'), params?.tlsMinimumProtocolVersion, 'TLSv1.2'),
     maxVersion: readVersion(reading, at(inner, 'tls_params.tls_maximum_protocol_version'), params?.tlsMaximumProtocolVersion, 'TLSv1.3'),
@@ -76,6 +78,7 @@ export function readClientTls(reading: Reading, path: string, socket: TransportS
   }
   if (certificates.length > 1) reading.unsupported(at(inner, 'tls_certificate_sds_secret_configs'), 'only one certificate is supported', certificates.length)
   const trust = readTrust(reading, inner, common)
+  if (trust.clients !== undefined) reading.unsupported(at(inner, 'validation_context'), 'certificates and keys by their hash are supported of clients alone')
   if (trust.name === undefined && trust.sans.length > 0) reading.invalid(at(inner, 'validation_context'), 'names that the server must bear prove nothing without trusted_ca')
   return { certificate: certificates[0], trust: trust.name, ...(trust.name === undefined ? { unverified: true } : {}), allowedSans: trust.sans, sni: context.sni, alpn: common?.alpnProtocols ?? [] }
 }
@@ -122,6 +125,7 @@ function readFile(reading: Reading, path: string, source: DataSource | undefined
 interface Trust {
   readonly name: string | undefined
   readonly sans: readonly StringMatchPlan[]
+  readonly clients?: NonNullable<ServerTlsPlan['allowedClients']>
 }
 
 const NO_TRUST: Trust = { name: undefined, sans: [] }
@@ -136,22 +140,29 @@ function readTrust(reading: Reading, path: string, common: CommonTlsContext | un
       reading.only(where, CommonTlsContext_CombinedCertificateValidationContextSchema, by.value, ['default_validation_context', 'validation_context_sds_secret_config'])
       const name = by.value.validationContextSdsSecretConfig?.name
       if (name === undefined) reading.invalid(at(where, 'validation_context_sds_secret_config'), 'is missing')
-      return { name, sans: readSans(reading, at(where, 'default_validation_context'), by.value.defaultValidationContext) }
+      return { name, ...readDemands(reading, at(where, 'default_validation_context'), by.value.defaultValidationContext) }
     }
     case 'validationContext':
       // Roots come as secrets or lie in a file; a context that holds nothing checks nothing.
       return {
-        name: by.value.trustedCa === undefined ? undefined : `file-root:${readFile(reading, at(path, 'validation_context.trusted_ca'), by.value.trustedCa)}`,
-        sans: readSans(reading, at(path, 'validation_context'), by.value, ['trusted_ca']),
+        name: by.value.trustedCa === undefined ? undefined : `file-root:${readFile(reading, at(path, 'validation_context.trusted_ca'), by.value.trustedCa)}${by.value.crl === undefined ? '' : `~${readFile(reading, at(path, 'validation_context.crl'), by.value.crl)}`}`,
+        ...readDemands(reading, at(path, 'validation_context'), by.value, ['trusted_ca', 'crl']),
       }
     default:
       return NO_TRUST
   }
 }
 
-function readSans(reading: Reading, path: string, context: CertificateValidationContext | undefined, others: readonly string[] = []): StringMatchPlan[] {
-  if (context === undefined) return []
-  reading.only(path, CertificateValidationContextSchema, context, ['match_typed_subject_alt_names', 'match_subject_alt_names', ...others])
+/** What a peer's certificate must be, beside that it leads to the roots. */
+function readDemands(reading: Reading, path: string, context: CertificateValidationContext | undefined, others: readonly string[] = []): Pick<Trust, 'sans' | 'clients'> {
+  if (context === undefined) return { sans: [] }
+  reading.only(path, CertificateValidationContextSchema, context, ['match_typed_subject_alt_names', 'match_subject_alt_names', 'verify_certificate_hash', 'verify_certificate_spki', ...others])
+  const hashes = context.verifyCertificateHash.map((one) => one.replaceAll(':', '').toLowerCase())
+  const keys = context.verifyCertificateSpki
+  return { sans: readSans(reading, path, context), ...(hashes.length + keys.length === 0 ? {} : { clients: { hashes, keys } }) }
+}
+
+function readSans(reading: Reading, path: string, context: CertificateValidationContext): StringMatchPlan[] {
   const typed = context.matchTypedSubjectAltNames.map((one, index) => {
     const where = at(path, 'match_typed_subject_alt_names', index)
     if (one.sanType !== SanType.URI && one.sanType !== SanType.DNS) reading.unsupported(at(where, 'san_type'), 'only URI and DNS are supported', one.sanType)

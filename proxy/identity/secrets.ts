@@ -129,11 +129,14 @@ export class Secrets implements SecretSource, SecretStore {
     return found
   }
 
-  /** `file-root:PATH` */
-  #rootsInFile(name: string): { version: string; pem: string } | undefined {
-    const pem = name.startsWith('file-root:') ? this.#fileText(name.slice('file-root:'.length)) : undefined
-    if (pem === undefined) return undefined
-    const found = { version: name, pem }
+  /** `file-root:PATH`, `file-root:PATH~REVOKED` */
+  #rootsInFile(name: string): { version: string; pem: string; revokedPem?: string } | undefined {
+    const [file, revoked] = name.startsWith('file-root:') ? name.slice('file-root:'.length).split('~') : []
+    const pem = this.#fileText(file)
+    const revokedPem = revoked === undefined ? undefined : this.#fileText(revoked)
+    // Who cannot read what was revoked trusts nobody.
+    if (pem === undefined || (revoked !== undefined && revokedPem === undefined)) return undefined
+    const found = { version: name, pem, ...(revokedPem === undefined ? {} : { revokedPem }) }
     this.#roots.set(name, found)
     return found
   }

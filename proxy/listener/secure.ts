@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls'
 import type { ServerTlsPlan } from '#core/plan/listener.ts'
 import type { Clock } from '#core/time/clock.ts'
 import type { SecretSource } from '../sources.ts'
-import { certificateHash, dnsSansOf, uriSansOf } from './peer-certificate.ts'
+import { certificateHash, dnsSansOf, keyHash, uriSansOf } from './peer-certificate.ts'
 
 /** A client that does not finish its handshake by then is dropped. */
 const HANDSHAKE_TIMEOUT_MS = 15_000
@@ -63,6 +63,7 @@ function judgeClient(socket: TLSSocket, plan: ServerTlsPlan): SecuredClient | un
   const uriSans = uriSansOf(certificate)
   const dnsSans = dnsSansOf(certificate)
   if (plan.allowedSans.length > 0 && !plan.allowedSans.some((allowed) => uriSans.some((name) => allowed.matches(name)) || dnsSans.some((name) => allowed.matches(name)))) return undefined
+  if (plan.allowedClients !== undefined && !plan.allowedClients.hashes.includes(certificateHash(certificate)) && !plan.allowedClients.keys.includes(keyHash(certificate))) return undefined
   return { socket, uriSans, dnsSans, tlsVersion, xfcc: xfccElement(certificate, uriSans, socket.getX509Certificate()) }
 }
 
