@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf'
+import { RegexMatchAndSubstituteSchema } from '#core/wire/gen/envoy/type/matcher/v3/regex_pb.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { ConsistentHash } from '#core/resource/load-balancer.ts'
 import { durationMs } from '#core/resource/duration.ts'
@@ -8,7 +9,7 @@ import type { RedirectAction, Route, RouteAction, RouteAction_HashPolicy, Virtua
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import type { RouteConfiguration } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { headerChanges } from './header-operations.ts'
-import { duration, durationOf, metadataOf, runtimeFraction } from './message.ts'
+import { duration, durationOf, escapeRegex, metadataOf, runtimeFraction } from './message.ts'
 import { configPath, outboundCluster, outboundRoutes } from './naming.ts'
 import { filterSettings } from './route-filters.ts'
 import { matchesAll, routeMatch } from './route-match.ts'
@@ -147,13 +148,20 @@ type WeightedClusters = Extract<RouteAction['clusterSpecifier'], { case: 'weight
 function setRewrite(action: RouteAction, rewrite: Rewrite | undefined, match: HttpMatch | undefined): void {
   const regex = rewrite?.uriRegexRewrite
   if (regex?.match) {
-    action.regexRewrite = { $typeName: 'envoy.type.matcher.v3.RegexMatchAndSubstitute', pattern: { $typeName: 'envoy.type.matcher.v3.RegexMatcher', regex: regex.match, engineType: { case: undefined } }, substitution: regex.rewrite ?? '' }
+    action.regexRewrite = substituted(regex.match, regex.rewrite ?? '')
   } else if (rewrite?.uri) {
     // With a regex condition Envoy's prefix rewrite would replace the whole path too, but refuses it; the regex rewrite says the same.
-    if (match?.uri?.regex === undefined) action.prefixRewrite = rewrite.uri
-    else action.regexRewrite = { $typeName: 'envoy.type.matcher.v3.RegexMatchAndSubstitute', pattern: { $typeName: 'envoy.type.matcher.v3.RegexMatcher', regex: match.uri.regex, engineType: { case: undefined } }, substitution: rewrite.uri.replaceAll('\\', '\\\\') }
+    const { prefix, regex: pattern } = match?.uri ?? {}
+    const literal = rewrite.uri.replaceAll('\\', '\\\\')
+    if (pattern !== undefined) action.regexRewrite = substituted(pattern, literal)
+    // `/common` to `/` is to make `/api` of `/common/api`: Envoy's prefix rewrite would leave the slash of the prefix beside that of what follows.
+    else if (prefix !== undefined && !prefix.endsWith('/') && rewrite.uri.endsWith('/')) action.regexRewrite = substituted(`${match?.ignoreUriCase === true ? '(?i)' : ''}^${escapeRegex(prefix)}/?`, literal)
+    else action.prefixRewrite = rewrite.uri
   }
 }
+
+const substituted = (regex: string, substitution: string): RouteAction['regexRewrite'] =>
+  create(RegexMatchAndSubstituteSchema, { pattern: { regex }, substitution })
 
 /** Several destinations may hash by the same thing: once is enough. */
 function uniqueHashes(destinations: readonly ScopedDestination[]): ConsistentHash[] {
