@@ -74,6 +74,49 @@ test('the order in which objects of one age come changes nothing', () => {
   )
 })
 
+/** What another team has for itself alone: its services are not shown, its rules and policies are for its own workloads. */
+const unrelated = objectsIn(`
+apiVersion: v1
+kind: Service
+metadata: { name: theirs, namespace: elsewhere, annotations: { networking.istio.io/exportTo: "." } }
+spec: { selector: { app: theirs }, clusterIP: 10.0.9.9, ports: [{ name: http, port: 8099 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: theirs, namespace: elsewhere }
+spec: { hosts: [theirs], exportTo: ["."], http: [{ route: [{ destination: { host: theirs } }] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: theirs, namespace: elsewhere }
+spec: { host: theirs, exportTo: ["."], trafficPolicy: { loadBalancer: { simple: RANDOM } } }
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: default, namespace: elsewhere }
+spec: { egress: [{ hosts: ["./*"] }] }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: elsewhere }
+spec: { mtls: { mode: STRICT } }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: nobody, namespace: elsewhere }
+spec: {}
+`)
+
+test('objects of a namespace that shows nothing to others change no bytes of theirs', () => {
+  fc.assert(
+    fc.property(meshes, (objects) => {
+      const [without, beside] = [viewsOf(objects), viewsOf([...objects, ...unrelated])]
+      for (const proxy of PROXIES) assert.deepEqual(versions(beside.viewFor(nodeFrom(proxy), undefined)), versions(without.viewFor(nodeFrom(proxy), undefined)))
+    }),
+    { numRuns: 60 },
+  )
+})
+
 test(`stock Envoy ${ENVOY_NEWEST} takes what any valid objects become`, async () => {
   const envoy = await installEnvoy(ENVOY_NEWEST)
   for (const [index, objects] of fc.sample(meshes, { numRuns: 8 }).entries()) {

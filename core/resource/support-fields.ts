@@ -538,7 +538,6 @@ export const actingFields: Readonly<Record<string, readonly string[]>> = {
     'spec.servers[].tls.minProtocolVersion',
     'spec.servers[].tls.maxProtocolVersion',
     'spec.servers[].tls.cipherSuites',
-    'spec.servers[].tls.insecureSkipVerify',
     'spec.selector',
   ],
   'ServiceEntry.networking.istio.io': [

@@ -29,7 +29,7 @@ const acting = new Map(Object.entries(actingFields).map(([word, paths]) => [word
 export function supportOf(kind: Pick<ResourceKind, 'group' | 'kind'>, path: string): Support {
   const word = kindWord(kind)
   if (acting.get(word)?.has(path) !== true) return 'none'
-  return ENVOY_ALONE[word]?.some((one) => path === one || path.startsWith(`${one}.`) || path.startsWith(`${one}[`)) === true ? 'Envoy' : 'sidecar and Envoy'
+  return ENVOY_ALONE[word]?.some((one) => path === one || ['.', '[', '{'].some((next) => path.startsWith(`${one}${next}`))) === true ? 'Envoy' : 'sidecar and Envoy'
 }
 
 /** Whether anything acts on any field of the kind. */

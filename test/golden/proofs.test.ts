@@ -22,7 +22,7 @@ describe('golden cases prove what they say', { concurrency: 2 }, () => {
   for (const name of goldenCases()) {
     const { proves = [] } = parse(readFileSync(caseFile(name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }
     if (proves.length === 0) continue
-    test(name, { timeout: 120_000 }, async () => {
+    test(name, { timeout: 60_000 + proves.length * 30_000 }, async () => {
       const script = await scriptOf(name)
       const unfelt: string[] = []
       for (const claim of proves) {
