@@ -6,6 +6,7 @@ import {
 import { RoutingPriority } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { RegexMatchAndSubstitute } from '../wire/gen/envoy/type/matcher/v3/regex_pb.ts'
 import { compileSubstitution } from '../match/regex.ts'
+import { wireText } from '../wire/wire-text.ts'
 import type { Origin } from './origin.ts'
 import type { DirectAction, ForwardAction, HashPlan, MirrorPlan, RedirectAction, RetryPlan } from './route.ts'
 import { at, type Reading } from './read.ts'
@@ -38,7 +39,7 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
   if (by.case === undefined || (by.case === 'cluster' && by.value === '')) reading.invalid(path, 'leads to no cluster')
   const host = action.hostRewriteSpecifier
   const mirrors = action.requestMirrorPolicies.map((one, index) => readMirror(reading, at(path, 'request_mirror_policies', index), one))
-  const prefixed = action.prefixRewrite === '' ? undefined : action.prefixRewrite
+  const prefixed = action.prefixRewrite === '' ? undefined : readTarget(reading, at(path, 'prefix_rewrite'), action.prefixRewrite)
   return {
     kind: 'forward',
     clusters,
@@ -51,7 +52,7 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
     prefixRewrite: prefixed === undefined || matched === 'whole' ? undefined : { from: matched.prefix, to: prefixed },
     // What a pattern matched is the whole path, so that is what prefix_rewrite replaces.
     regexRewrite: prefixed !== undefined && matched === 'whole' ? { words: `replaced by ${prefixed}`, rewrite: () => prefixed } : readRegexRewrite(reading, at(path, 'regex_rewrite'), action.regexRewrite),
-    hostRewrite: host.case === 'hostRewriteLiteral' && host.value !== '' ? host.value : undefined,
+    hostRewrite: host.case === 'hostRewriteLiteral' && host.value !== '' ? readTarget(reading, at(path, 'host_rewrite_literal'), host.value) : undefined,
     autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
     hash: action.hashPolicy.map((one, index) => readHash(reading, at(path, 'hash_policy', index), one)),
   }
@@ -93,7 +94,7 @@ function readRegexRewrite(reading: Reading, path: string, rewrite: RegexMatchAnd
   if (rewrite === undefined) return undefined
   const pattern = rewrite.pattern?.regex ?? ''
   try {
-    return { words: `${pattern} → ${rewrite.substitution}`, rewrite: compileSubstitution(pattern, rewrite.substitution) }
+    return { words: `${pattern} → ${rewrite.substitution}`, rewrite: compileSubstitution(pattern, readTarget(reading, at(path, 'substitution'), rewrite.substitution)) }
   } catch (cause) {
     reading.invalid(path, cause instanceof Error ? cause.message : String(cause), pattern)
     return undefined
@@ -146,13 +147,19 @@ export function readRedirect(reading: Reading, path: string, action: WireRedirec
     kind: 'redirect',
     status: status ?? 301,
     scheme: readScheme(reading, path, action),
-    host: action.hostRedirect === '' ? undefined : action.hostRedirect,
+    host: action.hostRedirect === '' ? undefined : readTarget(reading, at(path, 'host_redirect'), action.hostRedirect),
     port: action.portRedirect === 0 ? undefined : action.portRedirect,
-    path: rewrite.case === 'pathRedirect' && rewrite.value !== '' ? rewrite.value : undefined,
-    prefixRewrite: rewrite.case === 'prefixRewrite' && rewrite.value !== '' && matched !== 'whole' ? { from: matched.prefix, to: rewrite.value } : undefined,
+    path: rewrite.case === 'pathRedirect' && rewrite.value !== '' ? readTarget(reading, at(path, 'path_redirect'), rewrite.value) : undefined,
+    prefixRewrite: rewrite.case === 'prefixRewrite' && rewrite.value !== '' && matched !== 'whole' ? { from: matched.prefix, to: readTarget(reading, at(path, 'prefix_rewrite'), rewrite.value) } : undefined,
     ...(rewrite.case === 'regexRewrite' ? { regexRewrite: readRegexRewrite(reading, at(path, 'regex_rewrite'), rewrite.value) } : {}),
     stripQuery: action.stripQuery,
   }
+}
+
+/** A part of a request's target or of a `location`, as it goes on the wire: one line, and no space, at which a request line would end. */
+function readTarget(reading: Reading, path: string, text: string): string {
+  if (/[\r\n\0]/.test(text)) reading.invalid(path, 'one line', text)
+  return wireText(text).replaceAll(' ', '%20')
 }
 
 function readScheme(reading: Reading, path: string, action: WireRedirect): 'http' | 'https' | undefined {
@@ -168,5 +175,5 @@ function readScheme(reading: Reading, path: string, action: WireRedirect): 'http
 export function readDirect(reading: Reading, path: string, action: DirectResponseAction): DirectAction {
   reading.only(path, DirectResponseActionSchema, action, ['status', 'body'])
   if (action.status < 200 || action.status > 599) reading.invalid(at(path, 'status'), '200..599', action.status)
-  return { kind: 'direct', status: action.status, body: readText(reading, at(path, 'body'), action.body) ?? '' }
+  return { kind: 'direct', status: action.status, body: wireText(readText(reading, at(path, 'body'), action.body) ?? '') }
 }

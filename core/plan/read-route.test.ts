@@ -171,6 +171,22 @@ test('ports are ignored in host names when the table says so', () => {
   assert.equal(findVirtualHost(plan, '[::1]:8080')?.name, 'a')
 })
 
+test('what goes into a request line or an answer is its bytes on the wire, and never another line', () => {
+  const plan = table(routes({ match: { prefix: '/u' }, route: { cluster: 'c', prefix_rewrite: '/Ċx y', host_rewrite_literal: 'aĊb' } }, { match: { prefix: '/r' }, redirect: { path_redirect: '/Ċ' } }, { match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'grüße Ċ' } } }))
+  const bytes = (text: string | undefined): string => Buffer.from(text ?? '', 'latin1').toString('utf8')
+  const forward = chosen(plan, { authority: 'a', path: '/u' })?.action
+  assert.ok(forward?.kind === 'forward')
+  assert.equal(bytes(forward.prefixRewrite?.to), '/Ċx%20y')
+  assert.equal(bytes(forward.hostRewrite), 'aĊb')
+  const redirect = chosen(plan, { authority: 'a', path: '/r' })?.action
+  assert.ok(redirect?.kind === 'redirect')
+  assert.equal(bytes(redirect.path), '/Ċ')
+  const direct = chosen(plan, { authority: 'a', path: '/' })?.action
+  assert.ok(direct?.kind === 'direct')
+  assert.equal(bytes(direct.body), 'grüße Ċ')
+  assert.deepEqual(faultPaths(routes({ match: { prefix: '/' }, route: { cluster: 'c', prefix_rewrite: '/a\r\nb' } })), ['xds.invalid virtual_hosts[0].routes[0].route.prefix_rewrite'])
+})
+
 test('prefix_rewrite replaces the text that matched and nothing else', () => {
   const rewritten = (match: JsonObject, action: JsonObject, path: string) => {
     const route = table(routes({ match, route: { cluster: 'a', ...action } })).any?.routes[0]

@@ -8,7 +8,8 @@ import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { NO_BODY } from '../http/body.ts'
 import { CONTINUE, type HttpFilter, WAITING, ANSWERED } from './filter.ts'
-import { isField, wireText } from './service-field.ts'
+import { wireText } from '#core/wire/wire-text.ts'
+import { isField } from './service-field.ts'
 
 type Field = readonly [name: string, value: string]
 

@@ -7,7 +7,8 @@ import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { CONTINUE, type HttpFilter, WAITING } from './filter.ts'
 import { quotaFields } from './quota-fields.ts'
-import { isField, wireText } from './service-field.ts'
+import { wireText } from '#core/wire/wire-text.ts'
+import { isField } from './service-field.ts'
 
 const SHOULD_RATE_LIMIT = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit'
 

@@ -3,7 +3,7 @@ import { compileFormat, renderFormat } from '../telemetry/format.ts'
 import type { Part } from '../telemetry/format.ts'
 import type { Facts } from '../telemetry/facts.ts'
 import type { FieldTable } from '../http/head-scan.ts'
-import { wireText } from './service-field.ts'
+import { wireText } from '#core/wire/wire-text.ts'
 
 /** Header operations, ready to run: which names go, which lines come. */
 export interface CompiledOperations {
