@@ -38,6 +38,7 @@ import { clientStatus } from './serve/client-status.ts'
 import { loadReporting } from './serve/load-reports.ts'
 import type { Peer } from './serve/peer.ts'
 import { startXds } from './serve/server.ts'
+import { LoopShare } from './observe/loop-share.ts'
 import { TrustStore } from './serve/trust.ts'
 import { meshOfOperator } from './access/operator.ts'
 import { Authentication } from './access/proxy-credential.ts'
@@ -166,6 +167,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const replicas = replica === undefined ? undefined : new ReplicaStatuses(store, ledger, clock, log, replica)
   const proxies = (meshId: string) => replicas?.proxies(meshId) ?? ledger.statuses(meshId)
   const admission = new MeshAdmission(meshes)
+  const impacts = new LoopShare(clock)
   const events = new LiveEvents(clock, { topology: (meshId) => traffic.topology(meshId), proxies }, (error) => log.warn('api.topology-failed', { reason: error instanceof Error ? error.message : String(error) }))
   ledger.onRejection((news) => {
     log.warn('xds.nack', { mesh: news.meshId, proxy: news.node, type: news.type, revision: news.rejection.revision, resources: news.rejection.resources, objects: news.rejection.origins, reason: news.rejection.message })
@@ -206,7 +208,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       await meshes.reached(mesh.id, mesh.revision, IMPACT_WAIT_MS)
       const loaded = await meshes.get(mesh.id)
       if (loaded === undefined) throw new Error('the mesh that is asked about is gone')
-      return impactOn(loaded, results, traffic.calls(mesh.id), proxies(mesh.id))
+      return impacts.run(mesh.organizationId, () => impactOn(loaded, results, traffic.calls(mesh.id), proxies(mesh.id)))
     },
     topology: (meshId) => traffic.topology(meshId),
     follow: (meshId, listener) => events.follow(meshId, listener),
