@@ -14,7 +14,7 @@ export interface Proofs {
   readonly unknown: readonly string[]
 }
 
-/** Reads `proves` of each `case.yaml` that has requests beside it: `KIND PATH`, Istio's kind where the Gateway API has one of that name. */
+/** Reads `proves` of each `case.yaml` that has requests beside it: `KIND PATH`; of two kinds of one name it is the one that has the field, Istio's where both do. */
 export function readProofs(): Proofs {
   const found = new Map<string, string[]>()
   const unknown: string[] = []
@@ -23,8 +23,9 @@ export function readProofs(): Proofs {
     const { proves = [] } = parse(readFileSync(join(CASES, name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }
     for (const claim of proves) {
       const [word = '', path = ''] = claim.split(' ')
-      const kind = kinds.find((one) => one.kind === word && one.group !== 'gateway.networking.k8s.io') ?? kinds.find((one) => one.kind === word || `${one.kind}.${one.group}` === word)
-      if (kind === undefined || ![...schemaFields(kind.fields)].some((one) => one.path === path)) unknown.push(`${name}: ${claim}`)
+      const named = kinds.filter((one) => one.kind === word && [...schemaFields(one.fields)].some((field) => field.path === path))
+      const kind = named.find((one) => one.group !== 'gateway.networking.k8s.io') ?? named[0]
+      if (kind === undefined) unknown.push(`${name}: ${claim}`)
       else found.set(keyOf(kind, path), [...(found.get(keyOf(kind, path)) ?? []), name])
     }
   }

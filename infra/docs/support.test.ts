@@ -37,7 +37,7 @@ test('a field on which nothing acts is named once, at the outermost place', () =
 })
 
 test('a kind on which nothing acts is named as a whole', () => {
-  const { object, kind } = parseObject({ apiVersion: 'networking.istio.io/v1', kind: 'WorkloadGroup', metadata: { name: 'a', namespace: 'prod' }, spec: { template: {} } })
+  const { object, kind } = parseObject({ apiVersion: 'networking.istio.io/v1beta1', kind: 'ProxyConfig', metadata: { name: 'a', namespace: 'prod' }, spec: { concurrency: 1 } })
   assert.ok(object !== undefined && kind !== undefined)
   assert.deepEqual(inertFields(kind, object).map((one) => one.path), ['spec'])
 })
