@@ -7,11 +7,10 @@ import type { ResourceView } from './serve/resource.ts'
 import type { Log } from './log.ts'
 import { MeshModel, objectId } from './model/mesh-model.ts'
 import { MeshViews } from './translate/view.ts'
+import { turnsOf } from './turns.ts'
 
 /** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
 const CHANGES_MAX = 1000
-/** Making the first views of a large mesh takes seconds: so much of it at a time. */
-const TURN_MS = 8
 /** A mesh that nobody holds is let go after this long. */
 const IDLE_MS = 10 * 60_000
 
@@ -139,14 +138,7 @@ export class Meshes {
   }
 
   #viewInTurns(mesh: LoadedMesh, node: ProxyNode, identity: SpiffeId | undefined): Promise<ResourceView> {
-    let endsAtMs = this.#clock.monotonicMs() + TURN_MS
-    return mesh.views.viewInTurns(node, identity, {
-      isOver: () => this.#clock.monotonicMs() > endsAtMs,
-      next: async () => {
-        await new Promise<void>((resolve) => setImmediate(resolve))
-        endsAtMs = this.#clock.monotonicMs() + TURN_MS
-      },
-    })
+    return mesh.views.viewInTurns(node, identity, turnsOf(this.#clock))
   }
 
   /** Resolves when the mesh in memory has reached a revision, or when the time is over. */
@@ -190,7 +182,10 @@ export class Meshes {
       return undefined
     }
     const model = new MeshModel({ trustDomain: row.trustDomain, settings: row.settings })
-    model.apply(asChanges(rows), rows.revision)
+    const turns = turnsOf(this.#clock)
+    const steps = model.applying(asChanges(rows), rows.revision)
+    // Nobody has the model before it is whole; what other meshes are due does not wait for it.
+    while (steps.next().done !== true) if (turns.isOver()) await turns.next()
     const mesh: LoadedMesh = { id: meshId, organizationId: row.organizationId, model, views: new MeshViews(model) }
     entry.loaded = mesh
     this.#log.info('mesh.loaded', { mesh: meshId, revision: rows.revision, resources: rows.resources.length, workloads: rows.workloads.length })

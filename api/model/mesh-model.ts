@@ -68,6 +68,15 @@ export class MeshModel {
 
   /** Takes changes in, in order, and answers what they touched. A change that says what is already so touches nothing. */
   apply(changes: Iterable<Change>, revision: number): Touched {
+    const steps = this.applying(changes, revision)
+    for (;;) {
+      const step = steps.next()
+      if (step.done === true) return step.value
+    }
+  }
+
+  /** As `apply`, but pauses after each change, so that whoever fills a large model can let others have their turn. Until it is done the model is at no revision: nobody may read it. */
+  *applying(changes: Iterable<Change>, revision: number): Generator<undefined, Touched> {
     const touch = new TouchRecord()
     const all = [...changes]
     for (const change of all) {
@@ -77,6 +86,7 @@ export class MeshModel {
         this.settings = change.settings
         touch.keys.add('settings')
       }
+      yield
     }
     if (concernsDerived(this, all)) this.#derive(touch)
     this.revision = revision

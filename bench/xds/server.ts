@@ -11,6 +11,7 @@ import type { Peer } from '#api/serve/peer.ts'
 import { startXds } from '#api/serve/server.ts'
 import { TrustStore } from '#api/serve/trust.ts'
 import { MeshViews } from '#api/translate/view.ts'
+import { turnsOf } from '#api/turns.ts'
 import { parseSpiffeId } from '#core/identity/spiffe.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Change } from '#db/store.ts'
@@ -48,7 +49,7 @@ const xds = await startXds(
         how: certificate ? 'certificate' : 'plaintext-loopback',
         expiresAtMs: certificate?.notAfterMs ?? clock.wallMs() + 86_400_000,
       }),
-      viewFor: async (peer, node) => viewsOf(node.name).viewFor(node, peer.identity),
+      viewFor: async (peer, node) => viewsOf(node.name).viewInTurns(node, peer.identity, turnsOf(clock)),
       connected: () => {},
       disconnected: () => {},
     },

@@ -2,19 +2,23 @@ import { constants, createSecureServer, createServer, type Http2SecureServer, ty
 import type { AddressInfo } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { status } from '@grpc/grpc-js'
-import type { Clock } from '#core/time/clock.ts'
+import type { Clock, Timer } from '#core/time/clock.ts'
 import type { TrustStore } from '../trust.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { GrpcMethod } from './method.ts'
 import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
+import { watchSilence } from './silence.ts'
 
-/** How often a connection is asked whether it is there, and how long it has to answer. */
+/** How often a connection is asked whether it is there. */
 const keepaliveMs = 60_000
-const keepaliveTimeoutMs = 60_000
+/** One that is silent at so many looks in a row, two minutes, is gone. */
+const lookMs = 15_000
+const silentLooks = 8
 /** How many times that long one has that does not read what waits for it. */
-const slowTimes = 2
-/** How long a connection may be there without ever a call before it ends. */
-const silentMs = 30_000
+const slowTimes = 3
+/** A connection may be there for so many looks, half a minute, without ever a call, and for as many more at which bytes still come. */
+const callLookMs = 5000
+const callLooks = 6
 /** PING and SETTINGS frames that a connection may send within the time: clients probe the path with them while data comes in, and no more often. */
 const probesMax = 1000
 const probesMs = 10_000
@@ -105,10 +109,7 @@ export class GrpcServer {
     const ofConnection = new HeldBytes(largestOfConnection * this.#options.requestBytesMax)
     const budgets = caller.certificate === undefined ? [ofConnection, this.#strangers] : [ofConnection]
     this.#sessions.add(session)
-    // In two steps: after a turn that took long the second lets what came meanwhile be read.
-    let silence = clock.after(silentMs / 2, () => {
-      silence = clock.after(silentMs / 2, () => session.close())
-    })
+    const silence = this.#awaitCall(session)
     const streams = new Set<ServerHttp2Stream>()
     const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session, streams))
     let probes = 0
@@ -139,36 +140,53 @@ export class GrpcServer {
     })
   }
 
+  /** A connection without a call ends, but not while its first may be on the way. */
+  #awaitCall(session: ServerHttp2Session): Timer {
+    let before = bytesRead(session)
+    let left = callLooks
+    return watchSilence(this.#options.clock, {
+      everyMs: callLookMs,
+      looksMax: () => callLooks,
+      hasStirred: () => {
+        const now = bytesRead(session)
+        const stirred = now !== before && left > 0
+        before = now
+        if (stirred) left -= 1
+        return stirred
+      },
+      over: () => session.close(),
+    })
+  }
+
   /**
    * A peer that is gone without a word is found by a PING that nobody answers. One that reads slowly has its PING behind what it has not read, and is not gone:
    * as long as bytes move it has time, and where they do not and some wait for it, a few times as much (xds-rules 25). A proxy that is cut off because it is starved comes back and asks for all anew.
+   * What the system took to send on its own says nothing of the peer: where nothing waits here, only what is read counts.
    */
   #probe(session: ServerHttp2Session, streams: ReadonlySet<ServerHttp2Stream>): void {
     if (session.destroyed || session.closed || this.#asked.has(session)) return
-    const { sockets } = this.#options
-    const moved = (): number => (session.destroyed ? 0 : session.socket.bytesRead + session.socket.bytesWritten)
-    let before = moved()
-    let left = slowTimes
-    const look = (): void => {
-      const now = moved()
-      const waits = [...streams].some((stream) => stream.writableLength > 0)
-      if (now === before && (!waits || left === 0)) {
-        session.destroy()
-        return
-      }
-      left = now === before ? left - 1 : slowTimes
-      before = now
-      late = sockets.after(keepaliveTimeoutMs, look)
-    }
-    let late = sockets.after(keepaliveTimeoutMs, look)
+    const waits = (): boolean => [...streams].some((stream) => stream.writableLength > 0)
+    let read = bytesRead(session)
+    let written = bytesWritten(session)
+    const silence = watchSilence(this.#options.sockets, {
+      everyMs: lookMs,
+      looksMax: () => (waits() ? silentLooks * slowTimes : silentLooks),
+      hasStirred: () => {
+        const stirred = bytesRead(session) !== read || (waits() && bytesWritten(session) !== written)
+        read = bytesRead(session)
+        written = bytesWritten(session)
+        return stirred
+      },
+      over: () => session.destroy(),
+    })
     this.#asked.add(session)
     const isSent = session.ping((error) => {
-      late.cancel()
+      silence.cancel()
       this.#asked.delete(session)
       if (error && !session.destroyed) session.destroy()
     })
     if (isSent) return
-    late.cancel()
+    silence.cancel()
     this.#asked.delete(session)
   }
 
@@ -185,6 +203,10 @@ export class GrpcServer {
     else call.fail(status.UNIMPLEMENTED, `there is no method ${headers[':path'] ?? ''}`)
   }
 }
+
+// A session that is over has no socket.
+const bytesRead = (session: ServerHttp2Session): number => (session.destroyed ? 0 : session.socket.bytesRead)
+const bytesWritten = (session: ServerHttp2Session): number => (session.destroyed ? 0 : session.socket.bytesWritten)
 
 function callerOf({ socket }: ServerHttp2Session): Caller {
   const { remoteAddress = '', remotePort = 0 } = socket

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ResourceObject } from '#core/resource/object.ts'
+import { SteppedClock } from '#core/time/seeded.ts'
+import { startStore } from '#test/parts/store.ts'
+import { jsonLog } from './log.ts'
+import { Meshes } from './meshes.ts'
+
+/** Stands still but for a millisecond at each look: what is long is told by work, and not by time. */
+class CountingClock extends SteppedClock {
+  #looks = 0
+
+  override monotonicMs(): number {
+    this.#looks += 1
+    return super.monotonicMs() + this.#looks
+  }
+}
+
+const serviceEntry = (at: number): ResourceObject => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'ServiceEntry',
+  metadata: { name: `svc-${at}`, namespace: 'prod' },
+  spec: { hosts: [`svc-${at}.example`], location: 'MESH_INTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '10.0.0.1' }] },
+})
+
+test('a mesh is loaded in turns between which all else runs, and is whole when anyone has it', { timeout: 60_000 }, async (t) => {
+  const { store, end } = await startStore()
+  t.after(end)
+  const organization = await store.createOrganization('demo')
+  const mesh = await store.createMesh(organization.id, { name: 'shop', trustDomain: 'cluster.local', sealedRoot: new Uint8Array(1), rootCertificate: '' })
+  const objects = Array.from({ length: 300 }, (_, at) => serviceEntry(at))
+  const writes = objects.map((object) => ({ key: { group: 'networking.istio.io', kind: object.kind, namespace: 'prod', name: object.metadata.name }, object }))
+  const { revision } = await store.applyResources(organization.id, mesh.id, writes, { author: 'test', message: '' })
+  // The rows are fetched before, so that the turns counted are those of the load alone.
+  const rows = await store.loadMesh(mesh.id)
+  const row = await store.meshById(mesh.id)
+  const meshes = new Meshes({ ...store, loadMesh: () => Promise.resolve(rows), meshById: () => Promise.resolve(row) }, new CountingClock(), jsonLog(() => {}, () => 0, 'error'))
+  t.after(() => meshes.close())
+  let turns = 0
+  let isLoaded = false
+  const loading = meshes.get(mesh.id).then((loaded) => {
+    isLoaded = true
+    return loaded
+  })
+  const { promise: counted, resolve } = Promise.withResolvers<void>()
+  const turn = (): void => {
+    if (isLoaded) return resolve()
+    turns += 1
+    assert.equal(meshes.loaded(mesh.id), undefined)
+    setImmediate(turn)
+  }
+  setImmediate(turn)
+  const loaded = await loading
+  await counted
+  // One change is one look, and some eight of them make a turn.
+  assert.ok(turns >= 300 / 12, `${turns} turns`)
+  assert.equal(loaded?.model.revision, revision)
+  assert.equal([...(loaded?.model.objects() ?? [])].length, 300)
+})
