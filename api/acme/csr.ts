@@ -1,10 +1,10 @@
 import { type KeyObject, sign } from 'node:crypto'
-import { bitString, decode, encode, implicit, integer, objectId, octetString, oid, sequence, set, tagged } from '../ca/der.ts'
+import { bitString, implicit, integer, objectId, octetString, oid, sequence, set, tagged } from '../ca/der.ts'
 
 /** A request for a server's certificate under its DNS names (PKCS #10, RFC 2986), DER: RFC 8555 §7.4 sends it so. */
 export function serverCsr(key: { publicKey: KeyObject; privateKey: KeyObject }, hosts: readonly string[]): Buffer {
   const names = sequence(...hosts.map((host) => implicit(2, Buffer.from(host))))
-  const extensions = sequence(sequence(objectId(oid.subjectAltName), octetString(encode(names))))
-  const info = sequence(integer(Buffer.of(0)), sequence(), decode(key.publicKey.export({ type: 'spki', format: 'der' })), tagged(0, sequence(objectId(oid.extensionRequest), set(extensions))))
-  return encode(sequence(info, sequence(objectId(oid.ecdsaWithSha256)), bitString(sign('sha256', encode(info), key.privateKey))))
+  const extensions = sequence(sequence(objectId(oid.subjectAltName), octetString(names)))
+  const info = sequence(integer(Buffer.of(0)), sequence(), key.publicKey.export({ type: 'spki', format: 'der' }), tagged(0, sequence(objectId(oid.extensionRequest), set(extensions))))
+  return sequence(info, sequence(objectId(oid.ecdsaWithSha256)), bitString(sign('sha256', info, key.privateKey)))
 }

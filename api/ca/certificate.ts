@@ -1,6 +1,6 @@
-import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { hash, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
-import { bitString, boolean, type Der, encode, implicit, integer, objectId, octetString, oid, sequence, set, tagged, time, toPem, utf8String } from './der.ts'
+import { bitString, boolean, implicit, integer, objectId, octetString, oid, sequence, set, tagged, time, toPem, utf8String } from './der.ts'
 
 export type SubjectAltName = { readonly kind: 'uri' | 'dns' | 'ip'; readonly value: string }
 
@@ -18,11 +18,24 @@ export interface CertificateBody {
 
 /** Who signs: its name, key and key identifier. A root signs itself by its own. */
 export interface Signer {
-  readonly subject: Der
+  /** DER of its Name. */
+  readonly subject: Buffer
   readonly privateKey: KeyObject
   readonly keyIdentifier: Buffer
 }
 
+const objectIds = new Map<string, Buffer>()
+/** Few are ever written, and often. */
+function objectIdOnce(id: string): Buffer {
+  const known = objectIds.get(id)
+  if (known) return known
+  const made = objectId(id)
+  objectIds.set(id, made)
+  return made
+}
+
+/** RFC 5280 §4.1.2.1 counts from 0. */
+const version3 = tagged(0, integer(Buffer.of(2)))
 const ecdsaWithSha256 = sequence(objectId(oid.ecdsaWithSha256))
 const extendedUsage = extension(oid.extKeyUsage, false, sequence(objectId(oid.serverAuth), objectId(oid.clientAuth)))
 /** digitalSignature, bit 0. */
@@ -40,27 +53,27 @@ const p256Bytes = p256Prefix.length + 65
 export const isP256 = (publicKey: Buffer): boolean => publicKey.length === p256Bytes && publicKey.subarray(0, p256Prefix.length).equals(p256Prefix)
 
 /** RFC 5280 §4.2.1.2, method 1: SHA-1 over the point. A name for the key, no proof. */
-export const keyIdentifierOf = (publicKey: Buffer): Buffer => createHash('sha1').update(publicKey.subarray(p256Prefix.length)).digest()
+export const keyIdentifierOf = (publicKey: Buffer): Buffer => hash('sha1', publicKey.subarray(p256Prefix.length), 'buffer')
 
-export const nameOf = (parts: CertificateBody['subject']): Der => sequence(...parts.map((part) => set(sequence(objectId(part.oid), utf8String(part.value)))))
+export const nameOf = (parts: CertificateBody['subject']): Buffer => sequence(...parts.map((part) => set(sequence(objectIdOnce(part.oid), utf8String(part.value)))))
 
 /** Signs a certificate with ECDSA and SHA-256. Returns PEM. */
-export function issue(body: CertificateBody, signer: Signer, publicKeyDer: Der): string {
+export function issue(body: CertificateBody, signer: Signer): string {
   const toBeSigned = sequence(
-    tagged(0, integer(Buffer.of(2))),
+    version3,
     integer(serialNumber()),
     ecdsaWithSha256,
     signer.subject,
     sequence(time(body.notBeforeMs), time(body.notAfterMs)),
     nameOf(body.subject),
-    publicKeyDer,
+    body.publicKey,
     tagged(3, sequence(...extensionsOf(body, signer))),
   )
-  const signature = sign('sha256', encode(toBeSigned), signer.privateKey)
-  return toPem('CERTIFICATE', encode(sequence(toBeSigned, ecdsaWithSha256, bitString(signature))))
+  const signature = sign('sha256', toBeSigned, signer.privateKey)
+  return toPem('CERTIFICATE', sequence(toBeSigned, ecdsaWithSha256, bitString(signature)))
 }
 
-function extensionsOf(body: CertificateBody, signer: Signer): Der[] {
+function extensionsOf(body: CertificateBody, signer: Signer): Buffer[] {
   const keyIdentifier = octetString(keyIdentifierOf(body.publicKey))
   const usage = body.authority ? [authorityConstraints, authorityUsage] : [leafConstraints, leafUsage, extendedUsage]
   const names = body.names.length > 0 ? [extension(oid.subjectAltName, body.subject.length === 0, sequence(...body.names.map(generalName)))] : []
@@ -72,12 +85,12 @@ function extensionsOf(body: CertificateBody, signer: Signer): Der[] {
   ]
 }
 
-function extension(id: string, critical: boolean, value: Der): Der {
-  return sequence(objectId(id), ...(critical ? [boolean(true)] : []), octetString(encode(value)))
+function extension(id: string, critical: boolean, value: Buffer): Buffer {
+  return sequence(objectIdOnce(id), ...(critical ? [boolean(true)] : []), octetString(value))
 }
 
 /** RFC 5280 §4.2.1.6: dNSName 2, uniformResourceIdentifier 6, iPAddress 7. */
-function generalName(name: SubjectAltName): Der {
+function generalName(name: SubjectAltName): Buffer {
   if (name.kind === 'ip') return implicit(7, addressBytes(name.value))
   return implicit(name.kind === 'dns' ? 2 : 6, Buffer.from(name.value, 'ascii'))
 }

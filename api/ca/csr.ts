@@ -1,13 +1,12 @@
-import { createPublicKey, verify } from 'node:crypto'
+import { verify } from 'node:crypto'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { isP256 } from './certificate.ts'
 import { bytesOf, decode, type Der, encode, isBitString, isSequence, isTagged, membersOf, objectIdOf, oid } from './der.ts'
 
 /** What a certificate request asks for, its signature verified: the sender holds the key. */
 export interface CertificateRequest {
-  /** SubjectPublicKeyInfo, DER, and the same as it was read. */
+  /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Buffer
-  readonly publicKeyDer: Der
   /** URIs among the alternative names that it asks for. Words, not proof. */
   readonly uris: readonly string[]
 }
@@ -31,7 +30,7 @@ export function readCsr(pem: string): CertificateRequest {
   const digest = digests[objectIdOf(membersOf(algorithm)[0])]
   if (digest === undefined) throw refused('a signature by ECDSA with SHA-256, SHA-384 or SHA-512')
   if (!isSignedBy(publicKey, digest, encode(info), bytesOf(signature).subarray(1))) throw refused('a signature by the key that the request is for')
-  return { publicKey, publicKeyDer: key, uris: urisOf(attributes) }
+  return { publicKey, uris: urisOf(attributes) }
 }
 
 const refused = (rule: string): Faults => new Faults([fault('identity.csr', { path: 'csr', rule })])
@@ -46,7 +45,7 @@ function decodeRequest(bytes: Buffer): Der {
 
 function isSignedBy(publicKey: Buffer, digest: string, signed: Buffer, signature: Buffer): boolean {
   try {
-    return verify(digest, signed, createPublicKey({ key: publicKey, format: 'der', type: 'spki' }), signature)
+    return verify(digest, signed, { key: publicKey, format: 'der', type: 'spki' }, signature)
   } catch {
     // A point that is not on the curve is no key, and so signed nothing.
     return false

@@ -9,7 +9,7 @@ declare module 'node-forge' {
 
 const { asn1 } = forge
 
-/** ASN.1 in the shape of node-forge, whose strings hold a byte a character. */
+/** ASN.1 that was read, in the shape of node-forge, whose strings hold a byte a character. What is written is bytes from the start: a certificate is made of a few parts that change and many that never do. */
 export type Der = forge.asn1.Asn1
 
 /** Object identifiers, by their names in RFC 5280 and RFC 5480. */
@@ -32,29 +32,53 @@ export const oid = {
 
 const { UNIVERSAL, CONTEXT_SPECIFIC } = asn1.Class
 
-const universal = (type: forge.asn1.Type, constructed: boolean, value: string | Der[]): Der => asn1.create(UNIVERSAL, type, constructed, value)
+const constructed = 0x20
+const contextual = 0x80
+
+/** Identifier, length in its shortest form, content (X.690 §8.1, §10.1). */
+function written(identifier: number, content: readonly Uint8Array[]): Buffer {
+  let length = 0
+  for (const part of content) length += part.length
+  const head = length < 0x80 ? 2 : length < 0x100 ? 3 : length < 0x10000 ? 4 : 5
+  const der = Buffer.allocUnsafe(head + length)
+  der[0] = identifier
+  if (head === 2) der[1] = length
+  else {
+    der[1] = 0x80 + head - 2
+    der.writeUIntBE(length, 2, head - 2)
+  }
+  let at = head
+  for (const part of content) {
+    der.set(part, at)
+    at += part.length
+  }
+  return der
+}
 
 const octets = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 
-export const sequence = (...members: Der[]): Der => universal(asn1.Type.SEQUENCE, true, members)
-export const set = (...members: Der[]): Der => universal(asn1.Type.SET, true, members)
-export const integer = (bytes: Uint8Array): Der => universal(asn1.Type.INTEGER, false, octets(bytes))
-export const boolean = (value: boolean): Der => universal(asn1.Type.BOOLEAN, false, value ? '\xff' : '\x00')
-export const objectId = (text: string): Der => universal(asn1.Type.OID, false, asn1.oidToDer(text).getBytes())
-export const utf8String = (text: string): Der => universal(asn1.Type.UTF8, false, octets(Buffer.from(text, 'utf8')))
-export const octetString = (bytes: Uint8Array): Der => universal(asn1.Type.OCTETSTRING, false, octets(bytes))
+export const sequence = (...members: Uint8Array[]): Buffer => written(asn1.Type.SEQUENCE | constructed, members)
+export const set = (...members: Uint8Array[]): Buffer => written(asn1.Type.SET | constructed, members)
+/** Two's complement, as it is. */
+export const integer = (bytes: Uint8Array): Buffer => written(asn1.Type.INTEGER, [bytes])
+export const boolean = (value: boolean): Buffer => written(asn1.Type.BOOLEAN, [Buffer.of(value ? 0xff : 0)])
+export const objectId = (text: string): Buffer => written(asn1.Type.OID, [Buffer.from(asn1.oidToDer(text).getBytes(), 'latin1')])
+export const utf8String = (text: string): Buffer => written(asn1.Type.UTF8, [Buffer.from(text, 'utf8')])
+export const octetString = (bytes: Uint8Array): Buffer => written(asn1.Type.OCTETSTRING, [bytes])
 /** A whole number of bytes, or with bits left unused at the end. */
-export const bitString = (bytes: Uint8Array, unused = 0): Der => universal(asn1.Type.BITSTRING, false, String.fromCharCode(unused) + octets(bytes))
-export const tagged = (tag: number, ...members: Der[]): Der => asn1.create(CONTEXT_SPECIFIC, tag, true, members)
+export const bitString = (bytes: Uint8Array, unused = 0): Buffer => written(asn1.Type.BITSTRING, [Buffer.of(unused), bytes])
+export const tagged = (tag: number, ...members: Uint8Array[]): Buffer => written(contextual | constructed | tag, members)
 /** An IMPLICIT context tag over a primitive. */
-export const implicit = (tag: number, bytes: Uint8Array): Der => asn1.create(CONTEXT_SPECIFIC, tag, false, octets(bytes))
+export const implicit = (tag: number, bytes: Uint8Array): Buffer => written(contextual | tag, [bytes])
 
 /** RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050; whole seconds. */
-export function time(atMs: number): Der {
-  const text = new Date(atMs).toISOString().replace(/[-:T]|\.\d{3}/g, '')
-  return text < '2050' ? universal(asn1.Type.UTCTIME, false, text.slice(2)) : universal(asn1.Type.GENERALIZEDTIME, false, text)
+export function time(atMs: number): Buffer {
+  const iso = new Date(atMs).toISOString()
+  const text = `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
+  return text < '2050' ? written(asn1.Type.UTCTIME, [Buffer.from(text.slice(2))]) : written(asn1.Type.GENERALIZEDTIME, [Buffer.from(text)])
 }
 
+/** What was read, as bytes again. */
 export const encode = (value: Der): Buffer => Buffer.from(asn1.toDer(value).getBytes(), 'latin1')
 
 /**

@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
 import { isP256, issue, keyIdentifierOf, nameOf, type Signer } from './certificate.ts'
-import { decode, type Der, membersOf, oid } from './der.ts'
+import { decode, encode, membersOf, oid } from './der.ts'
 import { seal, unseal } from './seal.ts'
 
 const yearMs = 365 * 24 * 3_600_000
@@ -43,7 +43,7 @@ export function makeRoot(of: { organization: string; trustDomain?: string; nowMs
     authority: true,
   }
   const signer = { subject: nameOf(subject), privateKey, keyIdentifier: keyIdentifierOf(spki) }
-  return { certificate: issue(body, signer, decode(spki)), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
+  return { certificate: issue(body, signer), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 
 /**
@@ -87,8 +87,8 @@ function signerOf(certificate: X509Certificate, privateKey: KeyObject): Signer {
 }
 
 /** TBSCertificate: [0] version, serialNumber, signature, issuer, validity, subject (RFC 5280 §4.1). */
-function subjectOf(certificate: X509Certificate): Der {
+function subjectOf(certificate: X509Certificate): Buffer {
   const subject = membersOf(membersOf(decode(certificate.raw))[0])[5]
   if (!subject) throw new Error('the root certificate has no subject')
-  return subject
+  return encode(subject)
 }

@@ -3,7 +3,6 @@ import { isIP } from 'node:net'
 import { formatSpiffeId, type SpiffeId } from '#core/identity/spiffe.ts'
 import { issue } from './certificate.ts'
 import type { CertificateRequest } from './csr.ts'
-import { decode } from './der.ts'
 import { type Authority, backdateMs } from './root.ts'
 
 /** No leaf lives longer. */
@@ -33,7 +32,7 @@ export function signWorkload(authority: Authority, of: { request: CertificateReq
     notAfterMs,
     authority: false,
   }
-  return { chain: [issue(body, authority.signer, request.publicKeyDer), authority.certificate], notAfterMs }
+  return { chain: [issue(body, authority.signer), authority.certificate], notAfterMs }
 }
 
 /**
@@ -53,5 +52,5 @@ export function serverCertificate(authority: Authority, names: readonly string[]
     notAfterMs,
     authority: false,
   }
-  return { certificate: issue(body, authority.signer, decode(spki)), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), notAfterMs }
+  return { certificate: issue(body, authority.signer), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), notAfterMs }
 }

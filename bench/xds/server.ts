@@ -5,7 +5,6 @@ import { writeHeapSnapshot } from 'node:v8'
 import { issue } from '#api/ca/certificate.ts'
 import { makeRoot, readAuthority } from '#api/ca/root.ts'
 import { serverCertificate } from '#api/ca/sign.ts'
-import { decode } from '#api/ca/der.ts'
 import { MeshModel } from '#api/model/mesh-model.ts'
 import type { Peer } from '#api/serve/peer.ts'
 import { startXds } from '#api/serve/server.ts'
@@ -135,7 +134,7 @@ function makeCredentials(): { trust: TrustStore; tls: NonNullable<ServerReady['t
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const spki = publicKey.export({ type: 'spki', format: 'der' })
     const names = [{ kind: 'uri' as const, value: `spiffe://cluster.local/ns/ns-${at}/sa/default` }]
-    const leaf = issue({ subject: [], publicKey: spki, names, notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + 86_400_000, authority: false }, authority.signer, decode(spki))
+    const leaf = issue({ subject: [], publicKey: spki, names, notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + 86_400_000, authority: false }, authority.signer)
     return { certificate: leaf + root.certificate, privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
   })
   return { trust, tls: { root: root.certificate, leaves } }

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { sealStream } from '#api/archive/sealed-stream.ts'
 import { writePayload } from '#api/archive/payload.ts'
 import { issue, keyIdentifierOf, nameOf } from '#api/ca/certificate.ts'
-import { decode, oid } from '#api/ca/der.ts'
+import { oid } from '#api/ca/der.ts'
 import { makeRoot } from '#api/ca/root.ts'
 import { nodeNamed, RawClient } from '#api/serve/raw-client.ts'
 import { ARCHIVE_CHUNK_BYTES, type ArchiveHeader, type RestoreResponse } from '#core/contract/archive.ts'
@@ -174,7 +174,7 @@ describe('a sealed archive', () => {
       const { publicKey, privateKey: signing } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
       const spki = publicKey.export({ type: 'spki', format: 'der' })
       const subject = [{ oid: oid.organizationName, value: 'cluster.local' }, { oid: oid.commonName, value: name }]
-      const certificate = issue({ subject, publicKey: spki, names: [{ kind: 'uri', value: 'spiffe://cluster.local' }], notBeforeMs: Date.now() - 1000, notAfterMs: Date.now() + 1e9, authority: true }, { subject: nameOf(subject), privateKey: signing, keyIdentifier: keyIdentifierOf(new X509Certificate(theirs).publicKey.export({ type: 'spki', format: 'der' })) }, decode(spki))
+      const certificate = issue({ subject, publicKey: spki, names: [{ kind: 'uri', value: 'spiffe://cluster.local' }], notBeforeMs: Date.now() - 1000, notAfterMs: Date.now() + 1e9, authority: true }, { subject: nameOf(subject), privateKey: signing, keyIdentifier: keyIdentifierOf(new X509Certificate(theirs).publicKey.export({ type: 'spki', format: 'der' })) })
       const { status, text } = await restore(`evil-${index}`, { certificate, privateKey: signing.export({ type: 'pkcs8', format: 'pem' }).toString() })
       assert.ok(status === 422 || /"root":"own"/.test(text), `${status} ${text}`)
     }
