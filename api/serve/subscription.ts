@@ -18,6 +18,9 @@ const TAKING = {}
 /** A stream with more that is its own goes its own way. */
 const ownMax = 64
 
+/** A starved proxy reads 16 KB a second: to send it a megabyte again because it is late makes it later. */
+const slowBytesAMs = 16
+
 /** One response that the client owes an answer to. At most one per type and stream (xds-rules 25). */
 interface InFlight {
   readonly nonce: string
@@ -337,10 +340,12 @@ export class Subscription {
     return true
   }
 
-  /** Queues what is in flight for longer than `afterMs`, doubled with each time before, to be sent once more. Answers for how long it has been unanswered, ms; undefined when it is not late. */
+  /** Queues what is in flight for longer than `afterMs` and the time that a slow reader takes for it, doubled with each time before, to be sent once more. Answers for how long it has been unanswered, ms; undefined when it is not late. */
   resyncIfLate(nowMs: number, afterMs: number, revision: number): number | undefined {
     const flight = this.#inFlight
-    if (!flight || nowMs - flight.sentAtMs < afterMs * 2 ** this.#resyncs) return undefined
+    if (!flight) return undefined
+    const readMs = flight.resources.reduce((sum, { bytes }) => sum + bytes.length, 0) / slowBytesAMs
+    if (nowMs - flight.sentAtMs < (afterMs + readMs) * 2 ** this.#resyncs) return undefined
     this.#resyncs += 1
     this.#lateSinceMs = flight.sentAtMs
     this.#inFlight = undefined

@@ -8,13 +8,14 @@ import { HeldBytes } from './held-bytes.ts'
 import type { GrpcMethod } from './method.ts'
 import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
 import { watchSilence } from './silence.ts'
+import { bytesRead, bytesWritten, Unread } from './unread.ts'
 
 /** How often a connection is asked whether it is there. */
 const keepaliveMs = 60_000
 /** One that is silent at so many looks in a row, two minutes, is gone. */
 const lookMs = 15_000
 const silentLooks = 8
-/** How many times that long one has that does not read what waits for it. */
+/** How many times that long one has that does not read what waits for it, here or before its own door. */
 const slowTimes = 3
 /** A connection may be there for so many looks, half a minute, without ever a call, and for as many more at which bytes still come. */
 const callLookMs = 5000
@@ -111,7 +112,8 @@ export class GrpcServer {
     this.#sessions.add(session)
     const silence = this.#awaitCall(session)
     const streams = new Set<ServerHttp2Stream>()
-    const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session, streams))
+    const unread = new Unread(session)
+    const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session, streams, unread))
     let probes = 0
     let probesSinceMs = clock.monotonicMs()
     const onProbe = (): void => {
@@ -160,20 +162,19 @@ export class GrpcServer {
 
   /**
    * A peer that is gone without a word is found by a PING that nobody answers. One that reads slowly has its PING behind what it has not read, and is not gone:
-   * as long as bytes move it has time, and where they do not and some wait for it, a few times as much (xds-rules 25). A proxy that is cut off because it is starved comes back and asks for all anew.
+   * as long as bytes move it has time, and where they do not and it has much to read, a few times as much (xds-rules 25). A proxy that is cut off because it is starved comes back and asks for all anew.
    * What the system took to send on its own says nothing of the peer: where nothing waits here, only what is read counts.
    */
-  #probe(session: ServerHttp2Session, streams: ReadonlySet<ServerHttp2Stream>): void {
+  #probe(session: ServerHttp2Session, streams: ReadonlySet<ServerHttp2Stream>, unread: Unread): void {
     if (session.destroyed || session.closed || this.#asked.has(session)) return
+    unread.look()
     const waits = (): boolean => [...streams].some((stream) => stream.writableLength > 0)
-    let read = bytesRead(session)
     let written = bytesWritten(session)
     const silence = watchSilence(this.#options.sockets, {
       everyMs: lookMs,
-      looksMax: () => (waits() ? silentLooks * slowTimes : silentLooks),
+      looksMax: () => (waits() || unread.isMuch ? silentLooks * slowTimes : silentLooks),
       hasStirred: () => {
-        const stirred = bytesRead(session) !== read || (waits() && bytesWritten(session) !== written)
-        read = bytesRead(session)
+        const stirred = unread.look() || (waits() && bytesWritten(session) !== written)
         written = bytesWritten(session)
         return stirred
       },
@@ -203,10 +204,6 @@ export class GrpcServer {
     else call.fail(status.UNIMPLEMENTED, `there is no method ${headers[':path'] ?? ''}`)
   }
 }
-
-// A session that is over has no socket.
-const bytesRead = (session: ServerHttp2Session): number => (session.destroyed ? 0 : session.socket.bytesRead)
-const bytesWritten = (session: ServerHttp2Session): number => (session.destroyed ? 0 : session.socket.bytesWritten)
 
 function callerOf({ socket }: ServerHttp2Session): Caller {
   const { remoteAddress = '', remotePort = 0 } = socket

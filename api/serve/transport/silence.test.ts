@@ -8,7 +8,7 @@ import { SteppedClock } from '#core/time/seeded.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { bytesCodec, defineMethod, ads } from '#core/wire/grpc.ts'
 import { GrpcServer } from './grpc-server.ts'
-import { duplex } from './method.ts'
+import { duplex, type GrpcMethod } from './method.ts'
 import { watchSilence } from './silence.ts'
 
 /** A peer on a loop of its own, which holds one stream open and says each message that comes back. */
@@ -117,7 +117,7 @@ test('looks that come late count for nothing, those on time do, and a sign of li
 test('a peer that stays silent is gone though messages for it go on', async (t) => {
   const clock = new SteppedClock()
   const { promise: opened, resolve } = Promise.withResolvers<(message: Buffer) => boolean>()
-  const told = { path: '/test/Told', open: (call: { write(message: Buffer): boolean; onMessage(listener: () => void): void }) => resolve((message) => call.write(message)) }
+  const told: GrpcMethod = { path: '/test/Told', open: (call) => resolve((message) => call.write(message)) }
   const server = new GrpcServer({ clock: systemDoors.clock, sockets: clock, methods: [told], trust: undefined, callsMax: 10, requestBytesMax: 1 << 20 })
   t.after(() => server.cut())
   const port = await server.listen({ address: '127.0.0.1', port: 0 })
@@ -133,5 +133,45 @@ test('a peer that stays silent is gone though messages for it go on', async (t) 
     for (let turn = 0; turn < 50; turn += 1) await new Promise((done) => setImmediate(done))
     clock.advance(15_000)
   }
+  await gone
+})
+
+test('a peer that has much to read is given more time, though nothing of it waits here', async (t) => {
+  const clock = new SteppedClock()
+  const { promise: opened, resolve } = Promise.withResolvers<(message: Buffer) => boolean>()
+  let isGone = false
+  const told: GrpcMethod = {
+    path: '/test/Told',
+    open: (call) => {
+      call.onCancelled(() => (isGone = true))
+      resolve((message) => call.write(message))
+    },
+  }
+  const server = new GrpcServer({ clock: systemDoors.clock, sockets: clock, methods: [told], trust: undefined, callsMax: 10, requestBytesMax: 1 << 20 })
+  t.after(() => server.cut())
+  const port = await server.listen({ address: '127.0.0.1', port: 0 })
+  // Its windows are wide, so all goes to the system, which keeps it for a process that does not run.
+  const window = Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0x40, 0, 0, 0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0x40, 0, 0])
+  const socket = await deadPeer(port)
+  socket.write(window)
+  const literal = (name: string, value: string): Buffer => Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)])
+  const block = Buffer.concat([Buffer.from([0x83, 0x86]), literal(':path', told.path), literal('host', 'a'), literal('content-type', 'application/grpc')])
+  socket.write(Buffer.concat([Buffer.from([0, 0, block.length, 1, 4, 0, 0, 0, 1]), block]))
+  const write = await opened
+  socket.pause()
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((done) => setImmediate(done))
+  }
+  clock.advance(60_000)
+  write(Buffer.alloc(200 << 10))
+  await turns()
+  for (let look = 0; look < 20; look += 1) {
+    clock.advance(15_000)
+    await turns()
+  }
+  assert.equal(isGone, false)
+  socket.resume()
+  const gone = once(socket, 'close')
+  clock.advance(300_000)
   await gone
 })
