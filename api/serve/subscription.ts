@@ -20,6 +20,7 @@ const ownMax = 64
 
 /** A starved proxy reads 16 KB a second: to send it a megabyte again because it is late makes it later. */
 const slowBytesAMs = 16
+const smallBytes = 64 << 10
 
 /** One response that the client owes an answer to. At most one per type and stream (xds-rules 25). */
 interface InFlight {
@@ -344,7 +345,8 @@ export class Subscription {
   resyncIfLate(nowMs: number, afterMs: number, revision: number): number | undefined {
     const flight = this.#inFlight
     if (!flight) return undefined
-    const readMs = flight.resources.reduce((sum, { bytes }) => sum + bytes.length, 0) / slowBytesAMs
+    const bytes = flight.resources.reduce((sum, resource) => sum + resource.bytes.length, 0)
+    const readMs = Math.max(0, bytes - smallBytes) / slowBytesAMs
     if (nowMs - flight.sentAtMs < (afterMs + readMs) * 2 ** this.#resyncs) return undefined
     this.#resyncs += 1
     this.#lateSinceMs = flight.sentAtMs
