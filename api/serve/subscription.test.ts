@@ -152,3 +152,13 @@ test('what waits is forgotten with the name that it is about, and leaves nothing
   assert.equal(pair.subscription.hasWork, false)
   assert.equal(pair.subscription.unackedSince, undefined)
 })
+
+test('a large answer is late only when a slow reader could have read it', () => {
+  const pair = new Pair(CLUSTER, 'delta')
+  pair.view.set({ ...resource(CLUSTER, 'a', '1'), bytes: new Uint8Array(64 << 10) }, { ...resource(CLUSTER, 'b', '1'), bytes: new Uint8Array(160_000) })
+  pair.ask({})
+  assert.equal(pair.send(1 << 20)?.resources.length, 2)
+  // 160,000 bytes at 16 a millisecond take ten seconds.
+  assert.equal(pair.subscription.resyncIfLate(39_999, 30_000, 1), undefined)
+  assert.equal(pair.subscription.resyncIfLate(40_000, 30_000, 1), 40_000)
+})
