@@ -35,18 +35,20 @@ export function connectionsWrong(wanted: CountWords, seen: readonly Observation[
   return fits(wanted, peers.size) ? [] : [`${countWords(wanted)} connections were expected, ${peers.size} came`]
 }
 
-export function receivedWrong(wanted: NonNullable<Expectation['received']>, seen: readonly Observation[]): string[] {
+export async function receivedWrong(wanted: NonNullable<Expectation['received']>, seen: readonly Observation[]): Promise<string[]> {
   const receipts = arrived(seen)
   if (receipts.length === 0) return ['no application saw the request']
   const pinged = receipts.some((one) => one.arrival.pinged === true)
   if (wanted.pinged !== undefined && wanted.pinged !== pinged) return [pinged ? 'no PING was expected, and one came' : 'a PING was expected, and none came']
-  return receipts.flatMap(({ protocol, arrival }) => {
+  const wrong: string[] = []
+  for (const { protocol, arrival } of receipts) {
     const came = { protocol, tls: arrival.tls !== undefined, sni: arrival.tls?.sni, clientCertificate: arrival.tls?.clientCertificate ?? false, proxyProtocol: arrival.proxyHeader?.version }
-    const wrong = (['protocol', 'tls', 'sni', 'clientCertificate', 'proxyProtocol'] as const).flatMap((field) => (wanted[field] === undefined || wanted[field] === came[field] ? [] : [`${field} ${String(wanted[field])} was expected, ${String(came[field] ?? 'none')} came`]))
-    if (wanted.keepAlive === undefined) return wrong
-    const inMs = keepAliveInMs(arrival.peer)
-    return inMs !== undefined && inMs <= durationMs(wanted.keepAlive) ? wrong : [...wrong, `a probe within ${wanted.keepAlive} was expected, ${inMs === undefined ? 'none is due' : `it is due in ${inMs} ms`}`]
-  })
+    wrong.push(...(['protocol', 'tls', 'sni', 'clientCertificate', 'proxyProtocol'] as const).flatMap((field) => (wanted[field] === undefined || wanted[field] === came[field] ? [] : [`${field} ${String(wanted[field])} was expected, ${String(came[field] ?? 'none')} came`])))
+    if (wanted.keepAlive === undefined) continue
+    const inMs = await keepAliveInMs(arrival.peer)
+    if (inMs === undefined || inMs > durationMs(wanted.keepAlive)) wrong.push(`a probe within ${wanted.keepAlive} was expected, ${inMs === undefined ? 'none is due' : `it is due in ${inMs} ms`}`)
+  }
+  return wrong
 }
 
 const textOf = (value: unknown): string => (value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean))

@@ -48,7 +48,7 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
     ...(expect.by === undefined ? [] : seen.slice(0, 1).flatMap((one) => byWrong(expect.by ?? '', one))),
     ...(expect.statuses === undefined ? [] : statusesWrong(expect.statuses, seen)),
     ...(expect.connections === undefined ? [] : connectionsWrong(expect.connections, seen)),
-    ...(expect.received === undefined ? [] : receivedWrong(expect.received, seen)),
+    ...(expect.received === undefined ? [] : await receivedWrong(expect.received, seen)),
     ...(expect.logged === undefined ? [] : seen.flatMap((one) => ((one.line !== undefined) === expect.logged ? [] : [expect.logged === true ? 'a line in the log was expected, none came' : 'no line in the log was expected, one came']))),
     ...(expect.log === undefined ? [] : seen.flatMap((one) => logWrong(expect.log ?? {}, one.line))),
     ...(expect.collected === undefined ? [] : await collectedWrong(expect.collected, (from) => live.applications.collected(from), collectedBefore)),

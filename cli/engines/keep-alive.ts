@@ -4,17 +4,30 @@ import { readFileSync } from 'node:fs'
 const TABLE = '/proc/net/tcp'
 const TICKS_PER_SECOND = 100
 const KEEPALIVE_TIMER = '02'
+/** Bytes wait for their acknowledgement, whose timer the kernel shows in the place of the other. */
+const RETRANSMIT_TIMER = '01'
+const ACKNOWLEDGED_WITHIN_MS = 3000
+const LOOK_EVERY_MS = 20
 
-/** Milliseconds until the kernel probes the connection whose local end is this; undefined: it does not. `local` is `ADDRESS:PORT`. */
-export function keepAliveInMs(local: string): number | undefined {
+/** Milliseconds until the kernel probes the connection whose local end is this, once what it carries has been acknowledged; undefined: it does not. `local` is `ADDRESS:PORT`. */
+export async function keepAliveInMs(local: string): Promise<number | undefined> {
+  const deadlineMs = performance.now() + ACKNOWLEDGED_WITHIN_MS
+  for (;;) {
+    const { kind, inMs } = timerOf(local)
+    if (kind !== RETRANSMIT_TIMER || performance.now() > deadlineMs) return kind === KEEPALIVE_TIMER ? inMs : undefined
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+}
+
+function timerOf(local: string): { kind: string; inMs: number } {
   const at = local.lastIndexOf(':')
   const port = Number(local.slice(at + 1)).toString(16).toUpperCase().padStart(4, '0')
   const address = local.slice(0, at).split('.').reverse().map((one) => Number(one).toString(16).toUpperCase().padStart(2, '0')).join('')
   for (const line of readFileSync(TABLE, 'utf8').split('\n').slice(1)) {
     const [, own, , , , timer = ''] = line.trim().split(/\s+/)
     if (own !== `${address}:${port}`) continue
-    const [kind, ticks = ''] = timer.split(':')
-    return kind === KEEPALIVE_TIMER ? (Number.parseInt(ticks, 16) * 1000) / TICKS_PER_SECOND : undefined
+    const [kind = '', ticks = ''] = timer.split(':')
+    return { kind, inMs: (Number.parseInt(ticks, 16) * 1000) / TICKS_PER_SECOND }
   }
-  return undefined
+  return { kind: '', inMs: 0 }
 }
