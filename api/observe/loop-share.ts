@@ -5,6 +5,8 @@ import type { Clock } from '#core/time/clock.ts'
 const REST = 9
 /** What is over at once counts for nothing. */
 const FREE_MS = 20
+/** Whoever would wait longer is told to come again. */
+const WAIT_MS_MAX = 5000
 
 /** Work that holds the event loop as long as it lasts, shared among organizations. */
 export class LoopShare {
@@ -16,12 +18,19 @@ export class LoopShare {
     this.#clock = clock
   }
 
-  /** Does the work, which is synchronous. @throws Faults 'access.rate-limited' while the organization's last turn counts */
-  run<Result>(organizationId: string, work: () => Result): Result {
+  /** Does the work, which is synchronous, once the organization's last turn does not count any more. @throws Faults 'access.rate-limited' when that is far away */
+  async run<Result>(organizationId: string, work: () => Result): Promise<Result> {
+    for (;;) {
+      const leftMs = (this.#from.get(organizationId) ?? 0) - this.#clock.monotonicMs()
+      if (leftMs <= 0) return this.#turn(organizationId, work)
+      if (leftMs > WAIT_MS_MAX) throw rateLimited(`what cost so much may be asked again in ${Math.ceil(leftMs / 1000)} s`)
+      await new Promise<void>((resolve) => this.#clock.after(leftMs, resolve))
+    }
+  }
+
+  #turn<Result>(organizationId: string, work: () => Result): Result {
     const startMs = this.#clock.monotonicMs()
     for (const [id, fromMs] of this.#from) if (fromMs <= startMs) this.#from.delete(id)
-    const fromMs = this.#from.get(organizationId)
-    if (fromMs !== undefined) throw rateLimited(`what cost so much may be asked again in ${Math.ceil((fromMs - startMs) / 1000)} s`)
     try {
       return work()
     } finally {
