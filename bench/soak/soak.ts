@@ -12,7 +12,7 @@ export interface SoakResult {
   readonly changes: number
   readonly rssStartBytes: number
   readonly rssEndBytes: number
-  /** Of the latter two thirds, by least squares. */
+  /** Of the latter half, by least squares: in the first the heap grows to what the load needs. */
   readonly rssBytesPerMinute: number
   /** After the load stopped. */
   readonly left: SoakReport
@@ -125,7 +125,7 @@ export async function soak(seconds: number, perSecond: number, say: (line: strin
     changes: left.changes,
     rssStartBytes: samples[0]?.rssBytes ?? 0,
     rssEndBytes: samples.at(-1)?.rssBytes ?? 0,
-    rssBytesPerMinute: slope(samples.slice(Math.floor(samples.length / 3))),
+    rssBytesPerMinute: slope(samples.slice(Math.floor(samples.length / 2))),
     left,
   }
 }
