@@ -57,3 +57,44 @@ test('a mesh is loaded in turns between which all else runs, and is whole when a
   assert.equal(loaded?.model.revision, revision)
   assert.equal([...(loaded?.model.objects() ?? [])].length, 300)
 })
+
+test('a change is timed from its own notice, whatever was heard twice before', async (t) => {
+  const { store, end } = await startStore()
+  t.after(end)
+  const organization = await store.createOrganization('demo')
+  const mesh = await store.createMesh(organization.id, { name: 'shop', trustDomain: 'cluster.local', sealedRoot: new Uint8Array(1), rootCertificate: '' })
+  const clock = new SteppedClock()
+  let tell = (_meshId: string, _revision: number): void => {}
+  let newest = 0
+  const meshes = new Meshes(
+    {
+      ...store,
+      onChange: (listener) => ((tell = listener), () => {}),
+      async changesAfter(...asked) {
+        const answer = await store.changesAfter(...asked)
+        // By notice and by poll: the second comes while the first is being fetched.
+        tell(mesh.id, newest)
+        return answer
+      },
+    },
+    clock,
+    jsonLog(() => {}, () => 0, 'error'),
+  )
+  t.after(() => meshes.close())
+  await meshes.get(mesh.id)
+  const heard: number[] = []
+  meshes.onChanges = (_mesh, _from, heardAtMs) => void heard.push(heardAtMs)
+  const write = async (at: number): Promise<void> => {
+    const object = serviceEntry(at)
+    const { revision } = await store.applyResources(organization.id, mesh.id, [{ key: { group: 'networking.istio.io', kind: object.kind, namespace: 'prod', name: object.metadata.name }, object }], { author: 'test', message: '' })
+    newest = revision
+    tell(mesh.id, revision)
+    await meshes.reached(mesh.id, revision, 5000)
+  }
+  const startMs = clock.monotonicMs()
+  await write(1)
+  await new Promise((resolve) => setImmediate(resolve))
+  clock.advance(13_000)
+  await write(2)
+  assert.deepEqual(heard.map((atMs) => atMs - startMs), [0, 13_000])
+})

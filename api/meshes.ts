@@ -223,6 +223,8 @@ export class Meshes {
       this.#log.warn('mesh.follow-failed', { mesh: meshId, reason: error instanceof Error ? error.message : String(error) })
     } finally {
       entry.following = false
+      // Heard of what is in already: the time of the next change begins with its own notice.
+      if (mesh.model.revision >= entry.wanted) entry.heardAtMs = undefined
     }
   }
 
