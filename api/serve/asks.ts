@@ -1,4 +1,5 @@
 import type { Clock } from '#core/time/clock.ts'
+import { ForgottenUnused } from './forgotten-unused.ts'
 
 /** What a request asks for: one object for all that ask for the same in the same bytes at about the same time, so never written to. */
 export interface Ask {
@@ -24,17 +25,15 @@ interface Kept {
 
 /** Reads long lists of names and versions once for all streams that bring the same: a thousand proxies that come back bring a few hundred kilobytes each. */
 export class Asks {
-  readonly #clock: Clock
   /** Shorter ones are read faster than looked up. */
   readonly #bytesMin: number
   readonly #kept = new Map<number, Kept[]>()
   #bytes = 0
-  #walked = false
-  #isTimed = false
+  readonly #unused: ForgottenUnused
 
   constructor(clock: Clock, bytesMin: number) {
-    this.#clock = clock
     this.#bytesMin = bytesMin
+    this.#unused = new ForgottenUnused(clock, keptMs, () => this.#clear())
   }
 
   /** What `bytes`, the fields of a request that name resources, ask for. */
@@ -43,7 +42,7 @@ export class Asks {
     const alike = this.#kept.get(bytes.length)
     const known = alike?.find((one) => one.bytes.equals(bytes))
     if (known) {
-      this.#walked = true
+      this.#unused.used()
       return { ask: known.ask, isShared: true }
     }
     const ask = read(bytes)
@@ -59,21 +58,7 @@ export class Asks {
       alike.push(made)
       if (alike.length > alikeMax) this.#bytes -= alike.shift()?.bytes.length ?? 0
     }
-    this.#walked = true
-    if (!this.#isTimed) this.#time()
-  }
-
-  #time(): void {
-    this.#isTimed = true
-    this.#clock.after(keptMs, () => this.#forget())
-  }
-
-  #forget(): void {
-    this.#isTimed = false
-    if (this.#walked) {
-      this.#walked = false
-      this.#time()
-    } else this.#clear()
+    this.#unused.used()
   }
 
   #clear(): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '#core/time/clock.ts'
+import { ForgottenUnused } from './forgotten-unused.ts'
 import type { Protocol } from './request.ts'
 
 /** Steps that are remembered from one holding: a herd takes one or two, but all meshes begin at the same. */
@@ -120,14 +121,12 @@ export const usualLimits: HoldingLimits = { askBytesMin: 1024, dueMin: 64, diffe
 /** Where the ways of all streams of a process begin. What nobody has walked for a while is forgotten. */
 export class Holdings {
   readonly limits: HoldingLimits
-  readonly #clock: Clock
   readonly #starts = new Map<string, Holding>()
-  #walked = false
-  #isTimed = false
+  readonly #unused: ForgottenUnused
 
   constructor(clock: Clock, limits: HoldingLimits = usualLimits) {
-    this.#clock = clock
     this.limits = limits
+    this.#unused = new ForgottenUnused(clock, keptMs, () => this.#starts.clear())
   }
 
   /** @param kind what else decides how requests are read */
@@ -135,26 +134,8 @@ export class Holdings {
     const key = `${type} ${protocol} ${kind}`
     const known = this.#starts.get(key)
     if (known) return known
-    const made = new Holding(NOTHING, () => this.#used())
+    const made = new Holding(NOTHING, () => this.#unused.used())
     this.#starts.set(key, made)
     return made
-  }
-
-  #used(): void {
-    this.#walked = true
-    if (!this.#isTimed) this.#time()
-  }
-
-  #time(): void {
-    this.#isTimed = true
-    this.#clock.after(keptMs, () => this.#forget())
-  }
-
-  #forget(): void {
-    this.#isTimed = false
-    if (this.#walked) {
-      this.#walked = false
-      this.#time()
-    } else this.#starts.clear()
   }
 }
