@@ -24,7 +24,9 @@ export async function readFiles(sources: readonly string[]): Promise<TextFile[]>
 }
 
 function readPath(source: string): TextFile[] {
-  if (!statSync(source).isDirectory()) return [{ name: source, text: readFileSync(source, 'utf8') }]
+  const found = statSync(source, { throwIfNoEntry: false })
+  if (found === undefined) throw new Error(`the path ${source} does not exist`)
+  if (!found.isDirectory()) return [{ name: source, text: readFileSync(source, 'utf8') }]
   return readdirSync(source, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && isManifest(entry.name))
     .map((entry) => path.join(entry.parentPath, entry.name))
