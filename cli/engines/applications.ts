@@ -26,8 +26,8 @@ export interface Arrival {
   readonly peer: string
   readonly tls: { readonly sni: string; readonly clientCertificate: boolean } | undefined
   readonly proxyHeader: ProxyHeader | undefined
-  /** Whether a PING of HTTP/2 had come on it. */
-  readonly pinged?: boolean
+  /** Whether a PING of HTTP/2 has come on it by now. */
+  readonly pinged?: () => boolean
 }
 
 /** One request as an application saw it. */
@@ -84,8 +84,8 @@ export class Applications {
   readonly #arrivals = new WeakMap<object, Arrival>()
   /** Of connections that were passed on within this process, by the port that they come from. */
   readonly #passedOn = new Map<number, Arrival>()
-  /** The ports of HTTP/2 connections on which a PING came. */
-  readonly #pinged = new Set<number>()
+  /** The sessions of HTTP/2 on which a PING came. */
+  readonly #pinged = new WeakSet<http2.Http2Session>()
   readonly #certificate: ServedCertificate
   /** What collectors were sent, one text of bytes a call. */
   readonly #collected: string[] = []
@@ -121,7 +121,7 @@ export class Applications {
     const plain = http.createServer(answer)
     plain.on('connect', (request, socket) => this.#tunnel({ workload, address }, request, socket as net.Socket))
     const second = http2.createServer(answer)
-    second.on('session', (session) => session.on('ping', () => void (session.socket.remotePort !== undefined && this.#pinged.add(session.socket.remotePort))))
+    second.on('session', (session) => session.on('ping', () => void this.#pinged.add(session)))
     const receive = (socket: net.Socket, arrival: Arrival, expectsProxyHeader: boolean): void =>
       onFirstBytes(socket, expectsProxyHeader, (first, header) => {
         const now = header === undefined ? arrival : { ...arrival, proxyHeader: header }
@@ -172,17 +172,19 @@ export class Applications {
     inner.on('error', () => socket.destroy())
     inner.on('close', () => {
       this.#passedOn.delete(port)
-      this.#pinged.delete(port)
       socket.destroy()
     })
     socket.on('close', () => inner.destroy())
   }
 
   #arrivalOf(request: Asked): Arrival {
-    const socket = 'stream' in request ? (request.stream.session?.socket ?? request.socket) : request.socket
-    const port = socket.remotePort ?? 0
-    const passedOn = this.#passedOn.get(port)
-    return this.#arrivals.get(socket) ?? (passedOn && { ...passedOn, pinged: this.#pinged.has(port) }) ?? { peer: '', tls: undefined, proxyHeader: undefined }
+    const session = 'stream' in request ? request.stream.session : undefined
+    const socket = session?.socket ?? request.socket
+    const own = this.#arrivals.get(socket)
+    if (own !== undefined) return own
+    const passedOn = this.#passedOn.get(socket.remotePort ?? 0)
+    if (passedOn === undefined) return { peer: '', tls: undefined, proxyHeader: undefined }
+    return session === undefined ? passedOn : { ...passedOn, pinged: () => this.#pinged.has(session) }
   }
 
   #note(id: string, receipt: Receipt): void {

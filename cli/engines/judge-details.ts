@@ -7,7 +7,19 @@ import { isCopy, type Observation } from './observe.ts'
 
 /** Spans and log records are sent in batches. */
 const COLLECTED_WITHIN_MS = 8000
+/** An idle connection is pinged when its time comes, on a busy machine somewhat later. */
+const PINGED_WITHIN_MS = 5000
 const LOOK_EVERY_MS = 50
+
+/** Whether something has come about, or does so within this time. */
+async function becomes(there: () => boolean, withinMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + withinMs
+  while (!there()) {
+    if (performance.now() >= deadlineMs) return false
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+  return true
+}
 
 const fits = (wanted: CountWords, came: number): boolean => (typeof wanted === 'number' ? came === wanted : came >= (wanted.least ?? 0) && came <= (wanted.most ?? Infinity))
 const countWords = (wanted: CountWords): string => (typeof wanted === 'number' ? String(wanted) : [wanted.least === undefined ? '' : `at least ${wanted.least}`, wanted.most === undefined ? '' : `at most ${wanted.most}`].filter((one) => one !== '').join(' and '))
@@ -38,7 +50,7 @@ export function connectionsWrong(wanted: CountWords, seen: readonly Observation[
 export async function receivedWrong(wanted: NonNullable<Expectation['received']>, seen: readonly Observation[]): Promise<string[]> {
   const receipts = arrived(seen)
   if (receipts.length === 0) return ['no application saw the request']
-  const pinged = receipts.some((one) => one.arrival.pinged === true)
+  const pinged = wanted.pinged !== undefined && (await becomes(() => receipts.some((one) => one.arrival.pinged?.()), wanted.pinged ? PINGED_WITHIN_MS : 0))
   if (wanted.pinged !== undefined && wanted.pinged !== pinged) return [pinged ? 'no PING was expected, and one came' : 'a PING was expected, and none came']
   const wrong: string[] = []
   for (const { protocol, arrival } of receipts) {
@@ -68,9 +80,8 @@ export function meets(wanted: string, came: string | undefined): boolean {
 
 /** Waits for what must come; what must not is looked for in what came until then. */
 export async function collectedWrong(wanted: NonNullable<Expectation['collected']>, collected: (from: number) => readonly string[], from: number): Promise<string[]> {
-  const deadlineMs = performance.now() + COLLECTED_WITHIN_MS
   const missing = (): string[] => (wanted.all ?? []).filter((text) => !collected(from).some((one) => one.includes(latin1(text))))
-  while (missing().length > 0 && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  await becomes(() => missing().length === 0, COLLECTED_WITHIN_MS)
   return [...missing().map((text) => `${text} was expected at the collector`), ...(wanted.none ?? []).filter((text) => collected(from).some((one) => one.includes(latin1(text)))).map((text) => `${text} was not expected at the collector`)]
 }
 

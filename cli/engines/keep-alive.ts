@@ -4,17 +4,17 @@ import { readFileSync } from 'node:fs'
 const TABLE = '/proc/net/tcp'
 const TICKS_PER_SECOND = 100
 const KEEPALIVE_TIMER = '02'
-/** Bytes wait for their acknowledgement, whose timer the kernel shows in the place of the other. */
-const RETRANSMIT_TIMER = '01'
-const ACKNOWLEDGED_WITHIN_MS = 3000
+/** Until bytes are acknowledged the kernel shows the timer of that in the place of the other; while it handles a timer it shows none; and its table, read in pieces, can skip a line. */
+const SHOWN_WITHIN_MS = 3000
 const LOOK_EVERY_MS = 20
 
-/** Milliseconds until the kernel probes the connection whose local end is this, once what it carries has been acknowledged; undefined: it does not. `local` is `ADDRESS:PORT`. */
+/** Milliseconds until the kernel probes the connection whose local end is this, once what it carries has been acknowledged; undefined: it does not within three seconds. `local` is `ADDRESS:PORT`. */
 export async function keepAliveInMs(local: string): Promise<number | undefined> {
-  const deadlineMs = performance.now() + ACKNOWLEDGED_WITHIN_MS
+  const deadlineMs = performance.now() + SHOWN_WITHIN_MS
   for (;;) {
     const { kind, inMs } = timerOf(local)
-    if (kind !== RETRANSMIT_TIMER || performance.now() > deadlineMs) return kind === KEEPALIVE_TIMER ? inMs : undefined
+    if (kind === KEEPALIVE_TIMER) return inMs
+    if (performance.now() > deadlineMs) return undefined
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }
 }
