@@ -26,7 +26,7 @@ after(async () => {
 })
 
 /** A page of its own over a server of its own; fails when the page wrote an error, which a breach of its security policy also is. */
-async function withPage(hash: string, visit: (page: Page, replay: Replay) => Promise<void>): Promise<void> {
+async function withPage(hash: string, visit: (page: Page, replay: Replay) => Promise<void>, options: { readonly accept?: boolean } = {}): Promise<void> {
   const replay = await startReplay(directory)
   replay.documents.set('topology', shopTopology(nowMs))
   replay.documents.set('proxies', { items: shopProxies(nowMs, true), next: null })
@@ -41,6 +41,7 @@ async function withPage(hash: string, visit: (page: Page, replay: Replay) => Pro
       if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) wrong.push(message.text())
     })
     await page.goto(`${replay.url}/${hash}`)
+    if (hash.startsWith('#key=') && options.accept !== false) await acceptOffer(page)
     await visit(page, replay)
     assert.deepEqual(wrong, [])
   } finally {
@@ -49,6 +50,7 @@ async function withPage(hash: string, visit: (page: Page, replay: Replay) => Pro
   }
 }
 
+const acceptOffer = (page: Page): Promise<void> => page.getByRole('button', { name: 'Sign in with this key' }).click()
 const signedIn = `#key=${replayKey}&mesh=demo/shop`
 
 test('the page costs less than 150 KB compressed', () => {
@@ -73,6 +75,34 @@ test('a key in the fragment signs in and is gone from the address bar', async ()
     await page.reload()
     await page.locator('.link.live').waitFor()
   })
+})
+
+test('a link with a key signs nobody in who does not say so, and takes nobody’s session', async () => {
+  await withPage(
+    signedIn,
+    async (page, replay) => {
+      await page.getByRole('heading', { name: 'This link carries a key' }).waitFor()
+      assert.equal(page.url().includes('weft_key'), false)
+      assert.deepEqual(await page.evaluate(() => ({ ...sessionStorage })), {}, 'nothing is kept that was not accepted')
+      assert.deepEqual(replay.asked, [], 'and the key is shown to nobody')
+      await page.getByRole('button', { name: 'Use another key' }).click()
+      await page.getByLabel('API key').fill(replayKey)
+      await page.keyboard.press('Enter')
+      await page.locator('.link.live').waitFor()
+      // Somebody else's link, in a tab that is signed in.
+      await page.goto('about:blank')
+      await page.goto(`${replay.url}/#key=weft_key_of_an_attacker&mesh=evil/shop`)
+      await page.getByText('evil/shop').waitFor()
+      await page.getByRole('button', { name: 'Stay signed in as before' }).click()
+      await page.locator('.link.live').waitFor()
+      assert.equal(await page.evaluate(() => sessionStorage.getItem('weft.key')), replayKey)
+      // A link with the key that is in use is a link.
+      await page.goto('about:blank')
+      await page.goto(`${replay.url}/${signedIn}`)
+      await page.locator('.link.live').waitFor()
+    },
+    { accept: false },
+  )
 })
 
 test('a key that is typed in opens the only mesh; a wrong one says why', async () => {

@@ -16,7 +16,7 @@ const keyItem = 'weft.key'
 const meshItem = 'weft.mesh'
 
 /**
- * A session handed over in the URL's fragment, `#key=weft_key_…&mesh=org/mesh`: a fragment never reaches a server or a Referer header.
+ * A session offered in the URL's fragment, `#key=weft_key_…&mesh=org/mesh`: a fragment never reaches a server or a Referer header. Anybody can write one, so a person is asked first.
  * Undefined when the fragment is something else, a route of the page for example.
  */
 export function sessionFromFragment(fragment: string): Session | undefined {

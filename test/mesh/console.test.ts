@@ -41,6 +41,7 @@ describe('the console on a running shop', () => {
     const address = /http:\/\/\S+\/#key=\S+/.exec(shop.output)?.[0]
     assert.ok(address, shop.output)
     await page.goto(address)
+    await page.getByRole('button', { name: 'Sign in with this key' }).click()
   })
   after(async () => {
     await browser?.close()
@@ -176,6 +177,7 @@ describe('the console on a shop of stock Envoys', () => {
     await shop.behave('order-v2', { status: 500 })
     const page = await browser.newPage()
     await page.goto(`${shop.ready.rest}/#key=${shop.ready.apiKey}&mesh=demo/shop`)
+    await page.getByRole('button', { name: 'Sign in with this key' }).click()
     const service = page.getByRole('button', { name: /^service order-service in prod, [\d.]+\/s, [\d.]+% errors, v1 [\d.]+%, v2 [\d.]+%/ })
     await service.waitFor({ state: 'attached', timeout: 60_000 })
     await service.press('Enter')
