@@ -587,6 +587,34 @@ test('rule 24: 20 000 clusters reach a client that takes 4 MiB, in parts below 1
   assert.ok(nonces.size > 7)
 })
 
+test('rule 24: what points at a first answer in parts waits for its last part: Envoy is ready with what the first brought', async (t) => {
+  const scope = (name: string): Resource => ({ ...resource(SCOPED_ROUTE_CONFIGURATION, name, '1'), bytes: Buffer.alloc(600_000) })
+  const { client } = await world(t, { view: new MemoryView([...['a', 'b', 'c'].map((name): Resource => ({ ...cluster(name), bytes: Buffer.alloc(600_000) })), listener('l'), scope('x'), scope('y'), routes('r')]) })
+  const stream = client.delta()
+  stream.ask({ node, type: CLUSTER })
+  const came: string[] = []
+  const next = async (): Promise<DeltaDiscoveryResponse> => {
+    const response = await stream.next()
+    came.push(`${response.typeUrl.split('.').at(-1) ?? ''} ${namesOf(response).join(' ')}`)
+    return response
+  }
+  const ack = ({ typeUrl, nonce }: DeltaDiscoveryResponse): void => void stream.ask({ type: typeUrl, nonce })
+  const first = await next()
+  stream.ask({ type: LISTENER })
+  ack(first)
+  const second = await next()
+  ack(second)
+  ack(await next())
+  ack(await next())
+  stream.ask({ type: SCOPED_ROUTE_CONFIGURATION })
+  const scopes = await next()
+  stream.ask({ type: ROUTE_CONFIGURATION, subscribe: ['r'] })
+  ack(scopes)
+  ack(await next())
+  ack(await next())
+  assert.deepEqual(came, ['Cluster a', 'Cluster b', 'Cluster c', 'Listener l', 'ScopedRouteConfiguration x', 'ScopedRouteConfiguration y', 'RouteConfiguration r'])
+})
+
 test('rule 25: changes merge while an ACK is owed, and other types go on', async (t) => {
   const { client, view } = await world(t, { view: new MemoryView([cluster('a'), endpoints('a'), routes('r')]) })
   const stream = client.delta()

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import type { Answers } from './answers.ts'
 import { applyDelta } from './delta.ts'
 import type { Holdings } from './holding.ts'
@@ -20,6 +20,8 @@ const responseBytesMax = 1 << 20
 const setBytesWarn = 3 << 20
 /** How long removals wait for the routes' ACKs, and routes for those of the clusters they need (xds-rules 21). */
 const patienceMs = 1000
+/** A slow link takes this long for the parts of a large first answer. */
+const firstPatienceMs = 15_000
 /** Our own sidecar, by its user agent: it puts a cluster in force with the endpoints that it has. */
 const ownEngine = 'weft'
 /** Names that one stream may subscribe to in one type. */
@@ -370,21 +372,29 @@ export class XdsStream {
 
   /**
    * Make before break: a change of what points at clusters waits while clusters that the client does not have yet are unacknowledged, but not for ever (xds-rules 21, 25).
-   * A first answer breaks nothing and waits for nothing.
+   * A first answer breaks nothing, and waits only until all that it points at has gone out: Envoy calls itself ready after the first response of each type and what that names, and a large first answer goes in parts.
    */
   #mustHold(subscription: Subscription): boolean {
-    if (!pointers.includes(subscription.type) || !subscription.hasSent) return false
-    if (!this.#subscriptions.get(CLUSTER)?.isAdding) {
+    if (!pointers.includes(subscription.type)) return false
+    const first = !subscription.hasSent
+    if (first ? !this.#isBegun(subscription.type) : !this.#subscriptions.get(CLUSTER)?.isAdding) {
       this.#heldSinceMs = undefined
       return false
     }
     const nowMs = this.#clock.monotonicMs()
     this.#heldSinceMs ??= nowMs
-    const leftMs = this.#heldSinceMs + patienceMs - nowMs
+    const leftMs = this.#heldSinceMs + (first ? firstPatienceMs : patienceMs) - nowMs
     if (leftMs <= 0) return false
     this.#holdTimer?.cancel()
     this.#holdTimer = this.#clock.after(leftMs, () => this.#watcher.wake(this, 'change'))
     return true
+  }
+
+  /** A part of what a first answer of this type would point at, or come after, is out and a part is not. */
+  #isBegun(type: string): boolean {
+    const waiting = (before: string): boolean => this.#subscriptions.get(before)?.hasWork === true
+    if (type === LISTENER) return waiting(CLUSTER)
+    return waiting(LISTENER) || (type === ROUTE_CONFIGURATION && waiting(SCOPED_ROUTE_CONFIGURATION))
   }
 
   /** Clusters, endpoints and routes that are gone leave once nothing that may still point at them is unacknowledged, or after a second (xds-rules 21). */
