@@ -3,6 +3,7 @@ import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { Mesh, Organization, Role } from '#db/store.ts'
 import type { OidcOptions } from './access/oidc/oidc.ts'
+import type { TrustedProxies } from './access/source.ts'
 import type { Log } from './log.ts'
 
 /** What a control plane is started with; the command line and the environment fill it. */
@@ -23,6 +24,8 @@ export interface ControlPlaneOptions {
   readonly xdsNames: readonly string[]
   /** How people reach REST, `https://weft.example.com`; its own address unless told. */
   readonly publicUrl?: string
+  /** Balancers before REST: where a request comes from, they are believed. */
+  readonly trustedProxies?: TrustedProxies
   /** SHA-256 of the key that may create organizations, hex. */
   readonly bootstrapKeyHash?: string
   /** The installation's identity provider, for organizations without one of their own; and whether providers within private networks may be asked. */

@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js'
 import { Hono } from 'hono'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { bearerOf } from './access/check.ts'
+import type { TurnedAway } from './access/turned-away.ts'
 import { boundedBody } from './kube/request.ts'
 import { problemOf } from './rest/problem.ts'
 import { CallRefused } from './serve/credentials.ts'
@@ -13,7 +14,7 @@ const httpStatus: ReadonlyMap<status, 400 | 401 | 403> = new Map([
 ])
 
 /** `POST /v3/discovery:KIND` for proxies that poll: a DiscoveryRequest in JSON with a join token as bearer; 200 on news, 304 when there is none for a while. */
-export function discoveryApp(longPoll: LongPoll): Hono {
+export function discoveryApp(longPoll: LongPoll, turnedAway?: TurnedAway): Hono {
   const app = new Hono()
   app.post('/v3/:method', async (context) => {
     const type = pollKinds.get(/^discovery:(.+)$/.exec(context.req.param('method'))?.[1] ?? '')
@@ -25,6 +26,7 @@ export function discoveryApp(longPoll: LongPoll): Hono {
       if (error instanceof CallRefused) return context.json({ title: error.message, status: httpStatus.get(error.code) ?? 400 }, httpStatus.get(error.code) ?? 400)
       const problem = problemOf(error)
       if (problem === undefined) throw error
+      if (problem.status === 429) turnedAway?.add('discovery')
       return new Response(JSON.stringify(problem), { status: problem.status, headers: { 'content-type': 'application/problem+json', ...(problem.status === 503 ? { 'retry-after': '1' } : {}) } })
     }
   })

@@ -15,7 +15,7 @@ export function httpApp(doors: ApiDoors, console: ConsoleFiles | undefined, long
   const app = new Hono()
   app.route('/', kubeApi(doors))
   app.route('/', restApi(doors))
-  if (longPoll) app.route('/', discoveryApp(longPoll))
+  if (longPoll) app.route('/', discoveryApp(longPoll, doors.turnedAway))
   if (console) {
     app.get('/*', (c) => {
       const found = console.files.get(c.req.path)

@@ -11,6 +11,7 @@ import { RequestRates } from './access/enter.ts'
 import { LoginRates } from './access/login-rates.ts'
 import { Oidc } from './access/oidc/oidc.ts'
 import { LiveStreams, POLL_BOUNDS } from './access/streams.ts'
+import { TurnedAway } from './access/turned-away.ts'
 import { MeshAdmission } from './admission.ts'
 import { certificateService } from './ca/certificate-service.ts'
 import { MeshAuthorities } from './ca/authorities.ts'
@@ -181,9 +182,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const untranslated = new Untranslated(meshes)
   const conditions = new Conditions(proxies, () => clock.monotonicMs(), (meshId, object) => untranslated.of(meshId, object))
   const audit = new AuditLog(store, (error) => log.error('audit.lost', { reason: error instanceof Error ? error.message : String(error) }))
+  const turnedAway = new TurnedAway()
   const apiDoors: ApiDoors = {
     store,
     audit,
+    turnedAway,
+    ...(options.trustedProxies === undefined ? {} : { trustedProxies: options.trustedProxies }),
     rates: { requests: new RequestRates(() => clock.wallMs()), logins: new LoginRates(clock) },
     streams,
     oidc: new Oidc(store, { sealKey: options.sealKey, privateNetworks: false, ...options.oidc }, () => clock.wallMs(), () => publicUrl),
@@ -224,7 +228,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const files = options.consoleDir === undefined ? undefined : { files: consoleFiles(options.consoleDir), policy: consoleSecurityPolicy }
   const rest = await listenHttp(httpApp(apiDoors, files, xds.longPoll).fetch, options.address, options.restPort)
   if (publicUrl === '') publicUrl = `http://${options.address}:${rest.port}`
-  const monitoring = await listenHttp(monitoringApp(store, xds).fetch, options.address, options.monitoringPort)
+  const monitoring = await listenHttp(monitoringApp(store, xds, turnedAway).fetch, options.address, options.monitoringPort)
   log.info('control-plane.started', { rest: rest.port, xds: xds.port, monitoring: monitoring.port })
 
   return {

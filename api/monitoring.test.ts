@@ -10,6 +10,7 @@ import { ServeCounts } from './serve/counts.ts'
 import { nodeNamed, RawClient } from './serve/raw-client.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { CLUSTER } from '#core/wire/type-url.ts'
+import { TurnedAway } from './access/turned-away.ts'
 import { monitoringApp } from './monitoring.ts'
 
 let part: TestStore
@@ -27,6 +28,15 @@ test('the state of all tenants’ proxies is told on the host itself and to nobo
   }
   for (const address of ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1']) assert.equal((await app.request('/debug/csds?mesh=any', {}, from(address))).status, 200, address)
   assert.equal((await app.request('/metrics', {}, from('192.0.2.1'))).status, 200)
+})
+
+test('requests that were turned away are counted by API', async () => {
+  const turnedAway = new TurnedAway()
+  const app = monitoringApp(part.store, { ledger: new Ledger(systemDoors.clock), counts: new ServeCounts() }, turnedAway)
+  for (const api of ['rest', 'rest', 'kube'] as const) turnedAway.add(api)
+  const metrics = await (await app.request('/metrics')).text()
+  assert.match(metrics, /^weft_api_turned_away_total\{api="rest"\} 2$/m)
+  assert.match(metrics, /^weft_api_turned_away_total\{api="kube"\} 1$/m)
 })
 
 test('on the host itself it is told', async (t) => {

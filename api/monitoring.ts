@@ -1,13 +1,14 @@
 import { Hono } from 'hono'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '#db/store.ts'
-import { sourceOf } from './access/enter.ts'
+import { peerOf } from './access/source.ts'
+import type { TurnedAway } from './access/turned-away.ts'
 import { isLoopback } from './serve/credentials.ts'
 import type { TypeCounts } from './serve/counts.ts'
 import { lateMs, type XdsServer } from './serve/server.ts'
 
 /** The control plane's own `/metrics`, `/healthz` and `/readyz`, on a port that no tenant needs to reach. */
-export function monitoringApp(store: Store, { ledger, counts }: Pick<XdsServer, 'ledger' | 'counts'>): Hono {
+export function monitoringApp(store: Store, { ledger, counts }: Pick<XdsServer, 'ledger' | 'counts'>, turnedAway?: TurnedAway): Hono {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'weft_' })
   new Gauge({
@@ -59,6 +60,18 @@ export function monitoringApp(store: Store, { ledger, counts }: Pick<XdsServer, 
       this.inc(counts.resyncs)
     },
   })
+  if (turnedAway) {
+    new Counter({
+      name: 'weft_api_turned_away_total',
+      help: 'Requests that were answered with 429, by the API that was asked: they are not in the audit log',
+      labelNames: ['api'],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [api, count] of turnedAway.entries()) this.inc({ api }, count)
+      },
+    })
+  }
   const pushDuration = new Histogram({
     name: 'weft_serve_push_duration_seconds',
     help: 'Time of a change from its commit to the last answer of the proxies that it concerned',
@@ -72,7 +85,7 @@ export function monitoringApp(store: Store, { ledger, counts }: Pick<XdsServer, 
   // What CSDS says, as JSON: for who runs this replica. Names and states alone unless one node is asked for.
   app.get('/debug/csds', async (c) => {
     // It knows no keys, and all tenants: whoever is on the host runs this replica, and nobody else needs it.
-    if (!isLoopback(`${sourceOf(c)}:0`)) return c.text('from the host itself only\n', 403)
+    if (!isLoopback(`${peerOf(c)}:0`)) return c.text('from the host itself only\n', 403)
     const mesh = c.req.query('mesh')
     if (mesh === undefined) return c.text('which mesh? ?mesh=ID, and &node=ID for one proxy with all that it was sent\n', 400)
     const node = c.req.query('node')

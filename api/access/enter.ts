@@ -1,5 +1,4 @@
 import { timingSafeEqual } from 'node:crypto'
-import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context } from 'hono'
 import { LRUCache } from 'lru-cache'
 import { credentialOf } from '../apply/target.ts'
@@ -9,6 +8,7 @@ import { authenticate } from './check.ts'
 import { hashCredential } from './credential.ts'
 import { networkOf } from './network.ts'
 import { RATE_DEFAULT, Rates, STRANGER_RATE } from './rate.ts'
+import { sourceOf } from './source.ts'
 
 /** Keys that were accepted lately, by hash: their holders are not held up by what their neighbours try. */
 const ACCEPTED_MAX = 20_000
@@ -52,18 +52,12 @@ export interface Caller {
   readonly actor: Actor | undefined
 }
 
-/** The address of the peer; empty where the app is asked without a socket. */
-export function sourceOf(context: Context): string {
-  const bindings: unknown = context.env
-  return typeof bindings === 'object' && bindings !== null && 'incoming' in bindings ? (getConnInfo(context).remote.address ?? '') : ''
-}
-
 /** The first thing that becomes of a request. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
-export async function enter(doors: Pick<ApiDoors, 'rates' | 'store' | 'bootstrapKeyHash'>, context: Context): Promise<Caller> {
+export async function enter(doors: Pick<ApiDoors, 'rates' | 'store' | 'bootstrapKeyHash' | 'trustedProxies'>, context: Context): Promise<Caller> {
   const secret = credentialOf(context.req.header('authorization'))
   const hash = secret === undefined ? undefined : hashCredential('key', secret)
   const isBootstrap = hash !== undefined && isEqual(hash, doors.bootstrapKeyHash)
-  doors.rates?.requests.knock(hash, sourceOf(context))
+  doors.rates?.requests.knock(hash, sourceOf(context, doors.trustedProxies))
   if (isBootstrap) {
     doors.rates?.requests.accept(hash, 'bootstrap')
     return { actor: undefined }
@@ -77,7 +71,7 @@ export async function enter(doors: Pick<ApiDoors, 'rates' | 'store' | 'bootstrap
 }
 
 /** As `enter`, where the bootstrap key opens nothing. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
-export async function enterAsKey(doors: Pick<ApiDoors, 'rates' | 'store'>, context: Context): Promise<Actor> {
+export async function enterAsKey(doors: Pick<ApiDoors, 'rates' | 'store' | 'trustedProxies'>, context: Context): Promise<Actor> {
   const { actor } = await enter({ ...doors, bootstrapKeyHash: undefined }, context)
   if (actor === undefined) throw new Error('only the bootstrap key has no actor')
   return actor

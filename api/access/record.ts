@@ -7,7 +7,8 @@ import type { ApiDoors } from '../rest/doors.ts'
 import type { AuditRecord } from './audit.ts'
 import { differences } from './differences.ts'
 import type { Difference } from './differences.ts'
-import { sourceOf } from './enter.ts'
+import { sourceOf } from './source.ts'
+import type { Api } from './turned-away.ts'
 
 /** Objects, and differences of all of them together, that one entry names. */
 const RESULTS_MAX = 100
@@ -40,7 +41,7 @@ interface Changed {
  * What a request does, or tries, for the audit log of its tenant: every write, and every attempt that was refused. Without a valid key and without an organization there is no tenant whose log it would be.
  * Kept are who, from where, verdicts and faults, and what changed with secrets hidden.
  */
-export function recordRequest(given: ApiDoors, context: Context): Recording {
+export function recordRequest(given: ApiDoors, context: Context, api: Api): Recording {
   const { audit } = given
   const { method } = context.req
   let who: (Pick<Target, 'actor'> & { readonly mesh?: Target['mesh'] }) | undefined
@@ -59,12 +60,13 @@ export function recordRequest(given: ApiDoors, context: Context): Recording {
     attempted: (named) => void (attempt = named),
     changed: (of, before, after) => note(of, before, after),
     done(response) {
+      if (response.status === 429) given.turnedAway?.add(api)
       if (audit === undefined || !isFiled(method, response.status, who !== undefined || attempt !== undefined)) return response
       const organizationId = who?.actor.organizationId ?? attempt?.organizationId
       if (organizationId === undefined) return response
       const { pathname } = new URL(context.req.url)
       const copy = response.headers.get('content-type')?.includes('json') ? response.clone() : undefined
-      const entry = { meshId: who?.mesh?.id ?? null, atMs: given.wallMs(), actor: who?.actor.name ?? attempt?.name ?? '', actorId: who?.actor.id ?? '', source: sourceOf(context), method, path: pathname, status: response.status }
+      const entry = { meshId: who?.mesh?.id ?? null, atMs: given.wallMs(), actor: who?.actor.name ?? attempt?.name ?? '', actorId: who?.actor.id ?? '', source: sourceOf(context, given.trustedProxies), method, path: pathname, status: response.status }
       const filed = (copy?.text() ?? Promise.resolve('')).then((text) => audit.record(organizationId, { ...entry, what: { ...summary(text), ...(changes.length === 0 ? {} : { changes }) } } satisfies AuditRecord))
       audit.expect(filed)
       return response

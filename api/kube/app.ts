@@ -48,7 +48,7 @@ async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Conte
   const pathname = new URL(context.req.url).pathname
   const path = readPath(pathname.replace(PREFIX, ''))
   let named = path.of === 'objects' ? (path.name ?? '') : ''
-  const recording = recordRequest(doors, context)
+  const recording = recordRequest(doors, context, 'kube')
   try {
     const actor = await enterAsKey(doors, context)
     recording.proven({ actor })

@@ -3,10 +3,11 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { DOCUMENT_BOUNDS, isTooDeep } from '#core/resource/documents.ts'
-import { enter, sourceOf } from '../access/enter.ts'
+import { enter } from '../access/enter.ts'
 import type { Caller } from '../access/enter.ts'
 import { recordRequest } from '../access/record.ts'
 import type { Recording } from '../access/record.ts'
+import { sourceOf } from '../access/source.ts'
 import { BODY_MAX, boundedBody } from '../kube/request.ts'
 import { archiveRoutes } from './archives.ts'
 import { configurationRoutes } from './configuration.ts'
@@ -58,7 +59,7 @@ export function restApi(doors: ApiDoors): Hono {
 }
 
 async function answer(doors: ApiDoors, route: Route, context: Context): Promise<Response> {
-  const recording = recordRequest(doors, context)
+  const recording = recordRequest(doors, context, 'rest')
   try {
     // By the header alone, before anything is read: whoever has no key sends no body.
     const caller: Caller = route.open ? { actor: undefined } : await enter(doors, context)
@@ -89,7 +90,7 @@ function requestOf(recording: Recording, context: Context, raw: Buffer, caller: 
     proven: recording.proven,
     attempted: recording.attempted,
     changed: recording.changed,
-    source: sourceOf(context),
+    source: sourceOf(context, recording.doors.trustedProxies),
   }
 }
 

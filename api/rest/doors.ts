@@ -1,4 +1,6 @@
 import type { AuditLog } from '../access/audit.ts'
+import type { TrustedProxies } from '../access/source.ts'
+import type { TurnedAway } from '../access/turned-away.ts'
 import type { RequestRates } from '../access/enter.ts'
 import type { LoginRates } from '../access/login-rates.ts'
 import type { Oidc } from '../access/oidc/oidc.ts'
@@ -47,6 +49,10 @@ export interface ApiDoors {
   /** Where writes and refused attempts are filed. */
   readonly audit?: AuditLog
   readonly rates?: { readonly requests: RequestRates; readonly logins: LoginRates }
+  /** Whose word about where a request comes from is believed; nobody's unless told. */
+  readonly trustedProxies?: TrustedProxies
+  /** Counts what the rates turn away. */
+  readonly turnedAway?: TurnedAway
   /** What stays open past its request; without it streams end at their own time alone. */
   readonly streams?: LiveStreams
   /** Entry through identity providers. */

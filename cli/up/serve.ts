@@ -4,6 +4,7 @@ import path from 'node:path'
 import { jsonLog, logLevels, type LogLevel } from '#api/log.ts'
 import type { ControlPlaneOptions } from '#api/control-plane.ts'
 import { startControlPlane } from '#api/main.ts'
+import { trustedProxies } from '#api/access/source.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { sealKeyOf } from './credentials.ts'
@@ -20,6 +21,7 @@ const flags = {
   'public-url': { type: 'string' },
   'root-file': { type: 'string' },
   'log-level': { type: 'string' },
+  'trusted-proxies': { type: 'string' },
   'oidc-issuer': { type: 'string' },
   'oidc-client-id': { type: 'string' },
   'oidc-private-networks': { type: 'boolean' },
@@ -33,6 +35,16 @@ function acmeOf(directories: string | undefined, rootsFile: string | undefined):
   for (const url of urls ?? []) if (!URL.canParse(url) || !url.startsWith('https://')) throw new UsageError(`WEFT_ACME_DIRECTORIES: ${url} is no https URL`)
   if (urls === undefined && rootsFile === undefined) return {}
   return { acme: { ...(urls === undefined ? {} : { directories: urls }), ...(rootsFile === undefined ? {} : { roots: readFileSync(rootsFile, 'utf8') }) } }
+}
+
+/** @throws UsageError */
+function trustedOf(networks: string | undefined): Partial<Pick<ControlPlaneOptions, 'trustedProxies'>> {
+  const named = (networks ?? '').split(',').map((one) => one.trim()).filter((one) => one !== '')
+  try {
+    return named.length === 0 ? {} : { trustedProxies: trustedProxies(named) }
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(`--trusted-proxies: ${error.message}`) : error
+  }
 }
 
 /** Runs the control plane until a signal ends it; flags and variables as `weft server --help` lists them. @throws UsageError */
@@ -69,6 +81,7 @@ export async function serve(args: string[], consoleDir: string): Promise<ExitCod
     ...acmeOf(process.env['WEFT_ACME_DIRECTORIES'], process.env['WEFT_ACME_ROOTS']),
     xdsNames: ['localhost', address, ...(values['xds-name'] ?? process.env['WEFT_XDS_NAME']?.split(',') ?? [])],
     ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...trustedOf(setting('trusted-proxies')),
     ...(bootstrapKey === undefined ? {} : { bootstrapKeyHash: createHash('sha256').update(bootstrapKey).digest('hex') }),
     oidc: {
       privateNetworks: values['oidc-private-networks'] ?? process.env['WEFT_OIDC_PRIVATE_NETWORKS'] === 'true',

@@ -16,6 +16,7 @@ import { RequestRates } from '#api/access/enter.ts'
 import { LoginRates } from '#api/access/login-rates.ts'
 import { Oidc } from '#api/access/oidc/oidc.ts'
 import { LiveStreams } from '#api/access/streams.ts'
+import { TurnedAway } from '#api/access/turned-away.ts'
 import type { ApiDoors } from '#api/rest/doors.ts'
 
 /** The HTTP APIs over a real store in memory; only what proxies and the model would tell stands still. */
@@ -47,6 +48,7 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
   const doors: ApiDoors = {
     store,
     audit,
+    turnedAway: new TurnedAway(),
     rates: { requests: new RequestRates(() => systemDoors.clock.wallMs()), logins: new LoginRates(systemDoors.clock) },
     streams,
     oidc: new Oidc(store, { sealKey: Buffer.alloc(32, 7), privateNetworks: true }, () => systemDoors.clock.wallMs(), () => doors.publicUrl()),
