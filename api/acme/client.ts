@@ -42,16 +42,18 @@ export class AcmeClient {
   readonly #key: AccountKey
   readonly #clock: Clock
   readonly #roots: string | undefined
+  readonly #signal: AbortSignal
   #directory: Readonly<Record<string, unknown>> | undefined
   #nonce: string | undefined
   #kid: string | undefined
 
-  /** `roots`: PEM that the authority's own certificate leads to; undefined: those of the system. */
-  constructor(directoryUrl: string, key: AccountKey, clock: Clock, roots: string | undefined) {
+  /** `roots`: PEM that the authority's own certificate leads to; undefined: those of the system. `signal`: gives up what is under way. */
+  constructor(directoryUrl: string, key: AccountKey, clock: Clock, { roots, signal }: { readonly roots: string | undefined; readonly signal: AbortSignal }) {
     this.#directoryUrl = directoryUrl
     this.#key = key
     this.#clock = clock
     this.#roots = roots
+    this.#signal = signal
   }
 
   /** The account of the key, made where there is none. */
@@ -108,8 +110,23 @@ export class AcmeClient {
       const found = await look()
       if (found !== undefined) return found
       if (this.#clock.monotonicMs() >= deadlineMs) throw new AcmeProblem('unreachable', 'the authority does not come to a decision')
-      await new Promise<void>((later) => this.#clock.after(waitMs, later))
+      await this.#later(waitMs)
     }
+  }
+
+  #later(waitMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => {
+        timer.cancel()
+        reject(new AcmeProblem('unreachable', 'given up'))
+      }
+      const timer = this.#clock.after(waitMs, () => {
+        this.#signal.removeEventListener('abort', abandon)
+        resolve()
+      })
+      if (this.#signal.aborted) abandon()
+      else this.#signal.addEventListener('abort', abandon, { once: true })
+    })
   }
 
   async #place(name: string): Promise<string> {
@@ -146,7 +163,7 @@ export class AcmeClient {
       if (!url.startsWith('https://')) return failed(new Error('an authority is spoken to over https alone'))
       const request = httpsRequest(
         url,
-        { method, timeout: ANSWER_WITHIN_MS, headers: { 'user-agent': 'weft', ...(body === undefined ? {} : { 'content-type': 'application/jose+json', 'content-length': Buffer.byteLength(body) }) }, ...(this.#roots === undefined ? {} : { ca: this.#roots }) },
+        { method, signal: this.#signal, headers: { 'user-agent': 'weft', ...(body === undefined ? {} : { 'content-type': 'application/jose+json', 'content-length': Buffer.byteLength(body) }) }, ...(this.#roots === undefined ? {} : { ca: this.#roots }) },
         (response) => {
           let text = ''
           response.setEncoding('utf8')
@@ -158,7 +175,9 @@ export class AcmeClient {
           response.on('error', failed)
         },
       )
-      request.on('timeout', () => request.destroy(new Error('no answer in time')))
+      // For all of the answer: one that trickles is no answer either.
+      const deadline = this.#clock.after(ANSWER_WITHIN_MS, () => request.destroy(new Error('no answer in time')))
+      request.on('close', () => deadline.cancel())
       request.on('error', failed)
       request.end(body)
     })

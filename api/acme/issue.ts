@@ -17,6 +17,8 @@ export interface IssueDoors {
   readonly roots: string | undefined
   /** Resolves when the gateways have a revision's configuration, or are not waited for any longer. */
   readonly whenServed: (meshId: string, revision: number) => Promise<void>
+  /** Gives up what is under way. */
+  readonly signal: AbortSignal
 }
 
 /** Orders one certificate and proves its hosts over HTTP (RFC 8555 §7.1, §8.3). The answers to challenges are configuration, so that whichever gateway is asked has them. @throws AcmeProblem, StoreUnavailable */
@@ -24,7 +26,7 @@ export async function issueCertificate(doors: IssueDoors, mesh: Pick<Mesh, 'id' 
   const { store, clock } = doors
   const { namespace, hosts } = wanted
   const account = await accountOf(store, mesh, wanted)
-  const client = new AcmeClient(wanted.directory, account, clock, doors.roots)
+  const client = new AcmeClient(wanted.directory, account, clock, { roots: doors.roots, signal: doors.signal })
   await client.enter(wanted.email)
   const order = await client.order(hosts)
   const open: { url: string; host: string; challenge: Challenge }[] = []
@@ -39,7 +41,7 @@ export async function issueCertificate(doors: IssueDoors, mesh: Pick<Mesh, 'id' 
     if (open.length > 0) {
       const answers = Object.fromEntries(open.map(({ host, challenge }) => [challengeMember(host), keyAuthorization(account, challenge.token)]))
       const revision = await changeState(store, mesh, namespace, `answer challenges for ${hosts.join(', ')}`, () => answers)
-      if (revision !== undefined) await doors.whenServed(mesh.id, revision)
+      if (revision !== undefined) await Promise.race([doors.whenServed(mesh.id, revision), aborted(doors.signal)])
       for (const { challenge } of open) await client.ready(challenge)
       for (const { url } of open) await client.proven(url)
     }
@@ -50,6 +52,12 @@ export async function issueCertificate(doors: IssueDoors, mesh: Pick<Mesh, 'id' 
     if (open.length > 0) await changeState(store, mesh, namespace, 'take the answers away again', () => Object.fromEntries(open.map(({ host }) => [challengeMember(host), undefined])))
   }
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 
 /** The namespace's account at an authority: its key is made once, whichever replica is first. */
 async function accountOf(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, { namespace, directory }: WantedCertificate): Promise<AccountKey> {

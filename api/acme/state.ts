@@ -1,7 +1,7 @@
 import { ACME_STATE, secretText } from '#api/model/acme.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
-import { type Mesh, type ResourceKey, type Store, StoreConflict } from '#db/store.ts'
+import { type Mesh, type ResourceKey, type ResourceWrite, type Store, StoreConflict } from '#db/store.ts'
 
 const AUTHOR = 'weft/acme'
 const TRIES = 20
@@ -11,36 +11,44 @@ export const secretKey = (namespace: string, name: string): ResourceKey => ({ gr
 /** Text members of a Secret; undefined takes one away. */
 export type Members = Readonly<Record<string, string | undefined>>
 
-/** The Secret as it is stored. */
-export async function readMembers(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, namespace: string, name: string): Promise<(SecretFields & { readonly version: string }) | undefined> {
+/** A Secret as it is stored. */
+export type StoredSecret = ResourceObject & SecretFields & { readonly version: string }
+
+export async function readMembers(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, namespace: string, name: string): Promise<StoredSecret | undefined> {
   const stored = await store.getResource(mesh.organizationId, mesh.id, secretKey(namespace, name))
   return stored === undefined ? undefined : { ...(stored.object as ResourceObject & SecretFields), version: String(stored.revision) }
 }
 
 /**
  * Changes the state of a namespace as it is by now: `change` sees it and answers what becomes of it, or undefined to leave it; of two replicas at once neither loses what the other wrote.
- * Answers the mesh's revision, or undefined where it was left.
+ * Answers the mesh's revision, or undefined where it was left. `beside`: what is written with it, or neither is.
+ * @throws StoreConflict when what is beside has changed meanwhile
  */
-export async function changeState(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, namespace: string, message: string, change: (state: SecretFields | undefined) => Members | undefined): Promise<number | undefined> {
+export async function changeState(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, namespace: string, message: string, change: (state: SecretFields | undefined) => Members | undefined, beside?: ResourceWrite): Promise<number | undefined> {
   for (let tries = 1; ; tries++) {
     const state = await readMembers(store, mesh, namespace, ACME_STATE)
     const members = change(state)
     if (members === undefined) return undefined
+    const metadata = { name: ACME_STATE, namespace, labels: { 'app.kubernetes.io/managed-by': 'weft' } }
+    const object = { apiVersion: 'v1', kind: 'Secret', metadata, type: 'weft.dev/acme', data: encoded({ ...membersOf(state), ...members }) } as ResourceObject
+    const writes = [{ key: secretKey(namespace, ACME_STATE), object, expectedVersion: state?.version ?? '' }, ...(beside === undefined ? [] : [beside])]
     try {
-      return await writeMembers(store, mesh, { namespace, name: ACME_STATE, type: 'weft.dev/acme', version: state?.version ?? '' }, { ...all(state), ...members }, message)
+      return (await store.applyResources(mesh.organizationId, mesh.id, writes, { author: AUTHOR, message })).revision
     } catch (error) {
-      if (!(error instanceof StoreConflict) || tries >= TRIES) throw error
+      if (!(error instanceof StoreConflict) || tries >= TRIES || (beside !== undefined && !(await isAsExpected(store, mesh, beside)))) throw error
     }
   }
 }
 
-/** Writes a Secret whole. `version`: what it must be at; empty: not there; undefined: whatever. */
-export async function writeMembers(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, of: { namespace: string; name: string; type: string; version: string | undefined }, members: Members, message: string): Promise<number> {
-  const data = Object.fromEntries(Object.entries(members).flatMap(([name, text]) => (text === undefined ? [] : [[name, Buffer.from(text).toString('base64')]])))
-  const object = { apiVersion: 'v1', kind: 'Secret', metadata: { name: of.name, namespace: of.namespace, labels: { 'app.kubernetes.io/managed-by': 'weft' } }, type: of.type, data } as unknown as ResourceObject
-  const { revision } = await store.applyResources(mesh.organizationId, mesh.id, [{ key: secretKey(of.namespace, of.name), object, ...(of.version === undefined ? {} : { expectedVersion: of.version }) }], { author: AUTHOR, message })
-  return revision
+async function isAsExpected(store: Store, mesh: Pick<Mesh, 'id' | 'organizationId'>, { key, expectedVersion }: ResourceWrite): Promise<boolean> {
+  const now = await store.getResource(mesh.organizationId, mesh.id, key)
+  return (now === undefined ? '' : String(now.revision)) === expectedVersion
 }
 
-const all = (secret: SecretFields | undefined): Record<string, string | undefined> =>
+/** A Secret's members as text. */
+export const membersOf = (secret: SecretFields | undefined): Members =>
   Object.fromEntries([...Object.keys(secret?.data ?? {}), ...Object.keys(secret?.stringData ?? {})].map((member) => [member, secretText(secret, member)]))
+
+/** Members as a Secret holds them; undefined ones are not there. */
+export const encoded = (members: Members): Record<string, string> =>
+  Object.fromEntries(Object.entries(members).flatMap(([name, text]) => (text === undefined ? [] : [[name, Buffer.from(text).toString('base64')]])))

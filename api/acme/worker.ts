@@ -1,15 +1,17 @@
 import { X509Certificate } from 'node:crypto'
-import { noOrder, orderMember, orderState, secretText } from '#api/model/acme.ts'
+import { ACME_STATE, noOrder, orderMember, orderState } from '#api/model/acme.ts'
 import type { OrderState } from '#api/model/acme.ts'
-import type { SecretFields } from '#core/resource/secret.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
 import type { Random, Timer } from '#core/time/clock.ts'
 import { type Store, StoreConflict } from '#db/store.ts'
 import type { Log } from '../log.ts'
 import type { LoadedMesh } from '../meshes.ts'
 import { AcmeProblem } from './client.ts'
+import { digestOf, dueNow, MANAGED } from './due.ts'
 import { issueCertificate } from './issue.ts'
 import type { IssueDoors } from './issue.ts'
-import { changeState, readMembers, writeMembers } from './state.ts'
+import { OrderPace } from './order-pace.ts'
+import { changeState, encoded, membersOf, readMembers, secretKey, type StoredSecret } from './state.ts'
 import { wantedCertificates } from './wanted.ts'
 import type { WantedCertificate } from './wanted.ts'
 
@@ -24,10 +26,10 @@ const UNREACHABLE_MS = 15_000
 const BACKOFF_MS_MAX = 24 * 3_600_000
 /** Authorities count by the hour and by the week. */
 const RATE_LIMITED_MS = 3_600_000
-/** Marks Secrets that are ours to renew. */
-const MANAGED = 'app.kubernetes.io/managed-by'
+/** Of one mesh, by one replica. */
+const ORDERS_OF_MESH = { atOnce: 2, perHour: 100 }
 
-export interface AcmeDoors extends IssueDoors {
+export interface AcmeDoors extends Omit<IssueDoors, 'signal'> {
   readonly store: Store
   readonly random: Random
   readonly log: Log
@@ -41,18 +43,30 @@ export interface AcmeDoors extends IssueDoors {
   readonly directories: readonly string[]
 }
 
-/** Gets and renews the certificates that Gateways ask an authority for, one order at a time. */
+/** One mesh's turn: what is looked at, and whether to look again after. */
+interface Turn {
+  readonly pace: OrderPace
+  running: Promise<void> | undefined
+  again: boolean
+  /** It was told that no more orders begin within this hour. */
+  isHeld: boolean
+}
+
+/** Gets and renews the certificates that Gateways ask an authority for. Every mesh has a turn of its own, so that an authority which is slow for one holds none of the others. */
 export class AcmeWorker {
   readonly #doors: AcmeDoors
   readonly #timer: Timer
-  #running: Promise<void> | undefined
-  #again = false
+  readonly #turns = new Map<string, Turn>()
+  readonly #end = new AbortController()
   #soon: Timer | undefined
-  #closed = false
 
   constructor(doors: AcmeDoors) {
     this.#doors = doors
     this.#timer = doors.clock.every(LOOK_EVERY_MS, () => this.look())
+  }
+
+  get #closed(): boolean {
+    return this.#end.signal.aborted
   }
 
   /** Something has changed. */
@@ -67,51 +81,100 @@ export class AcmeWorker {
   /** Something may be wanted now. */
   look(): void {
     if (this.#closed) return
-    this.#again = true
-    this.#running ??= this.#run()
-      .catch((error: unknown) => this.#doors.log.error('api.unexpected', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }))
-      .finally(() => (this.#running = undefined))
+    for (const mesh of this.#doors.meshes()) if (this.#doors.hasGateway(mesh.id)) this.#lookAt(mesh)
   }
 
+  /** Orders that are under way are given up, and left to whoever looks next. */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#end.abort()
     this.#timer.cancel()
     this.#soon?.cancel()
-    await this.#running
+    for (const turn of this.#turns.values()) {
+      await turn.running
+      await turn.pace.settled()
+    }
   }
 
-  async #run(): Promise<void> {
-    while (this.#again && !this.#closed) {
-      this.#again = false
-      for (const mesh of [...this.#doors.meshes()]) {
-        if (!this.#doors.hasGateway(mesh.id)) continue
-        for (const wanted of wantedCertificates(mesh.model.objects())) {
-          if (this.#closed) return
-          // The database may be away: the next look comes soon enough.
-          await this.#serve(mesh, wanted).catch((error: unknown) => this.#doors.log.warn('acme.failed', { mesh: mesh.id, namespace: wanted.namespace, secret: wanted.credential, reason: wordsOf(error) }))
-        }
+  #lookAt(mesh: LoadedMesh): void {
+    let turn = this.#turns.get(mesh.id)
+    if (turn === undefined) this.#turns.set(mesh.id, (turn = { pace: new OrderPace(ORDERS_OF_MESH), running: undefined, again: false, isHeld: false }))
+    const mine = turn
+    mine.again = true
+    mine.running ??= this.#run(mesh, mine)
+      .catch((error: unknown) => this.#doors.log.error('api.unexpected', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) }))
+      .finally(() => {
+        mine.running = undefined
+      })
+  }
+
+  async #run(mesh: LoadedMesh, turn: Turn): Promise<void> {
+    while (turn.again && !this.#closed) {
+      turn.again = false
+      for (const wanted of wantedCertificates(mesh.model.objects())) {
+        await turn.pace.turn()
+        if (this.#closed) break
+        if (!this.#mayBegin(mesh, turn)) break
+        // The database may be away: the next look comes soon enough.
+        await this.#begin(mesh, wanted, turn).catch((error: unknown) => this.#warn(mesh, wanted, error))
       }
     }
   }
 
-  async #serve(mesh: LoadedMesh, wanted: WantedCertificate): Promise<void> {
-    const { store, clock, log } = this.#doors
+  #mayBegin(mesh: LoadedMesh, turn: Turn): boolean {
+    const may = turn.pace.allows(this.#doors.clock.monotonicMs())
+    if (!may && !turn.isHeld) this.#doors.log.warn('acme.held', { mesh: mesh.id, perHour: ORDERS_OF_MESH.perHour })
+    turn.isHeld = !may
+    return may
+  }
+
+  #warn(mesh: LoadedMesh, wanted: WantedCertificate, error: unknown): void {
+    this.#doors.log.warn('acme.failed', { mesh: mesh.id, namespace: wanted.namespace, secret: wanted.credential, reason: wordsOf(error) })
+  }
+
+  /** Resolves when it is known whether there is anything to do; what is to do goes on beside. */
+  async #begin(mesh: LoadedMesh, wanted: WantedCertificate, turn: Turn): Promise<void> {
+    const { store, clock } = this.#doors
     const secret = await readMembers(store, mesh, wanted.namespace, wanted.credential)
-    if (!isDue(secret, wanted, clock.wallMs())) return
+    const order = orderState(await readMembers(store, mesh, wanted.namespace, ACME_STATE), wanted.credential)
+    const due = dueNow(secret, order, wanted, clock.wallMs())
+    if (due === 'keep') return
     if (!(await this.#claim(mesh, wanted))) return
+    turn.pace.run(
+      this.#serve(mesh, wanted, secret, due).catch((error: unknown) => this.#warn(mesh, wanted, error)),
+      clock.monotonicMs(),
+    )
+  }
+
+  async #serve(mesh: LoadedMesh, wanted: WantedCertificate, secret: StoredSecret | undefined, due: 'order' | 'foreign'): Promise<void> {
+    const { log, directories } = this.#doors
     const about = { mesh: mesh.id, namespace: wanted.namespace, secret: wanted.credential, hosts: wanted.hosts, directory: wanted.directory }
     try {
-      if (!this.#doors.directories.includes(wanted.directory)) throw new AcmeProblem('unsupported', `${wanted.directory} is none of the directories that this control plane may ask`)
-      const { chain, privateKey } = await issueCertificate(this.#doors, mesh, wanted)
-      await writeMembers(store, mesh, { namespace: wanted.namespace, name: wanted.credential, type: 'kubernetes.io/tls', version: secret?.version ?? '' }, { 'tls.crt': chain, 'tls.key': privateKey }, `a certificate for ${wanted.hosts.join(', ')}`)
-      await this.#settle(mesh, wanted, () => noOrder)
-      log.info('acme.issued', { ...about, expires: new X509Certificate(chain).validTo })
+      if (due === 'foreign') throw new AcmeProblem('conflict', `the Secret ${wanted.credential} holds what was not made here for ${wanted.hosts.join(', ')}; delete it to have a certificate ordered`)
+      if (!directories.includes(wanted.directory)) throw new AcmeProblem('unsupported', `${wanted.directory} is none of the directories that this control plane may ask`)
+      const { chain, privateKey } = await issueCertificate({ ...this.#doors, signal: this.#end.signal }, mesh, wanted)
+      const expires = new X509Certificate(chain).validTo
+      await this.#keep(mesh, wanted, secret, { 'tls.crt': chain, 'tls.key': privateKey })
+      log.info('acme.issued', { ...about, expires })
     } catch (error) {
-      // Somebody put a certificate there meanwhile.
-      if (error instanceof StoreConflict) return this.#settle(mesh, wanted, () => noOrder)
+      // Somebody put a certificate there meanwhile, or this replica goes.
+      if (error instanceof StoreConflict || this.#closed) return this.#settle(mesh, wanted, (order) => ({ ...order, holder: '', untilMs: 0 }))
       log.warn('acme.failed', { ...about, reason: wordsOf(error) })
-      await this.#settle(mesh, wanted, ({ failures }) => this.#failed(failures + 1, error))
+      await this.#settle(mesh, wanted, (order) => this.#failed(order, error))
     }
+  }
+
+  /** The Secret as it was read, with a new certificate in it, and with it that this is what was made here. @throws StoreConflict when it is not as it was read */
+  async #keep(mesh: LoadedMesh, wanted: WantedCertificate, secret: StoredSecret | undefined, certificate: { readonly 'tls.crt': string; readonly 'tls.key': string }): Promise<void> {
+    const { namespace, credential, hosts } = wanted
+    const { labels, annotations } = secret?.metadata ?? {}
+    const object = {
+      apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls',
+      metadata: { name: credential, namespace, labels: { ...labels, [MANAGED]: 'weft' }, ...(annotations === undefined ? {} : { annotations }) },
+      // Beside the certificate there may be what clients are verified with.
+      data: encoded({ ...(secret === undefined ? {} : membersOf(secret)), ...certificate }),
+    } as ResourceObject
+    const order: OrderState = { ...noOrder, made: { sha256: digestOf(certificate['tls.crt']), hosts } }
+    await changeState(this.#doors.store, mesh, namespace, `a certificate for ${hosts.join(', ')}`, () => ({ [orderMember(credential)]: JSON.stringify(order) }), { key: secretKey(namespace, credential), object, expectedVersion: secret?.version ?? '' })
   }
 
   /** True: the order is ours, until it is settled. */
@@ -129,30 +192,14 @@ export class AcmeWorker {
     await changeState(this.#doors.store, mesh, wanted.namespace, `the order for ${wanted.credential} is settled`, (state) => ({ [orderMember(wanted.credential)]: JSON.stringify(next(orderState(state, wanted.credential))) }))
   }
 
-  #failed(failures: number, error: unknown): OrderState {
+  #failed({ failures: before, made }: OrderState, error: unknown): OrderState {
     const { clock, random } = this.#doors
+    const failures = before + 1
     const problem = error instanceof AcmeProblem ? error : undefined
     const backoffMs = Math.min((problem?.kind === 'unreachable' ? UNREACHABLE_MS : BACKOFF_MS) * 2 ** (failures - 1), BACKOFF_MS_MAX) * (0.75 + 0.5 * random.draw())
     const waitMs = Math.max(backoffMs, problem?.retryAfterMs ?? 0, problem?.kind === 'rateLimited' ? RATE_LIMITED_MS : 0)
-    return { ...noOrder, failures, retryAtMs: Math.round(clock.wallMs() + waitMs), error: wordsOf(error).slice(0, 500) }
+    return { ...noOrder, ...(made === undefined ? {} : { made }), failures, retryAtMs: Math.round(clock.wallMs() + waitMs), error: wordsOf(error).slice(0, 500) }
   }
 }
 
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** Not there yet, over two thirds of its life, or for other hosts; a Secret that somebody else keeps is never due. */
-function isDue(secret: (SecretFields & { readonly metadata?: { readonly labels?: Readonly<Record<string, string>> } }) | undefined, wanted: WantedCertificate, nowMs: number): boolean {
-  if (secret === undefined) return true
-  if (secret.metadata?.labels?.[MANAGED] !== 'weft') return false
-  const pem = secretText(secret, 'tls.crt')
-  if (pem === undefined) return true
-  try {
-    const certificate = new X509Certificate(pem)
-    const [fromMs, toMs] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)]
-    const names = (certificate.subjectAltName ?? '').split(', ').map((name) => name.replace(/^DNS:/, '')).sort()
-    return nowMs >= fromMs + ((toMs - fromMs) * 2) / 3 || names.join() !== wanted.hosts.join()
-  } catch {
-    // Whatever it is, it serves nobody.
-    return true
-  }
-}

@@ -27,6 +27,8 @@ export interface OrderState {
   /** Who is at it, until when at most. */
   readonly holder: string
   readonly untilMs: number
+  /** The certificate that was put into the Secret last: SHA-256 of its PEM, hexadecimal, and for which hosts. By it the Secret is known as ours. */
+  readonly made?: { readonly sha256: string; readonly hosts: readonly string[] }
 }
 
 export const noOrder: OrderState = { failures: 0, retryAtMs: 0, error: '', holder: '', untilMs: 0 }
