@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '#core/time/clock.ts'
+import { nonceText } from '#core/wire/nonce.ts'
 import { SECRET } from '#core/wire/type-url.ts'
 import type { Protocol } from './request.ts'
 import type { Resource } from './resource.ts'
@@ -10,17 +11,18 @@ const keptMs = 3000
 /** Answers beginning with the same resource that are looked through. */
 const alikeMax = 4
 
-interface Kept {
+interface Kept extends Encoded {
   readonly protocol: Protocol
-  readonly nonce: number
   readonly revision: number | string
   readonly resources: readonly Resource[]
   readonly removed: readonly string[]
-  readonly message: Buffer
+  readonly more: boolean
 }
 
 export interface Encoded {
   readonly nonce: number
+  /** As it stands in the message. */
+  readonly text: string
   /** Shared by streams: never written to. */
   readonly message: Buffer
 }
@@ -42,22 +44,26 @@ export class Answers {
     this.#clock = clock
   }
 
-  /** @param above the highest nonce that the stream was given with this type; 0 for none */
-  encode(protocol: Protocol, answer: Omit<Answer, 'nonce'>, above: number): Encoded {
+  /**
+   * @param above the highest nonce that the stream was given with this type; 0 for none
+   * @param more parts of the same answer follow: its nonce says it (`core/wire/nonce.ts`)
+   */
+  encode(protocol: Protocol, answer: Omit<Answer, 'nonce'>, above: number, more = false): Encoded {
     const [first] = answer.resources
     // Secrets go to their owner only, and are kept nowhere (xds-rules 28). Times to live are few.
-    if (first === undefined || answer.type === SECRET || answer.ttl !== undefined) return this.#make(protocol, answer)
+    if (first === undefined || answer.type === SECRET || answer.ttl !== undefined) return this.#make(protocol, answer, more)
     const alike = this.#kept.get(first)
-    const known = alike?.findLast((one) => one.nonce > above && one.protocol === protocol && one.revision === answer.revision && sameItems(one.resources, answer.resources) && sameItems(one.removed, answer.removed))
+    const known = alike?.findLast((one) => one.nonce > above && one.protocol === protocol && one.revision === answer.revision && one.more === more && sameItems(one.resources, answer.resources) && sameItems(one.removed, answer.removed))
     if (known) return known
-    const made = { ...this.#make(protocol, answer), protocol, revision: answer.revision, resources: answer.resources, removed: answer.removed }
+    const made = { ...this.#make(protocol, answer, more), protocol, revision: answer.revision, resources: answer.resources, removed: answer.removed, more }
     this.#keep(first, made)
     return made
   }
 
-  #make(protocol: Protocol, answer: Omit<Answer, 'nonce'>): Encoded {
+  #make(protocol: Protocol, answer: Omit<Answer, 'nonce'>, more: boolean): Encoded {
     this.#nonces += 1
-    return { nonce: this.#nonces, message: encodeAnswer(protocol, { ...answer, nonce: String(this.#nonces) }) }
+    const text = nonceText(this.#nonces, more)
+    return { nonce: this.#nonces, text, message: encodeAnswer(protocol, { ...answer, nonce: text }) }
   }
 
   #keep(first: Resource, made: Kept): void {

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
+import { numberOfNonce } from '#core/wire/nonce.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import type { Answers } from './answers.ts'
 import { applyDelta } from './delta.ts'
@@ -338,8 +339,8 @@ export class XdsStream {
     const { type } = subscription
     const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return
-    const { nonce, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.versionOf?.(type) ?? this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, Number(subscription.nonce))
-    subscription.carry(String(nonce))
+    const { text, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.versionOf?.(type) ?? this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, numberOfNonce(subscription.nonce), subscription.hasWork)
+    subscription.carry(text)
     this.#watcher.sent(this, type, taken.resources.length + taken.removed.length, message.length)
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {
@@ -373,11 +374,12 @@ export class XdsStream {
   /**
    * Make before break: a change of what points at clusters waits while clusters that the client does not have yet are unacknowledged, but not for ever (xds-rules 21, 25).
    * A first answer breaks nothing, and waits only until all that it points at has gone out: Envoy calls itself ready after the first response of each type and what that names, and a large first answer goes in parts.
+   * Our own sidecar waits by itself for the last part, and acknowledges a part when what that points at has come.
    */
   #mustHold(subscription: Subscription): boolean {
     if (!pointers.includes(subscription.type)) return false
     const first = !subscription.hasSent
-    if (first ? !this.#isBegun(subscription.type) : !this.#subscriptions.get(CLUSTER)?.isAdding) {
+    if (first ? this.node.engine === ownEngine || !this.#isBegun(subscription.type) : !this.#subscriptions.get(CLUSTER)?.isAdding) {
       this.#heldSinceMs = undefined
       return false
     }

@@ -48,6 +48,8 @@ export interface Update {
   readonly revision: number
   readonly resources: readonly RawResource[]
   readonly removed: readonly string[]
+  /** A part of an answer: more of it follows. */
+  readonly more?: boolean
 }
 
 /** A resource is in force, or overtaken; with a reason when it could not be put in force. */
@@ -127,7 +129,7 @@ export class PlanCell implements PlanSource {
     return this.#revision
   }
 
-  /** Every kind of resource was answered once, and all of that is in force. */
+  /** Every kind of resource was answered once and whole, and all of that is in force. */
   get isWarm(): boolean {
     return this.#firsts.size === 0
   }
@@ -188,7 +190,7 @@ export class PlanCell implements PlanSource {
       open -= 1
       if (open > 0) return
       this.#revision = Math.max(this.#revision, update.revision)
-      this.#settleFirst(update.type)
+      if (update.more !== true) this.#settleFirst(update.type)
       done(unenforced)
     }
     for (const resource of update.resources) {

@@ -3,6 +3,7 @@ import type * as grpc from '@grpc/grpc-js'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { writeNode } from '#core/workload/node-message.ts'
+import { hasMore } from '#core/wire/nonce.ts'
 import { ads, defineTypedMethod } from '#core/wire/grpc.ts'
 import { type DeltaDiscoveryRequest, DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { HEALTH_INFORMATION } from '#core/wire/type-url.ts'
@@ -144,7 +145,7 @@ export class Ads {
       this.counts.acks += 1
       this.#send(connection, subscription, { nonce, refusal: undefined })
     }
-    const update = { type: subscription.type, revision: Number(systemVersionInfo) || 0, resources, removed: removedResources }
+    const update = { type: subscription.type, revision: Number(systemVersionInfo) || 0, resources, removed: removedResources, more: hasMore(nonce) }
     // `take` may call back before it returns, and only its answer says whether anything was refused: hence the microtask.
     const rejected = this.#cell.take(update, (unenforced) => queueMicrotask(() => acknowledge(unenforced)))
     if (rejected.length > 0) refuse(rejected)
