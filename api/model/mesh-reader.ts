@@ -14,7 +14,7 @@ import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
 import { EgressScope } from './egress-scope.ts'
-import { clusterPlace, coveringWildcards, hostCovers, resolveHost } from './host.ts'
+import { coveringWildcards, hostCovers, resolveHost } from './host.ts'
 import { destinations, virtualServiceGateways } from './index-entries.ts'
 import { labelPair, selects } from './labels.ts'
 import type { Labels } from './labels.ts'
@@ -45,11 +45,17 @@ export interface ClientScope {
   readonly allocated?: AddressFamily
 }
 
+/** The mesh's setting of who sees what does not say it itself. */
+type ExportStandard = 'defaultServiceExportTo' | 'defaultVirtualServiceExportTo' | 'defaultDestinationRuleExportTo'
+
 export type AddressFamily = 'IPv4' | 'IPv6'
 
 /** The only way by which translators look at a mesh. Whatever is read, found or not, is recorded by its key. */
 export class MeshReader {
-  /** Namespaces that the objects read so far name: their own, those that they are exported to, and sources that they ask for. An answer differs between clients of two other namespaces in nothing. */
+  /**
+   * Namespaces whose clients may get another answer than clients elsewhere: each place that looks at where a client is adds those for which what it finds could differ, and no more,
+   * for a namespace named here has a unit of its own made for it.
+   */
   readonly named = new Set<string>()
   readonly #model: MeshModel
   readonly #record: (key: string) => void
@@ -140,7 +146,11 @@ export class MeshReader {
     for (const id of this.#model.filed('service-host', host)) {
       for (const one of this.#declared(id)) if (one.host === host && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client)) found.push(one)
     }
-    const [best, ...others] = found.length < 2 ? found : found.sort((a, b) => (precedes(a, b, client) ? -1 : 1))
+    if (found.length > 1) {
+      for (const one of found) this.named.add(one.namespace)
+      found.sort((a, b) => (precedes(a, b, client) ? -1 : 1))
+    }
+    const [best, ...others] = found
     return best === undefined ? undefined : others.filter((one) => continues(one, best)).reduce(withPortsOf, best)
   }
 
@@ -234,6 +244,7 @@ export class MeshReader {
   virtualServicesNaming(gateway: string, host: string, client: string): Typed<VirtualServiceSpec>[] {
     const seen = this.#list<VirtualServiceSpec>(`virtual-service/${gateway}`, host).filter((one) => this.#exported('defaultVirtualServiceExportTo', one.spec.exportTo, one.namespace, client) && (gateway !== 'mesh' || this.#egress?.virtualService(one.namespace, one.spec) !== false))
     if (seen.length < 2) return seen
+    for (const one of seen) this.named.add(one.namespace)
     // What is for one namespace alone counts before what is for some, and that before what is for all; among equals the oldest (Istio's push context).
     const rank = new Map(seen.map((one) => [one, this.#breadth(one, client)]))
     return seen.sort((a, b) => (rank.get(a) ?? 0) - (rank.get(b) ?? 0))
@@ -276,6 +287,8 @@ export class MeshReader {
    */
   destinationRules(host: string, client: string, serviceNamespace: string): Typed<DestinationRuleSpec>[] {
     const candidates = [host, ...coveringWildcards(host)].map((one) => this.#list<DestinationRuleSpec>('destination-rule', one))
+    // Its own namespace's come first for a client, and are seen by it whatever they say; those of the service's come first for all who have none.
+    for (const rules of candidates) for (const one of rules) if (one.namespace !== serviceNamespace || !this.#isForAll('defaultDestinationRuleExportTo', one.spec.exportTo)) this.named.add(one.namespace)
     for (const namespace of new Set([client, serviceNamespace, this.rootNamespace])) {
       for (const rules of candidates) {
         const found = rules.filter((one) => one.namespace === namespace && (one.namespace === client || this.#exported('defaultDestinationRuleExportTo', one.spec.exportTo, one.namespace, client)))
@@ -430,8 +443,7 @@ export class MeshReader {
     this.#record(`object/${id}`)
     const stored = this.#model.object(id)
     if (stored === undefined) return undefined
-    const { exportTo, http } = (stored.object.spec ?? {}) as { exportTo?: readonly string[]; http?: VirtualServiceSpec['http'] }
-    this.#name(stored.key.namespace, exportTo)
+    const { http } = (stored.object.spec ?? {}) as { http?: VirtualServiceSpec['http'] }
     if (stored.key.kind === 'VirtualService') for (const route of http ?? []) for (const { sourceNamespace } of route.match ?? []) if (sourceNamespace) this.named.add(sourceNamespace)
     return typed<Spec>(id, stored)
   }
@@ -439,26 +451,24 @@ export class MeshReader {
   #declared(id: string): readonly MeshService[] {
     this.#record(`object/${id}`)
     const services = this.#model.declared(id)
-    for (const one of services) {
-      this.#name(one.namespace, one.exportTo)
-      // A ServiceEntry may bear a host of another namespace, whose clients have a short name for it.
-      const place = clusterPlace(one.host)
-      if (place !== undefined) this.named.add(place.namespace)
-    }
     return this.#allocated === undefined ? services : services.map((one) => addressed(one, this.#allocated))
   }
 
   /** Whether a client sees an object; where the object does not say, the mesh's settings do. */
-  #exported(standard: 'defaultServiceExportTo' | 'defaultVirtualServiceExportTo' | 'defaultDestinationRuleExportTo', exportTo: readonly string[] | undefined, owner: string, client: string): boolean {
-    if (exportTo !== undefined && exportTo.length > 0) return exportedTo(exportTo, owner, client)
-    const ofMesh = this.meshConfig()[standard]
-    for (const to of ofMesh ?? []) this.named.add(to)
-    return exportedTo(ofMesh, owner, client)
+  #exported(standard: ExportStandard, exportTo: readonly string[] | undefined, owner: string, client: string): boolean {
+    if (this.#isForAll(standard, exportTo)) return true
+    const effective = this.#effective(standard, exportTo)
+    for (const to of effective ?? []) this.named.add(to === '.' ? owner : to)
+    return exportedTo(effective, owner, client)
   }
 
-  #name(namespace: string, exportTo: readonly string[] | undefined): void {
-    this.named.add(namespace)
-    for (const to of exportTo ?? []) this.named.add(to)
+  #effective(standard: ExportStandard, exportTo: readonly string[] | undefined): readonly string[] | undefined {
+    return exportTo !== undefined && exportTo.length > 0 ? exportTo : this.meshConfig()[standard]
+  }
+
+  #isForAll(standard: ExportStandard, exportTo: readonly string[] | undefined): boolean {
+    const effective = this.#effective(standard, exportTo)
+    return effective === undefined || effective.length === 0 || effective.includes('*')
   }
 
   #list<Spec>(index: string, entry: string): Typed<Spec>[] {

@@ -21,6 +21,7 @@ import { httpManager } from './http-connection.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
+import { onceFor } from './once.ts'
 import { mutualTlsFor, type MutualTls, mutualTlsPorts } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
 import type { TracingScope } from './telemetry.ts'
@@ -53,31 +54,39 @@ interface InboundContext {
   readonly tracing: TracingScope
 }
 
+/** All that the listener of captured connections and its clusters depend on. */
+interface CapturedInboundScope extends InboundContext {
+  readonly ports: readonly (KnownPort & { readonly mutualTls: MutualTls })[]
+  /** Ports of which only a PeerAuthentication speaks: they keep its mode. */
+  readonly spokenFor: readonly { readonly port: number; readonly mutualTls: MutualTls }[]
+  /** Of all other ports. */
+  readonly others: MutualTls
+}
+
 /** The one listener that takes all captured inbound connections: chains for each port that is known, and others go to their port as they are, held to the same policies. */
-export function capturedInbound(reader: MeshReader, workload: InboundWorkload): Resource[] {
-  const { namespace, labels } = workload
-  const context: InboundContext = { access: accessFor(reader, namespace, labels), engine: workload.engine, tracing: workload.tracing }
-  const ports = knownPorts(reader, workload)
+export function capturedInbound(reader: MeshReader, workload: InboundWorkload): readonly Resource[] {
+  const { namespace, labels, engine, tracing } = workload
   const modeOf = (port: number): MutualTls => mutualTlsFor(reader, namespace, labels, port)
+  const ports = knownPorts(reader, workload).map((one) => ({ ...one, mutualTls: modeOf(one.port) }))
   const known = new Set(ports.map((one) => one.port))
-  const chains = [
-    ...ports.flatMap((one) => knownChains(one, modeOf(one.port), context)),
-    // A port of which only a PeerAuthentication speaks keeps its mode.
-    ...mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).flatMap((port) => passthroughChains(modeOf(port), port, context)),
-    ...passthroughChains(modeOf(0), undefined, context),
-  ]
+  const spokenFor = mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).map((port) => ({ port, mutualTls: modeOf(port) }))
+  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), engine, tracing })
+}
+
+const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly Resource[] => {
+  const { ports, spokenFor, others, access } = scope
   const message = create(ListenerSchema, {
     name: 'virtualInbound',
     address: socketAddress('0.0.0.0', INBOUND_PORT),
     trafficDirection: TrafficDirection.INBOUND,
-    filterChains: chains,
+    filterChains: [...ports.flatMap((one) => knownChains(one, one.mutualTls, scope)), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
     listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
     listenerFiltersTimeout: duration(10_000),
     continueOnListenerFiltersTimeout: true,
   })
-  const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => modeOf(one.port).by ?? []), ...context.access.origins]
+  const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => one.mutualTls.by ?? []), ...access.origins]
   return [resourceOf(ListenerSchema, 'virtualInbound', message, origins), ...ports.map(portCluster), resourceOf(ClusterSchema, PASSTHROUGH, originalDestination(PASSTHROUGH), [])]
-}
+})
 
 /**
  * The ports that a Sidecar's ingress names, and nothing else where it names any; without, those that services lead to: Services by the workload's labels, ServiceEntries by its address too.

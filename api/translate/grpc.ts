@@ -34,7 +34,7 @@ export function grpcListeners(reader: MeshReader, client: RouteClient, host: str
   const service = reader.service(host, client.namespace)
   const [virtualService] = reader.virtualServices(client.gateway, host, client.namespace)
   if (host.includes('*') || (service === undefined && virtualService === undefined)) return []
-  const names = service === undefined ? [host] : hostNames(service, client.namespace)
+  const names = service === undefined ? [host] : hostNames(reader, service, client.namespace)
   return servedPorts(reader, client.namespace, service, virtualService).flatMap((port) =>
     names.map((name) => listenerResource(`${name}:${port}`, outboundRoutes(port, host), [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : writtenBehind(virtualService))])),
   )

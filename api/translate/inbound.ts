@@ -19,6 +19,7 @@ import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
+import { onceFor } from './once.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import type { MutualTls } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
@@ -81,7 +82,7 @@ function leadingTo(services: readonly MeshService[], target: WorkloadPort) {
 }
 
 /** The listener that peers reach and the cluster that leads on to the application. */
-export const inboundResources = (scope: InboundScope): Resource[] => [inboundListener(scope), inboundClusterResource(scope)]
+export const inboundResources = onceFor((scope: InboundScope): readonly Resource[] => [inboundListener(scope), inboundClusterResource(scope)])
 
 export function inboundListener(scope: InboundScope): Resource {
   const { port, mutualTls } = scope
@@ -103,8 +104,9 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>
 export function inboundChains(scope: InboundScope): ChainInit[] {
   const { mode } = scope.mutualTls
   const name = `0.0.0.0_${scope.port.port}`
-  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: meshServerSocket(scope.access.trustDomains), filters: inboundFilters(scope) }
-  const plaintext: ChainInit = { name: `${name}_plaintext`, ...(mode === 'DISABLE' ? {} : { filterChainMatch: { transportProtocol: 'raw_buffer' } }), filters: inboundFilters(scope) }
+  const filters = inboundFilters(scope)
+  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: meshServerSocket(scope.access.trustDomains), filters }
+  const plaintext: ChainInit = { name: `${name}_plaintext`, ...(mode === 'DISABLE' ? {} : { filterChainMatch: { transportProtocol: 'raw_buffer' } }), filters }
   return mode === 'STRICT' ? [secured] : mode === 'DISABLE' ? [plaintext] : [secured, plaintext]
 }
 

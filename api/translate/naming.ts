@@ -1,4 +1,5 @@
 import { clusterPlace } from '#api/model/host.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 
 /** Istio's name of a cluster: `outbound|8080|v1|order-service.prod.svc.cluster.local`. */
@@ -19,11 +20,13 @@ export const scopeName = (port: string, host: string): string => `${port}|${host
 export const configPath = (group: string, kind: string, namespace: string, name: string): string => `/apis/${group}/v1/namespaces/${namespace}/${kind}/${name}`
 
 /** The names by which callers in a namespace may address a service: its host, the same with the dot that ends an absolute name, and short ones where the host is one of the cluster's. */
-export function hostNames(service: MeshService, client: string): string[] {
+export function hostNames(reader: MeshReader, service: MeshService, client: string): string[] {
   const absolute = [service.host, `${service.host}.`]
   const place = clusterPlace(service.host)
   if (place === undefined) return absolute
   const { name, namespace } = place
+  // A ServiceEntry may bear a host of another namespace than its own.
+  reader.named.add(namespace)
   const names = [...absolute, `${name}.${namespace}.svc`, `${name}.${namespace}`]
   return namespace === client ? [...names, name] : names
 }

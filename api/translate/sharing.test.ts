@@ -15,7 +15,8 @@ import { MeshViews } from './view.ts'
 
 const networking = 'networking.istio.io/v1'
 const namespaces = ['a', 'b', 'c'] as const
-const hosts = ['one.example', 'two.example'] as const
+const hosts = ['one.example', 'two.example', 'plain.b.svc.cluster.local'] as const
+const ROOT = 'istio-system'
 
 const namespace = fc.constantFrom(...namespaces)
 const host = fc.constantFrom(...hosts)
@@ -30,7 +31,9 @@ const rule = fc.tuple(namespace, host, exportTo, fc.constantFrom('RANDOM', 'LEAS
 const virtualService = fc.tuple(namespace, host, host, exportTo, fc.option(namespace, { nil: undefined })).map(([at, name, to, seen, source]) =>
   of('VirtualService', at, 'routes', { hosts: [name], exportTo: seen, http: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }, { route: [{ destination: { host: name } }] }] }),
 )
-const step = fc.tuple(fc.oneof(entry, service, rule, virtualService), fc.boolean())
+const rootRule = fc.tuple(host, exportTo).map(([name, to]) => of('DestinationRule', ROOT, 'rule', { host: name, exportTo: to, trafficPolicy: { loadBalancer: { simple: 'ROUND_ROBIN' } } }))
+const meshConfig = fc.tuple(exportTo, exportTo, exportTo).map(([services, routes, rules]): ResourceObject => ({ apiVersion: 'weft.dev/v1', kind: 'MeshConfig', metadata: { name: 'default' }, spec: { defaultServiceExportTo: services, defaultVirtualServiceExportTo: routes, defaultDestinationRuleExportTo: rules } }))
+const step = fc.tuple(fc.oneof({ weight: 3, arbitrary: entry }, service, { weight: 2, arbitrary: rule }, rootRule, { weight: 3, arbitrary: virtualService }, meshConfig), fc.boolean())
 
 /** Name and version of each, by type; the first of a name counts. */
 function summary(resources: Iterable<Resource>): Record<string, string> {
@@ -40,7 +43,7 @@ function summary(resources: Iterable<Resource>): Record<string, string> {
 }
 
 test('clients of each namespace hold what would be made for that namespace alone, after any changes', () => {
-  const nodes = [...namespaces, 'named-by-nothing'].map((at) => nodeFrom({ name: 'client', namespace: at, outbound: '127.0.0.1:15001' }))
+  const nodes = [...namespaces, ROOT, 'named-by-nothing'].map((at) => nodeFrom({ name: 'client', namespace: at, outbound: '127.0.0.1:15001' }))
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
       const model = new MeshModel({ trustDomain: 'cluster.local' })
@@ -82,7 +85,7 @@ test('what no namespace has for itself is made once, however many namespaces hav
       putChange(storedFrom(of('VirtualService', 'shop', 'routes', { hosts: ['one.example'], http: [{ route: [{ destination: { host: 'one.example' }, weight: 100 }], timeout: `${revision}s` }] }), revision))
     const declared = storedFrom(of('ServiceEntry', 'shop', 'one', { hosts: ['one.example'], resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '10.0.0.1' }] }), 1)
     views.apply([putChange(declared), weight(2)], 2)
-    for (let at = 0; at < clients; at += 1) views.viewFor(nodeFrom({ name: 'client', namespace: `clients-${at}`, outbound: '127.0.0.1:15001' }), undefined)
+    for (let at = 0; at < clients; at += 1) views.viewFor(nodeFrom({ name: 'client', namespace: at === 1 ? 'shop' : `clients-${at}`, outbound: '127.0.0.1:15001' }), undefined)
     const before = views.computed
     views.apply([weight(3)], 3)
     return views.computed - before

@@ -44,15 +44,10 @@ export const HTTP_FIELDS = {
   x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
 }
 
+const STANDARD_LOG = anyOf(StdoutAccessLogSchema, { accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: HTTP_FIELDS }, omitEmptyValues: false } } })
+
 /** One JSON line a request on standard output: as a stream, for the file /dev/stdout cannot be opened where it is a socket. */
-export const accessLog = (): AccessLog =>
-  create(AccessLogSchema, {
-    name: 'envoy.access_loggers.stdout',
-    configType: {
-      case: 'typedConfig',
-      value: anyOf(StdoutAccessLogSchema, { accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: HTTP_FIELDS }, omitEmptyValues: false } } }),
-    },
-  })
+export const accessLog = (): AccessLog => create(AccessLogSchema, { name: 'envoy.access_loggers.stdout', configType: { case: 'typedConfig', value: STANDARD_LOG } })
 
 /** What proxies report, and where spans go. */
 export interface TracingScope {
