@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { openApi, serveApp } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
+import { BrowserLike } from '#test/parts/browser.ts'
 import { startOidcProvider } from '#test/parts/oidc-provider.ts'
 import type { OidcProvider } from '#test/parts/oidc-provider.ts'
 import { systemDoors } from '#core/time/system.ts'
@@ -73,25 +74,22 @@ const newVerifier = () => {
   return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') }
 }
 
-/** Begins as a program on this machine does. */
-async function begin(redirectUri = LOOPBACK, organization = 'demo') {
+/** Begins as a program on this machine does, and opens the page in a browser, which is sent on to the provider's. */
+async function begin(redirectUri = LOOPBACK, organization = 'demo', browser = new BrowserLike()) {
   const pkce = newVerifier()
   const answer = await ask('POST', `/api/v1/organizations/${organization}/oidc/authorize`, { redirectUri, codeChallenge: pkce.challenge, state: 'of the program' })
-  return { ...pkce, answer, url: String(answer.json['url']) }
+  const start = String(answer.json['url'])
+  return { ...pkce, answer, browser, start, url: answer.status === 200 ? (await browser.sentOn(start)).href : '' }
 }
 
 /** The provider sends the person back to the control plane, which sends them on. */
-async function comeBack(callback: URL): Promise<URL> {
-  const response = await fetch(callback, { redirect: 'manual' })
-  assert.equal(response.status, 302, await response.text())
-  return new URL(response.headers.get('location') ?? '')
-}
+const comeBack = (callback: URL, browser: BrowserLike): Promise<URL> => browser.sentOn(callback)
 
 /** The whole way; answers where the program is called back. */
 async function enter(login: string) {
   const begun = await begin()
   assert.equal(begun.answer.status, 200, begun.answer.text)
-  return { ...begun, back: await comeBack(await provider.signIn(begun.url, login)) }
+  return { ...begun, back: await comeBack(await provider.signIn(begun.url, login, begun.browser), begun.browser) }
 }
 
 const finish = (code: string | null, codeVerifier: string, organization = 'demo') => ask('POST', `/api/v1/organizations/${organization}/oidc/session`, { code, codeVerifier })
@@ -125,17 +123,64 @@ test('the code opens one session, for whoever has the verifier, within a minute,
 })
 
 test('a state that was not begun here, was altered, or is old, leads nowhere', async () => {
-  const { url } = await begin()
-  const callback = await provider.signIn(url, 'ada')
+  const { url, browser } = await begin()
+  const callback = await provider.signIn(url, 'ada', browser)
   const right = callback.searchParams.get('state') ?? ''
   for (const state of ['', 'made-up', `${right.slice(0, 80)}${right[80] === 'A' ? 'B' : 'A'}${right.slice(81)}`]) {
     const wrong = new URL(callback)
     wrong.searchParams.set('state', state)
-    const response = await fetch(wrong, { redirect: 'manual' })
+    const response = await browser.visit(wrong)
     assert.deepEqual([response.status, response.headers.get('location')], [401, null])
   }
   nowMs += 11 * 60_000
-  assert.equal((await fetch(callback, { redirect: 'manual' })).status, 401)
+  assert.equal((await browser.visit(callback)).status, 401)
+})
+
+test('a sign-in ends in the browser in which it was begun, and in no other', async () => {
+  const attacker = await begin()
+  const callback = await provider.signIn(attacker.url, 'ada', attacker.browser)
+  const victim = new BrowserLike()
+  const tokens = provider.asked.get('/token') ?? 0
+  const led = await victim.visit(callback)
+  assert.deepEqual([led.status, led.headers.get('location')], [401, null], 'a browser that began nothing')
+  await begin(LOOPBACK, 'demo', victim)
+  assert.equal((await victim.visit(callback)).status, 401, 'one that has begun a sign-in of its own')
+  assert.equal((await victim.visit(attacker.start)).status, 302)
+  assert.equal((await victim.visit(callback)).status, 401, 'one that was led through the same beginning')
+  assert.equal(provider.asked.get('/token') ?? 0, tokens, 'and the provider was asked for nothing')
+  const back = await comeBack(callback, attacker.browser)
+  assert.equal((await finish(back.searchParams.get('code'), attacker.verifier)).status, 201)
+})
+
+test('the cookie of a sign-in is out of reach of pages and of other hosts, and serves all tabs', async () => {
+  const browser = new BrowserLike()
+  const { answer, url } = await begin(LOOPBACK, 'demo', browser)
+  const start = String(answer.json['url'])
+  const [cookie = ''] = (await new BrowserLike().visit(start)).headers.getSetCookie()
+  assert.match(cookie, /^weft-sign-in=[A-Za-z0-9_-]{43}; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax$/)
+  const [kept] = browser.cookies(served.url).values()
+  await begin(LOOPBACK, 'demo', browser)
+  assert.deepEqual([...browser.cookies(served.url).values()], [kept], 'a second tab goes on with it')
+  assert.ok((await comeBack(await provider.signIn(url, 'ada', browser), browser)).searchParams.has('code'))
+  const secure = new Oidc(api.store, { sealKey: Buffer.alloc(32, 7), privateNetworks: true }, () => nowMs, () => 'https://weft.example')
+  const begun = new URL(await secure.begin('demo', { redirectUri: LOOPBACK, codeChallenge: newVerifier().challenge, state: 's' }))
+  assert.match(secure.start(begun, 'demo', `weft-sign-in=${kept}; x=y`).cookie, new RegExp(`^__Host-weft-sign-in=(?!${kept})[A-Za-z0-9_-]{43}; .*; Secure$`), 'and one that a page could have set is not taken over')
+})
+
+test('what begins a sign-in is no state, and a state begins none', async () => {
+  const { url, start, browser } = await begin()
+  const state = new URL(url).searchParams.get('state') ?? ''
+  const callback = await provider.signIn(url, 'ada', browser)
+  callback.searchParams.set('state', new URL(start).searchParams.get('begun') ?? '')
+  assert.equal((await browser.visit(callback)).status, 401)
+  const wrong = new URL(start)
+  for (const begun of [state, '', 'made-up']) {
+    wrong.searchParams.set('begun', begun)
+    assert.equal((await browser.visit(wrong)).status, 401, begun)
+  }
+  assert.equal((await browser.visit(start.replace('/demo/', '/other/'))).status, 401, 'nor does one of another organization')
+  nowMs += 11 * 60_000
+  assert.equal((await browser.visit(start)).status, 401, 'nor does one of long ago')
 })
 
 test('a provider of another organization is never told a code that this one’s gave', async (context) => {
@@ -155,22 +200,25 @@ test('a provider of another organization is never told a code that this one’s 
   const issuer = `http://127.0.0.1:${(evil.address() as AddressInfo).port}`
   const { id } = await api.store.createOrganization('evil')
   await api.store.setOidc(id, { issuer, clientId: 'weft', clientSecret: null, rolesClaim: null, roles: {} })
-  const [own, theirs] = [await begin(LOOPBACK, 'evil'), await begin()]
+  // His page has led the same browser through both beginnings, so that its cookie fits.
+  const browser = new BrowserLike()
+  const [own, theirs] = [await begin(LOOPBACK, 'evil', browser), await begin(LOOPBACK, 'demo', browser)]
   const link = new URL(theirs.url)
   link.searchParams.set('state', new URL(own.url).searchParams.get('state') ?? '')
-  const callback = await provider.signIn(link.href, 'ada')
+  const callback = await provider.signIn(link.href, 'ada', browser)
   callback.searchParams.delete('iss')
-  assert.equal((await fetch(callback, { redirect: 'manual' })).status, 401)
-  for (const at of ['/api/v1/oidc/callback', '/api/v1/organizations/no-such/oidc/callback']) assert.equal((await fetch(`${served.url}${at}${callback.search}`, { redirect: 'manual' })).status, 401, at)
+  assert.equal((await browser.visit(callback)).status, 401)
+  for (const at of ['/api/v1/oidc/callback', '/api/v1/organizations/no-such/oidc/callback']) assert.equal((await browser.visit(`${served.url}${at}${callback.search}`)).status, 401, at)
   assert.deepEqual(told, [])
 })
 
 test('the code of one sign-in does not serve another: nonce and verifier differ', async () => {
-  const [one, other] = [await begin(), await begin()]
-  const callbackOfOne = await provider.signIn(one.url, 'ada')
+  const browser = new BrowserLike()
+  const [one, other] = [await begin(LOOPBACK, 'demo', browser), await begin(LOOPBACK, 'demo', browser)]
+  const callbackOfOne = await provider.signIn(one.url, 'ada', browser)
   const stateOfOther = new URL(other.url).searchParams.get('state') ?? ''
   callbackOfOne.searchParams.set('state', stateOfOther)
-  assert.match(reason(await comeBack(callbackOfOne)), /^access_denied: .*refused the code/)
+  assert.match(reason(await comeBack(callbackOfOne, browser)), /^access_denied: .*refused the code/)
 })
 
 const otherKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
@@ -218,11 +266,11 @@ test('an issuer that has changed its keys is believed by the new ones, at once',
 
 test('while the issuer is away the reason is said, and passwords go on', async (context) => {
   assert.equal((await ask('POST', `${ORGANIZATION}/members`, { name: 'linus', role: 'viewer', password: 'correct horse battery' }, owner)).status, 201)
-  const { url } = await begin()
-  const callback = await provider.signIn(url, 'ada')
+  const { url, browser } = await begin()
+  const callback = await provider.signIn(url, 'ada', browser)
   await provider.down()
   context.after(() => provider.up())
-  assert.equal(reason(await comeBack(callback)), 'temporarily_unavailable: it does not answer')
+  assert.equal(reason(await comeBack(callback, browser)), 'temporarily_unavailable: it does not answer')
   const fresh = new Oidc(api.store, { sealKey: Buffer.alloc(32, 7), privateNetworks: true }, () => nowMs, () => served.url)
   await assert.rejects(fresh.begin('demo', { redirectUri: LOOPBACK, codeChallenge: newVerifier().challenge, state: 's' }), /it does not answer/)
   assert.equal((await ask('POST', `${ORGANIZATION}/login`, { name: 'linus', password: 'correct horse battery' })).status, 201)

@@ -1,4 +1,4 @@
-import { oidc, oidcAuthorize, oidcAuthorizeRequest, oidcRequest, oidcSessionRequest } from '#core/contract/oidc.ts'
+import { oidc, oidcAuthorize, oidcAuthorizeRequest, oidcRequest, oidcSessionRequest, oidcStartQuery } from '#core/contract/oidc.ts'
 import { session } from '#core/contract/tenancy.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { OidcSettings } from '#db/store.ts'
@@ -21,7 +21,7 @@ const shown = (of: OidcSettings, redirectUri: string) => ({ issuer: of.issuer, c
 
 async function comeBack(request: RestRequest, at: string | undefined): Promise<Response> {
   request.doors.rates?.logins.takeNameless(request.source)
-  const location = await oidcOf(request).callback(new URL(request.url), at, request.attempted)
+  const location = await oidcOf(request).callback(new URL(request.url), at, request.header('cookie'), request.attempted)
   return new Response(null, { status: 302, headers: { location } })
 }
 
@@ -88,6 +88,19 @@ export const oidcRoutes: readonly Route[] = [
     async handle(request) {
       request.doors.rates?.logins.takeNameless(request.source)
       return { json: { url: await oidcOf(request).begin(request.param('organization'), await request.body(oidcAuthorizeRequest)) } }
+    },
+  },
+  {
+    method: 'GET',
+    path: `${OIDC}/start`,
+    summary: 'Sends a browser on to the identity provider, with a cookie by which it is known when it comes back.',
+    query: oidcStartQuery,
+    open: true,
+    answers: { status: 302 },
+    async handle(request) {
+      request.doors.rates?.logins.takeNameless(request.source)
+      const { location, cookie } = oidcOf(request).start(new URL(request.url), request.param('organization'), request.header('cookie'))
+      return new Response(null, { status: 302, headers: { location, 'set-cookie': cookie } })
     },
   },
   {

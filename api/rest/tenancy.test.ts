@@ -120,6 +120,7 @@ for (const backend of mainBackends())
       login: { name: 'victim', password: 'wrong' },
       invitations: { invitation: makeCredential('invite').secret, password: PASSWORD },
       authorize: { redirectUri: 'http://127.0.0.1:9/', codeChallenge: 'a'.repeat(43), state: 's' },
+      start: {},
       callback: {},
       session: { code: 'made-up', codeVerifier: 'a'.repeat(43) },
     }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { restApi } from '#api/rest/app.ts'
 import { openApi, serveApp } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
+import { BrowserLike } from '#test/parts/browser.ts'
 import { startOidcProvider } from '#test/parts/oidc-provider.ts'
 import type { OidcProvider } from '#test/parts/oidc-provider.ts'
 
@@ -70,11 +71,11 @@ async function loginThrough(login: string): Promise<Ran> {
       const url = /^https?:\S+$/m.exec(text)?.[0]
       if (visited || url === undefined || !text.includes(`${url}\n`)) return
       visited = true
-      void provider.signIn(url, login).then(async (callback) => {
-        const onwards = await fetch(callback, { redirect: 'manual' })
-        const back = onwards.headers.get('location') ?? ''
+      const browser = new BrowserLike()
+      void provider.signIn(url, login, browser).then(async (callback) => {
+        const back = await browser.sentOn(callback)
         // Somebody else on the machine guesses at the port, and is not heard.
-        assert.equal((await fetch(`${new URL(back).origin}/callback?code=made-up&state=made-up`)).status, 404)
+        assert.equal((await fetch(`${back.origin}/callback?code=made-up&state=made-up`)).status, 404)
         await fetch(back)
       })
     },

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import { restApi } from '#api/rest/app.ts'
 import { openApi, serveApp } from '#test/parts/api.ts'
 import type { ApiUnderTest } from '#test/parts/api.ts'
+import { BrowserLike } from '#test/parts/browser.ts'
 import { startOidcProvider } from '#test/parts/oidc-provider.ts'
 import type { OidcProvider } from '#test/parts/oidc-provider.ts'
 import { beginSignIn, comeBackFrom, completeSignIn } from './identity-provider.ts'
@@ -31,8 +32,8 @@ const tab = (): SessionStore => {
 }
 /** As far as the browser is the provider's; answers the query with which the page is opened again. */
 async function goThrough(url: string, login: string): Promise<string> {
-  const onwards = await fetch(await provider.signIn(url, login), { redirect: 'manual' })
-  const back = new URL(onwards.headers.get('location') ?? '')
+  const browser = new BrowserLike()
+  const back = await browser.sentOn(await provider.signIn(url, login, browser))
   assert.equal(`${back.origin}${back.pathname}`, `${served.url}/`)
   return back.search
 }

@@ -25,7 +25,10 @@ export const oidcAuthorizeRequest = z.strictObject({
   codeChallenge: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'SHA-256 of the verifier, base64url'),
   state: z.string().min(1).max(200).describe('Comes back with the code.'),
 })
-export const oidcAuthorize = z.object({ url: z.string().describe('The page of the provider.') })
+export const oidcAuthorize = z.object({ url: z.string().describe('The page to open in a browser; it leads to the provider.') })
+
+/** `GET …/oidc/start`, as `url` above has it. */
+export const oidcStartQuery = z.object({ begun: z.string().optional().describe('What was sealed when the sign-in began.') })
 
 /** `POST …/oidc/session`: the code that came to `redirectUri`, for a session. */
 export const oidcSessionRequest = z.strictObject({ code: z.string().min(1).max(200), codeVerifier: z.string().regex(/^[A-Za-z0-9._~-]{43,128}$/, 'a verifier of RFC 7636') })

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Provider } from 'oidc-provider'
+import { BrowserLike } from './browser.ts'
 
 /** Who may sign in at the provider, by login. Any password will do there. */
 export interface Account {
@@ -26,7 +27,7 @@ export interface OidcProvider {
   /** Requests that the provider was asked, by path. */
   readonly asked: Map<string, number>
   /** Does what a person with a browser does: follows the page to which they were sent, signs in, agrees. Answers where they are sent at last, unvisited. */
-  signIn(url: string, login: string): Promise<URL>
+  signIn(url: string, login: string, browser?: BrowserLike): Promise<URL>
   stop(): Promise<void>
 }
 
@@ -92,7 +93,7 @@ export async function startOidcProvider(accounts: Readonly<Record<string, Accoun
       server = createServer((request, response) => count(request, response))
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
     },
-    signIn: (url, login) => signIn(issuer, url, login),
+    signIn: (url, login, browser = new BrowserLike()) => signIn(issuer, url, login, browser),
     async stop() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -111,35 +112,25 @@ function jwt(claims: Record<string, unknown>, key: KeyObject, kid: string): stri
 
 const HOPS_MAX = 20
 
-async function signIn(issuer: string, start: string, login: string): Promise<URL> {
-  const cookies = new Map<string, string>()
-  const visit = async (url: URL, form?: Record<string, string>): Promise<Response> => {
-    const response = await fetch(url, {
-      redirect: 'manual',
-      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
-      ...(form === undefined ? {} : { method: 'POST', body: new URLSearchParams(form) }),
-    })
-    for (const line of response.headers.getSetCookie()) {
-      const [pair = ''] = line.split(';')
-      cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
-    }
-    return response
-  }
+async function signIn(issuer: string, start: string, login: string, browser: BrowserLike): Promise<URL> {
   let url = new URL(start)
-  let response = await visit(url)
+  let hasArrived = url.origin === issuer
+  let response = await browser.visit(url)
   for (let hop = 0; hop < HOPS_MAX; hop += 1) {
     const location = response.headers.get('location')
     if (location !== null) {
       url = new URL(location, url)
-      if (url.origin !== issuer) return url
-      response = await visit(url)
+      // To the provider by way of whoever sends people there; away from it, they are on their way back.
+      if (url.origin !== issuer && hasArrived) return url
+      hasArrived ||= url.origin === issuer
+      response = await browser.visit(url)
       continue
     }
     const page = await response.text()
     const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1]
     if (action === undefined) throw new Error(`the provider shows a page without a form: ${response.status} ${page.slice(0, 500)}`)
     const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1] ?? ''
-    response = await visit(new URL(action, url), prompt === 'login' ? { prompt, login, password: 'any' } : { prompt })
+    response = await browser.visit(new URL(action, url), prompt === 'login' ? { prompt, login, password: 'any' } : { prompt })
   }
   throw new Error('the provider sends people in circles')
 }

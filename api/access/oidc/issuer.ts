@@ -37,14 +37,13 @@ export class Issuers {
     return found
   }
 
-  /** Where to send somebody. @throws Faults 'access.issuer' */
-  async authorizationUrl(issuer: Issuer, asked: { readonly redirectUri: string; readonly state: string; readonly nonce: string; readonly verifier: string }): Promise<string> {
+  /** Where to send somebody, but for the state that they carry. @throws Faults 'access.issuer' */
+  async authorizationUrl(issuer: Issuer, asked: { readonly redirectUri: string; readonly nonce: string; readonly verifier: string }): Promise<string> {
     const oidc = await client()
     const configuration = await this.discover(issuer)
     const url = oidc.buildAuthorizationUrl(configuration, {
       redirect_uri: asked.redirectUri,
       scope: 'openid email profile',
-      state: asked.state,
       nonce: asked.nonce,
       code_challenge: await oidc.calculatePKCECodeChallenge(asked.verifier),
       code_challenge_method: 'S256',

@@ -9,7 +9,9 @@ import type { Issuer, Proven } from './issuer.ts'
 /** How long somebody may take at the provider, and how long the program that sent them there may take to fetch the session. */
 const BEGUN_MS = 10 * 60_000
 const CODE_MS = 60_000
-const PLACE = 'oidc state'
+/** Kept apart, so that none is taken for the other: what waits for a browser, and what one carries to the provider and back. */
+const START = 'oidc start'
+const STATE = 'oidc state'
 /** Judged as it was said: a letter of another alphabet (U+212A) may read as one of ours once its case is changed, and the address as somebody else's. */
 const EMAIL = /^[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+$/
 
@@ -32,6 +34,17 @@ interface Begun {
   readonly returnState: string
   readonly challenge: string
   readonly untilMs: number
+}
+
+/** What waits for a browser: where it goes from here, but for the state. */
+interface Waiting extends Begun {
+  readonly page: string
+}
+
+/** What travels to the provider and back: with whose browser. */
+interface Carried extends Begun {
+  /** SHA-256 of the secret that the browser keeps, hex. */
+  readonly browser: string
 }
 
 /**
@@ -68,7 +81,7 @@ export class Oidc {
   }
 
   /**
-   * The page to which to send a person.
+   * The page to which to send a person: one of ours, which knows the browser again by a cookie and sends it on to the provider.
    * @param asked.redirectUri where the program waits: loopback (RFC 8252 §7.3), or a page of the console
    * @param asked.codeChallenge S256 of the program's verifier
    * @throws Faults 'object.not-found' where no provider is set, 'request.invalid', 'access.issuer'
@@ -78,19 +91,39 @@ export class Oidc {
     const found = await this.#issuerOf(await this.#store.organizationByName(organization))
     if (found === undefined) throw notOffered()
     const begun: Begun = { organization, nonce: token(), verifier: token(), returnTo: asked.redirectUri, returnState: asked.state, challenge: asked.codeChallenge, untilMs: this.#wallMs() + BEGUN_MS }
-    const state = Buffer.from(this.#seal.close(JSON.stringify(begun), PLACE)).toString('base64url')
-    return this.#issuers.authorizationUrl(found.issuer, { redirectUri: this.redirectUri(found.isOwn ? organization : undefined), state, nonce: begun.nonce, verifier: begun.verifier })
+    const page = await this.#issuers.authorizationUrl(found.issuer, { redirectUri: this.redirectUri(found.isOwn ? organization : undefined), nonce: begun.nonce, verifier: begun.verifier })
+    const start = new URL(`${this.#publicUrl()}/api/v1/organizations/${encodeURIComponent(organization)}/oidc/start`)
+    start.searchParams.set('begun', this.#close({ ...begun, page } satisfies Waiting, START))
+    return start.href
+  }
+
+  /**
+   * A browser is on its way to the provider: where to send it, and the cookie that it is known by when it comes back. Whoever begins elsewhere, and leads somebody's browser to the end of it, has
+   * that browser signed in as himself (login CSRF, RFC 9700 §4.7): the state that he was given is worth nothing without his cookie.
+   * @param cookies as the browser sent them; one of ours is kept, for other tabs are under way with it
+   * @throws Faults 'access.unauthenticated' for what was not begun here, or long ago
+   */
+  start(url: URL, organization: string, cookies: string | undefined): { readonly location: string; readonly cookie: string } {
+    const { page, ...begun } = this.#open<Waiting>(url.searchParams.get('begun') ?? '', START)
+    if (begun.organization !== organization) throw notBegun()
+    const secret = this.#secretIn(cookies) ?? token()
+    const location = new URL(page)
+    location.searchParams.set('state', this.#close({ ...begun, browser: sha256(secret) } satisfies Carried, STATE))
+    // Lax: sent along when the provider sends the browser back by a link or redirect, and with nothing that another page asks for.
+    return { location: location.href, cookie: `${this.#cookieName}=${secret}; Path=/; Max-Age=${BEGUN_MS / 1000}; HttpOnly; SameSite=Lax${this.#isSecure ? '; Secure' : ''}` }
   }
 
   /**
    * Somebody comes back from the provider. Answers where to send them on: to the program that waits, with a code, or with `error` and why.
    * @param url as it was called
    * @param at whose address was called; undefined: that of the installation's issuer
-   * @throws Faults 'access.unauthenticated' for a state that was not sealed here, or long ago, or for another address: nobody waits for this
+   * @throws Faults 'access.unauthenticated' for a state that was not sealed here, or long ago, or for another address or browser: nobody waits for this
    */
-  async callback(url: URL, at: string | undefined, tried: (about: { organizationId: string; name: string }) => void): Promise<string> {
+  async callback(url: URL, at: string | undefined, cookies: string | undefined, tried: (about: { organizationId: string; name: string }) => void): Promise<string> {
     const state = url.searchParams.get('state') ?? ''
-    const begun = this.#open(state)
+    const begun = this.#open<Carried>(state, STATE)
+    const secret = this.#secretIn(cookies)
+    if (secret === undefined || !isEqual(sha256(secret), begun.browser)) throw notBegun()
     const organization = await this.#store.organizationByName(begun.organization)
     const found = await this.#issuerOf(organization)
     // Also where the issuer has changed meanwhile: a code is told to none but the one whose address it came to.
@@ -145,10 +178,29 @@ export class Oidc {
     return member
   }
 
-  #open(state: string): Begun {
-    let begun: Begun | undefined
+  get #isSecure(): boolean {
+    return this.#publicUrl().startsWith('https:')
+  }
+
+  /** With the prefix no other host of the domain can set it (RFC 6265bis §4.1.3.2). */
+  get #cookieName(): string {
+    return this.#isSecure ? '__Host-weft-sign-in' : 'weft-sign-in'
+  }
+
+  #secretIn(cookies: string | undefined): string | undefined {
+    const pairs = (cookies ?? '').split(';').map((one) => one.trim())
+    const value = pairs.find((one) => one.startsWith(`${this.#cookieName}=`))?.slice(this.#cookieName.length + 1)
+    return value !== undefined && /^[A-Za-z0-9_-]{43}$/.test(value) ? value : undefined
+  }
+
+  #close<T extends Begun>(what: T, place: string): string {
+    return Buffer.from(this.#seal.close(JSON.stringify(what), place)).toString('base64url')
+  }
+
+  #open<T extends Begun>(sealed: string, place: string): T {
+    let begun: T | undefined
     try {
-      begun = JSON.parse(this.#seal.open(Buffer.from(state, 'base64url').toString(), PLACE)) as Begun
+      begun = JSON.parse(this.#seal.open(Buffer.from(sealed, 'base64url').toString(), place)) as T
     } catch {
       // refused below: whatever is wrong with it, it was not begun here
     }
@@ -176,7 +228,7 @@ function roleOf({ rolesClaim, roles }: Issuer, claims: Readonly<Record<string, u
 }
 
 const refused = (rule: string): Faults => new Faults([fault('access.unauthenticated', { path: '', rule })])
-const notBegun = (): Faults => new Faults([fault('access.unauthenticated', { path: 'state', rule: 'a sign-in that was begun here, less than ten minutes ago', hint: 'begin the sign-in again' })])
+const notBegun = (): Faults => new Faults([fault('access.unauthenticated', { path: 'state', rule: 'a sign-in that was begun here and in this browser, less than ten minutes ago', hint: 'begin the sign-in again' })])
 const notOffered = (): Faults => new Faults([fault('object.not-found', { path: '', rule: 'no identity provider is set for an organization of that name', hint: 'sign in with a password or a key' })])
 
 const token = (): string => randomBytes(32).toString('base64url')
