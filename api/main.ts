@@ -145,18 +145,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   // People and their tools.
   const archives: ArchiveDoors = {
     rootOf: (meshId) => authorities.rootOf(meshId),
-    async createWith(organizationId, about, root) {
-      const { certificate, sealed } = root === undefined ? authorities.makeRoot(about.trustDomain) : authorities.seal(root, about.trustDomain)
-      const mesh = await store.createMesh(organizationId, { ...about, sealedRoot: sealed, rootCertificate: certificate })
-      trust.set(mesh.id, certificate)
-      return mesh
+    seal(root, trustDomain) {
+      const { certificate, sealed } = root === undefined ? authorities.makeRoot(trustDomain) : authorities.seal(root, trustDomain)
+      return { rootCertificate: certificate, sealedRoot: sealed }
     },
-    async takeRoot(mesh, root) {
-      const { certificate, sealed } = authorities.seal(root, mesh.trustDomain)
-      await store.replaceRoot(mesh.organizationId, mesh.id, { sealedRoot: sealed, rootCertificate: certificate })
+    took(mesh) {
       authorities.forget(mesh.id)
-      trust.set(mesh.id, certificate)
-      return { ...mesh, rootCertificate: certificate }
+      trust.set(mesh.id, mesh.rootCertificate)
     },
   }
   const createMesh = async (organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh> => {

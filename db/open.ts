@@ -16,7 +16,7 @@ import { readHistory } from './store/history.ts'
 import { apiKeyByHash, createApiKey, createSession, deleteApiKey, listApiKeys, liveCredentials } from './store/keys.ts'
 import { createMember, deleteMember, listMembers, memberByIdentity, memberByName, takeInvitation, updateMember } from './store/members.ts'
 import { createMesh, listMeshes, meshById, meshByName, meshNamed, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
-import { replaceRoot } from './store/root.ts'
+import { restoreMesh } from './store/restore.ts'
 import { createOrganization, listOrganizations, organizationById, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
 import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
@@ -67,7 +67,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     meshById: (meshId) => meshById(tenancy, meshId),
     listMeshes: (organizationId, page) => listMeshes(tenancy, organizationId, page),
     sealedRoot: (meshId) => sealedRoot(tenancy, meshId),
-    replaceRoot: (organizationId, meshId, root) => replaceRoot(tenancy, organizationId, meshId, root),
+    restoreMesh: (organizationId, about) => restoreMesh(tenancy, seal, organizationId, about, now()),
     rootCertificates: () => rootCertificates(tenancy),
     setMeshSettings: (organizationId, meshId, settings) => setMeshSettings(tenancy, organizationId, meshId, settings),
     createApiKey: (organizationId, key) => createApiKey(tenancy, organizationId, key, now()),

@@ -22,8 +22,8 @@ export interface Store {
   meshById(meshId: string): Promise<Mesh | undefined>
   listMeshes(organizationId: string, page: Page): Promise<Paged<Mesh>>
   sealedRoot(meshId: string): Promise<Uint8Array | undefined>
-  /** Another root for a mesh that nobody is in. */
-  replaceRoot(organizationId: string, meshId: string, root: { readonly sealedRoot: Uint8Array; readonly rootCertificate: string }): Promise<void>
+  /** A mesh of what an archive holds, in one transaction: root, settings and objects, or nothing. @throws what `root` throws; StoreBound */
+  restoreMesh(organizationId: string, about: Restoring): Promise<{ mesh: Mesh; outcome: ApplyOutcome }>
   /** All roots, to verify peers with: [meshId, PEM]. */
   rootCertificates(): Promise<Map<string, string>>
   /** A function is given the mesh as it is under the lock, and answers its settings: of two changes at once none is lost. What it throws undoes all. */
@@ -116,6 +116,22 @@ export interface Store {
 
 export interface WorkloadKey { readonly namespace: string; readonly name: string }
 export interface WorkloadLease { readonly ms: number; readonly holder: string }
+export interface SealedRoot { readonly sealedRoot: Uint8Array; readonly rootCertificate: string }
+export interface Restoring {
+  readonly name: string
+  readonly trustDomain: string
+  readonly meshesMax: number
+  readonly resourcesMax: number
+  /** Undefined: as they are. */
+  readonly settings: MeshSettings | undefined
+  readonly writes: readonly ResourceWrite[]
+  readonly by: Authorship
+  /**
+   * Judges what is there of that name, under its lock, and answers the root that it is to have; undefined: the one that it has. What it throws undoes all.
+   * `roots` are those of all meshes by id, PEM, and no other archive brings one in before this ends.
+   */
+  root(found: { readonly mesh: Mesh | undefined; readonly isEmpty: boolean; readonly roots: ReadonlyMap<string, string> }): SealedRoot | undefined
+}
 export interface Organization { readonly quota: Quota; readonly id: string; readonly name: string; readonly createdAtMs: number }
 export interface MeshSettings {
   /** Refuse, and not only warn of, dangling references and double claims. */

@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/pg-proxy'
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy'
 import { LRUCache } from 'lru-cache'
@@ -34,6 +34,14 @@ export class Tenancy {
   /** For the few lookups that do not know their organization yet. Sees organizations, credentials' rows and meshes without their sealed roots. */
   across<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     return this.#run(`begin read only; ${BOUNDS}; set local role weft_lookup`, work)
+  }
+
+  /** In a tenant's transaction that is under way: what only lookups may see. After a failure the transaction is over, and with it the role. */
+  async acrossWithin<T>(tx: Transaction, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    await tx.execute(sql`set local role weft_lookup`)
+    const found = await work(tx)
+    await tx.execute(sql`set local role weft_app`)
+    return found
   }
 
   /** For what the installation keeps for itself. Sees nothing of any tenant. */

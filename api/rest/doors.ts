@@ -11,7 +11,7 @@ import type { Topology } from '#core/contract/topology.ts'
 import type { WaitResponse } from '#core/contract/apply.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
-import type { ApplyOutcome, Mesh, ResourceWrite, Store } from '#db/store.ts'
+import type { ApplyOutcome, Mesh, ResourceWrite, SealedRoot, Store } from '#db/store.ts'
 import type { Root } from '../ca/root.ts'
 import type { MeshImpact } from '../observe/impact.ts'
 import type { ProxyStatus } from '../serve/ledger-entry.ts'
@@ -69,10 +69,10 @@ export interface ApiDoors {
 export interface ArchiveDoors {
   /** The root with its private key, PEM: for an archive that is sealed, and for nothing else. Undefined when the mesh is gone. */
   rootOf(meshId: string): Promise<Root | undefined>
-  /** A mesh with this root, or without one with a new one. @throws StoreDuplicate; StoreBound beyond `meshesMax`; Faults when the root cannot be used */
-  createWith(organizationId: string, mesh: { readonly name: string; readonly trustDomain: string; readonly meshesMax: number }, root: Root | undefined): Promise<Mesh>
-  /** This root in the place of that of a mesh that nobody is in. @throws Faults when the root cannot be used */
-  takeRoot(mesh: Mesh, root: Root): Promise<Mesh>
+  /** This root as it is stored, or without one a new one. @throws Faults when the root cannot be used */
+  seal(root: Root | undefined, trustDomain: string): SealedRoot
+  /** The mesh has this root from now on: its peers are known by it here. */
+  took(mesh: Mesh): void
 }
 
 export interface ProxyConfig {

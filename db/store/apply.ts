@@ -26,26 +26,31 @@ interface Standing {
 export function applyResources(
   tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, nowMs: number, options: { dryRun?: boolean; resourcesMax?: number } = {},
 ): Promise<ApplyOutcome> {
-  return tenancy.within(organizationId, async (tx) => {
-    const locked = await lockMesh(tx, organizationId, meshId)
-    const next = locked.revision + 1
-    const standings = await readStandings(tx, seal, organizationId, meshId, writes)
-    const results = writes.map((write) => {
-      const standing = standings.get(keyText(write.key))
-      if (!standing) throw new Error('every written key was read')
-      const before = standing.now
-      return { key: write.key, verdict: judge(standing, write, next, nowMs), before, stored: standing.now }
-    })
-    const changed = [...standings.values()].filter(({ before, now }) => before !== now)
-    if (changed.length === 0) return { revision: locked.revision, results }
-    const count = changed.reduce((sum, { before, now }) => sum + (now ? 1 : 0) - (before ? 1 : 0), locked.resourceCount)
-    if (options.resourcesMax !== undefined && count > options.resourcesMax && count > locked.resourceCount) throw new StoreBound('resources', options.resourcesMax, count)
-    if (!options.dryRun) {
-      await writeStandings(tx, seal, organizationId, meshId, next, changed, by, nowMs)
-      await commitRevision(tx, locked, changed.map(({ key, before, now }) => ({ of: 'resource', key, deletedRevision: now ? undefined : before?.revision })), count)
-    }
-    return { revision: next, results }
+  return tenancy.within(organizationId, (tx) => applyWithin(tx, seal, organizationId, meshId, writes, by, nowMs, options))
+}
+
+/** As `applyResources`, in a transaction that is under way. */
+export async function applyWithin(
+  tx: Transaction, seal: Seal, organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, nowMs: number, options: { dryRun?: boolean; resourcesMax?: number },
+): Promise<ApplyOutcome> {
+  const locked = await lockMesh(tx, organizationId, meshId)
+  const next = locked.revision + 1
+  const standings = await readStandings(tx, seal, organizationId, meshId, writes)
+  const results = writes.map((write) => {
+    const standing = standings.get(keyText(write.key))
+    if (!standing) throw new Error('every written key was read')
+    const before = standing.now
+    return { key: write.key, verdict: judge(standing, write, next, nowMs), before, stored: standing.now }
   })
+  const changed = [...standings.values()].filter(({ before, now }) => before !== now)
+  if (changed.length === 0) return { revision: locked.revision, results }
+  const count = changed.reduce((sum, { before, now }) => sum + (now ? 1 : 0) - (before ? 1 : 0), locked.resourceCount)
+  if (options.resourcesMax !== undefined && count > options.resourcesMax && count > locked.resourceCount) throw new StoreBound('resources', options.resourcesMax, count)
+  if (!options.dryRun) {
+    await writeStandings(tx, seal, organizationId, meshId, next, changed, by, nowMs)
+    await commitRevision(tx, locked, changed.map(({ key, before, now }) => ({ of: 'resource', key, deletedRevision: now ? undefined : before?.revision })), count)
+  }
+  return { revision: next, results }
 }
 
 async function readStandings(tx: Transaction, seal: Seal, organizationId: string, meshId: string, writes: readonly ResourceWrite[]): Promise<Map<string, Standing>> {

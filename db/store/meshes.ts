@@ -30,29 +30,37 @@ interface MeshRow extends Omit<Mesh, 'createdAtMs'> {
 
 const readMesh = ({ createdAt, ...row }: MeshRow): Mesh => ({ ...row, createdAtMs: createdAt.getTime() })
 
-/** @throws StoreDuplicate; StoreBound */
-export function createMesh(tenancy: Tenancy, organizationId: string, given: { name: string; trustDomain: string; sealedRoot: Uint8Array; rootCertificate: string; meshesMax?: number }, nowMs: number): Promise<Mesh> {
-  const { meshesMax, ...about } = given
-  return tenancy.within(organizationId, async (tx) => {
-    if (meshesMax !== undefined) {
-      // The organization's row is the lock: of two that create at once, the second counts the first's.
-      await tx.select({ id: organization.id }).from(organization).where(eq(organization.id, organizationId)).for('update')
-      const meshes = await tx.$count(mesh, eq(mesh.organizationId, organizationId))
-      if (meshes >= meshesMax) throw new StoreBound('meshes', meshesMax, meshes + 1)
-    }
-    const row = { id: randomUUID(), organizationId, ...about, createdAt: new Date(nowMs) }
-    const [created] = await tx.insert(mesh).values(row).returning(columns)
-    if (!created) throw new Error('an insert answered no row')
-    await tx.execute(sql`select pg_notify(${CHANGE_CHANNEL}, ${`${row.id} 0 ${ROOT_NOTICE}`})`)
-    return readMesh(created)
-  })
+interface NewMesh {
+  readonly name: string
+  readonly trustDomain: string
+  readonly sealedRoot: Uint8Array
+  readonly rootCertificate: string
+  readonly meshesMax?: number
 }
 
-export function meshByName(tenancy: Tenancy, organizationId: string, name: string): Promise<Mesh | undefined> {
-  return tenancy.within(organizationId, async (tx) => {
-    const [row] = await tx.select(columns).from(mesh).where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, name)))
-    return row && readMesh(row)
-  })
+/** @throws StoreDuplicate; StoreBound */
+export const createMesh = (tenancy: Tenancy, organizationId: string, given: NewMesh, nowMs: number): Promise<Mesh> => tenancy.within(organizationId, (tx) => createWithin(tx, organizationId, given, nowMs))
+
+/** As `createMesh`, in a transaction that is under way. */
+export async function createWithin(tx: Transaction, organizationId: string, { meshesMax, ...about }: NewMesh, nowMs: number): Promise<Mesh> {
+  if (meshesMax !== undefined) {
+    // The organization's row is the lock: of two that create at once, the second counts the first's.
+    await tx.select({ id: organization.id }).from(organization).where(eq(organization.id, organizationId)).for('update')
+    const meshes = await tx.$count(mesh, eq(mesh.organizationId, organizationId))
+    if (meshes >= meshesMax) throw new StoreBound('meshes', meshesMax, meshes + 1)
+  }
+  const row = { id: randomUUID(), organizationId, ...about, createdAt: new Date(nowMs) }
+  const [created] = await tx.insert(mesh).values(row).returning(columns)
+  if (!created) throw new Error('an insert answered no row')
+  await tx.execute(sql`select pg_notify(${CHANGE_CHANNEL}, ${`${row.id} 0 ${ROOT_NOTICE}`})`)
+  return readMesh(created)
+}
+
+export const meshByName = (tenancy: Tenancy, organizationId: string, name: string): Promise<Mesh | undefined> => tenancy.within(organizationId, (tx) => findWithin(tx, organizationId, name))
+
+export async function findWithin(tx: Transaction, organizationId: string, name: string): Promise<Mesh | undefined> {
+  const [row] = await tx.select(columns).from(mesh).where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, name)))
+  return row && readMesh(row)
 }
 
 /** An organization and one of its meshes by their names, in one look; undefined when the names do not lead from this organization to a mesh of it. */
@@ -93,22 +101,28 @@ export async function sealedRoot(tenancy: Tenancy, meshId: string): Promise<Uint
   return row?.sealedRoot
 }
 
-export async function rootCertificates(tenancy: Tenancy): Promise<Map<string, string>> {
-  const rows = await tenancy.across((tx) => tx.select({ id: mesh.id, rootCertificate: mesh.rootCertificate }).from(mesh))
+export const rootCertificates = (tenancy: Tenancy): Promise<Map<string, string>> => tenancy.across(rootsWithin)
+
+/** Of every tenant: only for the role that looks across them. */
+export async function rootsWithin(tx: Transaction): Promise<Map<string, string>> {
+  const rows = await tx.select({ id: mesh.id, rootCertificate: mesh.rootCertificate }).from(mesh)
   return new Map(rows.map((row) => [row.id, row.rootCertificate]))
 }
 
 /** Replaces them all. Equal settings take no revision. */
 export function setMeshSettings(tenancy: Tenancy, organizationId: string, meshId: string, given: MeshSettings | ((before: Mesh) => MeshSettings)): Promise<Mesh> {
-  return tenancy.within(organizationId, async (tx) => {
-    const locked = await lockMesh(tx, organizationId, meshId)
-    const before = await readOne(tx, meshId)
-    const wanted: MeshSettings = JSON.parse(JSON.stringify(typeof given === 'function' ? given(before) : given))
-    if (isDeepStrictEqual(before.settings, wanted)) return before
-    await tx.update(mesh).set({ settings: wanted }).where(eq(mesh.id, meshId))
-    const revision = await commitRevision(tx, locked, [{ of: 'settings', settings: wanted }])
-    return { ...before, settings: wanted, revision }
-  })
+  return tenancy.within(organizationId, (tx) => settingsWithin(tx, organizationId, meshId, given))
+}
+
+/** As `setMeshSettings`, in a transaction that is under way. */
+export async function settingsWithin(tx: Transaction, organizationId: string, meshId: string, given: MeshSettings | ((before: Mesh) => MeshSettings)): Promise<Mesh> {
+  const locked = await lockMesh(tx, organizationId, meshId)
+  const before = await readOne(tx, meshId)
+  const wanted: MeshSettings = JSON.parse(JSON.stringify(typeof given === 'function' ? given(before) : given))
+  if (isDeepStrictEqual(before.settings, wanted)) return before
+  await tx.update(mesh).set({ settings: wanted }).where(eq(mesh.id, meshId))
+  const revision = await commitRevision(tx, locked, [{ of: 'settings', settings: wanted }])
+  return { ...before, settings: wanted, revision }
 }
 
 async function readOne(tx: Transaction, meshId: string): Promise<Mesh> {

@@ -38,7 +38,9 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
   const bootstrap = makeCredential('key')
   const unexpected: unknown[] = []
   const roots = new Map<string, Root>()
-  const createMesh = async (organizationId: string, name: string, trustDomain: string, meshesMax?: number, root: Root = makeRoot({ organization: trustDomain, trustDomain, nowMs: systemDoors.clock.wallMs() })): Promise<Mesh> => {
+  const sealed = new Map<string, Root>()
+  const createMesh = async (organizationId: string, name: string, trustDomain: string, meshesMax?: number): Promise<Mesh> => {
+    const root = makeRoot({ organization: trustDomain, trustDomain, nowMs: systemDoors.clock.wallMs() })
     const made = await store.createMesh(organizationId, { name, trustDomain, ...(meshesMax === undefined ? {} : { meshesMax }), sealedRoot: new Uint8Array([1]), rootCertificate: root.certificate })
     roots.set(made.id, root)
     return made
@@ -65,11 +67,14 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
     },
     archives: {
       rootOf: async (meshId) => roots.get(meshId),
-      createWith: (organizationId, { name, trustDomain, meshesMax }, root) => createMesh(organizationId, name, trustDomain, meshesMax, root),
-      async takeRoot(of, root) {
-        await store.replaceRoot(of.organizationId, of.id, { sealedRoot: new Uint8Array([1]), rootCertificate: root.certificate })
-        roots.set(of.id, root)
-        return { ...of, rootCertificate: root.certificate }
+      seal(root, trustDomain) {
+        const { certificate, privateKey } = root ?? makeRoot({ organization: trustDomain, trustDomain, nowMs: systemDoors.clock.wallMs() })
+        sealed.set(certificate, { certificate, privateKey })
+        return { rootCertificate: certificate, sealedRoot: new Uint8Array([1]) }
+      },
+      took(of) {
+        const root = sealed.get(of.rootCertificate)
+        if (root !== undefined) roots.set(of.id, root)
       },
     },
     async impact(of, results) {
