@@ -1,10 +1,11 @@
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { warning } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
+import { expressionComplaint } from '#core/match/expression-syntax.ts'
 import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { TelemetrySpec } from '#core/resource/telemetry.ts'
+import { expressionLimit } from '#core/telemetry/attributes.ts'
 import { formatComplaint } from './access-log.ts'
-import { celComplaint } from './cel.ts'
 
 /** What of a Telemetry object does nothing: providers that are not there, expressions that are none, and what no proxy here can do. */
 export function* telemetryFindings(reader: MeshReader, { id: resource, spec }: Typed<TelemetrySpec>): Iterable<Fault> {
@@ -22,9 +23,10 @@ export function* telemetryFindings(reader: MeshReader, { id: resource, spec }: T
     const expression = entry.filter?.expression
     if (expression === undefined) continue
     const path = `spec.accessLogging[${index}].filter.expression`
-    const complaint = celComplaint(expression)
+    const complaint = expressionComplaint(expression)
+    const limit = complaint ?? expressionLimit(expression)
     if (complaint !== undefined) yield warning('object.field-range', { resource, path, value: expression, rule: complaint, hint: 'all requests are logged' })
-    else yield warning('object.field-inert', { resource, path, rule: 'stock Envoys heed it; Weft’s own proxies log all requests' })
+    else if (limit !== undefined) yield warning('object.field-inert', { resource, path, rule: `stock Envoys heed it; Weft’s own proxies do not know ${limit}, and log all requests` })
   }
   if ((spec.metrics ?? []).length > 0) yield warning('object.field-inert', { resource, path: 'spec.metrics', rule: 'metrics are the same for all workloads' })
 }

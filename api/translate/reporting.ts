@@ -1,9 +1,10 @@
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { ExtensionProvider } from '#core/resource/extension-provider.ts'
+import { expressionComplaint } from '#core/match/expression-syntax.ts'
 import type { TelemetrySpec } from '#core/resource/telemetry.ts'
+import { expressionLimit } from '#core/telemetry/attributes.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
-import { celComplaint } from './cel.ts'
 import { collectorOf } from './collector.ts'
 import type { Collector } from './collector.ts'
 import { engineOf, isOlder } from './engine.ts'
@@ -119,8 +120,9 @@ function logOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySp
       filter = entry.filter?.expression ?? filter
     }
   }
-  // Weft's own proxy has no CEL: it logs more, not less.
-  const judged = filter === undefined || engineOf(node) === 'weft' || celComplaint(filter) !== undefined ? {} : { filter }
+  // What a proxy cannot work out makes it log more, not less.
+  const limit = engineOf(node) === 'weft' ? expressionLimit : expressionComplaint
+  const judged = filter === undefined || limit(filter) !== undefined ? {} : { filter }
   if (disabled) return { log: { sinks: [] } }
   if (sinks === undefined && isEmpty(judged)) return {}
   return { log: { sinks: sinks ?? STANDARD, ...judged } }

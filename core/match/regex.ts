@@ -10,6 +10,15 @@ export function compileRegex(pattern: string): (text: string) => boolean {
 }
 
 /**
+ * The same anywhere in the string, as CEL's `matches` looks.
+ * @throws Error with RE2's reason when the pattern is not valid
+ */
+export function compileSearch(pattern: string): (text: string) => boolean {
+  const compiled = RE2JS.compile(pattern)
+  return (text) => compiled.matcher(text).find()
+}
+
+/**
  * Compiles a replacement of every match, `\1` standing for the first group and `\0` for the match (RE2::GlobalReplace, which Envoy's `regex_rewrite` is).
  * @throws Error when the pattern is not valid, or the substitution names a group that it does not have
  */

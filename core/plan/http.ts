@@ -62,6 +62,8 @@ export interface AccessLogPlan {
   readonly path: string
   readonly json: boolean
   readonly fields: readonly { readonly name: string; readonly format: string }[]
+  /** A line is written of what this expression of CEL is true of; absent: of all. */
+  readonly filter?: string
 }
 
 export type HttpFilterPlan =

@@ -1,22 +1,29 @@
 import type { JsonObject } from '@bufbuild/protobuf'
-import { type AccessLog, AccessLogSchema } from '../wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
+import { type AccessLog, type AccessLogFilter, AccessLogFilterSchema, AccessLogSchema } from '../wire/gen/envoy/config/accesslog/v3/accesslog_pb.ts'
 import { type SubstitutionFormatString, SubstitutionFormatStringSchema } from '../wire/gen/envoy/config/core/v3/substitution_format_string_pb.ts'
+import { ExpressionFilterSchema } from '../wire/gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts'
 import { FileAccessLogSchema } from '../wire/gen/envoy/extensions/access_loggers/file/v3/file_pb.ts'
 import { StderrAccessLogSchema, StdoutAccessLogSchema } from '../wire/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import { defaultTextFormat } from '../telemetry/access-log.ts'
+import { expressionLimit } from '../telemetry/attributes.ts'
 import { parseFormat } from '../telemetry/format.ts'
 import type { AccessLogPlan } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 
 type Format = Pick<AccessLogPlan, 'json' | 'fields'>
 
-/** Logs to files and to standard output; filters and other sinks are refused. */
+/** Logs to files and to standard output, with expressions of CEL as filters; other filters and sinks are refused. */
 export function readAccessLogs(reading: Reading, path: string, logs: readonly AccessLog[]): AccessLogPlan[] {
-  return logs.flatMap((log, index) => readOne(reading, at(path, 'access_log', index), log) ?? [])
+  return logs.flatMap((log, index) => {
+    const where = at(path, 'access_log', index)
+    const read = readOne(reading, where, log)
+    const filter = log.filter === undefined ? undefined : readFilter(reading, at(where, 'filter'), log.filter)
+    return read === undefined ? [] : filter === undefined ? read : { ...read, filter }
+  })
 }
 
 function readOne(reading: Reading, path: string, log: AccessLog): AccessLogPlan | undefined {
-  reading.only(path, AccessLogSchema, log, ['name', 'typed_config'])
+  reading.only(path, AccessLogSchema, log, ['name', 'typed_config', 'filter'])
   if (log.configType.case !== 'typedConfig') return undefined
   const any = log.configType.value
   const where = at(path, 'typed_config')
@@ -47,6 +54,21 @@ function readOne(reading: Reading, path: string, log: AccessLog): AccessLogPlan 
       reading.unsupported(where, 'is not supported', typeNameOf(any))
       return undefined
   }
+}
+
+function readFilter(reading: Reading, path: string, filter: AccessLogFilter): string | undefined {
+  reading.only(path, AccessLogFilterSchema, filter, ['extension_filter'])
+  if (filter.filterSpecifier.case !== 'extensionFilter' || filter.filterSpecifier.value.configType.case !== 'typedConfig') return undefined
+  const any = filter.filterSpecifier.value.configType.value
+  const where = at(path, 'extension_filter.typed_config')
+  if (typeNameOf(any) !== ExpressionFilterSchema.typeName) {
+    reading.unsupported(where, 'only expressions of CEL are supported', typeNameOf(any))
+    return undefined
+  }
+  const expression = reading.unpack(where, any, ExpressionFilterSchema)?.expression
+  const limit = expression === undefined ? undefined : expressionLimit(expression)
+  if (limit !== undefined) reading.unsupported(at(where, 'expression'), `is not supported: ${limit}`, expression)
+  return expression
 }
 
 function readFormat(reading: Reading, path: string, format: SubstitutionFormatString | undefined): Format {

@@ -15,8 +15,8 @@ export type Support = 'sidecar and Envoy' | 'Envoy' | 'none'
  * By kind, as paths of `schemaFields`.
  */
 const ENVOY_ALONE: Readonly<Record<string, readonly string[]>> = {
-  // The bundled sidecar sends spans to the collector that it was started with, and writes all lines of its log or none.
-  'Telemetry.telemetry.istio.io': ['spec.tracing[].providers', 'spec.tracing[].customTags', 'spec.accessLogging[].filter'],
+  // The bundled sidecar sends spans to the collector that it was started with.
+  'Telemetry.telemetry.istio.io': ['spec.tracing[].providers', 'spec.tracing[].customTags'],
 }
 
 /** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */

@@ -134,6 +134,10 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
 
   // ---- facts
 
+  get grpcStatus(): number {
+    return this.#grpcStatus
+  }
+
   get routeName(): string {
     return this.route?.name ?? ''
   }

@@ -3,6 +3,7 @@ import type { WriteStream } from 'node:fs'
 import { defaultJsonFields, defaultTextFormat } from '#core/telemetry/access-log.ts'
 import type { AccessLogPlan } from '#core/plan/http.ts'
 import type { Facts } from './facts.ts'
+import { compileOverFacts } from './attributes.ts'
 import { compileFormat, renderFormat } from './format.ts'
 import type { Part } from './format.ts'
 
@@ -45,16 +46,19 @@ export class AccessLog {
   readonly #render: (facts: Facts) => string
   readonly #path: string
   readonly #sink: LogSink
+  readonly #filter: ((facts: Facts) => unknown) | undefined
   #lines = ''
 
   constructor(plan: AccessLogPlan, sink: LogSink) {
     this.#path = plan.path
     this.#sink = sink
+    this.#filter = plan.filter === undefined ? undefined : compileOverFacts(plan.filter)
     const clock = cachedIso()
     this.#render = plan.json ? jsonLine(plan, clock) : textLine(plan, clock)
   }
 
   add(facts: Facts): void {
+    if (this.#filter !== undefined && this.#filter(facts) !== true) return
     this.#lines += this.#render(facts)
     if (this.#lines.length > JOINED_BYTES) this.flush()
   }

@@ -26,5 +26,7 @@ export interface Facts {
   readonly downstreamTlsVersion: string
   /** The protocol as logged: `HTTP/1.1`, empty for TCP. */
   readonly protocol: string
+  /** Absent or below zero: there is none. */
+  readonly grpcStatus?: number
   responseHeader(name: string): string | undefined
 }
