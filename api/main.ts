@@ -91,11 +91,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         async admit(peer, node) {
           const mesh = await meshes.get(peer.meshId)
           const bound = mesh === undefined ? node : boundNode(mesh.model, node)
-          registration.judge(peer, bound)
+          await registration.judge(peer, bound)
           return bound
         },
         viewFor: (peer, node) => meshes.viewFor(peer.meshId, node, peer.identity),
-        connected: (peer, node) => registration.connected(peer, node),
+        connected: (peer, node, refuse) => registration.connected(peer, node, refuse),
         health: (peer, node, health) => registration.health(peer, node, health),
         disconnected: (peer, node, how) => registration.disconnected(peer, node, how),
       },

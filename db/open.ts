@@ -20,7 +20,7 @@ import { restoreMesh } from './store/restore.ts'
 import { createOrganization, listOrganizations, organizationById, organizationByName, setQuota } from './store/organizations.ts'
 import { platformValue, putPlatformValue } from './store/platform.ts'
 import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
-import { endLease, expireLeases, renewLeases } from './store/leases.ts'
+import { endLease, expireLeases, renewLeases, workloadTakenBy } from './store/leases.ts'
 import { otherReplicaStatus, putReplicaStatus } from './store/replica-status.ts'
 import { beginReplay, endReplay } from './store/replay.ts'
 import { objectsAt } from './store/rollback.ts'
@@ -107,6 +107,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     objectsAt: (organizationId, meshId, revision, key) => objectsAt(tenancy, seal, organizationId, meshId, revision, key),
     history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
     putWorkload: (meshId, workload, lease) => putWorkload(tenancy, meshId, workload, lease),
+    workloadTakenBy: (meshId, workload, lease) => workloadTakenBy(tenancy, meshId, workload, lease),
     removeWorkload: (meshId, key, holder) => removeWorkload(tenancy, meshId, key, holder),
     renewLeases: (meshId, keys, leaseMs) => renewLeases(tenancy, meshId, keys, leaseMs),
     endLease: (meshId, key, holder, leaseMs) => endLease(tenancy, meshId, key, holder, leaseMs),

@@ -89,8 +89,10 @@ export interface Store {
   history(organizationId: string, meshId: string, filter: { key?: ResourceKey; afterRevision?: number }, page: Page): Promise<Paged<HistoryEntry>>
 
   // workloads
-  /** With a lease it is removed when that has run out by the database's clock, without one it stays. */
+  /** With a lease it is removed when that has run out by the database's clock, without one it stays. @throws StoreTaken when a workload of another account, alive at another replica, has its name or one of the lease's places */
   putWorkload(meshId: string, workload: Workload, lease?: WorkloadLease): Promise<number>
+  /** Who that would be, as of now. */
+  workloadTakenBy(meshId: string, workload: Workload, lease: WorkloadLease): Promise<WorkloadKey | undefined>
   /** With a holder: only while no other replica has heard of the workload since. */
   removeWorkload(meshId: string, key: WorkloadKey, holder?: string): Promise<number>
   /** Prolongs leases; answers the workloads that are gone and must be put again. */
@@ -114,8 +116,6 @@ export interface Store {
   close(): Promise<void>
 }
 
-export interface WorkloadKey { readonly namespace: string; readonly name: string }
-export interface WorkloadLease { readonly ms: number; readonly holder: string }
 export interface SealedRoot { readonly sealedRoot: Uint8Array; readonly rootCertificate: string }
 export interface Restoring {
   readonly name: string
@@ -131,6 +131,14 @@ export interface Restoring {
    * `roots` are those of all meshes by id, PEM, and no other archive brings one in before this ends.
    */
   root(found: { readonly mesh: Mesh | undefined; readonly isEmpty: boolean; readonly roots: ReadonlyMap<string, string> }): SealedRoot | undefined
+}
+export interface WorkloadKey { readonly namespace: string; readonly name: string }
+export interface WorkloadLease {
+  readonly ms: number
+  /** The replica that has heard of it. */
+  readonly holder: string
+  /** Where it is reached, and no workload of another account may be while a replica holds it. */
+  readonly places?: readonly string[]
 }
 export interface Organization { readonly quota: Quota; readonly id: string; readonly name: string; readonly createdAtMs: number }
 export interface MeshSettings {
@@ -287,6 +295,17 @@ export class StoreConflict extends Error {
     this.name = 'StoreConflict'
     this.key = key
     this.storedVersion = storedVersion
+  }
+}
+
+/** A workload's name, or a place, that another's live workload has. */
+export class StoreTaken extends Error {
+  readonly by: WorkloadKey
+
+  constructor(by: WorkloadKey) {
+    super(`${by.namespace}/${by.name} is there`)
+    this.name = 'StoreTaken'
+    this.by = by
   }
 }
 

@@ -40,7 +40,7 @@ export class Addresses {
 }
 
 /** Where peers would connect: its ports' own addresses, and its address as a whole where that is one machine's alone. */
-function placesOf({ network, address, ports }: Workload): string[] {
+export function placesOf({ network, address, ports }: Workload): string[] {
   const whole = address === '' || isShared(address) ? [] : [`${network} ${address}`]
   return [...whole, ...ports.map(({ listen }) => `${network} ${listen.address} ${listen.port}`)]
 }

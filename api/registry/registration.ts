@@ -3,10 +3,10 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { workloadKey } from '#core/workload/workload.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
-import type { Store } from '#db/store.ts'
+import { type Store, StoreTaken, type WorkloadKey, type WorkloadLease } from '#db/store.ts'
 import type { Peer } from '../serve/peer.ts'
 import type { Log } from '../log.ts'
-import { Addresses } from './addresses.ts'
+import { Addresses, placesOf } from './addresses.ts'
 
 /** How long a workload stays in the mesh after its proxy's stream broke without a goodbye: long enough to reconnect after a restart of this server. */
 const LEASE_MS = 15_000
@@ -17,6 +17,10 @@ const RENEWAL_MS = 20_000
 /** A proxy whose stream broke may be back at another replica that has renewed just before: it must stay until the next renewal. */
 const BROKEN_LEASE_MS = 30_000
 
+/** So long a stream waits to hear whether another replica has a workload in its place, and where no answer came nobody is asked for so long: only the write decides. */
+const ASKED_WITHIN_MS = 1000
+const UNASKED_MS = 5000
+
 /** What a proxy says of its health is written once in so long: each time the whole mesh is told. */
 const HEALTH_MS = 1000
 
@@ -26,6 +30,8 @@ interface Lease {
   readonly name: string
   workload: Workload | undefined
   streams: number
+  /** By the streams' nodes: ends them, where a workload of another account turns out to be there. */
+  readonly refusals: Map<ProxyNode, (why: Faults) => void>
   expiry: Timer | undefined
   /** Its health was written a moment ago. */
   settling: Timer | undefined
@@ -65,6 +71,8 @@ export class Registration {
   /** This replica's name among others on the database; undefined when it is the only one, and keeps leases itself. */
   readonly #replica: string | undefined
   readonly #renewals: Timer | undefined
+  /** By the monotonic clock. */
+  #unaskedUntilMs = 0
 
   constructor(store: Store, clock: Clock, log: Log, replica?: string) {
     this.#store = store
@@ -74,9 +82,18 @@ export class Registration {
     if (replica !== undefined) this.#renewals = clock.every(RENEWAL_MS, () => void this.renew())
   }
 
-  /** @throws Faults 'access.forbidden' for an address where a live workload of another account is, or its name */
-  judge(peer: Peer, node: ProxyNode): void {
+  /** @throws Faults 'access.forbidden' for an address where a live workload of another account is, or its name, at this replica or another */
+  async judge(peer: Peer, node: ProxyNode): Promise<void> {
     const workload = workloadOf(peer, node)
+    this.#judgeHere(peer, workload)
+    if (this.#replica === undefined || this.#clock.monotonicMs() < this.#unaskedUntilMs) return
+    const holder = await this.#holderElsewhere(peer.meshId, workload, this.#sharedLease(workload, this.#replica))
+    if (holder !== undefined) throw this.#taken(peer.meshId, workload, holder)
+    // Meanwhile somebody may have come here.
+    this.#judgeHere(peer, workload)
+  }
+
+  #judgeHere(peer: Peer, workload: Workload): void {
     const bearer = this.#leases.get(`${peer.meshId}/${workloadKey(workload)}`)
     if (bearer?.workload !== undefined && bearer.streams > 0 && bearer.workload.serviceAccount !== workload.serviceAccount) {
       this.#log.warn('registry.name-taken', { mesh: peer.meshId, workload: workloadKey(workload), account: workload.serviceAccount, holder: bearer.workload.serviceAccount })
@@ -88,7 +105,8 @@ export class Registration {
     throw new Faults([fault('access.forbidden', { path: '', rule: 'an address where no live workload of another account is' })])
   }
 
-  connected(peer: Peer, node: ProxyNode): void {
+  /** @param refuse ends the stream, where another replica has let somebody in at the same moment */
+  connected(peer: Peer, node: ProxyNode, refuse: (why: Faults) => void): void {
     const workload = workloadOf(peer, node)
     const lease = this.#lease(peer.meshId, workload)
     if (lease.workload) this.#addresses.release(peer.meshId, lease.workload)
@@ -96,6 +114,7 @@ export class Registration {
     lease.expiry?.cancel()
     lease.expiry = undefined
     lease.streams++
+    lease.refusals.set(node, refuse)
     lease.workload = workload
     this.#put(lease, workload)
   }
@@ -119,6 +138,7 @@ export class Registration {
   disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void {
     const lease = this.#lease(peer.meshId, workloadOf(peer, node))
     lease.streams = Math.max(0, lease.streams - 1)
+    lease.refusals.delete(node)
     if (lease.streams > 0) return
     if (lease.workload) this.#addresses.release(peer.meshId, lease.workload)
     if (how === 'clean') this.#leave(lease)
@@ -151,7 +171,32 @@ export class Registration {
 
   #put(lease: Lease, workload: Workload): void {
     const holder = this.#replica
-    this.#write(lease, 'registry.joined', () => this.#store.putWorkload(lease.meshId, workload, holder === undefined ? undefined : { ms: SHARED_LEASE_MS, holder }))
+    this.#write(lease, 'registry.joined', () => this.#store.putWorkload(lease.meshId, workload, holder === undefined ? undefined : this.#sharedLease(workload, holder)))
+  }
+
+  #sharedLease(workload: Workload, holder: string): WorkloadLease {
+    return { ms: SHARED_LEASE_MS, holder, places: placesOf(workload) }
+  }
+
+  /** Undefined too where the database does not say: streams come back while it is away. */
+  async #holderElsewhere(meshId: string, workload: Workload, lease: WorkloadLease): Promise<WorkloadKey | undefined> {
+    const { promise: late, resolve: giveUp } = Promise.withResolvers<'late'>()
+    const timer = this.#clock.after(ASKED_WITHIN_MS, () => giveUp('late'))
+    try {
+      const answer = await Promise.race([this.#store.workloadTakenBy(meshId, workload, lease), late])
+      if (answer !== 'late') return answer
+    } catch (error) {
+      this.#log.warn('registry.unjudged', { mesh: meshId, workload: workloadKey(workload), reason: error instanceof Error ? error.message : String(error) })
+    } finally {
+      timer.cancel()
+    }
+    this.#unaskedUntilMs = this.#clock.monotonicMs() + UNASKED_MS
+    return undefined
+  }
+
+  #taken(meshId: string, workload: Workload, holder: WorkloadKey): Faults {
+    this.#log.warn('registry.taken-elsewhere', { mesh: meshId, workload: workloadKey(workload), account: workload.serviceAccount, address: workload.address, holder: workloadKey(holder) })
+    return new Faults([fault('access.forbidden', { path: '', rule: 'a name and an address that no live workload of another account has at another replica' })])
   }
 
   /** It stays known here without streams until its time is over, so that its mesh is still looked at. */
@@ -185,7 +230,7 @@ export class Registration {
   #lease(meshId: string, of: { namespace: string; name: string }): Lease {
     const key = `${meshId}/${workloadKey(of)}`
     let lease = this.#leases.get(key)
-    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, workload: undefined, streams: 0, expiry: undefined, settling: undefined }))
+    if (!lease) this.#leases.set(key, (lease = { meshId, namespace: of.namespace, name: of.name, workload: undefined, streams: 0, refusals: new Map(), expiry: undefined, settling: undefined }))
     return lease
   }
 
@@ -209,6 +254,11 @@ export class Registration {
           this.#log.info(event, { mesh: lease.meshId, workload: workloadKey(lease), revision })
           return
         } catch (error) {
+          if (error instanceof StoreTaken && lease.workload !== undefined) {
+            const why = this.#taken(lease.meshId, lease.workload, error.by)
+            for (const refuse of [...lease.refusals.values()]) refuse(why)
+            return
+          }
           this.#log.warn('registry.write-failed', { mesh: lease.meshId, workload: workloadKey(lease), reason: error instanceof Error ? error.message : String(error) })
           await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve))
         }

@@ -154,7 +154,7 @@ export class DiscoverySession {
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)
     this.#unwatch = serve.watch?.(peer, () => this.end(status.UNAUTHENTICATED, 'the credential is not valid any more'))
-    serve.connected(peer, node)
+    serve.connected(peer, node, (why) => this.#refuse(why))
     stream.request(first)
   }
 

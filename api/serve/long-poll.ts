@@ -134,8 +134,9 @@ export class LongPoll {
 
   async #open(peer: Peer, said: ProxyNode): Promise<Session> {
     const { node, view } = await this.#turnstile.pass(() => admitted(this.#serve, peer, said))
-    this.#serve.connected(peer, node)
-    return { peer, node, view, asked: new Map(), polls: 0, expiry: undefined }
+    const session: Session = { peer, node, view, asked: new Map(), polls: 0, expiry: undefined }
+    this.#serve.connected(peer, node, () => this.#end(session))
+    return session
   }
 
   #end(session: Session): void {

@@ -1,3 +1,4 @@
+import type { Faults } from '#core/fault/fault.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { SpiffeId } from '#core/identity/spiffe.ts'
 import type { ResourceView } from './resource.ts'
@@ -32,8 +33,11 @@ export interface ServeDoors {
   admit?(peer: Peer, node: ProxyNode): Promise<ProxyNode>
   /** The node's view; called once a stream's node and peer are known to agree. Loads the mesh when it is not in memory. */
   viewFor(peer: Peer, node: ProxyNode): Promise<ResourceView>
-  /** A stream is there, or gone (cleanly: the proxy said goodbye). `api/registry` makes workloads and leases of it. */
-  connected(peer: Peer, node: ProxyNode): void
+  /**
+   * A stream is there, or gone (cleanly: the proxy said goodbye). `api/registry` makes workloads and leases of it.
+   * `refuse` ends the stream where it turns out later that another was there first.
+   */
+  connected(peer: Peer, node: ProxyNode, refuse: (why: Faults) => void): void
   /** A proxy's word on its application while its stream stands (HealthInformation). */
   health?(peer: Peer, node: ProxyNode, health: 'healthy' | 'unhealthy'): void
   disconnected(peer: Peer, node: ProxyNode, how: 'clean' | 'lost'): void

@@ -1,6 +1,8 @@
 import { sql } from 'drizzle-orm'
+import type { Workload } from '#core/workload/workload.ts'
 import type { Tenancy } from '../tenancy.ts'
-import type { WorkloadKey } from '../store.ts'
+import type { WorkloadKey, WorkloadLease } from '../store.ts'
+import { takenBy } from './claims.ts'
 import { commitRevision, lockMesh } from './revision.ts'
 import { rowsOf } from './rows.ts'
 import { organizationOf } from './workloads.ts'
@@ -17,7 +19,7 @@ export async function renewLeases(tenancy: Tenancy, meshId: string, keys: readon
   const organizationId = await organizationOf(tenancy, meshId)
   return tenancy.within(organizationId, async (tx) => {
     const rows = await rowsOf<{ namespace: string; name: string }>(tx, sql`
-      update workload w set lease_until = greatest(w.lease_until, ${seconds(leaseMs)})
+      update workload w set held = true, lease_until = greatest(w.lease_until, ${seconds(leaseMs)})
       from json_to_recordset(${JSON.stringify(keys.map(({ namespace, name }) => ({ namespace, name })))}::json) as k (namespace text, name text)
       where w.organization_id = ${organizationId} and w.mesh_id = ${meshId} and w.namespace = k.namespace and w.name = k.name
       returning w.namespace, w.name`)
@@ -31,7 +33,7 @@ export async function endLease(tenancy: Tenancy, meshId: string, key: WorkloadKe
   const organizationId = await organizationOf(tenancy, meshId)
   await tenancy.within(organizationId, (tx) =>
     tx.execute(sql`
-      update workload set lease_until = ${seconds(leaseMs)}
+      update workload set held = false, lease_until = ${seconds(leaseMs)}
       where organization_id = ${organizationId} and mesh_id = ${meshId} and namespace = ${key.namespace} and name = ${key.name} and lease_holder = ${holder}`),
   )
 }
@@ -49,4 +51,10 @@ export async function expireLeases(tenancy: Tenancy, meshId: string): Promise<Wo
     if (gone.length > 0) await commitRevision(tx, locked, gone.map(({ namespace, name }) => ({ of: 'workload', namespace, name, workload: undefined })))
     return gone.map(({ namespace, name }) => ({ namespace, name }))
   })
+}
+
+/** Which workload would keep this one out, as of now; only `putWorkload` decides. */
+export async function workloadTakenBy(tenancy: Tenancy, meshId: string, workload: Workload, lease: WorkloadLease): Promise<WorkloadKey | undefined> {
+  const organizationId = await organizationOf(tenancy, meshId)
+  return tenancy.within(organizationId, (tx) => takenBy(tx, organizationId, meshId, workload, lease))
 }

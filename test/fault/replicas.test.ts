@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { status } from '@grpc/grpc-js'
 import { systemDoors } from '#core/time/system.ts'
 import type { Workload } from '#core/workload/workload.ts'
+import { StoreTaken } from '#db/store.ts'
 import { CLUSTER } from '#core/wire/type-url.ts'
 import { openStore } from '#db/open.ts'
-import { nodeNamed, RawClient } from '#api/serve/raw-client.ts'
+import { type DeltaStream, nodeNamed, RawClient } from '#api/serve/raw-client.ts'
 import { certified, clientOf } from '../parts/certified.ts'
 import { startPlane, type PlaneUnderTest } from '../parts/control-plane.ts'
 import { type Postgres, startPostgres } from '../parts/postgres.ts'
@@ -105,6 +107,100 @@ test("a lease is the database's: what nobody renews goes, what one replica holds
     assert.deepEqual(await store.expireLeases(id), [])
     for (const name of ['held', 'kept']) await store.removeWorkload(id, key(name))
   } finally {
+    await store.close()
+  }
+})
+
+/** A stream of a workload at an address. */
+async function claim(plane: PlaneUnderTest, account: string, name: string, address: string): Promise<DeltaStream> {
+  const { client, bearer } = await plane.proxy('prod', account)
+  const stream = client.delta({ bearer })
+  stream.ask({ node: nodeNamed(`sidecar~${address}~${name}.prod~prod.svc.cluster.local`, { NAMESPACE: 'prod', WEFT_OUTBOUND: '127.0.0.1:15001' }), type: CLUSTER })
+  return stream
+}
+
+const joined = (plane: PlaneUnderTest, name: string): boolean => plane.logs.some((line) => line.includes('registry.joined') && line.includes(`prod/${name}`))
+
+test("a live workload's name and address are refused to another account at the other replica too, and to its own account at neither", async () => {
+  const [one, two] = planes
+  assert.ok(one && two)
+  const victim = await claim(one, 'victim', 'victim', '10.9.0.1')
+  await victim.take()
+  await until('it is known', () => joined(one, 'victim'))
+  for (const [name, address] of [['thief', '10.9.0.1'], ['victim', '10.9.0.2']] as const) {
+    const thief = await claim(two, 'thief', name, address)
+    assert.equal((await thief.status()).code, status.PERMISSION_DENIED)
+    assert.deepEqual(thief.received, [])
+  }
+  const again = await claim(two, 'victim', 'victim', '10.9.0.1')
+  await again.take()
+  await until('it is known there', () => joined(two, 'victim'))
+  again.end()
+  victim.end()
+  await Promise.all([again.status(), victim.status()])
+  // Whoever is given the address next may have it.
+  await until('the next one is let in', async () => {
+    const next = await claim(one, 'thief', 'thief', '10.9.0.1')
+    const isIn = await Promise.race([next.take().then(() => true), next.status().then(() => false)])
+    next.end()
+    await next.status()
+    return isIn
+  })
+})
+
+test('of two accounts that claim one address at two replicas in the same moment one is in the mesh and the other is sent away', async () => {
+  const [one, two] = planes
+  assert.ok(one && two)
+  const store = await openStore(postgres.url, { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
+  try {
+    for (let round = 0; round < 5; round += 1) {
+      const address = `10.9.1.${round + 1}`
+      const streams: readonly DeltaStream[] = await Promise.all([claim(one, 'first', `first-${round}`, address), claim(two, 'second', `second-${round}`, address)])
+      const sentAway: readonly [number, number] = await Promise.race(streams.map(async (stream, at) => [at, (await stream.status()).code] as const))
+      assert.equal(sentAway[1], status.PERMISSION_DENIED)
+      const [stays, account]: [DeltaStream | undefined, string] = sentAway[0] === 0 ? [streams[1], 'second'] : [streams[0], 'first']
+      await stays?.take()
+      await until('the one that stays is known', () => joined(account === 'first' ? one : two, `${account}-${round}`))
+      assert.deepEqual((await store.loadMesh(one.mesh.id))?.workloads.filter((workload) => workload.address === address).map((workload) => workload.name), [`${account}-${round}`])
+      stays?.end()
+      await stays?.status()
+    }
+  } finally {
+    await store.close()
+  }
+})
+
+test('a claim is decided by the write: what another replica holds is taken, what it let go of or lost is not', async () => {
+  const [one] = planes
+  assert.ok(one)
+  const store = await openStore(postgres.url, { doors: systemDoors, sealKey: Buffer.alloc(32, 7) })
+  const workload = (name: string, serviceAccount: string): Workload => ({ name, namespace: 'prod', serviceAccount, labels: {}, address: '10.9.2.1', network: '', locality: '', cluster: '', ports: [], mutualTls: true, health: 'healthy' })
+  const lease = (holder: string, ms = 60_000) => ({ ms, holder, places: [' 10.9.2.1', ' 10.9.2.1 80'] })
+  const { id } = one.mesh
+  const free = async (account: string, holder: string): Promise<boolean> => {
+    const before = await store.workloadTakenBy(id, workload(account, account), lease(holder))
+    const put = await store.putWorkload(id, workload(account, account), lease(holder)).then(
+      () => true,
+      (error: unknown) => !(error instanceof StoreTaken),
+    )
+    assert.equal(put, before === undefined, 'what is asked and what is decided agree')
+    return put
+  }
+  try {
+    assert.equal(await free('a', 'A'), true)
+    assert.equal(await free('b', 'B'), false)
+    assert.equal(await free('b', 'A'), true, 'what is at one replica, that judges itself')
+    await store.removeWorkload(id, { namespace: 'prod', name: 'b' })
+    await store.endLease(id, { namespace: 'prod', name: 'a' }, 'A', 60_000)
+    assert.equal(await free('b', 'B'), true)
+    // Nobody has renewed it.
+    await store.putWorkload(id, workload('b', 'b'), lease('B', -1000))
+    assert.equal(await free('c', 'C'), true)
+    // What was let go of and is renewed is held again.
+    await store.renewLeases(id, [{ namespace: 'prod', name: 'b' }], 60_000)
+    assert.equal(await free('c', 'C'), false)
+  } finally {
+    for (const name of ['a', 'b', 'c']) await store.removeWorkload(id, { namespace: 'prod', name })
     await store.close()
   }
 })
