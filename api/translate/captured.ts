@@ -1,7 +1,5 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { resolveGateway } from '#api/model/index-entries.ts'
-import { selects } from '#api/model/labels.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
@@ -16,18 +14,19 @@ import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_co
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { HttpInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { connectionRoute, holds } from './connection-route.ts'
 import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
 import { anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
 import type { Origin } from './message.ts'
 import { outboundCluster, outboundRoutes } from './naming.ts'
-import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
 import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes, serviceDestination } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
+import { scopeResource } from './scope.ts'
 import { namesOf } from './service-names.ts'
 import { tcpProxy } from './tls-route.ts'
 
@@ -170,18 +169,10 @@ export function addressListeners(reader: MeshReader, client: RouteClient, host: 
     )
 }
 
-/** Connections to a service's port: by the first of its VirtualService's `tcp` routes that holds, else to the service. */
+/** Connections to a service's port, as a filter. */
 function connectionProxy(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort): { filter: ReturnType<typeof tcpProxy>; origin: Origin } {
-  const statPrefix = outboundCluster(port.port, '', service.host)
-  const [virtualService] = reader.virtualServices('mesh', service.host, client.namespace)
-  for (const [index, route] of (virtualService?.spec.tcp ?? []).entries()) {
-    if (virtualService === undefined) break
-    if (route.match !== undefined && route.match.length > 0 && !route.match.some((one) => holds(one, client, virtualService.namespace, port.port))) continue
-    const routes = route.route ?? []
-    const destinations = routes.map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, port.port))
-    return { filter: tcpProxy(statPrefix, routes, destinations), origin: writtenAt(virtualService, `tcp[${index}]`) }
-  }
-  return { filter: tcpProxy(statPrefix, [], [serviceDestination(reader, service, client.namespace, '', port.port)]), origin: { resource: service.source, field: '' } }
+  const { routes, destinations, origin } = connectionRoute(reader, client, service, port)
+  return { filter: tcpProxy(outboundCluster(port.port, '', service.host), routes, destinations), origin }
 }
 
 /** TLS connections by server name: as `tls` routes say, and to the service itself under its own host. */
@@ -210,19 +201,6 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
     chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: [tcpProxy(statPrefix, [], [serviceDestination(reader, service, client.namespace, '', port.port)])] })
   }
   return chains
-}
-
-interface ConnectionMatch {
-  readonly port?: number | undefined
-  readonly gateways?: readonly string[] | undefined
-  readonly sourceLabels?: Readonly<Record<string, string>> | undefined
-  readonly sourceNamespace?: string | undefined
-}
-
-function holds(match: ConnectionMatch, client: RouteClient, owner: string, port: number): boolean {
-  if (match.port !== undefined && match.port !== port) return false
-  if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.some((one) => resolveGateway(one, owner) === 'mesh')) return false
-  return (!match.sourceNamespace || match.sourceNamespace === client.namespace) && selects(match.sourceLabels, client.labels)
 }
 
 /** Scopes of a host where traffic is captured: by the port that was called, and every name and address without it. */

@@ -11,12 +11,12 @@ import { challengedHosts, withChallenges } from './challenge.ts'
 import { servedDomains } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { isListener } from './listener-isolation.ts'
-import { scopeResource } from './outbound.ts'
 import { resourceOf } from './resource.ts'
 import { FALLBACK_FILTER, routeConfiguration, virtualHost } from './route.ts'
 import { matchesAll } from './route-match.ts'
 import { scopedRoutes } from './route-scope.ts'
 import type { RouteScope, ScopedRoute } from './route-scope.ts'
+import { scopeResource } from './scope.ts'
 
 /** Servers that share a scope key: one TLS server, or all plaintext ones of a port. */
 export interface ServerGroup {

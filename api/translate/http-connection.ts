@@ -14,7 +14,7 @@ import {
 import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
 import { CORS_FILTER, FAULT_FILTER } from './route-filters.ts'
-import { FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
+import { CONNECT_SCOPE, FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { applySettings } from './http-settings.ts'
 import { tracingOf } from './spans.ts'
 import type { TracingScope } from './telemetry.ts'
@@ -30,6 +30,8 @@ export interface ManagerScope {
   readonly filters: readonly HttpFilterInit[]
   /** Writes the scope key, for scoped routes. */
   readonly scopePort?: string
+  /** Takes CONNECT too, where a route says so. */
+  readonly connects?: boolean
   readonly role: 'outbound' | 'inbound' | 'gateway'
 }
 
@@ -44,7 +46,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
     accessLog: accessLogs(reporting?.log),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),
-    upgradeConfigs: [{ upgradeType: 'websocket' }],
+    upgradeConfigs: [{ upgradeType: 'websocket' }, ...(scope.connects === true ? [{ upgradeType: 'CONNECT' }] : [])],
     normalizePath: true,
     pathWithEscapedSlashesAction: EscapedSlashes.KEEP_UNCHANGED,
     ...(spans === undefined ? {} : { tracing: spans }),
@@ -94,6 +96,7 @@ const scopeMutation = (port: string) => ({
 /**
  * Scopes match exactly and by case. A request that found no route is tried by its host in lower case, then goes to scope `*`, whose routes hold wildcard hosts and say what
  * becomes of unknown ones. A host that is known but has no route for the request keeps its 404: its virtual host says so. Every route of ours has a name, so one without is none.
+ * A CONNECT that found none is for a known host with HTTP: its scope leads the tunnel back to the listener.
  */
 const FALLBACK_SCRIPT = `function lost(handle)
   return handle:streamInfo():routeName() == "" and not handle:virtualHost():metadata():get("known")
@@ -104,7 +107,7 @@ function lead(handle, scope)
   -- Asking for metadata makes Envoy look for the route again, now.
   handle:metadata()
 end
-function envoy_on_request(handle)
+function find(handle)
   if not lost(handle) then return end
   local host = handle:headers():get("${SCOPE_HEADER}") or ""
   local lower = string.lower(host)
@@ -113,6 +116,10 @@ function envoy_on_request(handle)
     if not lost(handle) then return end
   end
   lead(handle, "*")
+end
+function envoy_on_request(handle)
+  find(handle)
+  if handle:headers():get(":method") == "CONNECT" and handle:streamInfo():routeName() == "" then lead(handle, "${CONNECT_SCOPE}") end
 end
 `
 

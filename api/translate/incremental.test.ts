@@ -235,5 +235,5 @@ test('an object that cannot be translated is a fault of its own unit, and the ot
   const view = views.viewFor(nodes[1] ?? nodeFrom({ name: 'x', namespace: 'x' }), undefined)
   assert.equal(views.faults().length, 1)
   assert.match(views.faults()[0]?.faults[0]?.rule ?? '', /never is not a duration/)
-  assert.deepEqual(listed(view)['routes']?.map((one) => one.name), ['fallback|proxy', 'outbound|80||a.prod.svc.cluster.local', 'outbound|80||c.prod.svc.cluster.local'])
+  assert.deepEqual(listed(view)['routes']?.map((one) => one.name), ['connect|9000||c.prod.svc.cluster.local', 'connect|proxy', 'fallback|proxy', 'outbound|80||a.prod.svc.cluster.local', 'outbound|80||c.prod.svc.cluster.local'])
 })

@@ -7,6 +7,7 @@ import { isDerivedRule } from './backend-tls.ts'
 import { authoritiesOf, clusterResource, clusterScopes } from './cluster.ts'
 import { accessClusters } from './access-clusters.ts'
 import { engineOf } from './engine.ts'
+import { connectScopes } from './connect.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
 import type { ClientPlace } from './endpoint.ts'
 import { sniClusters } from './auto-passthrough.ts'
@@ -77,8 +78,9 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     layers.push(
       routesLayer(client, egress),
       seenFrom('explicit-scopes', node.namespace, MESH_HOSTS, egress, (at, namespace, host) => explicitScopes(at, namespace, host)),
+      seenFrom(keyOf('explicit-connect', { ...client, namespace: '' }), node.namespace, ['service-host'], egress, (at, namespace, host) => connectScopes(at, { ...client, namespace }, host)),
       single(keyOf('explicit-fallback', client, egress ?? ''), (at) => explicitFallback(at.within(egress), client)),
-      single(keyOf('explicit-outbound', { bind, tracing }, egress ?? ''), (at) => [explicitListener({ bind, tracing, byName: at.within(egress).unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' })]),
+      single(keyOf('explicit-outbound', { bind, tracing }, egress ?? ''), (at) => explicitListener({ bind, tracing, byName: at.within(egress).unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' })),
     )
   }
   if (node.ports.length > 0 || captured) {

@@ -8,22 +8,20 @@ import type { SocketAddress } from '#core/workload/workload.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
-import { ScopedRouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/scoped_route_pb.ts'
 import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
-import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
+import { connectLoop, connectRoute, refusedConnect, refusedRequest } from './connect.ts'
+import { DYNAMIC_DNS, dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import { socketAddress } from './message.ts'
-import { outboundRoutes, scopeName } from './naming.ts'
+import { outboundRoutes } from './naming.ts'
 import { resourceOf } from './resource.ts'
-import { routeConfiguration, virtualHost } from './route.ts'
+import { PROXY_PORT, routeConfiguration, virtualHost } from './route.ts'
 import { isForServicesBelow, portsBesideService, routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
+import { scopeResource } from './scope.ts'
 import { namesOf } from './service-names.ts'
 import type { TracingScope } from './telemetry.ts'
-
-/** First part of the scope key in explicit mode, where one listener takes requests for all ports. */
-export const PROXY_PORT = 'proxy'
 
 export interface ExplicitOutboundScope {
   readonly bind: SocketAddress
@@ -32,8 +30,8 @@ export interface ExplicitOutboundScope {
   readonly byName: boolean
 }
 
-/** The listener that takes an application's plain requests in explicit mode, whatever service they are for. */
-export function explicitListener(scope: ExplicitOutboundScope): Resource {
+/** The listener that takes an application's requests in explicit mode, whatever service they are for, and its tunnels' way back to it. */
+export function explicitListener(scope: ExplicitOutboundScope): Resource[] {
   const name = 'outbound_proxy'
   const message = create(ListenerSchema, {
     name,
@@ -42,17 +40,11 @@ export function explicitListener(scope: ExplicitOutboundScope): Resource {
     filterChains: [
       {
         name,
-        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: scope.byName ? [dynamicDnsFilter()] : [], scopePort: PROXY_PORT, role: 'outbound' })],
+        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: scope.byName ? [dynamicDnsFilter()] : [], scopePort: PROXY_PORT, connects: true, role: 'outbound' })],
       },
     ],
   })
-  return resourceOf(ListenerSchema, name, message, [])
-}
-
-export function scopeResource(port: string, host: string, routes: string, origins: readonly string[]): Resource {
-  const name = scopeName(port, host)
-  const fragments = [port, host].map((value) => ({ type: { case: 'stringKey' as const, value } }))
-  return resourceOf(ScopedRouteConfigurationSchema, name, create(ScopedRouteConfigurationSchema, { name, routeConfigurationName: routes, key: { fragments } }), origins)
+  return [resourceOf(ListenerSchema, name, message, []), ...connectLoop(scope.bind)]
 }
 
 /**
@@ -93,7 +85,7 @@ export function explicitFallback(reader: MeshReader, client: RouteClient): Resou
   }
   const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
   virtualHosts.push(
-    byName ? dynamicDnsHost() : create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: 502 } } }] }),
+    byName ? dynamicDnsHost([connectRoute('allow_any_dynamic_dns', { case: 'cluster', value: DYNAMIC_DNS })]) : create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [refusedRequest(), refusedConnect()] }),
   )
   const name = `fallback|${PROXY_PORT}`
   return [scopeResource(PROXY_PORT, '*', name, []), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, virtualHosts), origins), ...(byName ? [dynamicDnsCluster()] : [])]

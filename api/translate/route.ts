@@ -21,6 +21,12 @@ import { resourceOf } from './resource.ts'
 export const SCOPE_HEADER = 'x-weft-scope'
 export const SCOPE_PORT_HEADER = 'x-weft-port'
 
+/** First part of the scope key in explicit mode, where one listener takes requests for all ports. */
+export const PROXY_PORT = 'proxy'
+
+/** Where the fallback filter leads a CONNECT for a host that is known and has none but HTTP routes. No host has a space. */
+export const CONNECT_SCOPE = '* CONNECT'
+
 /** The filter that leads requests for unknown hosts on; it leaves those alone whose virtual host says that it is known. */
 export const FALLBACK_FILTER = 'weft.fallback'
 

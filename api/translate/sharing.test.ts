@@ -6,6 +6,7 @@ import type { Resource } from '#api/serve/resource.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
+import { connectScopes } from './connect.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
 import { explicitScopes } from './outbound.ts'
 import { routeResource } from './route.ts'
@@ -26,14 +27,17 @@ const of = (kind: string, at: string, name: string, spec: object): ResourceObjec
 const entry = fc.tuple(namespace, host, exportTo, fc.constantFrom('10.0.0.1', '10.0.0.2')).map(([at, name, to, address]) =>
   of('ServiceEntry', at, name, { hosts: [name], exportTo: to, location: 'MESH_INTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address }], addresses: ['240.0.0.1'] }),
 )
-const service = namespace.map((at): ResourceObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'plain', namespace: at }, spec: { ports: [{ name: 'http', port: 80 }] } }))
+const service = namespace.map((at): ResourceObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'plain', namespace: at }, spec: { ports: [{ name: 'http', port: 80 }, { name: 'tcp', port: 9000 }] } }))
 const rule = fc.tuple(namespace, host, exportTo, fc.constantFrom('RANDOM', 'LEAST_REQUEST')).map(([at, name, to, simple]) => of('DestinationRule', at, 'rule', { host: name, exportTo: to, trafficPolicy: { loadBalancer: { simple } } }))
 const virtualService = fc.tuple(namespace, host, host, exportTo, fc.option(namespace, { nil: undefined })).map(([at, name, to, seen, source]) =>
-  of('VirtualService', at, 'routes', { hosts: [name], exportTo: seen, http: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }, { route: [{ destination: { host: name } }] }] }),
+  of('VirtualService', at, 'routes', { hosts: [name], exportTo: seen, tcp: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }], http: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }, { route: [{ destination: { host: name } }] }] }),
 )
 const rootRule = fc.tuple(host, exportTo).map(([name, to]) => of('DestinationRule', ROOT, 'rule', { host: name, exportTo: to, trafficPolicy: { loadBalancer: { simple: 'ROUND_ROBIN' } } }))
 const meshConfig = fc.tuple(exportTo, exportTo, exportTo).map(([services, routes, rules]): ResourceObject => ({ apiVersion: 'weft.dev/v1', kind: 'MeshConfig', metadata: { name: 'default' }, spec: { defaultServiceExportTo: services, defaultVirtualServiceExportTo: routes, defaultDestinationRuleExportTo: rules } }))
 const step = fc.tuple(fc.oneof({ weight: 3, arbitrary: entry }, service, { weight: 2, arbitrary: rule }, rootRule, { weight: 3, arbitrary: virtualService }, meshConfig), fc.boolean())
+
+/** What one listener needs, whoever is called. */
+const isOwn = /^fallback|\*$|\* CONNECT$|^connect\|proxy$|^outbound_proxy$/
 
 /** Name and version of each, by type; the first of a name counts. */
 function summary(resources: Iterable<Resource>): Record<string, string> {
@@ -67,11 +71,12 @@ test('clients of each namespace hold what would be made for that namespace alone
           ...endpointScopes(reader, { namespace: node.namespace, locality: '' }, name).map(endpointResource),
           ...routeScopes(reader, client, name).map(routeResource),
           ...explicitScopes(reader, node.namespace, name),
+          ...connectScopes(reader, client, name),
         ])
-        const listed = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION].flatMap((type) => [...view.list(type)]).filter((one) => !/fallback|\*$/.test(one.name))
+        const listed = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION].flatMap((type) => [...view.list(type)]).filter((one) => !isOwn.test(one.name))
         assert.deepEqual(summary(listed), summary(alone))
         for (const one of alone) assert.equal(told.get(`${one.type} ${one.name}`), view.get(one.type, one.name)?.version)
-        for (const name of told.keys()) assert.ok(listed.some((one) => `${one.type} ${one.name}` === name) || /fallback|\*$/.test(name), `${name} is gone, and nobody said so`)
+        for (const name of told.keys()) assert.ok(listed.some((one) => `${one.type} ${one.name}` === name) || isOwn.test(name), `${name} is gone, and nobody said so`)
       }
     }),
     { numRuns: 300 },

@@ -25,6 +25,8 @@ export interface HttpPlan {
   readonly headersTimeoutMs: number
   readonly drainTimeoutMs: number
   readonly headerBytesMax: number
+  /** Takes CONNECT, where a route does. */
+  readonly connects?: boolean
   /** What clients speak; absent: what their first bytes, or ALPN, say. */
   readonly codec?: 'http1' | 'http2'
   /** What HTTP/2 clients may send at once; absent: the proxy's own bounds. */

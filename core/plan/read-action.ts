@@ -1,7 +1,7 @@
 import {
   type DirectResponseAction, DirectResponseActionSchema, type RedirectAction as WireRedirect, RedirectAction_RedirectResponseCode as Code, RedirectActionSchema, type RouteAction,
   RouteAction_ClusterNotFoundResponseCode as NotFoundCode, type RouteAction_HashPolicy, RouteAction_HashPolicy_CookieSchema, RouteAction_HashPolicy_HeaderSchema, RouteAction_HashPolicySchema, RouteAction_MaxStreamDurationSchema,
-  type RouteAction_RequestMirrorPolicy, RouteAction_RequestMirrorPolicySchema, RouteActionSchema,
+  type RouteAction_RequestMirrorPolicy, RouteAction_RequestMirrorPolicySchema, RouteAction_UpgradeConfig_ConnectConfigSchema, RouteAction_UpgradeConfigSchema, RouteActionSchema,
 } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { RoutingPriority } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { RegexMatchAndSubstitute } from '../wire/gen/envoy/type/matcher/v3/regex_pb.ts'
@@ -54,8 +54,23 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
     regexRewrite: prefixed !== undefined && matched === 'whole' ? { words: `replaced by ${prefixed}`, rewrite: () => prefixed } : readRegexRewrite(reading, at(path, 'regex_rewrite'), action.regexRewrite),
     hostRewrite: host.case === 'hostRewriteLiteral' && host.value !== '' ? readTarget(reading, at(path, 'host_rewrite_literal'), host.value) : undefined,
     autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
+    ...readConnect(reading, path, action),
     hash: action.hashPolicy.map((one, index) => readHash(reading, at(path, 'hash_policy', index), one)),
   }
+}
+
+/** Whether tunnels end here. Of other upgrades the connection manager alone decides. */
+function readConnect(reading: Reading, path: string, action: RouteAction): Pick<ForwardAction, 'endsTunnels'> {
+  let ends = false
+  for (const [index, upgrade] of action.upgradeConfigs.entries()) {
+    if (upgrade.connectConfig === undefined) continue
+    const where = at(path, 'upgrade_configs', index)
+    reading.only(where, RouteAction_UpgradeConfigSchema, upgrade, ['upgrade_type', 'enabled', 'connect_config'])
+    reading.only(at(where, 'connect_config'), RouteAction_UpgradeConfig_ConnectConfigSchema, upgrade.connectConfig, [])
+    if (upgrade.upgradeType.toUpperCase() !== 'CONNECT') reading.invalid(at(where, 'connect_config'), 'is for upgrade_type CONNECT alone', upgrade.upgradeType)
+    ends ||= upgrade.enabled !== false
+  }
+  return ends ? { endsTunnels: true } : {}
 }
 
 /** Envoy's names of the answers to what leads to a cluster that is not there. */

@@ -72,6 +72,7 @@ export function readHttp(reading: Reading, path: string, manager: HttpConnection
     headerBytesMax: (manager.maxRequestHeadersKb ?? 60) * 1024,
     ...(manager.codecType === Codec.HTTP1 && { codec: 'http1' as const }),
     ...(manager.codecType === Codec.HTTP2 && { codec: 'http2' as const }),
+    ...(manager.upgradeConfigs.some((one) => one.upgradeType.toUpperCase() === 'CONNECT' && one.enabled !== false) && { connects: true }),
     ...readHttp2Bounds(manager.http2ProtocolOptions),
     tracing: readTracing(reading, at(path, 'tracing'), manager.tracing),
     accessLog: readAccessLogs(reading, path, manager.accessLog),

@@ -60,6 +60,8 @@ export interface Route {
 export interface ForwardAction {
   readonly kind: 'forward'
   readonly clusters: WeightedClusters
+  /** A CONNECT ends here: what its tunnel carries goes to the cluster as it comes. */
+  readonly endsTunnels?: boolean
   /** What is answered where the chosen cluster is not there; absent: 503. */
   readonly noClusterStatus?: number
   /** Whole request, retries included; 0: none. */

@@ -14,6 +14,9 @@ export function scopeKey(source: Scoped, request: RequestHead): string {
   return `${source.port}|${colon < 0 ? authority : authority.slice(0, colon)}`
 }
 
+/** The scope of a CONNECT that found no route in its host's own: `PORT|* CONNECT` (what the Lua filter does in Envoy). */
+export const connectScope = (scopes: ReadonlyMap<string, ScopePlan>, { port, fallback }: Scoped): ScopePlan | undefined => (fallback ? scopes.get(`${port}|* CONNECT`) : undefined)
+
 /** The scope of a request. Keys are exact; with `fallback` an unknown one is tried in lower case, then as `PORT|*`. Undefined: no scope, so no route (NR). */
 export function findScope(scopes: ReadonlyMap<string, ScopePlan>, source: Scoped, request: RequestHead): ScopePlan | undefined {
   const key = scopeKey(source, request)

@@ -2,7 +2,7 @@ import type { HttpFilterPlan, HttpPlan } from '#core/plan/http.ts'
 import type { RouteTable } from '#core/plan/route.ts'
 import type { RequestHead } from '#core/route/request.ts'
 import type { PathRules } from '#core/route/normalize.ts'
-import { findScope } from '#core/route/scope.ts'
+import { connectScope, findScope } from '#core/route/scope.ts'
 import type { Engine } from '../http/engine.ts'
 import type { PlanSource } from '../sources.ts'
 import { AccessLog } from '../telemetry/access-log.ts'
@@ -71,5 +71,12 @@ export class HttpStack {
         return scope === undefined ? undefined : plans.tables.get(scope.table)
       }
     }
+  }
+
+  /** The route table of a CONNECT for which that one has no route. */
+  connectTable(plans: PlanSource): RouteTable | undefined {
+    const source = this.plan.routes
+    const scope = source.kind === 'scoped' ? connectScope(plans.scopes, source) : undefined
+    return scope === undefined ? undefined : plans.tables.get(scope.table)
   }
 }

@@ -31,7 +31,8 @@ import { RequestLines } from './request-lines.ts'
 import { dropByName, withoutLines } from './request-out.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
-import type { Downstream, Upstream, UpstreamUser } from './sides.ts'
+import type { Downstream, TunnelledUpstream, Upstream, UpstreamUser } from './sides.ts'
+import { TunnelUpstream } from './tunnel-upstream.ts'
 import { noteCall } from '../telemetry/reports.ts'
 import { Trace } from '../telemetry/trace.ts'
 
@@ -232,6 +233,16 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (this.table === undefined) return
     this.virtualHost = findVirtualHost(this.table, request.authority)
     if (this.virtualHost !== undefined) this.route = selectRoute(this.virtualHost, request)
+    if (this.route === undefined && request.method === 'CONNECT' && stack.plan.connects === true) this.#chooseTunnel()
+  }
+
+  /** A known host without a route of its own for tunnels. */
+  #chooseTunnel(): void {
+    const table = this.stack.connectTable(this.engine.plans)
+    if (table?.any === undefined) return
+    this.table = table
+    this.virtualHost = table.any
+    this.route = selectRoute(table.any, this.request)
   }
 
   /** A filter that waits wants the body first: all of it, or as much as `bytesMax`. Called once, at once when it is there. */
@@ -279,6 +290,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
   #forward(action: ForwardAction): void {
     const { engine, request } = this
     this.#action = action
+    if (action.endsTunnels === true && !this.#mayTunnel) return this.answerWith(answers.upgradeRefused)
     const entry = pickCluster(action.clusters, engine.doors.random.draw())
     this.entry = entry
     const cluster = engine.cluster(entry.cluster)
@@ -288,6 +300,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     cluster.requests += 1
     cluster.requestsTotal += 1
     this.#counted = true
+    if (action.endsTunnels === true) return this.#openTunnel(cluster)
     if (request.expectsContinue) this.connection.sendContinue()
     this.#lines = new RequestLines(this, action)
     if (action.mirrors.length > 0) this.#mirrors = true
@@ -392,6 +405,34 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (!this.#downstreamPaused) return
     this.#downstreamPaused = false
     this.connection.resume()
+  }
+
+  // ---- a tunnel that ends here
+
+  /** HTTP/2 has tunnels too, which nobody asks a sidecar for; and what stands before a tunnel is no body (RFC 9110 §9.3.6). */
+  get #mayTunnel(): boolean {
+    return this.stack.plan.connects === true && !this.overHttp2 && this.request.framing === NO_BODY
+  }
+
+  /** What the tunnel carries goes to the cluster as it comes. */
+  #openTunnel(cluster: Cluster): void {
+    const { engine, request, peer } = this
+    if (cluster.connections >= cluster.plan.limits.connectionsMax) return this.#overflow(cluster)
+    const host = pickHost(cluster, request, peer, undefined, undefined)
+    if (host === undefined) return this.answerWith(answers.noHealthyUpstream)
+    this.attempts = 1
+    this.host = host
+    host.active += 1
+    host.load.issued += 1
+    this.#attemptMs = this.startMs
+    const upstream = new TunnelUpstream(cluster, host, engine.doors.clock, peer, (problem) => {
+      if (problem === '') return this.#becomeTunnel(upstream, upstream.tunnel, host, undefined)
+      this.upstreamFailure = problem
+      cluster.record(host, 'connect-failure')
+      this.answerWith(answers.connectFailure(problem))
+    })
+    this.#upstream = upstream
+    this.#overMutualTls = upstream.secure
   }
 
   // ---- upstream
@@ -713,12 +754,17 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
       this.#release(false)
       return this.answerWith(answers.protocolError)
     }
-    this.status = 101
+    this.#responseHead = head
+    this.#becomeTunnel(upstream, tunnel, host, head)
+  }
+
+  /** `head`: undefined for a CONNECT. */
+  #becomeTunnel(upstream: Upstream, tunnel: TunnelledUpstream, host: UpstreamHost, head: HttpResponseHead | undefined): void {
+    this.status = head === undefined ? 200 : 101
     this.details = 'via_upstream'
     this.responseStarted = true
     this.#deadlineMs = 0
     this.#tryDeadlineMs = 0
-    this.#responseHead = head
     // The sweep has no part in a tunnel: it has an idle limit of its own.
     this.engine.active.delete(this)
     this.connection.becomeTunnel(head, upgradeLines(this, head), tunnel, (sentBytes, receivedBytes) => {
@@ -743,7 +789,8 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const inbound = this.stack.direction === 'inbound'
     const destination = inbound ? ((this.peer.uriSans.length > 0 ? cluster?.selfSecured : cluster?.selfDestination) ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
     if (!inbound && this.host !== undefined) noteCall(this.host.load, this.request, this.peer)
-    engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#overMutualTls ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
+    // A tunnel that leads back to this proxy is no call: those inside it are.
+    if (this.#action?.endsTunnels !== true || cluster?.plan.destination !== undefined) engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#overMutualTls ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
     const { logs } = this.stack
     for (const log of logs) log.add(this)
     if (this.trace !== undefined) this.trace.finish(this)

@@ -35,8 +35,9 @@ export function responseLines(exchange: Exchange, head: HttpResponseHead): strin
   return keptLines(fields, dropped) + added
 }
 
-/** The same of a 101. */
-export function upgradeLines(exchange: Exchange, head: HttpResponseHead): string {
+/** The same of a 101; without a head, of a CONNECT that is granted. */
+export function upgradeLines(exchange: Exchange, head: HttpResponseHead | undefined): string {
+  if (head === undefined) return `${exchange.engine.dateLine}server: ${exchange.stack.serverName === '' ? 'weft' : exchange.stack.serverName}\r\n`
   const { fields, dropped } = head
   if (exchange.stack.serverName !== '') dropByKind(fields, dropped, SERVER)
   const server = exchange.stack.serverName === '' ? '' : `server: ${exchange.stack.serverName}\r\n`

@@ -44,8 +44,8 @@ export interface Downstream extends Side {
   exchangeOver(requestComplete: boolean, closes: boolean): void
   /** The answer began and cannot be finished. */
   fail(): void
-  /** `head` switches protocols; from here on bytes pass both ways. `over` runs once, at the end. */
-  becomeTunnel(head: HttpResponseHead, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void
+  /** `head` switches protocols, or a CONNECT is granted (undefined); from here on bytes pass both ways. `over` runs once, at the end. */
+  becomeTunnel(head: HttpResponseHead | undefined, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void
 }
 
 /** An upstream that answered 101: what is left is its wire, and what was read behind the head. */

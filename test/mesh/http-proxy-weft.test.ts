@@ -1,0 +1,4 @@
+import { describe } from 'node:test'
+import { httpProxySuite } from './http-proxy-suite.ts'
+
+describe('HTTP_PROXY on bundled proxies', () => httpProxySuite('weft'))
