@@ -1,12 +1,13 @@
 import { differences } from '#api/simulate/expect.ts'
 import type { RequestTest, RequestWords } from '#core/contract/requests-file.ts'
 import type { Trail } from '#core/explain/trail.ts'
+import { hostHeaderOf, joined } from './question.ts'
 
 /** What differs, of what the router can know: how an application answers, and how often of a hundred times, is seen where requests are played. */
 export function routerDifferences({ request, expect, application, playedOnly }: RequestTest, got: Trail): string[] {
   if (playedOnly !== undefined) return []
   const { status: _, ...routed } = expect
-  return differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: request.headers ?? {}, host: hostIn(request) })
+  return differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: joined(request.headers ?? {}), host: hostIn(request) })
 }
 
-const hostIn = ({ url, headers }: RequestWords): string => Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1] ?? ''
+const hostIn = (request: RequestWords): string => hostHeaderOf(request) ?? /^[a-z]+:\/\/([^/?#]*)/i.exec(request.url)?.[1] ?? ''

@@ -3,6 +3,7 @@ import { selects } from '#api/model/labels.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { ExplainRequest } from '#core/contract/explain.ts'
 import { explain, type Question } from '#core/explain/trace.ts'
+import type { TokenDoor } from '#core/explain/tokens.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { isAddress } from '#core/match/cidr.ts'
@@ -16,6 +17,7 @@ const ELSEWHERE = '198.51.100.1'
 
 /** What is called, taken apart. */
 interface Called {
+  readonly tokens: { readonly tokens?: TokenDoor }
   readonly host: string
   readonly port: number
   /** Undefined: bytes that are no HTTP. */
@@ -26,10 +28,11 @@ interface Called {
 /**
  * One question, asked of a world: through the caller's proxy, and then through that of the first endpoint it leads to.
  * @param node the caller's proxy as it describes itself, where it is known
+ * @param tokens what tokens of the request are judged by; absent: none is looked at
  * @throws Faults 'object.not-found' when there is no such workload or gateway, 'request.invalid' for a URL that is none
  */
-export function ask(world: World, asked: ExplainRequest, node?: ProxyNode): Trail {
-  const called = calledIn(asked)
+export function ask(world: World, asked: ExplainRequest, node?: ProxyNode, tokens?: TokenDoor): Trail {
+  const called = calledIn(asked, tokens)
   const { from } = asked
   if (from === 'outside') return fromOutside(world, asked, called)
   if (from.startsWith('gateway:')) return throughGateway(world, asked, called, ...named(from.slice('gateway:'.length), 'from'), node)
@@ -45,12 +48,12 @@ export function ask(world: World, asked: ExplainRequest, node?: ProxyNode): Trai
     port: asked.port ?? called.port,
     identity: world.identityOf(workload),
     address: workload.address,
-    ...(called.tls === undefined ? {} : { tls: called.tls }),
+    ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }),
     ...(explicit ? {} : { destination: asked.address ?? addressOf(reader, called.host, namespace) }),
   })
 }
 
-function calledIn(asked: ExplainRequest): Called {
+function calledIn(asked: ExplainRequest, tokens: TokenDoor | undefined): Called {
   let url: URL
   try {
     // Only web schemes are taken apart alike by every implementation of the URL standard.
@@ -68,9 +71,17 @@ function calledIn(asked: ExplainRequest): Called {
   const request =
     scheme === 'tcp' || scheme === 'tls'
       ? undefined
-      : requestFrom({ method: asked.method ?? 'GET', authority: hostHeader ?? url.host, path: `${url.pathname}${url.search}`, scheme: scheme === 'https' ? 'https' : 'http', headers: asked.headers ?? {} })
+      : requestFrom({ method: asked.method ?? 'GET', authority: hostHeader ?? url.host, path: pathIn(asked.url), scheme: scheme === 'https' ? 'https' : 'http', headers: asked.headers ?? {} })
   const tls = secure || asked.tls !== undefined ? { sni: asked.sni ?? (isAddress(host) ? '' : host), alpn, withIdentity: asked.tls === 'mtls' } : undefined
-  return { host, port, request, tls }
+  return { host, port, request, tls, tokens: tokens === undefined ? {} : { tokens } }
+}
+
+/** Path and query of a URL as they are written: what a browser would straighten out first, others send as it stands. */
+export function pathIn(url: string): string {
+  const written = /^[a-z]+:\/\/[^/?#]*([^#]*)/i.exec(url)?.[1] ?? ''
+  if (/^\/[\x21-\x7e]*$/.test(written)) return written
+  const { pathname, search } = new URL(url.replace(/^(tcp|tls):/, 'http:'))
+  return `${pathname}${search}`
 }
 
 function named(text: string, path: string): [name: string, namespace: string] {
@@ -122,7 +133,7 @@ function fromOutside(world: World, asked: ExplainRequest, called: Called): Trail
     const target = service.ports.find((one) => one.port === port)?.targetPort
     for (const workload of reader.workloadsOf(service)) {
       const at = workload.ports.find((one) => one.port === target || one.name === target)?.listen ?? (typeof target === 'number' ? { address: workload.address, port: target } : undefined)
-      if (at !== undefined) return explain({ client: undefined, server: world.plansOf(world.sidecarOf(workload)), request: called.request, port, at, ...(called.tls === undefined ? {} : { tls: called.tls }) })
+      if (at !== undefined) return explain({ client: undefined, server: world.plansOf(world.sidecarOf(workload)), request: called.request, port, at, ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }) })
     }
   }
   const answers = world.gateways().map((one) => atGateway(world, asked, called, { ...one, name: 'gateway' }))
@@ -145,5 +156,5 @@ function atGateway(world: World, asked: ExplainRequest, called: Called, of: { re
   const process = world.workload(of.namespace, of.name) ?? [...world.model.workloads()].find((one) => selects(of.labels, one.labels))
   const node = running ?? gatewayOf(process === undefined ? of : { name: process.name, namespace: process.namespace, labels: process.labels, address: process.address })
   const identity = world.identityOf(process ?? { namespace: of.namespace, serviceAccount: of.name })
-  return bothSides(world, { client: world.plansOf(node), server: undefined, request: called.request, port: asked.port ?? called.port, identity, ...(called.tls === undefined ? {} : { tls: called.tls }) })
+  return bothSides(world, { client: world.plansOf(node), server: undefined, request: called.request, port: asked.port ?? called.port, identity, ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }) })
 }

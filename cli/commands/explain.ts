@@ -7,7 +7,9 @@ import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { sentence, stepLines } from '../explain-words.ts'
 import { readFiles } from '../files.ts'
 import { configBeside, offlineMesh, type Places, readRequestsFile } from '../offline.ts'
+import { questionOf } from '../question.ts'
 import { routerDifferences } from '../router-differences.ts'
+import { makeTokens } from '../tokens.ts'
 import { readArgs, serverFlags, UsageError } from '../usage.ts'
 
 export const usage = `weft explain --from NAME.NAMESPACE [-H 'name: value' …] [METHOD] URL [-o table|json]
@@ -77,11 +79,12 @@ async function explainTests(file: string, name: string | undefined, output: stri
   if (read === undefined) throw new UsageError(`there is no ${file}`)
   const about = readRequestsFile(read)
   const { world, places } = await offlineMesh(configBeside(file, about), about)
+  const tokens = makeTokens(about.tokens, Date.now())
   const rows = (about.tests ?? []).filter((one) => name === undefined || one.name === name)
   if (rows.length === 0) throw new UsageError(name === undefined ? `${file} has no tests` : `${file} has no test ${JSON.stringify(name)}: there are ${(about.tests ?? []).map((one) => JSON.stringify(one.name)).join(', ')}`)
   const told = rows.map((row) => {
-    const asked: ExplainRequest = { from: row.from, ...row.request }
-    const trail = ask(world, asked)
+    const asked = questionOf(row, tokens)
+    const trail = ask(world, asked, undefined, tokens.door)
     return { row, asked, answer: JSON.parse(JSON.stringify(trail)) as ExplainResponse, wrong: routerDifferences(row, trail) }
   })
   if (output === 'json') process.stdout.write(`${JSON.stringify(told.map(({ row, answer, wrong }) => ({ name: row.name, wrong, answer })), undefined, 2)}\n`)
@@ -103,7 +106,7 @@ async function askFiles(asked: ExplainRequest, sources: readonly string[], workl
   const [file] = workloads === undefined ? [] : await readFiles([workloads])
   const { world, places } = await offlineMesh(sources, file === undefined ? {} : readRequestsFile(file))
   // What is undefined in a trail is absent in the answer.
-  return { answer: JSON.parse(JSON.stringify(ask(world, asked))) as ExplainResponse, places }
+  return { answer: JSON.parse(JSON.stringify(ask(world, asked, undefined, { nowMs: Date.now() }))) as ExplainResponse, places }
 }
 
 function headerOf(text: string): [string, string] {

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { ask } from '#api/simulate/ask.ts'
 import { type AnyRow, judgeRows } from '#api/simulate/recorded-rows.ts'
 import type { RecordedConfig } from '#api/simulate/recorded-world.ts'
 import type { RequestsFile } from '#core/contract/requests-file.ts'
@@ -9,7 +8,9 @@ import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import type { Script } from '../engines/play.ts'
 import { sentence, stepLines } from '../explain-words.ts'
 import { configBeside, offlineMesh, readConfiguration, readRequestsFile } from '../offline.ts'
+import { asked } from '../question.ts'
 import { routerDifferences } from '../router-differences.ts'
+import { makeTokens } from '../tokens.ts'
 import { readArgs, UsageError } from '../usage.ts'
 
 export const usage = `weft test PATH… [--engine weft|envoy [--envoy-version VERSION]] [-o table|jsonl|junit]
@@ -104,7 +105,7 @@ async function byRouter(file: string, about: RequestsFile, name: string): Promis
   if (row === undefined) return []
   try {
     const { world, places } = await offlineMesh(configBeside(file, about), about)
-    const trail = ask(world, { from: row.from, ...row.request })
+    const trail = asked(world, row, makeTokens(about.tokens, Date.now()))
     return ['the router:', ...stepLines(trail, places), sentence(trail, places)]
   } catch (error) {
     return [`the router: ${error instanceof Error ? error.message : String(error)}`]
@@ -127,15 +128,16 @@ function testFilesOf(given: string): string[] {
 async function* written(file: string): AsyncGenerator<Outcome> {
   const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
   const { world, places } = await offlineMesh(configBeside(file, about), about)
+  const tokens = makeTokens(about.tokens, Date.now())
   for (const one of about.tests ?? []) {
-    const { name, from, request, playedOnly } = one
+    const { name, playedOnly } = one
     if (playedOnly !== undefined) {
       yield { file, name, pass: true, skipped: true, why: playedOnly, got: undefined }
       continue
     }
     let got: Trail
     try {
-      got = ask(world, { from, ...request })
+      got = asked(world, one, tokens)
     } catch (error) {
       yield { file, name, pass: false, why: error instanceof Error ? error.message : String(error), got: undefined }
       continue

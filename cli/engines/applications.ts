@@ -3,6 +3,7 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import tls from 'node:tls'
 import type { WorkloadWords } from '#core/contract/requests-file.ts'
+import { authorize } from './authorizer.ts'
 import { onFirstBytes, type ProxyHeader } from './first-bytes.ts'
 
 /** What an application does with a request that bears an id; it echoes what has no behaviour. */
@@ -57,8 +58,8 @@ export const idOf = (userAgent: string | undefined): string => userAgent ?? ''
 
 /** What connections without HTTP are filed under: they bear no id. */
 export const BYTES = 'bytes'
-/** Paths of OTLP's services (opentelemetry-proto), whose calls are kept as bytes. */
-const COLLECTOR_PATH = '/opentelemetry.proto.collector.'
+/** Paths of OTLP over gRPC and over HTTP (opentelemetry-proto), and of Zipkin's collector, whose calls are kept as bytes. */
+const COLLECTOR_PATHS = /^\/(opentelemetry\.proto\.collector\.|v1\/(traces|logs)$|api\/v2\/spans$)/
 
 const METHODS = /^(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) /
 const HTTP2_PREFACE = 'PRI * HTTP/2.0'
@@ -89,10 +90,15 @@ export class Applications {
   readonly #certificate: ServedCertificate
   /** What collectors were sent, one text of bytes a call. */
   readonly #collected: string[] = []
+  readonly #jwks: string
 
-  /** @param certificate what they show where TLS reaches them, unless an application has its own */
-  constructor(certificate: ServedCertificate) {
+  /**
+   * @param certificate what they show where TLS reaches them, unless an application has its own
+   * @param jwks what those answer that serve the keys of the run
+   */
+  constructor(certificate: ServedCertificate, jwks: string) {
     this.#certificate = certificate
+    this.#jwks = jwks
   }
 
   /** From now on, requests with this id are answered so. */
@@ -117,7 +123,7 @@ export class Applications {
 
   /** @throws Error when the port is taken */
   async serve(workload: string, address: string, port: number, special: NonNullable<WorkloadWords['application']> = {}, certificate: ServedCertificate = this.#certificate): Promise<void> {
-    const answer = (request: Asked, response: Answering): void => this.#answer({ workload, address }, request, response)
+    const answer = (request: Asked, response: Answering): void => this.#answer({ workload, address, special }, request, response)
     const plain = http.createServer(answer)
     plain.on('connect', (request, socket) => this.#tunnel({ workload, address }, request, socket as net.Socket))
     const second = http2.createServer(answer)
@@ -215,12 +221,15 @@ export class Applications {
     socket.once('data', () => socket.end(`${of.workload}\n`))
   }
 
-  #answer({ workload, address }: { workload: string; address: string }, request: Asked, response: Answering): void {
-    if (request.url?.startsWith(COLLECTOR_PATH) === true) {
-      this.#collect(request, response)
+  #answer({ workload, address, special }: { workload: string; address: string; special: NonNullable<WorkloadWords['application']> }, request: Asked, response: Answering): void {
+    if (COLLECTOR_PATHS.test(request.url ?? '')) return this.#collect(request, response)
+    if (special.authorizer !== undefined) return authorize(special.authorizer, request, response)
+    request.resume()
+    if (special.keys?.includes(request.url ?? '') === true) {
+      response.setHeader('content-type', 'application/json')
+      response.end(this.#jwks)
       return
     }
-    request.resume()
     const id = idOf(request.headers['user-agent'])
     const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(',') : String(value)]))
     const authority = headers[':authority'] ?? headers['host'] ?? ''
@@ -249,6 +258,11 @@ export class Applications {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       this.#collected.push(Buffer.concat(chunks).toString('latin1'))
+      if (request.headers['content-type'] !== 'application/grpc') {
+        response.statusCode = 200
+        response.end()
+        return
+      }
       response.setHeader('content-type', 'application/grpc')
       response.addTrailers({ 'grpc-status': '0' })
       response.end(Buffer.alloc(5))

@@ -10,7 +10,11 @@ export interface Call {
   readonly method: string
   readonly path: string
   readonly authority: string
-  readonly headers: Readonly<Record<string, string>>
+  /** Of several values each is a line of its own. */
+  readonly headers: Readonly<Record<string, string | string[]>>
+  readonly body?: string
+  /** A header of the PROXY protocol that goes before all else. */
+  readonly proxyHeader?: Buffer
   /** Absent: plaintext. */
   readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string; readonly version?: '1.2' | '1.3' | undefined; readonly cipher?: string | undefined }
   /** Bytes that are no HTTP. */
@@ -35,8 +39,9 @@ export async function send(call: Call, agent: http.Agent | undefined): Promise<A
   const elapsedMs = (): number => performance.now() - startedMs
   try {
     const secured = call.tls === undefined ? undefined : await connectTls(call, call.tls)
-    const http2 = secured?.alpnProtocol === 'h2' ? secured : call.http2 === true ? net.connect({ host: call.address, port: call.port, ...from(call) }) : undefined
-    const answer = call.bytes === true ? await overBytes(call, secured) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, secured, agent)
+    const plain = secured === undefined && (call.http2 === true || call.bytes === true || call.proxyHeader !== undefined) ? dial(call) : undefined
+    const http2 = secured?.alpnProtocol === 'h2' ? secured : call.http2 === true ? plain : undefined
+    const answer = call.bytes === true ? await overBytes(secured ?? plain ?? dial(call)) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, secured ?? plain, agent)
     return { kind: 'answer', ...answer, elapsedMs: elapsedMs() }
   } catch (error) {
     return { kind: 'closed', why: error instanceof Error ? error.message : String(error), elapsedMs: elapsedMs() }
@@ -45,14 +50,19 @@ export async function send(call: Call, agent: http.Agent | undefined): Promise<A
 
 const from = ({ source }: Call): { localAddress?: string } => (source === undefined ? {} : { localAddress: source })
 
+/** A connection, behind its PROXY header if it has one. */
+function dial(call: Call): net.Socket {
+  const socket = net.connect({ host: call.address, port: call.port, ...from(call) })
+  if (call.proxyHeader !== undefined) socket.write(call.proxyHeader)
+  return socket
+}
+
 type Got = Omit<Extract<Answer, { kind: 'answer' }>, 'kind' | 'elapsedMs'>
 
 function connectTls(call: Call, of: NonNullable<Call['tls']>): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
-      host: call.address,
-      port: call.port,
-      ...from(call),
+      ...(call.proxyHeader === undefined ? { host: call.address, port: call.port, ...from(call) } : { socket: dial(call).on('error', reject) }),
       ...(of.sni === '' ? {} : { servername: of.sni }),
       ALPNProtocols: [...of.alpn],
       // Who answers is told by the answer; certificates are made for the run.
@@ -91,7 +101,7 @@ function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent
     )
     request.on('timeout', () => request.destroy(new Error('no answer in time')))
     request.on('error', reject)
-    request.end()
+    request.end(call.body)
   })
 }
 
@@ -99,7 +109,8 @@ function overHttp2(call: Call, socket: net.Socket): Promise<Got> {
   return new Promise((resolve, reject) => {
     const session = http2.connect(`${call.http2 === true ? 'http' : 'https'}://${call.authority}`, { createConnection: () => socket })
     session.on('error', reject)
-    const stream = session.request({ ':method': call.method, ':path': call.path, ':authority': call.authority, ...call.headers }, { endStream: true })
+    const stream = session.request({ ':method': call.method, ':path': call.path, ':authority': call.authority, ...call.headers }, { endStream: call.body === undefined })
+    if (call.body !== undefined) stream.end(call.body)
     let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {}
     let body = ''
     stream.on('response', (headers) => (head = headers))
@@ -115,9 +126,8 @@ function overHttp2(call: Call, socket: net.Socket): Promise<Got> {
 }
 
 /** A line there and a line back; the application answers with its name. */
-function overBytes(call: Call, secured: net.Socket | undefined): Promise<Got> {
+function overBytes(socket: net.Socket): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const socket = secured ?? net.connect({ host: call.address, port: call.port, ...from(call) })
     let body = ''
     socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk: Buffer) => (body += chunk.toString()))

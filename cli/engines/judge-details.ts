@@ -1,3 +1,4 @@
+import { meets } from '#api/simulate/expect.ts'
 import type { CountWords, Expectation } from '#core/contract/requests-file.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { Receipt } from './applications.ts'
@@ -70,12 +71,6 @@ export function logWrong(wanted: Readonly<Record<string, string>>, line: LogLine
     const came = textOf(line?.[field])
     return meets(value, came) ? [] : [`${field} ${value} was expected in the log, ${line === undefined ? 'no line' : came === '' ? 'none' : came} came`]
   })
-}
-
-/** A value as it stands, or a regular expression between slashes. */
-export function meets(wanted: string, came: string | undefined): boolean {
-  const pattern = /^\/(.*)\/$/.exec(wanted)?.[1]
-  return pattern === undefined ? came === wanted : came !== undefined && new RegExp(pattern).test(came)
 }
 
 /** Waits for what must come; what must not is looked for in what came until then. */

@@ -1,3 +1,4 @@
+import { meets } from '#api/simulate/expect.ts'
 import { destinationOf, type Destination } from '#api/simulate/recorded-destination.ts'
 import { healthyEndpoints } from '#core/explain/client.ts'
 import type { PlanSet } from '#core/explain/trail.ts'
@@ -5,7 +6,7 @@ import type { Expectation, RequestTest } from '#core/contract/requests-file.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import { WORKLOAD_HEADER } from './applications.ts'
 import type { LiveCase } from './live-case.ts'
-import { collectedWrong, connectionsWrong, logWrong, meets, receivedWrong, statusesWrong } from './judge-details.ts'
+import { collectedWrong, connectionsWrong, logWrong, receivedWrong, statusesWrong } from './judge-details.ts'
 import { isCopy, observe, type Observation, routeOf, type Route } from './observe.ts'
 
 /** What was played, in words of the format; `wrong` is empty when all is as expected. */
@@ -27,7 +28,7 @@ type Wanted = NonNullable<Expectation['to']>[number]
 
 /** Plays a test and judges what its expectation names. @throws Unplayable */
 export async function play(live: LiveCase, test: RequestTest, id: string): Promise<Verdict> {
-  const { expect } = test
+  const expect = withTokens(test.expect, live)
   const route = routeOf(live, test)
   if (test.healthy !== undefined) await live.setHealth(test.healthy)
   if (test.wait !== undefined) await new Promise((resolve) => setTimeout(resolve, durationMs(test.wait ?? '0s')))
@@ -57,6 +58,10 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
   ]
   return { wrong: [...new Set(wrong)], got: gotOf(seen) }
 }
+
+/** Tokens of the run that an application must get. */
+const withTokens = (expect: Expectation, { tokens }: LiveCase): Expectation =>
+  expect.headers === undefined ? expect : { ...expect, headers: Object.fromEntries(Object.entries(expect.headers).map(([name, value]) => [name, tokens.fill(value)])) }
 
 function timesFor(expect: Expectation): number {
   if (expect.answeredBy !== undefined && expect.answeredBy !== 'one' && !Array.isArray(expect.answeredBy)) return WEIGHED_TIMES
@@ -137,7 +142,7 @@ function requestWrong(expect: Expectation, seen: readonly Observation[]): string
     }
     for (const [name, value] of Object.entries(expect.headers ?? {})) {
       const came = name.toLowerCase() === 'host' || name === ':authority' ? last.authority : last.headers[name.toLowerCase()]
-      if (came !== value) found.push(`header ${name}: ${value} was expected, ${came ?? 'none'} arrived`)
+      if (!meets(value, came)) found.push(`header ${name}: ${value} was expected, ${came ?? 'none'} arrived`)
     }
     for (const name of expect.withoutHeaders ?? []) if (last.headers[name.toLowerCase()] !== undefined) found.push(`header ${name} was not expected, ${last.headers[name.toLowerCase()] ?? ''} arrived`)
     if (expect.rewrite?.path !== undefined && last.path !== expect.rewrite.path) found.push(`rewritten path ${expect.rewrite.path} was expected, ${last.path} arrived`)

@@ -13,6 +13,7 @@ import type { Doors } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
 import { worldSettings } from '../offline.ts'
+import { makeTokens, type Tokens } from '../tokens.ts'
 import { type AddressBlock, claimBlock } from './address-block.ts'
 import { Applications } from './applications.ts'
 import { type CertificateFiles, writeCertificates } from './certificate-files.ts'
@@ -39,17 +40,19 @@ export class LiveCase {
   readonly world: World
   readonly applications: Applications
   readonly certificates: Certificates
+  readonly tokens: Tokens
   readonly #plane: CaseControlPlane
   readonly #block: AddressBlock
   readonly #mesh: JoinableMesh
   readonly #proxies = new Map<string, LiveProxy>()
   readonly #files: CertificateFiles
 
-  private constructor(of: { world: World; applications: Applications; certificates: Certificates; plane: CaseControlPlane; block: AddressBlock; files: CertificateFiles }) {
+  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock; files: CertificateFiles }) {
     this.#files = of.files
     this.world = of.world
     this.applications = of.applications
     this.certificates = of.certificates
+    this.tokens = of.tokens
     this.#plane = of.plane
     this.#block = of.block
     this.#mesh = of.plane.add(of.world)
@@ -66,14 +69,15 @@ export class LiveCase {
     const gateways = [...configuration, ...derived].filter(isGatewayObject)
     const certificates = certificatesOf(authority, stranger, gateways, doors.clock.wallMs())
     const files = writeCertificates({ 'root.pem': authority.certificate, 'stranger.pem': stranger.certificate, 'client.pem': certificates.client.certificate, 'client-key.pem': certificates.client.privateKey, 'server.pem': certificates.server.certificate, 'server-key.pem': certificates.server.privateKey })
+    const tokens = makeTokens(about.tokens, doors.clock.wallMs())
     const services = configuration.filter((one) => one.kind === 'Service')
     const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
     const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, block.at(index), isGateway(one) ? [] : portsOf(one, services)) }))
     const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
-    const objects = withCredentials(configuration.map((one) => withTexts(one, files)), authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(text)))
+    const objects = withCredentials(configuration.map((one) => withTexts(one, files)), authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(tokens.withKeys(text))))
     const world = worldOf({ objects, workloads: placed.map((one) => one.workload), ...worldSettings(about) })
-    const applications = new Applications(certificates.server)
-    const live = new LiveCase({ world, applications, certificates, plane, block, files })
+    const applications = new Applications(certificates.server, tokens.jwks)
+    const live = new LiveCase({ world, applications, certificates, tokens, plane, block, files })
     try {
       const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
       const nodes = placed.flatMap(({ workload, gateway }): ProxyNode[] => {

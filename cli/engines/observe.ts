@@ -1,9 +1,12 @@
 import http from 'node:http'
+import { pathIn } from '#api/simulate/ask.ts'
 import { coveringWildcards, serviceHost } from '#api/model/host.ts'
 import type { RequestTest } from '#core/contract/requests-file.ts'
+import { filled, hostHeaderOf } from '../question.ts'
 import type { Answer, Call } from './call.ts'
 import { send } from './call.ts'
 import { type Behaviour, BYTES, type Receipt, WORKLOAD_HEADER } from './applications.ts'
+import { proxyHeaderOf } from './first-bytes.ts'
 import type { LiveCase } from './live-case.ts'
 import type { LiveProxy, LogLine } from './live-proxy.ts'
 
@@ -34,14 +37,15 @@ export class Unplayable extends Error {}
 
 /** @throws Unplayable */
 export function routeOf(live: LiveCase, test: RequestTest): Route {
-  const { from, request } = test
+  const { from } = test
+  const request = filled(test.request, live.tokens)
   const url = new URL(request.url.replace(/^(tcp|tls):/, 'http:'))
   const scheme = request.url.slice(0, request.url.indexOf(':'))
   const secure = scheme === 'https' || scheme === 'tls' || request.tls !== undefined
   const port = request.port ?? (url.port === '' ? (secure ? 443 : 80) : Number(url.port))
   const headers = Object.fromEntries(Object.entries(request.headers ?? {}).filter(([name]) => name.toLowerCase() !== 'host'))
-  const authority = Object.entries(request.headers ?? {}).find(([name]) => name.toLowerCase() === 'host')?.[1] ?? url.host
-  const about = { method: request.method ?? 'GET', path: `${url.pathname}${url.search}`, authority, headers, ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
+  const authority = hostHeaderOf(request) ?? url.host
+  const about = { method: request.method ?? 'GET', path: pathIn(request.url), authority, headers, ...(request.body === undefined ? {} : { body: request.body }), ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
   const shown = request.client ?? (request.tls === 'mtls' ? 'client' : undefined)
   const client = shown === undefined ? {} : live.certificates[shown]
   const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client, version: request.tlsVersion, cipher: request.cipher } : undefined
@@ -51,8 +55,10 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
     const proxy = live.proxy(from.slice('gateway:'.length))
     if (proxy === undefined) throw new Unplayable(`there is no ${from}`)
     const { gatewayAddress, gatewayPorts } = proxy.node
-    return { proxy, call: { ...about, ...ofTls, address: gatewayAddress, port: gatewayPorts.get(port) ?? port } }
+    const proxyHeader = request.proxyProtocol === undefined ? {} : { proxyHeader: proxyHeaderOf(request.proxyProtocol.version, request.proxyProtocol.source, gatewayAddress, port) }
+    return { proxy, call: { ...about, ...ofTls, ...proxyHeader, address: gatewayAddress, port: gatewayPorts.get(port) ?? port } }
   }
+  if (request.proxyProtocol !== undefined) throw new Unplayable('only gateways are sent the PROXY protocol')
   if (from === 'outside') {
     const at = inboundOf(live, url.hostname, port)
     if (at === undefined) throw new Unplayable(`no workload stands behind ${url.host}; name the gateway`)
@@ -86,7 +92,7 @@ function inboundOf(live: LiveCase, host: string, port: number): { bind: { addres
 export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number; readonly parallel?: number | undefined; readonly everyMs?: number } = {}): Promise<Observation[]> {
   const parallel = options.parallel ?? PARALLEL
   const agent = times > 1 ? new http.Agent({ keepAlive: true, maxSockets: parallel }) : undefined
-  const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]
+  const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]?.toString()
   if (own !== undefined && times > 1) throw new Unplayable('a request with a user agent of its own cannot be told apart when it is repeated')
   const ids = Array.from({ length: times }, (_, index) => own ?? `${idBase}-${index}`)
   const answers: Answer[] = []

@@ -22,11 +22,36 @@ export const workloadWords = z.strictObject({
       mutual: z.boolean().optional().describe('It asks for client certificates, and closes connections without a good one.'),
       proxyProtocol: z.boolean().optional().describe('Every connection begins with a header of the PROXY protocol.'),
       silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),
+      keys: z.array(z.string().startsWith('/')).min(1).optional().describe('Paths at which it answers with the keys that sign the tokens of the run.'),
+      authorizer: z
+        .strictObject({
+          allows: labels.describe('Headers that a request bears which it lets pass, as it is told of them; {}: any.'),
+          allowed: labels.optional().describe('Headers of its yes. `{asked}` in a value is what it was asked: method, path, then headers and body in order of name.'),
+          denied: labels.optional().describe('Headers of its no, with `{asked}` likewise.'),
+          status: z.int().min(200).max(599).optional().describe('Of its no; 403 unless told otherwise.'),
+          body: z.string().optional().describe('Of its no.'),
+        })
+        .optional()
+        .describe('It is asked about requests, over HTTP or gRPC (envoy.service.auth.v3).'),
     })
     .optional()
     .describe('What is special about the application behind it, where requests are played.'),
 })
 export type WorkloadWords = z.infer<typeof workloadWords>
+
+/** A JSON Web Token (RFC 7519) that is signed when the run begins. */
+export const tokenWords = z.strictObject({
+  issuer: z.string().optional(),
+  subject: z.string().optional(),
+  audiences: z.array(z.string()).min(1).optional(),
+  claims: z.record(z.string(), z.unknown()).optional().describe('What else it says.'),
+  algorithm: z.enum(['ES256', 'RS256']).optional().describe('ES256 unless told otherwise.'),
+  expired: z.boolean().optional().describe('Its time is over; else it is good for two hours.'),
+  early: z.boolean().optional().describe('Its time has not come.'),
+  forged: z.boolean().optional().describe('Signed by a key that nobody published, under the name of one that is.'),
+  unsigned: z.boolean().optional().describe('Of the algorithm `none`, without a signature.'),
+})
+export type TokenWords = z.infer<typeof tokenWords>
 
 const duration = z.string().refine((text) => durationNs(text) !== undefined, 'a duration such as 10s')
 
@@ -47,7 +72,7 @@ export const expectation = z
     outcome: z.enum(['routed', 'redirect', 'direct-response', 'https-redirect', 'not-found', 'refused', 'blocked']).optional(),
     to: z.array(destination).optional(),
     status: z.int().optional(),
-    headers: labels.optional().describe('Request headers that the route sets on the way.'),
+    headers: labels.optional().describe('Request headers as the application gets them; a value between slashes is a regular expression.'),
     location: z.string().optional(),
     rewrite: z.strictObject({ path: z.string().optional(), authority: z.string().optional() }).optional(),
     mirrors: z.array(destination.extend({ percent: z.number().optional() }).omit({ weight: true })).optional(),
@@ -90,7 +115,8 @@ export type Expectation = z.infer<typeof expectation>
 export const requestWords = z.strictObject({
   method: z.string().optional(),
   url: z.string(),
-  headers: labels.optional(),
+  headers: z.record(z.string(), z.union([z.string(), z.array(z.string()).min(2)])).optional().describe('Of several values each is a line of its own.'),
+  body: z.string().optional(),
   address: z.string().optional(),
   port: z.int().min(1).max(65535).optional(),
   sni: z.string().optional(),
@@ -101,6 +127,10 @@ export const requestWords = z.strictObject({
   cipher: z.string().optional().describe('The only cipher suite of TLS 1.2 that it speaks, by its OpenSSL name.'),
   protocol: z.enum(['http1', 'h2']).optional().describe('In plaintext; HTTP/1.1 unless told otherwise.'),
   source: z.string().optional().describe('The address of loopback that it comes from.'),
+  proxyProtocol: z
+    .strictObject({ version: z.enum(['V1', 'V2']), source: z.string() })
+    .optional()
+    .describe('The header of the PROXY protocol before it, and the address that it names as the caller’s, IPv4.'),
 })
 
 /** What applications do with a request, where it is played; they answer 200 unless told otherwise. */
@@ -139,6 +169,7 @@ export const requestsFile = z.strictObject({
   workloads: z.array(workloadWords).optional().describe('Those that the configuration does not itself list.'),
   settings: z.strictObject({ outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS', 'REGISTRY_ONLY']).optional() }).optional(),
   trustDomain: z.string().optional(),
+  tokens: z.record(z.string().regex(/^[\w-]+$/), tokenWords).optional().describe('By name; `${NAME}` in a header or URL of a request stands for it.'),
   tests: z.array(requestTest).optional(),
 })
 export type RequestsFile = z.infer<typeof requestsFile>

@@ -19,6 +19,7 @@ import { rewritePath } from '../route/rewrite.ts'
 import { findScope, scopeKey } from '../route/scope.ts'
 import { findVirtualHost, selectRoute } from '../route/select.ts'
 import { normalizePath } from '../route/normalize.ts'
+import { explainTokens, type TokenDoor } from './tokens.ts'
 import type { PlanSet, Step, Target, Trail } from './trail.ts'
 
 /** A connection and what is known of its other end. */
@@ -27,6 +28,8 @@ export interface Caller {
   readonly alpn: readonly string[]
   /** Where a captured connection goes; absent: the proxy is spoken to by itself. */
   readonly destination?: string
+  /** Absent: tokens are not looked at. */
+  readonly tokens?: TokenDoor
 }
 
 /** Where the caller's proxy sends the request, or how it answers itself. */
@@ -79,7 +82,9 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
   const path = normalizePath(request.path, { normalize: http.normalizePath, mergeSlashes: http.mergeSlashes, escapedSlashes: http.escapedSlashes })
   if (path === undefined) return end({ outcome: 'refused', status: 400, why: 'the path is malformed' })
   if (typeof path !== 'string') return end({ outcome: 'redirect', status: 307, location: path.redirect, why: 'the path has escaped slashes' })
-  const head = path === request.path ? request : withHead(request, { path })
+  const tokens = caller.tokens === undefined ? undefined : explainTokens(http, withHead(request, { path }), caller.tokens, 'client', steps)
+  if (tokens !== undefined && 'why' in tokens) return end({ outcome: 'refused', ...tokens })
+  const head = withHead(request, { path, ...tokens })
   const denied = explainPolicies(httpPolicies(http), head, caller.peer, 'client', steps)
   if (denied !== undefined) return end(denied)
 
@@ -238,7 +243,8 @@ function rewritten(action: ForwardAction, request: RequestHead): RequestHead {
   return path === request.path && authority === request.authority ? request : withHead(request, { path, authority })
 }
 
-export function withHead(request: RequestHead, change: { path?: string; authority?: string }): RequestHead {
+export function withHead(request: RequestHead, change: { path?: string; authority?: string; claims?: RequestHead['claims'] }): RequestHead {
+  const claims = change.claims ?? request.claims
   return {
     method: request.method,
     authority: change.authority ?? request.authority,
@@ -246,7 +252,7 @@ export function withHead(request: RequestHead, change: { path?: string; authorit
     scheme: request.scheme,
     header: (name) => request.header(name),
     ...(request.remoteAddress === undefined ? {} : { remoteAddress: request.remoteAddress }),
-    ...(request.claims === undefined ? {} : { claims: request.claims }),
+    ...(claims === undefined ? {} : { claims }),
   }
 }
 

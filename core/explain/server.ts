@@ -4,6 +4,7 @@ import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { normalizePath } from '../route/normalize.ts'
 import { explainPolicies, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
 import type { Origin } from '../plan/origin.ts'
+import { explainTokens, type TokenDoor } from './tokens.ts'
 import type { Outcome, PlanSet, Step } from './trail.ts'
 
 /** How a connection arrives at the callee. */
@@ -12,6 +13,8 @@ export interface Arriving {
   readonly port: number
   readonly peer: PeerInfo
   readonly alpn: readonly string[]
+  /** Absent: tokens are not looked at. */
+  readonly tokens?: TokenDoor
 }
 
 export interface Reception {
@@ -48,8 +51,15 @@ export function explainReception(plans: PlanSet, request: RequestHead | undefine
 
   const { serve } = chain
   const ofConnection = explainPolicies(chain.rbac, undefined, peer, 'server', steps)
-  const path = serve.kind === 'http' && request !== undefined ? normalizePath(request.path, { normalize: serve.normalizePath, mergeSlashes: serve.mergeSlashes, escapedSlashes: serve.escapedSlashes }) : undefined
-  const head = request !== undefined && typeof path === 'string' && path !== request.path ? withHead(request, { path }) : request
+  let head = request
+  if (ofConnection === undefined && serve.kind === 'http' && request !== undefined) {
+    const path = normalizePath(request.path, { normalize: serve.normalizePath, mergeSlashes: serve.mergeSlashes, escapedSlashes: serve.escapedSlashes })
+    if (path === undefined) return { refused: { outcome: 'refused', status: 400, by: undefined, why: 'the path is malformed' }, steps }
+    if (typeof path !== 'string') return { refused: { outcome: 'redirect', status: 307, by: undefined, why: 'the path has escaped slashes' }, steps }
+    const tokens = arriving.tokens === undefined ? undefined : explainTokens(serve, withHead(request, { path }), arriving.tokens, 'server', steps)
+    if (tokens !== undefined && 'why' in tokens) return { refused: { outcome: 'refused', status: tokens.status, by: undefined, why: tokens.why }, steps }
+    head = withHead(request, { path, ...tokens })
+  }
   const denied = ofConnection ?? (serve.kind === 'http' ? explainPolicies(httpPolicies(serve), head, peer, 'server', steps) : undefined)
   if (denied !== undefined) return { refused: { outcome: denied.outcome, status: denied.status, by: denied.by, why: denied.why }, steps }
   step('application', 'the application answers', true)

@@ -3,6 +3,7 @@ import type { EndpointPlan } from '../plan/endpoints.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { type Caller, explainDeparture, healthyEndpoints } from './client.ts'
 import { explainReception, inboundListener } from './server.ts'
+import type { TokenDoor } from './tokens.ts'
 import type { PlanSet, Trail } from './trail.ts'
 
 /** One request, and who sends it. */
@@ -27,6 +28,8 @@ export interface Question {
   readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly withIdentity: boolean }
   /** Where the callee's proxy is reached, when no endpoint of the caller's plan says it. */
   readonly at?: { readonly address: string; readonly port: number }
+  /** Absent: tokens are not looked at. */
+  readonly tokens?: TokenDoor
 }
 
 /**
@@ -37,7 +40,8 @@ export function explain(question: Question): Trail {
   const { client, server, request, port } = question
   const identity = question.tls?.withIdentity === true && question.identity !== undefined ? [question.identity] : []
   const at = question.at ?? { address: '', port }
-  const near: Caller = { peer: peerOf(question, at, question.tls !== undefined, identity, question.tls?.sni ?? ''), alpn: question.tls?.alpn ?? [], ...(question.destination === undefined ? {} : { destination: question.destination }) }
+  const tokens = question.tokens === undefined ? {} : { tokens: question.tokens }
+  const near: Caller = { peer: peerOf(question, at, question.tls !== undefined, identity, question.tls?.sni ?? ''), alpn: question.tls?.alpn ?? [], ...(question.destination === undefined ? {} : { destination: question.destination }), ...tokens }
   if (client === undefined) {
     const direct: Trail = { outcome: 'routed', status: undefined, by: undefined, why: 'the caller has no proxy', steps: [], to: [], location: undefined, rewrite: undefined, mirrors: [], timeoutMs: undefined, retries: undefined }
     if (server === undefined) return direct
@@ -53,7 +57,7 @@ export function explain(question: Question): Trail {
   const words = tls === undefined ? 'plaintext' : tls.certificate === undefined ? 'TLS' : 'mTLS'
   const steps = [...departure.steps, { side: 'client' as const, kind: 'transport' as const, words: `${words} to ${hop.endpoint.key}`, matched: true }]
   const peer = peerOf(question, hop.endpoint, tls !== undefined, shown, tls?.sni ?? '')
-  return received({ ...departure, steps }, server, sent ?? request, { address: hop.endpoint.address, port: hop.endpoint.port, peer, alpn: tls?.alpn ?? [] })
+  return received({ ...departure, steps }, server, sent ?? request, { address: hop.endpoint.address, port: hop.endpoint.port, peer, alpn: tls?.alpn ?? [], ...tokens })
 }
 
 function received(trail: Trail, server: PlanSet, request: RequestHead | undefined, arriving: Parameters<typeof explainReception>[2]): Trail {

@@ -176,3 +176,11 @@ test('an issuer that was away when the proxy started is asked again within ten s
     await new Promise((tick) => setTimeout(tick, 50))
   }
 })
+
+test('a list of tokens holds none, whatever stands first', async (t) => {
+  const a = signer('a')
+  const proxy = await world(t, plan(provider({ kind: 'local', jwks: jwks(a) })))
+  const good = token(a, { sub: 'ann' })
+  assert.equal((await ask(proxy.port, '/', bearer(good))).status, 200)
+  for (const more of [`,Bearer ${token(signer('a'), { sub: 'bob' })}`, ', Basic YTpi', ';x', ' x']) assert.equal((await ask(proxy.port, '/', bearer(good + more))).status, 401, more)
+})

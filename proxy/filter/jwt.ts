@@ -1,6 +1,7 @@
 import type { JwtPlan, JwtProviderPlan, JwtRequirement } from '#core/plan/jwt.ts'
-import { cookieValue } from '#core/balance/hash.ts'
-import { queryParameter, withoutParameter } from '#core/match/query.ts'
+import { withoutParameter } from '#core/match/query.ts'
+import type { RequestHead } from '#core/route/request.ts'
+import { findTokens, type Found, judgeRequirement, type ProviderJudge, type Verdict } from '#core/authz/requirement.ts'
 import { judgeClaims, normalizeClaims, parseToken, type Token, type TokenProblem, tokenProblems } from '#core/authz/token.ts'
 import { answers } from '../http/answer.ts'
 import type { Engine } from '../http/engine.ts'
@@ -12,14 +13,6 @@ import type { KeySet } from './key-sets.ts'
 const VERIFIED_MAX = 1000
 const VERIFIED_BYTES_MAX = 4096
 
-/** Where a request bears a token. */
-interface Found {
-  readonly text: string
-  /** Empty: it stood elsewhere. */
-  readonly header: string
-  readonly parameter: string
-}
-
 interface Verified {
   readonly provider: Provider
   readonly token: Token
@@ -27,9 +20,7 @@ interface Verified {
 }
 
 /** `wait`: the keys must be fetched first. */
-type Verdict = { readonly ok: true; readonly verified: readonly Verified[] } | { readonly ok: false; readonly problem: TokenProblem; readonly wait?: Promise<boolean> | undefined }
-
-const PASS: Verdict = { ok: true, verified: [] }
+type OfTokens = Verdict<Verified, Promise<boolean>>
 
 /** Requires or reads JSON Web Tokens (Envoy's JWT filter): 401 with Envoy's words, 403 for a wrong audience. Claims of a good token go to RBAC and to routes. */
 export function jwt(plan: JwtPlan, engine: Engine): HttpFilter {
@@ -37,7 +28,7 @@ export function jwt(plan: JwtPlan, engine: Engine): HttpFilter {
   const own = [...plan.providers.values()].flatMap((one) => [...(one.payloadHeader === '' ? [] : [one.payloadHeader]), ...one.claimHeaders.map((each) => each.header)])
 
   const decide = (exchange: Exchange, requirement: JwtRequirement, mayWait: boolean): typeof CONTINUE | typeof ANSWERED | typeof WAITING => {
-    const verdict = judge(providers, requirement, exchange, engine.doors.clock.wallMs())
+    const verdict = judgeRequirement(providers, requirement, exchange.request)
     if (verdict.ok) {
       for (const one of verdict.verified) one.provider.accept(exchange, one)
       return CONTINUE
@@ -74,98 +65,28 @@ export function jwt(plan: JwtPlan, engine: Engine): HttpFilter {
   }
 }
 
-function judge(providers: ReadonlyMap<string, Provider>, requirement: JwtRequirement, exchange: Exchange, nowMs: number): Verdict {
-  switch (requirement.kind) {
-    case 'provider': {
-      const provider = providers.get(requirement.provider)
-      return provider === undefined ? { ok: false, problem: tokenProblems.issuer } : provider.judge(exchange, requirement.audiences, nowMs)
-    }
-    case 'all': {
-      const verified: Verified[] = []
-      for (const one of requirement.of) {
-        const verdict = judge(providers, one, exchange, nowMs)
-        if (!verdict.ok) return verdict
-        verified.push(...verdict.verified)
-      }
-      return { ok: true, verified }
-    }
-    case 'any':
-      return judgeAny(providers, requirement.of, exchange, nowMs)
-    case 'allow-missing':
-      return anyToken(providers, exchange) ? { ok: false, problem: tokenProblems.issuer } : PASS
-    case 'allow-missing-or-failed':
-      return PASS
-  }
-}
-
-/**
- * The first that holds; `allow-missing` holds only where none of the others saw a token at all. When none holds, the failure that tells most is answered:
- * one of a token that was there, and of those not that of a provider whose token it is not.
- */
-function judgeAny(providers: ReadonlyMap<string, Provider>, of: readonly JwtRequirement[], exchange: Exchange, nowMs: number): Verdict {
-  let failure: Extract<Verdict, { ok: false }> | undefined
-  let allowsMissing = false
-  let allowsFailed = false
-  for (const one of of) {
-    if (one.kind === 'allow-missing') {
-      allowsMissing = true
-      continue
-    }
-    if (one.kind === 'allow-missing-or-failed') {
-      allowsFailed = true
-      continue
-    }
-    const verdict = judge(providers, one, exchange, nowMs)
-    if (verdict.ok) return verdict
-    if (failure === undefined || rank(verdict.problem) >= rank(failure.problem)) failure = { ...verdict, wait: verdict.wait ?? failure?.wait }
-  }
-  if (failure?.wait !== undefined) return failure
-  if (allowsFailed || (allowsMissing && (failure === undefined || failure.problem === tokenProblems.missing))) return PASS
-  return failure ?? { ok: false, problem: tokenProblems.missing }
-}
-
-const rank = (problem: TokenProblem): number => (problem === tokenProblems.missing ? 0 : problem === tokenProblems.issuer ? 1 : 2)
-
-const anyToken = (providers: ReadonlyMap<string, Provider>, exchange: Exchange): boolean => [...providers.values()].some((one) => one.find(exchange).length > 0)
-
 /** A provider at work: its keys, and the tokens that they were found to have signed. */
-class Provider {
+class Provider implements ProviderJudge<Verified, Promise<boolean>> {
   readonly #plan: JwtProviderPlan
+  readonly #engine: Engine
   readonly #keys: { readonly set: KeySet; refetchEarly(): Promise<boolean> }
   readonly #verified = new Map<string, Token>()
   #epoch = -1
 
   constructor(plan: JwtProviderPlan, engine: Engine) {
     this.#plan = plan
+    this.#engine = engine
     this.#keys = engine.keys.of(plan.keys)
   }
 
-  find({ request }: Exchange): Found[] {
-    const { fromHeaders, fromParams, fromCookies } = this.#plan
-    const found: Found[] = []
-    for (const { name, prefix } of fromHeaders) {
-      const value = request.header(name)
-      if (value === undefined) continue
-      // The prefix may stand anywhere, and the token ends with the first letter that none can have (Envoy's extractor).
-      const at = prefix === '' ? 0 : value.indexOf(prefix)
-      if (at < 0) continue
-      const text = prefix === '' ? value.trim() : (/^[A-Za-z0-9_.-]*/.exec(value.slice(at + prefix.length).trimStart())?.[0] ?? '')
-      found.push({ text, header: name, parameter: '' })
-    }
-    for (const name of fromParams) {
-      const text = queryParameter(request.path, name)
-      if (text !== undefined) found.push({ text, header: '', parameter: name })
-    }
-    for (const name of fromCookies) {
-      const text = cookieValue(request.header('cookie'), name)
-      if (text !== undefined) found.push({ text, header: '', parameter: '' })
-    }
-    return found
+  seesToken(request: RequestHead): boolean {
+    return findTokens(this.#plan, request).length > 0
   }
 
   /** Every token that the request bears in this provider's places must be good, as in Envoy. */
-  judge(exchange: Exchange, audiences: readonly string[] | undefined, nowMs: number): Verdict {
-    const all = this.find(exchange)
+  judge(request: RequestHead, audiences: readonly string[] | undefined): OfTokens {
+    const all = findTokens(this.#plan, request)
+    const nowMs = this.#engine.doors.clock.wallMs()
     if (all.length === 0) return { ok: false, problem: tokenProblems.missing }
     const verified: Verified[] = []
     for (const found of all) {

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { ask } from '#api/simulate/ask.ts'
 import { type World, worldOf } from '#api/simulate/world.ts'
 import { workloadFrom } from '#api/simulate/workload-words.ts'
 import { routerDifferences } from '#cli/router-differences.ts'
+import { asked } from '#cli/question.ts'
+import { makeTokens } from '#cli/tokens.ts'
 import { Player, type Script } from '#cli/engines/play.ts'
 import { configBeside, readConfiguration, readRequestsFile, worldSettings } from '#cli/offline.ts'
 
@@ -30,7 +31,8 @@ export function routerSuite(): void {
     test(name, async () => {
       const script = await scriptOf(name)
       const world = worldOfScript(script)
-      for (const one of script.about.tests ?? []) assert.deepEqual(routerDifferences(one, ask(world, { from: one.from, ...one.request })), [], one.name)
+      const tokens = makeTokens(script.about.tokens, Date.now())
+      for (const one of script.about.tests ?? []) assert.deepEqual(routerDifferences(one, asked(world, one, tokens)), [], one.name)
     })
   }
 }
