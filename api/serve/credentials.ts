@@ -11,6 +11,8 @@ export interface CallerSide {
   readonly metadata: { get(name: string): readonly (string | Buffer)[] }
   getPeer(): string
   getAuthContext(): { sslPeerCertificate?: { raw: Buffer } }
+  /** The caller is known. */
+  welcome?(): void
 }
 
 /** A call that ends with a status of its own. */
@@ -52,7 +54,9 @@ export async function identify(call: CallerSide, doors: Pick<ServeDoors, 'authen
   const loopbackPlaintext = trust === undefined && isLoopback(call.getPeer())
   if (!certificate && bearer === undefined && !loopbackPlaintext) throw new CallRefused(status.UNAUTHENTICATED, 'neither a certificate of this mesh nor a token was shown')
   try {
-    return await doors.authenticate({ ...(certificate ? { certificate } : {}), ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext })
+    const peer = await doors.authenticate({ ...(certificate ? { certificate } : {}), ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext })
+    call.welcome?.()
+    return peer
   } catch (raised) {
     throw raised instanceof Faults ? refusalBy(raised) : raised
   }

@@ -2,13 +2,14 @@ import { constants, createSecureServer, createServer, type Http2SecureServer, ty
 import type { AddressInfo } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { status } from '@grpc/grpc-js'
-import type { Clock, Timer } from '#core/time/clock.ts'
+import type { Clock } from '#core/time/clock.ts'
 import type { TrustStore } from '../trust.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { GrpcMethod } from './method.ts'
 import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
 import { watchSilence } from './silence.ts'
-import { bytesRead, bytesWritten, Unread } from './unread.ts'
+import { Strangers } from './strangers.ts'
+import { bytesWritten, Unread } from './unread.ts'
 
 /** How often a connection is asked whether it is there. */
 const keepaliveMs = 60_000
@@ -17,9 +18,6 @@ const lookMs = 15_000
 const silentLooks = 8
 /** How many times that long one has that does not read what waits for it, here or before its own door. */
 const slowTimes = 3
-/** A connection may be there for so many looks, half a minute, without ever a call, and for as many more at which bytes still come. */
-const callLookMs = 5000
-const callLooks = 6
 /** PING and SETTINGS frames that a connection may send within the time: clients probe the path with them while data comes in, and no more often. */
 const probesMax = 1000
 const probesMs = 10_000
@@ -28,6 +26,8 @@ const windowBytes = 256 << 10
 /** Messages of the largest kind that may come at once over one connection, and from all together who have shown no certificate, which says nothing of how many they are. */
 const largestOfConnection = 2
 const largestOfStrangers = 8
+/** Connections at once of whom nothing is known. */
+const strangersMax = 10_000
 
 export interface GrpcServerOptions extends CallLimits {
   readonly clock: Clock
@@ -36,6 +36,8 @@ export interface GrpcServerOptions extends CallLimits {
   readonly methods: readonly GrpcMethod[]
   /** Calls that one connection may have at once. */
   readonly callsMax: number
+  /** Connections at once without a call whose caller is known. */
+  readonly strangersMax?: number
   /** Undefined: plaintext. */
   readonly trust: TrustStore | undefined
 }
@@ -49,7 +51,8 @@ export class GrpcServer {
   readonly #server: Http2Server | Http2SecureServer
   readonly #methods: ReadonlyMap<string, GrpcMethod>
   readonly #sessions = new Set<ServerHttp2Session>()
-  readonly #strangers: HeldBytes
+  readonly #strangers: Strangers
+  readonly #strangersBytes: HeldBytes
   /** Connections that owe an answer to a PING. */
   readonly #asked = new WeakSet<ServerHttp2Session>()
   readonly #unfollow: () => void
@@ -57,7 +60,8 @@ export class GrpcServer {
 
   constructor(options: GrpcServerOptions) {
     this.#options = options
-    this.#strangers = new HeldBytes(largestOfStrangers * options.requestBytesMax)
+    this.#strangers = new Strangers(options.clock, options.strangersMax ?? strangersMax)
+    this.#strangersBytes = new HeldBytes(largestOfStrangers * options.requestBytesMax)
     this.#methods = new Map(options.methods.map((method) => [method.path, method]))
     const settings = { settings: { initialWindowSize: windowBytes, maxConcurrentStreams: options.callsMax, enablePush: false }, maxSessionMemory: sessionMemoryMiB }
     const { trust } = options
@@ -108,9 +112,9 @@ export class GrpcServer {
     const { clock } = this.#options
     const caller = callerOf(session)
     const ofConnection = new HeldBytes(largestOfConnection * this.#options.requestBytesMax)
-    const budgets = caller.certificate === undefined ? [ofConnection, this.#strangers] : [ofConnection]
+    const budgets = caller.certificate === undefined ? [ofConnection, this.#strangersBytes] : [ofConnection]
     this.#sessions.add(session)
-    const silence = this.#awaitCall(session)
+    const becomeKnown = this.#strangers.enter(session)
     const streams = new Set<ServerHttp2Stream>()
     const unread = new Unread(session)
     const keepalive = this.#options.sockets.every(keepaliveMs, () => this.#probe(session, streams, unread))
@@ -130,33 +134,13 @@ export class GrpcServer {
     session.on('ping', onProbe)
     session.on('remoteSettings', onProbe)
     session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-      silence.cancel()
       streams.add(stream)
       stream.once('close', () => streams.delete(stream))
-      this.#onStream(stream, headers, caller, budgets)
+      this.#onStream(stream, headers, caller, budgets, () => stream.once('close', becomeKnown()))
     })
     session.once('close', () => {
-      silence.cancel()
       keepalive.cancel()
       this.#sessions.delete(session)
-    })
-  }
-
-  /** A connection without a call ends, but not while its first may be on the way. */
-  #awaitCall(session: ServerHttp2Session): Timer {
-    let before = bytesRead(session)
-    let left = callLooks
-    return watchSilence(this.#options.clock, {
-      everyMs: callLookMs,
-      looksMax: () => callLooks,
-      hasStirred: () => {
-        const now = bytesRead(session)
-        const stirred = now !== before && left > 0
-        before = now
-        if (stirred) left -= 1
-        return stirred
-      },
-      over: () => session.close(),
     })
   }
 
@@ -191,14 +175,14 @@ export class GrpcServer {
     this.#asked.delete(session)
   }
 
-  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller, budgets: readonly HeldBytes[]): void {
+  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller, budgets: readonly HeldBytes[], onWelcome: () => void): void {
     if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) {
       // Whatever else may be spoken here, it is not gRPC (gRPC over HTTP/2, "Requests").
       stream.on('error', () => {})
       stream.respond({ ':status': 415 }, { endStream: true })
       return
     }
-    const call = new ServerCall(stream, headers, { caller, clock: this.#options.clock, limits: this.#options, budgets })
+    const call = new ServerCall(stream, headers, { caller, clock: this.#options.clock, limits: this.#options, budgets, onWelcome })
     const method = this.#methods.get(headers[':path'] ?? '')
     if (method) method.open(call)
     else call.fail(status.UNIMPLEMENTED, `there is no method ${headers[':path'] ?? ''}`)

@@ -42,18 +42,20 @@ export class ServerCall implements CallerSide {
   #halfClosed = false
   #over = false
   #deadline: Timer | undefined
+  #onWelcome: (() => void) | undefined
   #onMessage: (message: Buffer) => void = () => {}
   #onEnd: () => void = () => {}
   #onDrain: () => void = () => {}
   #onCancelled: () => void = () => {}
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, of: { caller: Caller; clock: Clock; limits: CallLimits; budgets: readonly HeldBytes[] }) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, of: { caller: Caller; clock: Clock; limits: CallLimits; budgets: readonly HeldBytes[]; onWelcome: () => void }) {
     this.#stream = stream
     this.#headers = headers
     this.#caller = of.caller
     this.#clock = of.clock
     this.#reader = new MessageReader(of.limits.requestBytesMax)
     this.#budgets = of.budgets
+    this.#onWelcome = of.onWelcome
     stream.on('data', (chunk: Buffer) => this.#take(chunk))
     stream.on('end', () => this.#ended())
     stream.on('drain', () => this.#onDrain())
@@ -84,6 +86,13 @@ export class ServerCall implements CallerSide {
   getAuthContext(): { sslPeerCertificate?: { raw: Buffer } } {
     const raw = this.#caller.certificate
     return raw ? { sslPeerCertificate: { raw } } : {}
+  }
+
+  /** The caller is known: from here on the connection has a reason to be. */
+  welcome(): void {
+    const told = this.#onWelcome
+    this.#onWelcome = undefined
+    if (!this.#stream.destroyed) told?.()
   }
 
   onMessage(listener: (message: Buffer) => void): void {
@@ -120,6 +129,8 @@ export class ServerCall implements CallerSide {
   write(message: Buffer): boolean {
     const stream = this.#stream
     if (this.#over || stream.destroyed) return true
+    // Nothing is said to those whom nobody knows.
+    this.welcome()
     if (!stream.headersSent) stream.respond(responseHeaders, { waitForTrailers: true })
     if (message.length <= copiedBytesMax) {
       const frame = Buffer.allocUnsafe(HEAD_BYTES + message.length)
