@@ -62,6 +62,26 @@ test('any valid objects are translated', () => {
   )
 })
 
+test('every scope leads to routes that are there', () => {
+  const some = objectsIn(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: elsewhere, namespace: default }
+spec: { hosts: [reviews], http: [{ match: [{ gateways: [edge] }], route: [{ destination: { host: reviews } }] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: labelled, namespace: default }
+spec: { hosts: [orders.prod.svc.cluster.local], http: [{ match: [{ sourceLabels: { app: nobody } }], route: [{ destination: { host: reviews } }] }] }
+`)
+  const lead = (objects: readonly ResourceObject[]): void => {
+    const views = viewsOf(objects)
+    for (const proxy of PROXIES) validationBootstrap(views.viewFor(nodeFrom(proxy), undefined))
+  }
+  lead(some)
+  fc.assert(fc.property(meshes, lead), { numRuns: 60 })
+})
+
 test('the order in which objects of one age come changes nothing', () => {
   const aged = (objects: readonly ResourceObject[]): ResourceObject[] => objects.map((one, index) => ({ ...one, metadata: { ...one.metadata, creationTimestamp: new Date(1_700_000_000_000 + index * 1000).toISOString() } }))
   fc.assert(

@@ -90,8 +90,10 @@ export function routeScopes(reader: MeshReader, client: RouteClient, host: strin
     const held = virtualService === undefined || (virtualService.spec.http ?? []).length === 0 ? [] : scopedRoutes(reader, client, virtualService, port)
     // A VirtualService none of whose routes holds for this client and port does not speak for the host there.
     const isPort = service?.ports.some((one) => one.port === port) === true
-    if (held.length === 0 && !isPort) return []
-    const routes = held.length === 0 ? undefined : held
+    // Its scope is the same for all of a namespace, and what holds for some of them is nothing to the others.
+    const isForOthers = held.length === 0 && !isPort && client.gateway === 'mesh' && portsBesideService(reader, client.namespace, service, virtualService).includes(port)
+    if (held.length === 0 && !isPort && !isForOthers) return []
+    const routes = held.length === 0 && !isForOthers ? undefined : held
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
     return [{ host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : writtenBehind(virtualService)), ...(routes ?? []).map((one) => one.written.resource)] }]
   })
@@ -112,11 +114,11 @@ export function servedPorts(reader: MeshReader, client: string, service: MeshSer
   return routed && !service?.ports.some((one) => one.port === 80) ? [...ports, 80] : ports
 }
 
-/** Ports at which a VirtualService alone serves a host: those of `servedPorts` that its service has not, and at which some route may hold. */
+/** Ports at which a VirtualService alone serves a host: those of `servedPorts` that its service has not, and at which some route may hold for clients of this namespace. */
 export function portsBesideService(reader: MeshReader, client: string, service: MeshService | undefined, virtualService: Typed<VirtualServiceSpec> | undefined): number[] {
   if (virtualService === undefined) return []
   const routes = delegatedRoutes(reader, virtualService)
-  return servedPorts(reader, client, service, virtualService).filter((port) => !service?.ports.some((one) => one.port === port) && routes.some(({ route: { match = [] } }) => match.length === 0 || match.some((one) => one.port === undefined || one.port === port)))
+  return servedPorts(reader, client, service, virtualService).filter((port) => !service?.ports.some((one) => one.port === port) && routes.some(({ route: { match = [] }, owner }) => match.length === 0 || match.some((one) => holdsInNamespace(one, { namespace: client, gateway: 'mesh' }, owner.namespace, port))))
 }
 
 /** A VirtualService's HTTP routes that hold for a client at a port, in their order. */
@@ -149,12 +151,13 @@ function semanticsOf(annotations: Readonly<Record<string, string>> | undefined):
 }
 
 /** Whether the conditions that do not look at the request hold: where the client is and what it calls. */
-function holdsFor(match: HttpMatch, client: RouteClient, owner: string, port: number): boolean {
+const holdsFor = (match: HttpMatch, client: RouteClient, owner: string, port: number): boolean => holdsInNamespace(match, client, owner, port) && (client.gateway !== 'mesh' || selects(match.sourceLabels, client.labels))
+
+/** The same, but for labels. */
+function holdsInNamespace(match: HttpMatch, client: Pick<RouteClient, 'namespace' | 'gateway'>, owner: string, port: number): boolean {
   if (match.port !== undefined && match.port !== port) return false
   if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.some((one) => resolveGateway(one, owner) === client.gateway)) return false
-  if (client.gateway !== 'mesh') return true
-  if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== client.namespace) return false
-  return selects(match.sourceLabels, client.labels)
+  return client.gateway !== 'mesh' || match.sourceNamespace === undefined || match.sourceNamespace === '' || match.sourceNamespace === client.namespace
 }
 
 /** Share of requests: by `mirrorPercentage`, its deprecated forms, else all; a share of 0 copies nothing. */
