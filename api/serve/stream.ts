@@ -85,7 +85,9 @@ export class XdsStream {
   #blockedSinceMs = 0
   #closed = false
   #removalTimer: Timer | undefined
-  #holdTimer: Timer | undefined
+  #holdTimer: { readonly timer: Timer; readonly atMs: number } | undefined
+  /** Something may be leaving. */
+  #isLeaving = false
   #heldSinceMs: number | undefined
   /** Runs from the first resource with a time to live that this client was sent. */
   #heartbeats: Timer | undefined
@@ -162,7 +164,7 @@ export class XdsStream {
     if (this.#closed) return
     this.#closed = true
     this.#removalTimer?.cancel()
-    this.#holdTimer?.cancel()
+    this.#holdTimer?.timer.cancel()
     this.#heartbeats?.cancel()
     this.#unsubscribe()
     this.#view.release()
@@ -322,7 +324,12 @@ export class XdsStream {
       concerned = true
       endpoints ||= resource.type === CLUSTER_LOAD_ASSIGNMENT
     }
-    for (const { type, name } of change.removed) if (this.#subscriptions.get(type)?.gone(name, change.revision)) concerned = true
+    for (const { type, name } of change.removed) {
+      const subscription = this.#subscriptions.get(type)
+      if (subscription === undefined || !subscription.gone(name, change.revision)) continue
+      concerned = true
+      this.#isLeaving ||= subscription.isLeaving
+    }
     if (concerned) {
       this.#watcher.concerned(this, change.revision)
       this.#watcher.wake(this, endpoints ? 'endpoints' : 'change')
@@ -387,9 +394,20 @@ export class XdsStream {
     this.#heldSinceMs ??= nowMs
     const leftMs = this.#heldSinceMs + (first ? firstPatienceMs : patienceMs) - nowMs
     if (leftMs <= 0) return false
-    this.#holdTimer?.cancel()
-    this.#holdTimer = this.#clock.after(leftMs, () => this.#watcher.wake(this, 'change'))
+    this.#wakeWithin(leftMs)
     return true
+  }
+
+  /** Most of what waits is let go by an answer, long before: a timer that is set already is good enough, if it is no later. */
+  #wakeWithin(afterMs: number): void {
+    const atMs = this.#clock.monotonicMs() + afterMs
+    if (this.#holdTimer !== undefined && this.#holdTimer.atMs <= atMs) return
+    this.#holdTimer?.timer.cancel()
+    const timer = this.#clock.after(afterMs, () => {
+      this.#holdTimer = undefined
+      this.#watcher.wake(this, 'change')
+    })
+    this.#holdTimer = { timer, atMs }
   }
 
   /** A part of what a first answer of this type would point at, or come after, is out and a part is not. */
@@ -401,8 +419,10 @@ export class XdsStream {
 
   /** Clusters, endpoints and routes that are gone leave once nothing that may still point at them is unacknowledged, or after a second (xds-rules 21). */
   #releaseWhenQuiet(): void {
+    if (!this.#isLeaving) return
     const leaving = [...this.#subscriptions.values()].filter((subscription) => subscription.isLeaving)
-    if (leaving.length === 0) return
+    this.#isLeaving = leaving.length > 0
+    if (!this.#isLeaving) return
     if (pointers.every((type) => this.#subscriptions.get(type)?.isQuiet ?? true)) this.#releaseLeaving(leaving)
     else this.#removalTimer ??= this.#clock.after(patienceMs, () => this.#releaseLeaving([...this.#subscriptions.values()]))
   }

@@ -345,16 +345,19 @@ export class Subscription {
   resyncIfLate(nowMs: number, afterMs: number, revision: number): number | undefined {
     const flight = this.#inFlight
     if (!flight) return undefined
+    const unansweredMs = nowMs - flight.sentAtMs
+    const patience = 2 ** this.#resyncs
+    // Asked all the time: what is not late by the least that is due is not added up.
+    if (unansweredMs < afterMs * patience) return undefined
     const bytes = flight.resources.reduce((sum, resource) => sum + resource.bytes.length, 0)
-    const readMs = Math.max(0, bytes - smallBytes) / slowBytesAMs
-    if (nowMs - flight.sentAtMs < (afterMs + readMs) * 2 ** this.#resyncs) return undefined
+    if (unansweredMs < (afterMs + Math.max(0, bytes - smallBytes) / slowBytesAMs) * patience) return undefined
     this.#resyncs += 1
     this.#lateSinceMs = flight.sentAtMs
     this.#inFlight = undefined
     for (const { name } of flight.resources) this.enqueue(name, flight.since, true)
     if (flight.resources.length === 0) this.owe(flight.since)
     this.#mark(Math.min(flight.since, revision))
-    return nowMs - flight.sentAtMs
+    return unansweredMs
   }
 
   /** The nonce of the response that was taken: it is known once that is encoded. */

@@ -49,6 +49,8 @@ export interface Unit extends Dependent {
 export interface Engine {
   readonly dependencies: Dependencies
   read(record: (key: string) => void): MeshReader
+  /** One object for one text. */
+  named(text: string): object
   /** Called with each name whose resource came, changed or went. */
   changed(layer: Layer, type: string, name: string): void
   computed(unit: Unit): void
@@ -106,11 +108,15 @@ export class Layer {
     for (const { resource } of own?.values() ?? []) if (shown?.has(resource.name) !== true) yield resource
   }
 
-  /** Stands for what it shows of a type, now: the base's where it has nothing of its own to show. */
+  /** Stands for what it shows of a type, now: the base's where it has nothing of its own to show, and where that is but a few resources, what they are: other scopes may show just these. */
   shown(type: string): object {
     let shown = this.#shown.get(type)
-    if (shown === undefined) this.#shown.set(type, (shown = this.base !== undefined && this.#isLike(this.base, type) ? this.base.shown(type) : {}))
+    if (shown === undefined) this.#shown.set(type, (shown = this.base !== undefined && this.#isLike(this.base, type) ? this.base.shown(type) : 'units' in this.spec ? this.#engine.named(this.#contentOf(type)) : {}))
     return shown
+  }
+
+  #contentOf(type: string): string {
+    return [...this.list(type)].map(({ name, version, origins }) => `${type} ${name} ${version} ${origins.join()}`).join('\n')
   }
 
   /** Most namespaces that objects name see the same as all others: their units made the very resources of the base's. */

@@ -97,3 +97,23 @@ test('what no namespace has for itself is made once, however many namespaces hav
   }
   assert.equal(cost(50), cost(1))
 })
+
+test('clients of all namespaces that see the same are told so by one object, until one namespace sees something else', () => {
+  const views = new MeshViews(new MeshModel({ trustDomain: 'cluster.local' }))
+  const declared = (name: string, revision: number, to: string[]) =>
+    putChange(storedFrom(of('ServiceEntry', 'shop', name, { hosts: [`${name}.example`], exportTo: to, resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '10.0.0.1' }] }), revision), revision)
+  views.apply([declared('one', 1, ['*'])], 1)
+  // Two of each namespace: what only one client has is its own.
+  const held = ['shop', 'a', 'b'].flatMap((namespace) => ['client', 'other'].map((name) => ({ namespace, view: views.viewFor(nodeFrom({ name, namespace, outbound: '127.0.0.1:15001', labels: { app: 'client' }, ports: [{ name: 'http', port: 8080 }] }), undefined) })))
+  const shown = (type: string) => Object.fromEntries(held.map(({ namespace, view }) => [namespace, view.sharing?.(type)?.as]))
+  for (const type of [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION]) {
+    const { shop, a, b } = shown(type)
+    assert.ok(shop !== undefined && shop === a && a === b, type)
+  }
+  const before = shown(CLUSTER)['a']
+  views.apply([declared('two', 2, ['b'])], 2)
+  const { shop, a, b } = shown(CLUSTER)
+  assert.equal(shop, a)
+  assert.equal(a, before)
+  assert.notEqual(b, a)
+})

@@ -44,6 +44,7 @@ export class MeshViews {
     this.#model = model
     this.#engine = {
       dependencies: this.#dependencies,
+      named: (text) => this.named(text),
       read: (record) => model.read(record),
       changed: (layer, type, name) => {
         for (const view of this.#layers.get(layer.spec.key)?.views ?? []) this.#note(view, type, name)
@@ -203,12 +204,12 @@ export class MeshViews {
     return layer.base !== undefined || (this.#layers.get(layer.spec.key)?.views.size ?? 0) > 1
   }
 
-  /** One object for one list of names. */
-  named(names: string): object {
-    let named = this.#named.get(names)
+  /** One object for one text. */
+  named(text: string): object {
+    let named = this.#named.get(text)
     if (named === undefined) {
       if (this.#named.size >= NAMED_MAX) this.#named.clear()
-      this.#named.set(names, (named = {}))
+      this.#named.set(text, (named = {}))
     }
     return named
   }
@@ -336,7 +337,7 @@ export interface ViewDifference {
 const NOTHING_SHOWN = {}
 /** More resources of its own, and a view is said to share nothing of a type. */
 const OWN_MAX = 32
-/** Lists of such names that are told apart. */
+/** Lists of such names, and of resources of small layers, that are told apart. */
 const NAMED_MAX = 10_000
 
 interface HeldLayer {

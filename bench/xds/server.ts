@@ -74,7 +74,8 @@ const peakMiB = (): number => {
 }
 
 async function begin(event: string): Promise<void> {
-  if (setup.profileDir !== undefined) {
+  if (setup.profileDir !== undefined && profiling?.event !== event) {
+    await endProfile()
     const session = new Session()
     session.connect()
     await session.post('Profiler.enable')
@@ -85,15 +86,19 @@ async function begin(event: string): Promise<void> {
   cpuAtStart = process.cpuUsage()
 }
 
-async function end(): Promise<ServerCost> {
+/** All rounds of an event are in one profile. */
+async function endProfile(): Promise<void> {
+  if (profiling === undefined || setup.profileDir === undefined) return
+  const { session, event } = profiling
+  profiling = undefined
+  const { profile } = await session.post('Profiler.stop')
+  session.disconnect()
+  mkdirSync(setup.profileDir, { recursive: true })
+  writeFileSync(`${setup.profileDir}/${event}.cpuprofile`, JSON.stringify(profile))
+}
+
+function end(): ServerCost {
   const spent = process.cpuUsage(cpuAtStart)
-  if (profiling && setup.profileDir !== undefined) {
-    const { profile } = await profiling.session.post('Profiler.stop')
-    profiling.session.disconnect()
-    mkdirSync(setup.profileDir, { recursive: true })
-    writeFileSync(`${setup.profileDir}/${profiling.event}.cpuprofile`, JSON.stringify(profile))
-    profiling = undefined
-  }
   const { rss, heapUsed } = process.memoryUsage()
   rssPeakMiB = peakMiB()
   return { cpuSeconds: (spent.user + spent.system) / 1e6, rssMiB: rss / 1048576, heapMiB: heapUsed / 1048576, rssPeakMiB }
@@ -146,6 +151,7 @@ obeyOrders<ServerOrder>(async (order) => {
   if (order.do === 'poll') return poll()
   if (order.do === 'end') return end()
   if (order.do === 'heap') return writeHeapSnapshot(order.file)
+  await endProfile()
   return process.exit(0)
 })
 const ready: ServerReady = { port: xds.port, loadCpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6, tls: credentials?.tls }

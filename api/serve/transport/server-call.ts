@@ -132,12 +132,7 @@ export class ServerCall implements CallerSide {
     // Nothing is said to those whom nobody knows.
     this.welcome()
     if (!stream.headersSent) stream.respond(responseHeaders, { waitForTrailers: true })
-    if (message.length <= copiedBytesMax) {
-      const frame = Buffer.allocUnsafe(HEAD_BYTES + message.length)
-      writeHead(frame, message.length)
-      message.copy(frame, HEAD_BYTES)
-      return stream.write(frame)
-    }
+    if (message.length <= copiedBytesMax) return stream.write(framed(message))
     const head = Buffer.allocUnsafe(HEAD_BYTES)
     writeHead(head, message.length)
     stream.cork()
@@ -233,6 +228,19 @@ export class ServerCall implements CallerSide {
       stream.once('close', () => linger.cancel())
     }
   }
+}
+
+/** Messages with their head in front: one that goes to many calls is put behind it once. */
+const frames = new WeakMap<Buffer, Buffer>()
+
+function framed(message: Buffer): Buffer {
+  const known = frames.get(message)
+  if (known !== undefined) return known
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + message.length)
+  writeHead(frame, message.length)
+  message.copy(frame, HEAD_BYTES)
+  frames.set(message, frame)
+  return frame
 }
 
 function writeHead(frame: Buffer, length: number): void {
