@@ -1,5 +1,7 @@
 import net from 'node:net'
 
+type Flow = 'flows' | 'held' | 'lost'
+
 /** A TCP relay before a server, whose connections a test cuts at the moment it chooses. */
 export class Relay {
   readonly #server: net.Server
@@ -11,6 +13,9 @@ export class Relay {
   /** While false, connections are refused by being closed. */
   open = true
   cuts = 0
+  /** What becomes of what a client says, and of what it is told: it goes on, it is left in the sender's hands, or it is lost. */
+  #toServer: Flow = 'flows'
+  #toClient: Flow = 'flows'
 
   private constructor(port: number) {
     this.port = port
@@ -27,6 +32,20 @@ export class Relay {
     const at = this.#server.address()
     if (at === null || typeof at === 'string') throw new Error('a relay listens on a port')
     return `127.0.0.1:${at.port}`
+  }
+
+  /** From now on, for what is connected and what comes. What was held goes on when it flows again. */
+  set(flows: { readonly toServer?: Flow; readonly toClient?: Flow }): void {
+    this.#toServer = flows.toServer ?? 'flows'
+    this.#toClient = flows.toClient ?? 'flows'
+    for (const pair of this.#pairs) this.#apply(pair)
+  }
+
+  #apply([near, far]: readonly [net.Socket, net.Socket]): void {
+    for (const [socket, flow] of [[near, this.#toServer], [far, this.#toClient]] as const) {
+      if (flow === 'held') socket.pause()
+      else socket.resume()
+    }
   }
 
   /** Cuts all that is connected, without a goodbye. */
@@ -58,9 +77,12 @@ export class Relay {
     }
     near.on('data', (chunk: Buffer) => {
       if (this.cutWhen?.(chunk)) this.cut()
-      else far.write(chunk)
+      else if (this.#toServer !== 'lost') far.write(chunk)
     })
-    far.on('data', (chunk: Buffer) => near.write(chunk))
+    far.on('data', (chunk: Buffer) => {
+      if (this.#toClient !== 'lost') near.write(chunk)
+    })
+    this.#apply(pair)
     for (const socket of pair) socket.on('error', end).on('close', end)
   }
 }
