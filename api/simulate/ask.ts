@@ -106,8 +106,8 @@ function hostOf(reader: MeshReader, host: string, namespace: string): string | u
   return candidates.find((one) => reader.service(one, namespace) !== undefined) ?? coveringWildcards(name).find((one) => reader.service(one, namespace) !== undefined)
 }
 
-/** What the name resolves to for the application. */
-function addressOf(reader: MeshReader, host: string, namespace: string): string {
+/** What the name resolves to for an application in a namespace. */
+export function addressOf(reader: MeshReader, host: string, namespace: string): string {
   if (isAddress(host)) return host
   const service = hostOf(reader, host, namespace)
   const found = service === undefined ? undefined : reader.service(service, namespace)

@@ -18,7 +18,7 @@ export const usage = `weft test PATH… [--engine weft|envoy [--envoy-version VE
 Asks the configuration what becomes of requests, and compares with what must. PATH is a requests.yaml, a folder with such files below it
 (requests.yaml or NAME.requests.yaml), or ROWS.jsonl: recorded calls, with their worlds in ROWS-configs.jsonl beside it.
 Without --engine the answer comes from the pure router, and nothing is started. With it each file's workloads get small applications and real proxies
-on loopback, and the requests are sent; what live proxies cannot show is skipped with its reason.
+on loopback, or on hosts of their own where traffic must be captured, and the requests are sent; what live proxies cannot show is skipped with its reason.
 
 With each that is not, every rule that was tried and the one that decided, by file and line; weft explain --test says the same of any.
 

@@ -4,6 +4,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import type { WorkloadWords } from '#core/contract/requests-file.ts'
 import { authorize } from './authorizer.ts'
+import { type Host, thisMachine } from './hosts.ts'
 import { onFirstBytes, type ProxyHeader } from './first-bytes.ts'
 
 /** What an application does with a request that bears an id; it echoes what has no behaviour. */
@@ -68,12 +69,6 @@ const TLS_HANDSHAKE = 0x16
 type Asked = http.IncomingMessage | http2.Http2ServerRequest
 type Answering = http.ServerResponse | http2.Http2ServerResponse
 
-const listening = (server: net.Server, address: string, port: number): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host: address, port, exclusive: true }, resolve)
-  })
-
 const shownBy = (socket: net.Socket | tls.TLSSocket): string | undefined => (socket instanceof tls.TLSSocket ? socket.getPeerCertificate().subjectaltname : undefined)
 
 /** Small applications, one a workload: each answers with its name and with what it was asked, in HTTP/1.1, HTTP/2, TLS around either, or plain bytes. */
@@ -122,7 +117,7 @@ export class Applications {
   }
 
   /** @throws Error when the port is taken */
-  async serve(workload: string, address: string, port: number, special: NonNullable<WorkloadWords['application']> = {}, certificate: ServedCertificate = this.#certificate): Promise<void> {
+  async serve(workload: string, address: string, port: number, special: NonNullable<WorkloadWords['application']> = {}, certificate: ServedCertificate = this.#certificate, host: Host = thisMachine): Promise<void> {
     const answer = (request: Asked, response: Answering): void => this.#answer({ workload, address, special }, request, response)
     const plain = http.createServer(answer)
     plain.on('connect', (request, socket) => this.#tunnel({ workload, address }, request, socket as net.Socket))
@@ -156,8 +151,8 @@ export class Applications {
       receive(socket, { peer: `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`, tls: undefined, proxyHeader: undefined }, special.proxyProtocol === true)
     })
     this.#servers.push(server, second, secured)
-    for (const inner of [second, secured]) await listening(inner, '127.0.0.1', 0)
-    await listening(server, address, port)
+    for (const inner of [second, secured]) await thisMachine.listen(inner, '127.0.0.1', 0)
+    await host.listen(server, address, port)
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import tls from 'node:tls'
+import { type Dial, thisMachine } from './hosts.ts'
 
 /** One call, put so that nothing is left to find out: where to connect, and what to say there. */
 export interface Call {
@@ -23,6 +24,8 @@ export interface Call {
   readonly http2?: boolean
   /** The address of loopback that it comes from; absent: the system's choice. */
   readonly source?: string
+  /** Opens the connection elsewhere than on this machine; each request then has one of its own. */
+  readonly dial?: Dial
 }
 
 /** What the caller sees. `closed`: no answer, but an end. */
@@ -38,10 +41,12 @@ export async function send(call: Call, agent: http.Agent | undefined): Promise<A
   const startedMs = performance.now()
   const elapsedMs = (): number => performance.now() - startedMs
   try {
-    const secured = call.tls === undefined ? undefined : await connectTls(call, call.tls)
-    const plain = secured === undefined && (call.http2 === true || call.bytes === true || call.proxyHeader !== undefined) ? dial(call) : undefined
+    const own = call.tls !== undefined || call.http2 === true || call.bytes === true || call.proxyHeader !== undefined || call.dial !== undefined
+    const plain = own ? await dial(call) : undefined
+    const secured = plain === undefined || call.tls === undefined ? undefined : await connectTls(plain, call.tls)
     const http2 = secured?.alpnProtocol === 'h2' ? secured : call.http2 === true ? plain : undefined
-    const answer = call.bytes === true ? await overBytes(secured ?? plain ?? dial(call)) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, secured ?? plain, agent)
+    const socket = secured ?? plain
+    const answer = call.bytes === true && socket !== undefined ? await overBytes(socket) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, socket, agent)
     return { kind: 'answer', ...answer, elapsedMs: elapsedMs() }
   } catch (error) {
     return { kind: 'closed', why: error instanceof Error ? error.message : String(error), elapsedMs: elapsedMs() }
@@ -51,18 +56,18 @@ export async function send(call: Call, agent: http.Agent | undefined): Promise<A
 const from = ({ source }: Call): { localAddress?: string } => (source === undefined ? {} : { localAddress: source })
 
 /** A connection, behind its PROXY header if it has one. */
-function dial(call: Call): net.Socket {
-  const socket = net.connect({ host: call.address, port: call.port, ...from(call) })
+async function dial(call: Call): Promise<net.Socket> {
+  const socket = await (call.dial ?? thisMachine.dial)(call.address, call.port, call.source)
   if (call.proxyHeader !== undefined) socket.write(call.proxyHeader)
   return socket
 }
 
 type Got = Omit<Extract<Answer, { kind: 'answer' }>, 'kind' | 'elapsedMs'>
 
-function connectTls(call: Call, of: NonNullable<Call['tls']>): Promise<tls.TLSSocket> {
+function connectTls(plain: net.Socket, of: NonNullable<Call['tls']>): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
-      ...(call.proxyHeader === undefined ? { host: call.address, port: call.port, ...from(call) } : { socket: dial(call).on('error', reject) }),
+      socket: plain,
       ...(of.sni === '' ? {} : { servername: of.sni }),
       ALPNProtocols: [...of.alpn],
       // Who answers is told by the answer; certificates are made for the run.

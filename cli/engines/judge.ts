@@ -3,6 +3,7 @@ import { destinationOf, type Destination } from '#api/simulate/recorded-destinat
 import { healthyEndpoints } from '#core/explain/client.ts'
 import type { PlanSet } from '#core/explain/trail.ts'
 import type { Expectation, RequestTest } from '#core/contract/requests-file.ts'
+import { isAddress } from '#core/match/cidr.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import { WORKLOAD_HEADER } from './applications.ts'
 import type { LiveCase } from './live-case.ts'
@@ -79,9 +80,11 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ''
 function outcomesOf(one: Observation): string[] {
   const { answer, line } = one
   if (isEcho(one)) return ['routed']
-  if (answer.kind === 'closed') return ['refused']
+  if (text(line?.['upstream_cluster']) === 'BlackHoleCluster') return ['blocked']
   const details = text(line?.['response_code_details'])
   const flags = text(line?.['response_flags'])
+  // The line of the caller's proxy says that it went on, and the other end did not answer.
+  if (answer.kind === 'closed') return text(line?.['upstream_cluster']) === '' ? ['refused'] : ['refused', 'routed']
   if (details.includes('rbac_access_denied') || (answer.status === 403 && answer.body.startsWith('RBAC: access denied'))) return ['refused']
   const { location } = answer.headers
   if (location !== undefined && answer.status >= 300 && answer.status < 400) return location.startsWith('https://') ? ['redirect', 'https-redirect'] : ['redirect']
@@ -167,7 +170,9 @@ function destinationsWrong(wanted: readonly Wanted[], seen: readonly Observation
     const who = one.answer.kind === 'answer' ? one.answer.headers[WORKLOAD_HEADER] : undefined
     const host = text(one.line?.['upstream_host'])
     const known = plans && endpointsOf(plans, cluster)
-    if (who !== undefined && known !== undefined && known.length > 0 && host !== '' && !known.includes(host)) found.push(`${who} at ${host} answered, which is no endpoint of ${cluster}`)
+    // What the proxy resolves is known by its name alone.
+    const byName = known?.some((key) => !isAddress(key.slice(0, key.lastIndexOf(':')))) ?? false
+    if (who !== undefined && known !== undefined && known.length > 0 && !byName && host !== '' && !known.includes(host)) found.push(`${who} at ${host} answered, which is no endpoint of ${cluster}`)
   }
   const total = wanted.reduce((sum, one) => sum + (one.weight ?? 0), 0)
   for (const [index, one] of wanted.entries()) {

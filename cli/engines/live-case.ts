@@ -4,6 +4,7 @@ import { selects } from '#api/model/labels.ts'
 import { makeRoot, readAuthority, type Authority } from '#api/ca/root.ts'
 import { serverCertificate } from '#api/ca/sign.ts'
 import { credentialNames } from '#api/translate/secret.ts'
+import { workloadFrom } from '#api/simulate/workload-words.ts'
 import { gatewayOf, sidecarOf, type World, worldOf } from '#api/simulate/world.ts'
 import type { RequestsFile, WorkloadWords } from '#core/contract/requests-file.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
@@ -18,6 +19,7 @@ import { type AddressBlock, claimBlock } from './address-block.ts'
 import { Applications } from './applications.ts'
 import { type CertificateFiles, writeCertificates } from './certificate-files.ts'
 import type { CaseControlPlane, JoinableMesh } from './control-plane.ts'
+import { type Host, Hosts, thisMachine } from './hosts.ts'
 import { type EngineParts, LiveProxy } from './live-proxy.ts'
 
 const OUTBOUND_PORT = 15_001
@@ -25,6 +27,8 @@ const INBOUND_PORT = 15_006
 /** Below this, a port needs privileges; gateways are given another. */
 const PRIVILEGED = 1024
 const GATEWAY_PORT_OFFSET = 20_000
+/** Of gateways that no workload serves, where hosts have addresses of their own (RFC 2544; workloads have the lower half). */
+const UNNAMED_GATEWAYS = '198.19.0'
 
 /** A certificate for gateways, and one for clients that show one, from one authority that `ca.crt` names. */
 interface Certificates {
@@ -41,13 +45,18 @@ export class LiveCase {
   readonly applications: Applications
   readonly certificates: Certificates
   readonly tokens: Tokens
+  /** What look-ups are answered where traffic is captured. */
+  readonly names: ReadonlyMap<string, string>
   readonly #plane: CaseControlPlane
-  readonly #block: AddressBlock
+  /** On loopback, where applications speak to their proxies. */
+  readonly #block: AddressBlock | undefined
+  /** Where traffic is captured: a host each. */
+  readonly #hosts: Hosts | undefined
   readonly #mesh: JoinableMesh
   readonly #proxies = new Map<string, LiveProxy>()
   readonly #files: CertificateFiles
 
-  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock; files: CertificateFiles }) {
+  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock | undefined; hosts: Hosts | undefined; names: ReadonlyMap<string, string>; files: CertificateFiles }) {
     this.#files = of.files
     this.world = of.world
     this.applications = of.applications
@@ -55,12 +64,19 @@ export class LiveCase {
     this.tokens = of.tokens
     this.#plane = of.plane
     this.#block = of.block
+    this.#hosts = of.hosts
+    this.names = of.names
     this.#mesh = of.plane.add(of.world)
   }
 
-  /** Resolves when every proxy has its configuration and listens. @throws Error with the words of the proxy that does not get there */
-  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[]): Promise<LiveCase> {
-    const block = await claimBlock(doors.random.draw)
+  /**
+   * Resolves when every proxy has its configuration and listens.
+   * @param captured each workload on a host of its own, at the address that the file gives it, where its proxy captures what applications say
+   * @throws Error with the words of the proxy that does not get there
+   */
+  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[], captured = false): Promise<LiveCase> {
+    const block = captured ? undefined : await claimBlock(doors.random.draw)
+    const addressAt = (words: WorkloadWords, index: number): string => block?.at(index) ?? workloadFrom(words, index).address
     const authority = readAuthority(makeRoot({ organization: 'weft test', nowMs: doors.clock.wallMs() }))
     const stranger = readAuthority(makeRoot({ organization: 'nobody', nowMs: doors.clock.wallMs() }))
     const words = about.workloads ?? []
@@ -72,27 +88,32 @@ export class LiveCase {
     const tokens = makeTokens(about.tokens, doors.clock.wallMs())
     const services = configuration.filter((one) => one.kind === 'Service')
     const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
-    const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, block.at(index), isGateway(one) ? [] : portsOf(one, services)) }))
+    const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, addressAt(one, index), isGateway(one) ? [] : portsOf(one, services), captured) }))
     const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
     const objects = withCredentials(configuration.map((one) => withTexts(one, files)), authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(tokens.withKeys(text))))
     const world = worldOf({ objects, workloads: placed.map((one) => one.workload), ...worldSettings(about) })
     const applications = new Applications(certificates.server, tokens.jwks)
-    const live = new LiveCase({ world, applications, certificates, tokens, plane, block, files })
+    const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
+    const nodes = placed.flatMap(({ workload, gateway }): ProxyNode[] => {
+      if (gateway) return [gatewayNode(workload, gateways, captured)]
+      const calls = callers.has(`${workload.name}.${workload.namespace}`)
+      return calls || (workload.mutualTls && workload.ports.length > 0) ? [sidecarNode(workload, captured)] : []
+    })
+    const unnamed = [...callers].flatMap((from) => unnamedGateway(from, gateways, nodes)).map((one, index) => gatewayNode({ ...one, address: block?.at(placed.length + index) ?? `${UNNAMED_GATEWAYS}.${index + 1}` }, gateways, captured))
+    const names = new Map(placed.flatMap(({ words: { names = [] }, workload }) => names.map((name) => [name, workload.address] as const)))
+    const proxied = new Set(nodes.filter((one) => one.type === 'sidecar').map((one) => one.address))
+    const addressesOfAll = [...placed.map(({ workload }) => workload.address), ...unnamed.map((one) => one.address)]
+    const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map((address) => [address, { captured: proxied.has(address) }])), Object.fromEntries(names)) : undefined
+    const live = new LiveCase({ world, applications, certificates, tokens, plane, block, hosts, names, files })
     try {
-      const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
-      const nodes = placed.flatMap(({ workload, gateway }): ProxyNode[] => {
-        if (gateway) return [gatewayNode(workload, gateways)]
-        const calls = callers.has(`${workload.name}.${workload.namespace}`)
-        return calls || (workload.mutualTls && workload.ports.length > 0) ? [sidecarNode(workload)] : []
-      })
-      const unnamed = [...callers].flatMap((from) => unnamedGateway(from, gateways, nodes)).map((one, index) => gatewayNode({ ...one, address: block.at(placed.length + index) }, gateways))
+      await hosts?.forward(Number(plane.target.slice(plane.target.lastIndexOf(':') + 1)))
       const started = await Promise.allSettled([
         ...placed.flatMap(({ words: { application = {} }, workload }) => {
           const own = application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
-          return workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }))
+          return workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address)))
         }),
         ...[...nodes, ...unnamed].map(async (node) => {
-          const options = { doors, parts, node, trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
+          const options = { doors, parts, node, host: live.host(node.address), trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
           live.#proxies.set(`${node.name}.${node.namespace}`, await LiveProxy.start(options))
         }),
       ])
@@ -110,6 +131,15 @@ export class LiveCase {
   /** The proxy beside a workload, or a gateway, by `NAME.NAMESPACE`. */
   proxy(name: string): LiveProxy | undefined {
     return this.#proxies.get(name)
+  }
+
+  get captured(): boolean {
+    return this.#hosts !== undefined
+  }
+
+  /** Where something with this address runs; `outside`: where callers are who are not of the mesh. */
+  host(address: string): Host {
+    return this.#hosts === undefined ? thisMachine : address === 'outside' ? this.#hosts.middle : this.#hosts.at(address)
   }
 
   proxies(): readonly LiveProxy[] {
@@ -138,12 +168,13 @@ export class LiveCase {
     await this.applications.close()
     this.#plane.remove(this.#mesh)
     this.#files.remove()
-    await this.#block.release()
+    this.#hosts?.close()
+    await this.#block?.release()
   }
 }
 
-/** Where a workload's caller side takes requests, and where its application listens behind its proxy, if it has one. */
-function place(words: WorkloadWords, address: string, ports: readonly { readonly port: number; readonly name?: string }[]): Workload {
+/** Where a workload's caller side takes requests, and where its application listens behind its proxy, if it has one: at the same port, where the way there is captured. */
+function place(words: WorkloadWords, address: string, ports: readonly { readonly port: number; readonly name?: string }[], captured: boolean): Workload {
   const proxied = words.mutualTls !== false
   return {
     name: words.name,
@@ -154,7 +185,7 @@ function place(words: WorkloadWords, address: string, ports: readonly { readonly
     network: words.network ?? '',
     locality: words.locality ?? '',
     cluster: '',
-    ports: ports.map((one, index): WorkloadPort => ({ ...one, listen: { address, port: proxied ? INBOUND_PORT + index : one.port }, app: { address, port: one.port } })),
+    ports: ports.map((one, index): WorkloadPort => ({ ...one, listen: { address, port: proxied && !captured ? INBOUND_PORT + index : one.port }, app: { address, port: one.port } })),
     mutualTls: proxied,
     health: words.healthy === false ? 'unhealthy' : 'healthy',
   }
@@ -172,7 +203,8 @@ function portsOf(words: WorkloadWords, services: readonly ResourceObject[]): { r
   return [...new Set(led)].map((port) => ({ port }))
 }
 
-const sidecarNode = (workload: Workload): ProxyNode => {
+const sidecarNode = (workload: Workload, captured: boolean): ProxyNode => {
+  if (captured) return sidecarOf(workload, false)
   const node = sidecarOf(workload, true)
   return { ...node, serviceAccount: workload.serviceAccount, outbound: { address: workload.address, port: OUTBOUND_PORT }, ports: workload.mutualTls ? node.ports : [] }
 }
@@ -189,13 +221,13 @@ function unnamedGateway(from: string, objects: readonly ResourceObject[], nodes:
   return [{ name, namespace, labels: (object && selectorOf(object)) ?? {}, serviceAccount: name }]
 }
 
-function gatewayNode(of: { name: string; namespace: string; labels: Readonly<Record<string, string>>; serviceAccount: string; address: string }, objects: readonly ResourceObject[]): ProxyNode {
+function gatewayNode(of: { name: string; namespace: string; labels: Readonly<Record<string, string>>; serviceAccount: string; address: string }, objects: readonly ResourceObject[], captured: boolean): ProxyNode {
   const ports = objects.flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).map((server) => server.port.number))
   return {
     ...gatewayOf(of),
     serviceAccount: of.serviceAccount,
     gatewayAddress: of.address,
-    gatewayPorts: new Map([...new Set(ports)].filter((port) => port < PRIVILEGED).map((port) => [port, port + GATEWAY_PORT_OFFSET])),
+    gatewayPorts: new Map([...new Set(ports)].filter((port) => port < PRIVILEGED && !captured).map((port) => [port, port + GATEWAY_PORT_OFFSET])),
   }
 }
 

@@ -1,17 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
+import type net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
+import type { SocketAddress } from '#core/workload/workload.ts'
 import { jsonLog } from '#proxy/admin/log.ts'
 import { envoyBootstrap } from '#proxy/bootstrap/envoy-bootstrap.ts'
 import { SecretServer } from '#proxy/engine/secret-server.ts'
 import { certificateService } from '#proxy/identity/certificate-service.ts'
 import { WorkloadIdentity } from '#proxy/identity/workload-identity.ts'
+import { type Host, thisMachine } from './hosts.ts'
 
 /** What carries the traffic: the bundled engine's files, or a stock Envoy's binary. */
 export type EngineParts = { readonly kind: 'weft'; readonly proxy: string; readonly gateway: string } | { readonly kind: 'envoy'; readonly binary: string }
@@ -23,6 +26,8 @@ export interface ProxyOptions {
   readonly doors: Doors
   readonly parts: EngineParts
   readonly node: ProxyNode
+  /** Where it runs; absent: on this machine. */
+  readonly host?: Host
   readonly trustDomain: string
   /** `127.0.0.1:PORT` of discovery, and the root that it is certified by. */
   readonly target: string
@@ -31,6 +36,7 @@ export interface ProxyOptions {
 }
 
 const ADMIN_PORT = 15_000
+const ADMIN_WITHIN_MS = 1000
 const READY_WITHIN_MS = 20_000
 const LOOK_EVERY_MS = 15
 const CERTIFICATE_MS = 3_600_000
@@ -43,6 +49,8 @@ const SHOWN_MAX = 1500
 /** A sidecar or gateway as a process of its own, and what it logs. */
 export class LiveProxy {
   readonly node: ProxyNode
+  readonly #host: Host
+  readonly #admin: SocketAddress
   readonly #doors: Doors
   readonly #folder: string
   readonly #cleanUp: (() => void)[] = []
@@ -55,6 +63,9 @@ export class LiveProxy {
 
   private constructor(options: ProxyOptions) {
     this.node = options.node
+    this.#host = options.host ?? thisMachine
+    // Traffic that is captured comes from another network, in which the admin port is nobody else's.
+    this.#admin = { address: this.#host === thisMachine ? options.node.address : '127.0.0.1', port: ADMIN_PORT }
     this.#asksForLogs = options.parts.kind === 'weft'
     this.#doors = options.doors
     this.#folder = mkdtempSync(path.join(tmpdir(), 'weft-play-'))
@@ -92,7 +103,7 @@ export class LiveProxy {
       const found = this.#lines.slice(from).filter(wanted)
       if (found.length >= count || this.#ended || this.#doors.clock.monotonicMs() >= deadlineMs) return found
       // Envoy was told to write at once; the bundled engine is asked each time.
-      if (this.#asksForLogs) await askAdmin(this.node.address, 'POST', '/reopen_logs')
+      if (this.#asksForLogs) await this.#askAdmin('POST', '/reopen_logs')
       await new Promise<void>((resolve) => {
         const timer = setTimeout(done, LOG_EVERY_MS)
         const listening = this.#listening
@@ -131,7 +142,7 @@ export class LiveProxy {
       WEFT_TRUST_DOMAIN: trustDomain,
       WEFT_LABELS: JSON.stringify(node.labels),
       WEFT_ADDRESS: node.address,
-      WEFT_ADMIN: `${node.address}:${ADMIN_PORT}`,
+      WEFT_ADMIN: `${this.#admin.address}:${this.#admin.port}`,
       WEFT_NETWORK: node.network,
       WEFT_LOCALITY: node.locality,
       WEFT_LOG_LEVEL: 'warn',
@@ -146,7 +157,7 @@ export class LiveProxy {
     const controlPlane = { target, rootsPem: rootPem, serverName: undefined }
     const sdsSocket = path.join(this.#folder, 'sds.sock')
     const configFile = path.join(this.#folder, 'envoy.json')
-    writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: { address: node.address, port: ADMIN_PORT }, sdsSocket })))
+    writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: this.#admin, sdsSocket })))
     const log = jsonLog(doors.clock, (line) => this.#hear(line), 'warn')
     const secrets = new SecretServer()
     await secrets.listen(sdsSocket)
@@ -164,7 +175,8 @@ export class LiveProxy {
   }
 
   #run(command: string, args: readonly string[], environment: Record<string, string>): void {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] ?? '', TMPDIR: tmpdir(), ...environment } })
+    const [first, ...rest] = this.#host.command([command, ...args])
+    const child = spawn(first, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] ?? '', TMPDIR: tmpdir(), ...environment } })
     this.#child = child
     child.once('error', (error) => this.#hear(error.message))
     child.once('close', () => (this.#ended = true))
@@ -185,22 +197,30 @@ export class LiveProxy {
 
   async #ready(): Promise<void> {
     const deadlineMs = this.#doors.clock.monotonicMs() + READY_WITHIN_MS
-    while ((await askAdmin(this.node.address, 'GET', '/ready')) !== 200) {
+    while ((await this.#askAdmin('GET', '/ready')) !== 200) {
       if (this.#ended) throw new Error(`the proxy of ${this.node.name}.${this.node.namespace} ended: ${this.#said.slice(-SHOWN_MAX)}`)
       if (this.#doors.clock.monotonicMs() > deadlineMs) throw new Error(`the proxy of ${this.node.name}.${this.node.namespace} was not ready within ${READY_WITHIN_MS} ms: ${this.#said.slice(-SHOWN_MAX)}`)
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
     }
   }
-}
 
-/** The status that the admin port answers; undefined: none. */
-const askAdmin = (address: string, method: string, page: string): Promise<number | undefined> =>
-  new Promise((resolve) => {
-    const request = http.request({ host: address, port: ADMIN_PORT, method, path: page, agent: false, timeout: 1000 }, (response) => {
-      response.resume()
-      resolve(response.statusCode)
+  /** The status that the admin port answers; undefined: none. */
+  async #askAdmin(method: string, page: string): Promise<number | undefined> {
+    let socket: net.Socket
+    try {
+      socket = await this.#host.dial(this.#admin.address, this.#admin.port)
+    } catch {
+      return undefined
+    }
+    return await new Promise((resolve) => {
+      const request = http.request({ createConnection: () => socket, method, path: page, timeout: ADMIN_WITHIN_MS }, (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+      request.on('timeout', () => request.destroy())
+      request.on('error', () => resolve(undefined))
+      request.on('close', () => resolve(undefined))
+      request.end()
     })
-    request.on('timeout', () => request.destroy())
-    request.on('error', () => resolve(undefined))
-    request.end()
-  })
+  }
+}

@@ -1,12 +1,13 @@
 import http from 'node:http'
-import { pathIn } from '#api/simulate/ask.ts'
+import { addressOf, pathIn } from '#api/simulate/ask.ts'
 import { coveringWildcards, serviceHost } from '#api/model/host.ts'
-import type { RequestTest } from '#core/contract/requests-file.ts'
+import type { RequestsFile, RequestTest } from '#core/contract/requests-file.ts'
 import { filled, hostHeaderOf } from '../question.ts'
 import type { Answer, Call } from './call.ts'
 import { send } from './call.ts'
 import { type Behaviour, BYTES, type Receipt, WORKLOAD_HEADER } from './applications.ts'
 import { proxyHeaderOf } from './first-bytes.ts'
+import type { Dial } from './hosts.ts'
 import type { LiveCase } from './live-case.ts'
 import type { LiveProxy, LogLine } from './live-proxy.ts'
 
@@ -50,25 +51,34 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const client = shown === undefined ? {} : live.certificates[shown]
   const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client, version: request.tlsVersion, cipher: request.cipher } : undefined
   const ofTls = tls === undefined ? {} : { tls }
+  const by = (host: string): { dial?: Dial } => (live.captured ? { dial: live.host(host).dial } : {})
 
   if (from.startsWith('gateway:')) {
     const proxy = live.proxy(from.slice('gateway:'.length))
     if (proxy === undefined) throw new Unplayable(`there is no ${from}`)
     const { gatewayAddress, gatewayPorts } = proxy.node
     const proxyHeader = request.proxyProtocol === undefined ? {} : { proxyHeader: proxyHeaderOf(request.proxyProtocol.version, request.proxyProtocol.source, gatewayAddress, port) }
-    return { proxy, call: { ...about, ...ofTls, ...proxyHeader, address: gatewayAddress, port: gatewayPorts.get(port) ?? port } }
+    return { proxy, call: { ...about, ...ofTls, ...proxyHeader, ...by('outside'), address: gatewayAddress, port: gatewayPorts.get(port) ?? port } }
   }
   if (request.proxyProtocol !== undefined) throw new Unplayable('only gateways are sent the PROXY protocol')
   if (from === 'outside') {
     const at = inboundOf(live, url.hostname, port)
     if (at === undefined) throw new Unplayable(`no workload stands behind ${url.host}; name the gateway`)
-    return { proxy: at.proxy, call: { ...about, ...ofTls, ...at.bind } }
+    return { proxy: at.proxy, call: { ...about, ...ofTls, ...by('outside'), ...at.bind } }
   }
   const proxy = live.proxy(from)
-  if (proxy?.node.outbound === undefined) throw new Unplayable(`there is no workload ${from} with a proxy`)
-  if (tls !== undefined || about.bytes === true) throw new Unplayable('an application speaks plain HTTP to its proxy; bytes and TLS of its own need captured traffic')
-  if (request.address !== undefined) throw new Unplayable('an address that is dialled needs captured traffic')
-  return { proxy, call: { ...about, ...proxy.node.outbound } }
+  if (proxy === undefined) throw new Unplayable(`there is no workload ${from} with a proxy`)
+  if (proxy.node.outbound !== undefined) return { proxy, call: { ...about, ...proxy.node.outbound } }
+  const address = request.address ?? live.names.get(url.hostname) ?? addressOf(live.world.model.read(() => {}), url.hostname, proxy.node.namespace)
+  return { proxy, call: { ...about, ...ofTls, ...by(proxy.node.address), address, port } }
+}
+
+/** Whether a test's request leaves its application as only captured traffic does; without, applications speak plain HTTP to their proxies. */
+export function needsCapture(about: RequestsFile, { from, request, captured }: RequestTest): boolean {
+  const said = captured ?? about.captured
+  if (said !== undefined) return said
+  if (from === 'outside' || from.startsWith('gateway:')) return false
+  return request.address !== undefined || request.tls !== undefined || !request.url.startsWith('http:')
 }
 
 /** Where the first workload behind a service's port takes its peers' connections. */
@@ -91,7 +101,7 @@ function inboundOf(live: LiveCase, host: string, port: number): { bind: { addres
 /** Plays a request so often, each with an id of its own, and gathers what became of each. */
 export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number; readonly parallel?: number | undefined; readonly everyMs?: number } = {}): Promise<Observation[]> {
   const parallel = options.parallel ?? PARALLEL
-  const agent = times > 1 ? new http.Agent({ keepAlive: true, maxSockets: parallel }) : undefined
+  const agent = times > 1 && route.call.dial === undefined ? new http.Agent({ keepAlive: true, maxSockets: parallel }) : undefined
   const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]?.toString()
   if (own !== undefined && times > 1) throw new Unplayable('a request with a user agent of its own cannot be told apart when it is repeated')
   const ids = Array.from({ length: times }, (_, index) => own ?? `${idBase}-${index}`)
@@ -112,7 +122,7 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   }
   try {
     await Promise.all(Array.from({ length: Math.min(parallel, times) }, work))
-    const lines = bytes ? await connectionLines(route, ids, before) : await linesOf(route, ids, answers)
+    const lines = bytes ? await connectionLines(route, ids, before) : await linesOf(live, route, ids, answers, before)
     if (options.copies !== undefined) await copiesOf(live, ids, options.copies)
     return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
       answer: answers[index] ?? { kind: 'closed', why: 'never sent', elapsedMs: 0 },
@@ -127,11 +137,22 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
 }
 
 /** The first proxy's lines by id. A connection that was closed without an answer may leave none, and is not waited for. */
-async function linesOf({ proxy }: Route, ids: readonly string[], answers: readonly Answer[]): Promise<Map<string, LogLine>> {
+async function linesOf(live: LiveCase, { proxy }: Route, ids: readonly string[], answers: readonly Answer[], before: number): Promise<Map<string, LogLine>> {
   const wanted = new Set(ids)
   const answered = answers.filter((one) => one.kind === 'answer' && one.status > 0).length
-  const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])), answered) ?? [])
-  return new Map(lines.map((line) => [String(line['user_agent']), line]))
+  if (!live.captured) {
+    const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])), answered) ?? [])
+    return new Map(lines.map((line) => [String(line['user_agent']), line]))
+  }
+  // Captured HTTP may be carried as bytes, of which a proxy writes a line in each case, and which bears no id.
+  const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])) || text(line['user_agent']) === '', ids.length, before) ?? [])
+  const found = new Map(lines.filter((line) => wanted.has(String(line['user_agent']))).map((line) => [String(line['user_agent']), line]))
+  const rest = lines.filter((line) => text(line['user_agent']) === '')
+  for (const id of ids) {
+    const line = found.has(id) ? undefined : rest.shift()
+    if (line !== undefined) found.set(id, line)
+  }
+  return found
 }
 
 /** Connections bear no id: those that were logged since then are these, in no order that matters. */

@@ -2,16 +2,17 @@ import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { RequestsFile } from '#core/contract/requests-file.ts'
+import type { RequestsFile, RequestTest } from '#core/contract/requests-file.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { bundleProxies } from '#infra/build/bundle.ts'
 import { ENVOY_NEWEST, installEnvoy } from '#infra/parts/envoy.ts'
 import { CaseControlPlane } from './control-plane.ts'
+import { whyNoNamespaces } from './hosts.ts'
 import { play, type Verdict } from './judge.ts'
 import { LiveCase } from './live-case.ts'
 import type { EngineParts } from './live-proxy.ts'
-import { Unplayable } from './observe.ts'
+import { needsCapture, Unplayable } from './observe.ts'
 
 export interface Played {
   readonly name: string
@@ -36,6 +37,8 @@ export class Player {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
   }
   #count = 0
+  /** Looked for when they are first needed. */
+  #namespaces: { readonly lacking: string | undefined } | undefined
 
   private constructor(parts: EngineParts, plane: CaseControlPlane, folder: string | undefined) {
     this.#parts = parts
@@ -65,15 +68,22 @@ export class Player {
   async *play({ about, objects }: Script): AsyncGenerator<Played> {
     const tests = about.tests ?? []
     const id = `weft-test/${++this.#count}`
-    const live = tests.some((one) => one.routerOnly === undefined) ? await LiveCase.start(systemDoors, this.#plane, this.#parts, about, objects) : undefined
+    const [captured = [], explicit = []] = [true, false].map((wanted) => tests.filter((one) => needsCapture(about, one) === wanted))
+    yield* this.#playOn(explicit, id, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: explicit }, objects, false))
+    if (captured.length === 0) return
+    this.#namespaces ??= { lacking: whyNoNamespaces() }
+    const { lacking } = this.#namespaces
+    yield* this.#playOn(lacking === undefined ? captured : captured.map((one) => ({ routerOnly: lacking, ...one })), `${id}.captured`, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: captured }, objects, true))
+  }
+
+  async *#playOn(tests: readonly RequestTest[], id: string, start: () => Promise<LiveCase>): AsyncGenerator<Played> {
+    const whyNot = (test: RequestTest): string | undefined => test.routerOnly ?? (this.#parts.kind === 'weft' ? test.envoyOnly : undefined)
+    const live = tests.some((one) => whyNot(one) === undefined) ? await start() : undefined
     try {
       for (const [index, test] of tests.entries()) {
-        if (live === undefined || test.routerOnly !== undefined) {
-          yield { name: test.name, result: 'skipped', why: test.routerOnly ?? '', got: undefined }
-          continue
-        }
-        if (test.envoyOnly !== undefined && this.#parts.kind === 'weft') {
-          yield { name: test.name, result: 'skipped', why: test.envoyOnly, got: undefined }
+        const why = whyNot(test)
+        if (live === undefined || why !== undefined) {
+          yield { name: test.name, result: 'skipped', why: why ?? '', got: undefined }
           continue
         }
         try {

@@ -10,6 +10,7 @@ export const workloadWords = z.strictObject({
   serviceAccount: z.string().optional(),
   labels: labels.optional(),
   address: z.string().optional().describe('Its IP address; one of a documentation range where it does not matter.'),
+  names: z.array(z.string()).optional().describe('Names for which DNS has its address, where traffic is captured.'),
   network: z.string().optional(),
   locality: z.string().optional().describe('region/zone/subzone'),
   ports: z.array(z.union([z.int().min(1).max(65535), z.strictObject({ port: z.int().min(1).max(65535), name: z.string().optional() })])).optional(),
@@ -157,6 +158,7 @@ export const requestTest = z.strictObject({
   every: duration.optional().describe('Time between repeated requests, which are then sent one by one.'),
   wait: duration.optional().describe('How long nothing is sent before it.'),
   healthy: z.record(z.string(), z.boolean()).optional().describe('Workloads, NAME.NAMESPACE, that come or go before it.'),
+  captured: z.boolean().optional().describe('As of the file, for this one.'),
   playedOnly: z.string().min(1).optional().describe('Why the router cannot tell.'),
   envoyOnly: z.string().min(1).optional().describe('Why the bundled engine cannot play it.'),
   routerOnly: z.string().min(1).optional().describe('Why it cannot be played through live proxies.'),
@@ -170,6 +172,7 @@ export const requestsFile = z.strictObject({
   settings: z.strictObject({ outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS', 'REGISTRY_ONLY']).optional() }).optional(),
   trustDomain: z.string().optional(),
   tokens: z.record(z.string().regex(/^[\w-]+$/), tokenWords).optional().describe('By name; `${NAME}` in a header or URL of a request stands for it.'),
+  captured: z.boolean().optional().describe('Whether live proxies capture what applications say. Unless told otherwise they do for requests that leave no other way: by address, as bytes, or in TLS of the application’s own.'),
   tests: z.array(requestTest).optional(),
 })
 export type RequestsFile = z.infer<typeof requestsFile>
