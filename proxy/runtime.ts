@@ -22,6 +22,7 @@ import { Identifiers } from './telemetry/identifiers.ts'
 import { clusterReport, statsText, takeLoad } from './telemetry/reports.ts'
 import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
 import { TrafficMetrics } from './telemetry/metrics.ts'
+import { Collectors } from './telemetry/collectors.ts'
 import type { SpanSink } from './telemetry/span.ts'
 import { Callouts } from './upstream/callout.ts'
 import type { ListeningSockets } from './upgrade/listening-sockets.ts'
@@ -46,6 +47,8 @@ export interface RuntimeOptions {
   readonly sharesPorts?: boolean
   /** Takes spans of sampled requests. */
   readonly onSpan?: SpanSink
+  /** The proxy's environment, of which spans may tell. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
   readonly limits?: Limits
   /** Resident bytes of the process, for the bound on memory. */
   readonly residentBytes?: () => number
@@ -54,6 +57,8 @@ export interface RuntimeOptions {
 const SWEEP_MS = 100
 /** A workload that has left and that nobody has called for so long is known to have left. */
 const QUIET_MS = 500
+/** How long collectors may take to take the last spans. */
+const GOODBYE_MS = 1000
 
 /**
  * The data path of one proxy: listeners, clusters and what runs between them. `apply…` and `remove…` are called after the plan's maps were swapped;
@@ -68,6 +73,7 @@ export class Runtime implements Engine {
   readonly callouts: Callouts
   readonly keys: KeySets
   readonly onSpan: SpanSink | undefined
+  readonly collectors: Collectors
   readonly active = new LiveSet<Exchange>()
   readonly connections = new Set<ClientConnection>()
   readonly tunnels = new Set<Tunnel>()
@@ -77,6 +83,7 @@ export class Runtime implements Engine {
   draining = false
   closesIdle = false
   readonly overload: Overload
+  readonly #environment: Readonly<Record<string, string | undefined>>
   readonly #residentBytes: () => number
   readonly #secrets: SecretSource
   readonly #sink: LogSink
@@ -99,11 +106,13 @@ export class Runtime implements Engine {
     this.node = options.node
     this.#sink = options.accessLog ?? new FileSink()
     this.onSpan = options.onSpan
+    this.#environment = options.environment ?? {}
     this.overload = new Overload(options.limits ?? noLimits)
     this.#residentBytes = options.residentBytes ?? (() => 0)
     this.#sockets = options.sockets
     this.#sharesPorts = options.sharesPorts === true
     this.callouts = new Callouts(doors.clock)
+    this.collectors = new Collectors(doors, this.callouts, (name) => this.cluster(name))
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
     this.metrics = new TrafficMetrics(options.node, options.principal)
     this.sweptMs = doors.clock.monotonicMs()
@@ -113,6 +122,10 @@ export class Runtime implements Engine {
 
   cluster(name: string): Cluster | undefined {
     return this.#clusters.get(name)
+  }
+
+  variable(name: string): string | undefined {
+    return this.#environment[name]
   }
 
   // ---- configuration
@@ -305,6 +318,8 @@ export class Runtime implements Engine {
         this.#drained()
       })
     }
+    // A collector that is away must not hold up a proxy that ends.
+    await Promise.race([this.collectors.flush(), new Promise<void>((over) => this.doors.clock.after(GOODBYE_MS, over))])
     this.close()
   }
 

@@ -79,11 +79,11 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const cell = new PlanCell(clock, secrets, log, bootstrap.dns.length > 0)
   const workers =
     bootstrap.concurrency > 1
-      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, logLevel: log.level }, log, () => look(), around.quit)
+      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, environment: bootstrap.environment, logLevel: log.level }, log, () => look(), around.quit)
       : undefined
   if (workers !== undefined) cell.echo((update) => workers.update(update))
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }), sharesPorts: workers !== undefined })
+  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, environment: bootstrap.environment, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }), sharesPorts: workers !== undefined })
   const traffic = trafficOf(runtime, workers)
   const stream = { controlPlane, node, certificate: () => identity.now }
   const ads = new Ads(doors, stream, cell, log)

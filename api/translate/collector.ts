@@ -1,7 +1,6 @@
 import { resolveHost } from '#api/model/host.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { durationMs } from '#core/resource/duration.ts'
-import type { Engine } from './engine.ts'
 import { outboundCluster } from './naming.ts'
 
 /** A service of the mesh that takes spans. */
@@ -14,8 +13,8 @@ export interface Collector {
   readonly timeoutMs: number
 }
 
-/** The collector of a tracing provider; undefined where there is none such, or the proxy does not speak its language: Weft's own speaks OTLP over HTTP. */
-export function collectorOf(reader: MeshReader, name: string, engine: Engine): Collector | undefined {
+/** The collector of a tracing provider; undefined where there is none such. */
+export function collectorOf(reader: MeshReader, name: string): Collector | undefined {
   const provider = reader.meshConfig().extensionProviders?.find((one) => one.name === name)
   const spec = provider?.opentelemetry ?? provider?.zipkin
   if (spec === undefined) return undefined
@@ -27,6 +26,5 @@ export function collectorOf(reader: MeshReader, name: string, engine: Engine): C
   const at = { authority: `${host}:${port}`, cluster: outboundCluster(port, '', host) }
   const http = provider?.opentelemetry?.http
   if (http !== undefined) return { kind: 'otlp-http', ...at, path: http.path || '/v1/traces', timeoutMs: durationMs(http.timeout ?? '3s') }
-  if (engine === 'weft') return undefined
   return provider?.opentelemetry === undefined ? { kind: 'zipkin', ...at, path: provider?.zipkin?.path || '/api/v2/spans', timeoutMs: 0 } : { kind: 'otlp-grpc', ...at, path: '', timeoutMs: durationMs(provider.opentelemetry.grpc?.timeout ?? '0s') }
 }

@@ -94,7 +94,7 @@ function spansOf(reader: MeshReader, node: ProxyNode, levels: readonly Telemetry
     }
     provider = entry.providers?.[0]?.name ?? provider
   }
-  const collector = provider === undefined ? undefined : collectorOf(reader, provider, engineOf(node))
+  const collector = provider === undefined ? undefined : collectorOf(reader, provider)
   if (collector !== undefined) spans = { ...spans, collector }
   return isEmpty(spans) ? {} : { spans }
 }

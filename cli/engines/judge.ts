@@ -117,7 +117,7 @@ function answerWrong(expect: Expectation, seen: readonly Observation[]): string[
     const headers = answer.kind === 'answer' ? answer.headers : {}
     for (const [name, value] of Object.entries(expect.answer?.headers ?? {})) if (!meets(value, headers[name.toLowerCase()])) found.push(`answer header ${name}: ${value} was expected, ${headers[name.toLowerCase()] ?? 'none'} came`)
     for (const name of expect.answer?.withoutHeaders ?? []) if (headers[name.toLowerCase()] !== undefined) found.push(`answer header ${name} was not expected, ${headers[name.toLowerCase()] ?? ''} came`)
-    if (expect.answer?.body !== undefined && (answer.kind !== 'answer' || answer.body !== expect.answer.body)) found.push(`body ${JSON.stringify(expect.answer.body)} was expected, ${wordsOf(one)} came`)
+    if (expect.answer?.body !== undefined && (answer.kind !== 'answer' || !meets(expect.answer.body, answer.body))) found.push(`body ${JSON.stringify(expect.answer.body)} was expected, ${wordsOf(one)} came`)
     if (expect.location !== undefined && headers['location'] !== expect.location) found.push(`location ${expect.location} was expected, ${headers['location'] ?? 'none'} came`)
     if (expect.elapsed?.least !== undefined && answer.elapsedMs < durationMs(expect.elapsed.least) - 5) found.push(`an answer after ${expect.elapsed.least} was expected, it came after ${Math.round(answer.elapsedMs)} ms`)
     if (expect.elapsed?.most !== undefined && answer.elapsedMs > durationMs(expect.elapsed.most)) found.push(`an answer within ${expect.elapsed.most} was expected, it came after ${Math.round(answer.elapsedMs)} ms`)

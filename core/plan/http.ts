@@ -51,12 +51,32 @@ export interface ScopePlan {
 }
 
 export interface TracingPlan {
-  /** `http://HOST:PORT/v1/traces` */
-  readonly endpoint: string
   readonly serviceName: string
   /** Percent of requests without an incoming decision that are sampled. */
   readonly samplingPercent: number
+  /** No spans are made; their context goes on. */
+  readonly silent?: true
+  /** Absent: the one that the proxy was started with. */
+  readonly collector?: CollectorPlan
+  /** Characters of a path in a span; absent: all. */
+  readonly pathLengthMax?: number
+  readonly tags?: readonly SpanTagPlan[]
 }
+
+/** A cluster that takes spans. */
+export interface CollectorPlan {
+  readonly kind: 'otlp-http' | 'otlp-grpc' | 'zipkin'
+  readonly cluster: string
+  readonly authority: string
+  /** Of HTTP. */
+  readonly path: string
+  readonly timeoutMs: number
+}
+
+/** What a span says beside its own. `format` has Envoy's command operators. */
+export type SpanTagPlan =
+  | { readonly tag: string; readonly kind: 'literal' | 'format'; readonly value: string }
+  | { readonly tag: string; readonly kind: 'environment' | 'header'; readonly name: string; readonly otherwise: string }
 
 /** One log line's fields in order; each is text with Envoy's command operators (`%RESPONSE_CODE%`), compiled by proxy/telemetry. */
 export interface AccessLogPlan {

@@ -7,16 +7,15 @@ import { objectName } from './object.ts'
 import { unwrapped } from './schema-walk.ts'
 import { actingFields } from './support-fields.ts'
 
-/** What acts on a field: both kinds of proxy, Envoy alone, or nothing yet. */
-export type Support = 'sidecar and Envoy' | 'Envoy' | 'none'
+/** What acts on a field: both kinds of proxy, one alone, or nothing yet. */
+export type Support = 'sidecar and Envoy' | 'sidecar' | 'Envoy' | 'none'
 
 /**
- * Fields that reach the proxies' configuration and that the bundled sidecar does not carry out. It refuses such a configuration, or is not sent what would only add to what is reported.
- * By kind, as paths of `schemaFields`.
+ * Fields that one kind of proxy alone carries out; the other is not sent them. By kind, as paths of `schemaFields`.
  */
-const ENVOY_ALONE: Readonly<Record<string, readonly string[]>> = {
-  // The bundled sidecar sends spans to the collector that it was started with.
-  'Telemetry.telemetry.istio.io': ['spec.tracing[].providers', 'spec.tracing[].customTags'],
+const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy', readonly string[]>>>>> = {
+  // Stock Envoys have none of Istio's metrics.
+  'Telemetry.telemetry.istio.io': { sidecar: ['spec.metrics'] },
 }
 
 /** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */
@@ -29,7 +28,9 @@ const acting = new Map(Object.entries(actingFields).map(([word, paths]) => [word
 export function supportOf(kind: Pick<ResourceKind, 'group' | 'kind'>, path: string): Support {
   const word = kindWord(kind)
   if (acting.get(word)?.has(path) !== true) return 'none'
-  return ENVOY_ALONE[word]?.some((one) => path === one || ['.', '[', '{'].some((next) => path.startsWith(`${one}${next}`))) === true ? 'Envoy' : 'sidecar and Envoy'
+  const within = (one: string): boolean => path === one || ['.', '[', '{'].some((next) => path.startsWith(`${one}${next}`))
+  if (ALONE[word]?.sidecar?.some(within) === true) return 'sidecar'
+  return ALONE[word]?.Envoy?.some(within) === true ? 'Envoy' : 'sidecar and Envoy'
 }
 
 /** Whether anything acts on any field of the kind. */

@@ -28,5 +28,7 @@ export interface Bootstrap {
   readonly certificateLifetimeMs: number
   /** `weft`: this process carries the traffic. `envoy`: it is the agent beside a stock Envoy, started from this binary. */
   readonly engine: { readonly kind: 'weft' } | { readonly kind: 'envoy'; readonly binary: string; readonly arguments: readonly string[] }
+  /** All of it: spans may tell of variables. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'off'
 }

@@ -56,6 +56,7 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
     concurrency: readConcurrency(variables),
     certificateLifetimeMs: variables.seconds('WEFT_CERTIFICATE_SECONDS', CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MAX),
     engine,
+    environment,
     logLevel: isLogLevel(level) ? level : 'info',
   }
   if (variables.faults.length > 0) throw new Faults(variables.faults)

@@ -4,6 +4,7 @@ import type { Cluster } from '../upstream/cluster.ts'
 import type { PlanSource } from '../sources.ts'
 import type { TrafficMetrics } from '../telemetry/metrics.ts'
 import type { Identifiers } from '../telemetry/identifiers.ts'
+import type { Collectors } from '../telemetry/collectors.ts'
 import type { SpanSink } from '../telemetry/span.ts'
 import type { KeySets } from '../filter/key-sets.ts'
 import type { Callouts } from '../upstream/callout.ts'
@@ -32,6 +33,10 @@ export interface Engine {
   readonly metrics: TrafficMetrics
   readonly identifiers: Identifiers
   readonly onSpan: SpanSink | undefined
+  /** Services of the mesh that take spans. */
+  readonly collectors: Collectors
+  /** Of the proxy's environment. */
+  variable(name: string): string | undefined
   /** Keys of token issuers. */
   readonly keys: KeySets
   /** The proxy's own requests. */

@@ -509,7 +509,7 @@ test('drain waits for what runs, and asks clients to close', async (t) => {
 test('traces go on: traceparent names our span as the parent, and a sampled span is handed over', async (t) => {
   const upstream = await httpServer(t, echo)
   const spans: { traceId: string; spanId: string; parentId: string }[] = []
-  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], http: { tracing: { endpoint: '', serviceName: 's', samplingPercent: 0 } }, clusters: [['up', [upstream.port]]], onSpan: (span) => spans.push(span) })
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], http: { tracing: { serviceName: 's', samplingPercent: 0 } }, clusters: [['up', [upstream.port]]], onSpan: (span) => spans.push(span) })
   const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
   const reply = await ask(proxy.port, '/', { headers: { traceparent: `00-${trace}-00f067aa0ba902b7-01` } })
   const seen = (JSON.parse(reply.body) as { headers: Record<string, string> }).headers['traceparent']

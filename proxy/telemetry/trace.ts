@@ -3,6 +3,10 @@ import { formatTraceparent, readTraceContext } from '#core/telemetry/trace-conte
 import type { RequestHead } from '#core/route/request.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
+import type { FinishedSpan } from './span.ts'
+
+/** The cluster of the collector that the proxy was started with. */
+const OWN_COLLECTOR = 'otlp'
 
 /** One exchange's part of a trace (W3C Trace Context): continues the client's trace, or begins one. */
 export class Trace {
@@ -36,10 +40,28 @@ export class Trace {
 
   /** Hands the finished span on, when it is sampled and somebody takes spans. */
   finish(exchange: Exchange): void {
-    const { onSpan } = exchange.engine
-    if (onSpan === undefined || !this.sampled) return
-    const { request, peer } = exchange
-    onSpan({
+    const { engine, stack } = exchange
+    const { tracing } = stack.plan
+    if (!this.sampled || tracing?.silent === true) return
+    // What the proxy was started with has a cluster of its own, which it goes without.
+    if (tracing?.collector !== undefined && tracing.collector.cluster !== OWN_COLLECTOR) engine.collectors.add(tracing.collector, tracing.serviceName || this.#ownName(exchange), this.#spanOf(exchange))
+    else engine.onSpan?.(this.#spanOf(exchange))
+  }
+
+  #ownName({ engine: { node } }: Exchange): string {
+    return `${node.labels['app'] ?? node.name}.${node.namespace}`
+  }
+
+  #spanOf(exchange: Exchange): FinishedSpan {
+    const { request, peer, stack } = exchange
+    const { path } = request
+    const pathLengthMax = stack.plan.tracing?.pathLengthMax ?? path.length
+    const tags: Record<string, string> = {}
+    for (const { tag, value } of stack.spanTags) {
+      const one = value(exchange)
+      if (one !== undefined) tags[tag] = one
+    }
+    return {
       traceId: this.traceId,
       spanId: this.spanId,
       parentId: this.parentId,
@@ -51,7 +73,7 @@ export class Trace {
       failed: exchange.status >= 500 || exchange.status === 0,
       attributes: {
         'http.method': request.method,
-        'http.url': `${request.scheme}://${request.authority}${request.path}`,
+        'http.url': `${request.scheme}://${request.authority}${path.slice(0, pathLengthMax)}`,
         'http.protocol': 'HTTP/1.1',
         'http.status_code': exchange.status,
         'guid:x-request-id': exchange.requestId,
@@ -62,7 +84,8 @@ export class Trace {
         request_size: exchange.requestBytes,
         response_size: exchange.responseBytes,
         user_agent: request.header('user-agent') ?? '',
+        ...tags,
       },
-    })
+    }
   }
 }

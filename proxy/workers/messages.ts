@@ -10,6 +10,7 @@ export interface WorkerData {
   readonly node: ProxyNode
   readonly principal: string
   readonly limits: Limits
+  readonly environment: Readonly<Record<string, string | undefined>>
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'off'
 }
 

@@ -13,13 +13,13 @@ export const isWorker = (): boolean => !isMainThread && (workerData as Partial<W
 
 /** One thread that carries traffic, for as long as its process is there. */
 export function runWorker(doors: Doors): void {
-  const { node, principal, limits, logLevel } = workerData as WorkerData
+  const { node, principal, limits, environment, logLevel } = workerData as WorkerData
   const log = jsonLog(doors.clock, (line) => process.stderr.write(line))
   log.level = logLevel
   const secrets = new Secrets(log)
   const cell = new PlanCell(doors.clock, secrets, log)
   const spans = node.otlp === '' ? undefined : new Spans(doors.clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, principal, limits, sharesPorts: true, residentBytes: () => process.memoryUsage.rss(), ...(spans && { onSpan: spans.onSpan }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, principal, limits, environment, sharesPorts: true, residentBytes: () => process.memoryUsage.rss(), ...(spans && { onSpan: spans.onSpan }) })
   const tell = (message: FromWorker): void => parentPort?.postMessage(message)
 
   const bound = follow(cell, runtime, log, () => look())
