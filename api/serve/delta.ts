@@ -29,7 +29,7 @@ function read(subscription: Subscription, request: DiscoveryRequest, view: Resou
   }
   for (const name of request.names) {
     if (name === '*') {
-      subscription.named = true
+      subscription.hasNamed()
       if (isOpen(subscription)) subscription.wantAll(view, since, apart)
     }
     // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always where a cluster may be half-way

@@ -18,7 +18,7 @@ export function applySotw(subscription: Subscription, request: DiscoveryRequest,
   const open = wildcardTypes.has(subscription.type)
   const wanted = new Set(request.names)
   const star = wanted.delete('*') && open
-  if (request.names.length > 0) subscription.named = true
+  if (request.names.length > 0) subscription.hasNamed()
   // "Legacy" wildcard: no name was ever given. Once there was one, an empty list means nothing (xds-rules 12).
   const all = star || (open && !subscription.named)
   if (!all && subscription.wildcard) subscription.unwantAll()

@@ -13,7 +13,8 @@ import type { Quarantine } from './quarantine.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
 import { applySotw } from './sotw.ts'
-import { Subscription, type Taken } from './subscription.ts'
+import { Subscription } from './subscription.ts'
+import type { Taken } from './taking.ts'
 
 /** Delta responses, and SotW ones that may be split, stay below this (xds-rules 24): gRPC clients refuse more than 4 MiB. */
 const responseBytesMax = 1 << 20
@@ -311,7 +312,7 @@ export class XdsStream {
     const start = this.#holdings.start(type, this.protocol, this.node.engine === ownEngine ? ownEngine : '')
     const made = new Subscription(type, this.protocol, start, this.#holdings.limits)
     made.sinceMs = this.#clock.wallMs()
-    made.rulings = this.#quarantine?.rulingsFor(this)
+    made.heed(this.#quarantine?.rulingsFor(this))
     this.#subscriptions.set(type, made)
     return made
   }

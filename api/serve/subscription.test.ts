@@ -8,7 +8,8 @@ import { namedIn } from './rejection.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource } from './resource.ts'
 import { applySotw } from './sotw.ts'
-import { Subscription, type Taken } from './subscription.ts'
+import { Subscription } from './subscription.ts'
+import type { Taken } from './taking.ts'
 
 const resource = (type: string, name: string, version: string): Resource => ({ type, name, version, bytes: new Uint8Array(100), origins: [] })
 const request = (type: string, some: Partial<DiscoveryRequest> = {}): DiscoveryRequest => ({ type, nonce: '', refusal: undefined, node: undefined, names: [], dropped: [], held: new Map(), ...some })
