@@ -7,12 +7,12 @@ import { describeError, jsonLog, type Log } from './admin/log.ts'
 import type { Bootstrap } from './bootstrap/bootstrap.ts'
 import { readBootstrap, withFlags } from './bootstrap/read-bootstrap.ts'
 import type { Environment } from './bootstrap/variables.ts'
-import { type ProcessDoors, type Proxy, startProxy } from './start.ts'
+import { type ProcessDoors, startProxy } from './start.ts'
 import { inherit, isSuccessor, serveAsSuccessor } from './upgrade/successor.ts'
 import { isWorker, runWorker } from './workers/worker.ts'
 import { Succession } from './upgrade/succession.ts'
 import { version } from './version.ts'
-import { wrapCommand } from './wrap.ts'
+import { wrapCommand, type Wrapper } from './wrap.ts'
 
 const WRONG_USAGE = 2
 
@@ -38,23 +38,30 @@ export async function runProxy(type: 'sidecar' | 'router', environment: Environm
   log.level = bootstrap.logLevel
   // A successor takes the traffic over; the application is its predecessor's child.
   if (command !== undefined && !isSuccessor(environment)) {
-    if (command.length === 0 || bootstrap.engine.kind !== 'weft') {
-      log.error('proxy.bootstrap', { error: command.length === 0 ? 'no command stands behind --' : 'a command is wrapped by the engine weft alone' })
+    if (command.length === 0) {
+      log.error('proxy.bootstrap', { error: 'no command stands behind --' })
       process.exit(WRONG_USAGE)
     }
     process.exit(await wrap(environment, bootstrap, command, log))
   }
 
   if (bootstrap.engine.kind === 'weft') return runWeft(environment, bootstrap, log)
-  let running: Pick<Proxy, 'stop'> | undefined
+  let running: Wrapper | undefined
   onceAtEnd(() => void (running?.stop() ?? Promise.resolve()).then(() => process.exit(0)))
+  running = await startEnvoy(bootstrap, bootstrap.engine, log)
+  if (running === undefined) process.exit(1)
+  void running.ready.then(() => running?.announce())
+}
+
+/** The agent beside a stock Envoy. Undefined, logged: it cannot start. */
+async function startEnvoy(bootstrap: Bootstrap, engine: Extract<Bootstrap['engine'], { kind: 'envoy' }>, log: Log): Promise<Wrapper | undefined> {
   try {
-    // Only the agent beside an Envoy pays for the code that steers one.
+    // Only the agent pays for the code that steers an Envoy.
     const { runEnvoy } = await import('./engine/envoy.ts')
-    running = await runEnvoy(systemDoors, bootstrap, bootstrap.engine, aroundOf(log))
+    return await runEnvoy(systemDoors, bootstrap, engine, aroundOf(log))
   } catch (error) {
     log.error('proxy.start-failed', { error: describeError(error) })
-    process.exit(1)
+    return undefined
   }
 }
 
@@ -70,7 +77,7 @@ async function runWeft(environment: Environment, bootstrap: Bootstrap, log: Log)
 }
 
 async function wrap(environment: Environment, bootstrap: Bootstrap, command: readonly string[], log: Log): Promise<number> {
-  const running = await startWeft(environment, bootstrap, log)
+  const running = bootstrap.engine.kind === 'envoy' ? await startEnvoy(bootstrap, bootstrap.engine, log) : await startWeft(environment, bootstrap, log)
   return running === undefined ? 1 : wrapCommand(running, command, bootstrap.node.ports, systemDoors.clock, log)
 }
 

@@ -4,7 +4,6 @@ import type { Clock } from '#core/time/clock.ts'
 import type { WorkloadPort } from '#core/workload/workload.ts'
 import type { Log } from './admin/log.ts'
 import { awaitPorts } from './await-ports.ts'
-import type { Succession } from './upgrade/succession.ts'
 
 /** What is in flight when the application is told to end may take this long before it is told; beyond, it is told all the same. */
 const INBOUND_END_MS = 5000
@@ -15,12 +14,22 @@ const WAITING_MS = 10_000
 const NOT_FOUND = 127
 const NOT_RUNNABLE = 126
 
+/** What stands around an application, on either engine. */
+export interface Wrapper {
+  readonly ready: Promise<void>
+  /** The exit code of what carries the traffic, should it end by itself. */
+  readonly ended: Promise<number>
+  announce(): void
+  leaveInbound(withinMs: number): Promise<void>
+  stop(): Promise<void>
+}
+
 /**
  * Runs an application inside the proxy's life: it starts when the proxy is ready, so that its first call goes through; the mesh calls it once it listens on its ports; at SIGTERM new inbound requests stop first and those in flight end,
  * then the application is told, and outbound stays open until it is gone; the proxy follows it within two seconds.
  * @returns the application's exit code; 128 and the signal's number when a signal ended it
  */
-export async function wrapCommand(proxy: Succession, command: readonly string[], ports: readonly WorkloadPort[], clock: Clock, log: Log): Promise<number> {
+export async function wrapCommand(proxy: Wrapper, command: readonly string[], ports: readonly WorkloadPort[], clock: Clock, log: Log): Promise<number> {
   const [program = '', ...parameters] = command
   let ending = false
   let tellApplication = (_signal: NodeJS.Signals): void => {}

@@ -15,6 +15,8 @@ export interface EnvoyBootstrap {
   /** The unix socket on which the agent beside Envoy serves its certificate. */
   readonly sdsSocket: string
   readonly limits?: Limits
+  /** The agent takes the discovery stream too, on the same socket, and passes it on. */
+  readonly agentRelays?: boolean
 }
 
 const XDS_CLUSTER = 'xds-grpc'
@@ -43,13 +45,13 @@ const fromAgent = (name: string): JsonObject => ({
  * A stock Envoy's bootstrap (envoy.config.bootstrap.v3.Bootstrap in JSON): incremental ADS and load reports over mTLS, with the certificate that the agent serves on a socket.
  * Node id and metadata are a sidecar's, so the control plane needs no new words. No key is in it.
  */
-export function envoyBootstrap({ node, controlPlane, admin, sdsSocket, limits }: EnvoyBootstrap): JsonObject {
+export function envoyBootstrap({ node, controlPlane, admin, sdsSocket, limits, agentRelays = false }: EnvoyBootstrap): JsonObject {
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' }
   return {
     node: nodeJson(node),
     admin: { address: socketAddress(admin.address, admin.port) },
     dynamic_resources: {
-      ads_config: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', set_node_on_first_message_only: true, grpc_services: [grpcService(XDS_CLUSTER)] },
+      ads_config: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', set_node_on_first_message_only: true, grpc_services: [grpcService(agentRelays ? SDS_CLUSTER : XDS_CLUSTER)] },
       cds_config: ads,
       lds_config: ads,
     },

@@ -40,7 +40,6 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
   if (!isLogLevel(level)) variables.refuse('WEFT_LOG_LEVEL', level, 'debug, info, warn, error or off')
   const engine = readEngine(variables)
   const dns = readDns(variables, type)
-  if (dns.length > 0 && engine.kind === 'envoy') variables.refuse('WEFT_DNS', variables.text('WEFT_DNS'), 'for the engine weft')
   const bootstrap: Bootstrap = {
     controlPlane: readControlPlane(variables, doors),
     joinToken: readJoinToken(variables),

@@ -13,6 +13,8 @@ const RESTART_MAX_MS = 10_000
 const GOOD_RUN_MS = 60_000
 const KILL_AFTER_MS = 2000
 const LOOK_EVERY_MS = 100
+/** A workload that has left and that nobody has called for so long is known to have left. */
+const QUIET_MS = 500
 
 /** One Envoy, kept running: a crash is followed by a new start, after a pause that grows. */
 export class EnvoyProcess {
@@ -38,10 +40,14 @@ export class EnvoyProcess {
     const startedMs = this.#doors.clock.monotonicMs()
     const child = spawn(this.#command.binary, this.#command.arguments, { stdio: ['ignore', 'inherit', 'inherit'] })
     this.#child = child
+    // An agent that ends before it has waited leaves no Envoy behind.
+    const kill = (): void => void child.kill('SIGKILL')
+    process.once('exit', kill)
     let over = false
     const ended = (how: object): void => {
       if (over) return
       over = true
+      process.off('exit', kill)
       if (this.#child === child) this.#child = undefined
       if (this.#stopping) return
       if (this.#doors.clock.monotonicMs() - startedMs >= GOOD_RUN_MS) this.#attempt = 0
@@ -53,14 +59,36 @@ export class EnvoyProcess {
     child.once('exit', (code, signal) => ended({ code, signal }))
   }
 
-  /** Stops new requests, waits for those under way at most `graceMs`, and ends the process. */
-  async stop(graceMs: number): Promise<void> {
+  /** Resolves when Envoy has its first configuration and listens, however often it must be started for that. */
+  live(): Promise<void> {
+    return new Promise((resolve) => {
+      const look = async (): Promise<void> => {
+        if (this.#stopping || (await this.#admin('GET', '/ready').catch(() => '')).startsWith('LIVE')) resolve()
+        else this.#doors.clock.after(LOOK_EVERY_MS, () => void look())
+      }
+      void look()
+    })
+  }
+
+  /** Asks inbound clients to go, and closes inbound listeners in the end; resolves when no inbound request has been under way for a while, or after `withinMs`. Outbound goes on. */
+  async drainInbound(withinMs: number): Promise<void> {
+    try {
+      await this.#admin('POST', '/drain_listeners?inboundonly&graceful')
+    } catch (error) {
+      this.#log.warn('envoy.drain-failed', { error: describeError(error) })
+      return
+    }
+    await this.#idle(withinMs, /^http\.inbound_/, QUIET_MS)
+  }
+
+  /** First, for `announceMs`, readiness fails and answers ask to close, while connections are still taken; then stops new requests, waits for those under way at most `graceMs`, and ends the process. */
+  async stop(graceMs: number, announceMs: number): Promise<void> {
     this.#stopping = true
     this.#restart?.cancel()
     const child = this.#child
     if (!child) return
     const exited = once(child, 'exit')
-    if (await this.#drain()) await Promise.race([exited, this.#idle(graceMs)])
+    if (await this.#drain(announceMs, exited)) await Promise.race([exited, this.#idle(graceMs, /^http\.(?!admin\.)/, 0)])
     child.kill('SIGTERM')
     const kill = this.#doors.clock.after(KILL_AFTER_MS, () => child.kill('SIGKILL'))
     await exited
@@ -68,9 +96,10 @@ export class EnvoyProcess {
   }
 
   /** Fails its health check and closes its listeners, in-flight requests kept. False when it does not answer. */
-  async #drain(): Promise<boolean> {
+  async #drain(announceMs: number, exited: Promise<unknown>): Promise<boolean> {
     try {
       await this.#admin('POST', '/healthcheck/fail')
+      if (announceMs > 0) await Promise.race([exited, new Promise<void>((over) => this.#doors.clock.after(announceMs, over))])
       await this.#admin('POST', '/drain_listeners?graceful')
       return true
     } catch (error) {
@@ -79,24 +108,28 @@ export class EnvoyProcess {
     }
   }
 
-  /** Resolves when no request is active, or after `graceMs`. */
-  #idle(graceMs: number): Promise<void> {
+  /** Resolves when for `quietMs` no request has come to the connection managers whose statistics are named so, and none is under way; or after `graceMs`. */
+  #idle(graceMs: number, of: RegExp, quietMs: number): Promise<void> {
     const { clock } = this.#doors
     const deadlineMs = clock.monotonicMs() + graceMs
+    let [seen, sinceMs] = ['', clock.monotonicMs()]
     return new Promise((resolve) => {
       const look = async (): Promise<void> => {
-        const stats = await this.#admin('GET', '/stats?filter=http\\..*downstream_rq_active$').catch(() => '')
-        const active = stats.split('\n').some((line) => !line.startsWith('http.admin.') && Number(line.split(': ')[1] ?? 0) > 0)
-        if (!active || clock.monotonicMs() >= deadlineMs) resolve()
+        const stats = await this.#admin('GET', '/stats?filter=http\\..*downstream_rq_(active|total)$').catch(() => '')
+        const lines = stats.split('\n').filter((line) => of.test(line))
+        const active = lines.some((line) => line.includes('_active: ') && Number(line.split(': ')[1] ?? 0) > 0)
+        const total = lines.filter((line) => line.includes('_total: ')).join()
+        if (active || total !== seen) [seen, sinceMs] = [total, clock.monotonicMs()]
+        if ((!active && clock.monotonicMs() - sinceMs >= quietMs) || clock.monotonicMs() >= deadlineMs) resolve()
         else clock.after(LOOK_EVERY_MS, () => void look())
       }
       void look()
     })
   }
 
-  #admin(method: string, path: string): Promise<string> {
+  async #admin(method: string, path: string): Promise<string> {
     const at = parseSocketAddress(readFileSync(this.#command.adminAddressFile, 'utf8').trim())
-    if (!at) return Promise.reject(new Error(`${this.#command.adminAddressFile} holds no address`))
+    if (!at) throw new Error(`${this.#command.adminAddressFile} holds no address`)
     return new Promise((resolve, reject) => {
       const call = request({ host: at.address, port: at.port, method, path, agent: false, timeout: 1000 }, (response) => {
         const parts: Buffer[] = []

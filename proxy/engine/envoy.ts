@@ -5,24 +5,31 @@ import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { Bootstrap } from '../bootstrap/bootstrap.ts'
 import { envoyBootstrap } from '../bootstrap/envoy-bootstrap.ts'
+import { serveNames } from '../dns/serve-names.ts'
 import { certificateService } from '../identity/certificate-service.ts'
 import { readJoinToken } from '../identity/join-token.ts'
 import { WorkloadIdentity } from '../identity/workload-identity.ts'
 import type { ProcessDoors } from '../start.ts'
+import type { Wrapper } from '../wrap.ts'
 import { EnvoyProcess } from './envoy-process.ts'
+import { AdsRelay } from './ads-relay.ts'
+import { AgentNames } from './relayed-names.ts'
 import { SecretServer } from './secret-server.ts'
 
+/** A stop gives those who still call a workload that has left so long to hear of it. */
+const INBOUND_END_MS = 5000
+
 /** A stock Envoy with its agent. */
-export interface RunningEnvoy {
+export interface RunningEnvoy extends Wrapper {
   readonly identity: WorkloadIdentity
   /** Of Envoy; undefined while it is down. */
   pid(): number | undefined
-  stop(): Promise<void>
 }
 
 /**
- * The agent beside a stock Envoy: gets and renews the workload's identity, serves it over a unix socket, writes the bootstrap, and keeps Envoy running.
- * Configuration and traffic are Envoy's own, and so is the admin port.
+ * The agent beside a stock Envoy: gets and renews the workload's identity, serves it over a unix socket, writes the bootstrap, and keeps Envoy running. Envoy's discovery stream passes through it, so that it says
+ * what Envoy cannot: when the application may be called, and that it leaves; and it answers look-ups. Configuration and traffic are Envoy's own, and so is the admin port.
+ * @throws Error when the socket or an address for look-ups cannot be bound
  */
 export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { readonly binary: string; readonly arguments: readonly string[] }, around: ProcessDoors): Promise<RunningEnvoy> {
   const { log } = around
@@ -32,16 +39,20 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   const sdsSocket = path.join(folder, 'sds.sock')
   const configFile = path.join(folder, 'envoy.json')
   const adminAddressFile = path.join(folder, 'admin-address')
-  writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: bootstrap.admin, sdsSocket, limits: bootstrap.limits })), { mode: 0o600 })
+  writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: bootstrap.admin, sdsSocket, limits: bootstrap.limits, agentRelays: true })), { mode: 0o600 })
 
   const secrets = new SecretServer()
-  await secrets.listen(sdsSocket)
   const identity = new WorkloadIdentity(
     doors,
     { uri: formatSpiffeId(bootstrap.identity), lifetimeMs: bootstrap.certificateLifetimeMs, joinToken: () => readJoinToken(bootstrap.joinToken, around.readFile) },
     certificateService(controlPlane, () => doors.clock.wallMs()),
     log,
   )
+  const names = bootstrap.dns.length === 0 ? undefined : new AgentNames(log)
+  const relay = new AdsRelay(doors.clock, { controlPlane, certificate: () => identity.now, names }, log)
+  relay.serveOn(secrets.server)
+  await secrets.listen(sdsSocket)
+  const lookups = names === undefined ? undefined : await serveNames(doors.clock, names, { namespace: node.namespace, addresses: bootstrap.dns, readFile: around.readFile }, log)
   const drainSeconds = Math.max(1, Math.ceil(bootstrap.drainMs / 1000))
   const envoy = new EnvoyProcess(
     doors,
@@ -59,23 +70,39 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   let started = false
   identity.subscribe((certificate) => {
     secrets.useIdentity(certificate)
-    if (started) return
+    if (started) return relay.renew()
     started = true
     log.info('envoy.starting', { node: node.id, binary: engine.binary })
     envoy.start()
   })
   identity.start()
 
+  let left: Promise<void> | undefined
+  const leaveMesh = (): Promise<void> => {
+    identity.stop()
+    started = true
+    return (left ??= relay.leave())
+  }
+  let inboundOver: Promise<void> | undefined
+  const leaveInbound = (withinMs: number): Promise<void> => (inboundOver ??= leaveMesh().then(() => envoy.drainInbound(withinMs)))
+  let stopping: Promise<void> | undefined
+  async function stop(): Promise<void> {
+    if (envoy.pid !== undefined) await leaveInbound(Math.min(bootstrap.drainMs, INBOUND_END_MS))
+    else await leaveMesh()
+    await envoy.stop(bootstrap.drainMs, bootstrap.announceMs)
+    lookups?.close()
+    secrets.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
   return {
     identity,
     pid: () => envoy.pid,
-    async stop() {
-      identity.stop()
-      started = true
-      await envoy.stop(bootstrap.drainMs)
-      secrets.stop()
-      rmSync(folder, { recursive: true, force: true })
-    },
+    ready: Promise.all([envoy.live(), names?.complete]).then(() => {}),
+    // A crash is the agent's to mend.
+    ended: new Promise(() => {}),
+    announce: () => relay.announce(),
+    leaveInbound,
+    stop: () => (stopping ??= stop()),
   }
 }
 

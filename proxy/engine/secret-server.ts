@@ -16,19 +16,20 @@ type Stream = grpc.ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>
  * So the private key is in two processes' memory and on no disk. State of the world: that is what the control plane's references ask for.
  */
 export class SecretServer {
-  readonly #server = new grpc.Server()
+  /** Takes other services of the agent too, before it listens. */
+  readonly server = new grpc.Server({ 'grpc.max_receive_message_length': -1 })
   readonly #streams = new Map<Stream, Set<string>>()
   #current: WorkloadCertificate | undefined
   #nonce = 0
 
   constructor() {
-    this.#server.addService({ streamSecrets }, { streamSecrets: (stream: Stream) => this.#serve(stream) })
+    this.server.addService({ streamSecrets }, { streamSecrets: (stream: Stream) => this.#serve(stream) })
   }
 
   /** Resolves when the socket is open. The caller keeps its folder to itself (0700). */
   listen(socketPath: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(`unix:${socketPath}`, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()))
+      this.server.bindAsync(`unix:${socketPath}`, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()))
     })
   }
 
@@ -39,7 +40,7 @@ export class SecretServer {
   }
 
   stop(): void {
-    this.#server.forceShutdown()
+    this.server.forceShutdown()
   }
 
   #serve(stream: Stream): void {
