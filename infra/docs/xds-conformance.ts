@@ -90,6 +90,9 @@ Types besides these are answered with nothing. \`*\` means everything for listen
 one and not listed under the wildcard; to a host that nobody serves the answer is a resource without content, which Envoy's filter \`on_demand\` takes for a 404 at once. An Envoy whose RouteConfiguration has no
 virtual host of its own waits for \`initial_fetch_timeout\` of its VHDS source before it opens the listener: keep that short.
 
+Clusters are served on demand too (ODCDS, \`test/peers/on-demand.test.ts\`): whoever asks by names gets these alone, and for one that nobody has a removal at once, so that the request fails and does not wait. Envoy asks for a
+name once; what comes of it later is sent unasked. Give \`odcds\` the source \`ads\`: over a stream of its own Envoy 1.36 takes no name but the first, and endpoints that come over another stream cannot follow a changed cluster.
+
 ## To judge the protocol from outside
 
 \`\`\`

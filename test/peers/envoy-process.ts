@@ -17,6 +17,8 @@ export interface EnvoyOptions {
   readonly retryMs?: number
   /** Reports its load to where discovery is. */
   readonly loadReports?: boolean
+  /** Asks for no clusters by itself. */
+  readonly clustersOnDemand?: boolean
 }
 
 /** A stock Envoy with nothing in its bootstrap but where discovery is. */
@@ -101,7 +103,7 @@ export class EnvoyProcess {
   }
 }
 
-function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 200, loadReports = false }: EnvoyOptions): object {
+function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 200, loadReports = false, clustersOnDemand = false }: EnvoyOptions): object {
   const [address, port] = xds.split(':')
   const rest = api === 'REST'
   const source = rest
@@ -118,7 +120,7 @@ function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 2
     node: { id: nodeId, cluster: 'peers', metadata, client_features: ['xds.config.supports-resource-ttl'] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     ...(loadReports ? { cluster_manager: { load_stats_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] } } } : {}),
-    dynamic_resources: { ...(rest ? {} : { ads_config: source }), cds_config: from, lds_config: from },
+    dynamic_resources: { ...(rest ? {} : { ads_config: source }), ...(clustersOnDemand ? {} : { cds_config: from }), lds_config: from },
     static_resources: {
       clusters: [
         {

@@ -71,15 +71,44 @@ export const listener = (name: string, routeName: string, from: JsonValue = from
  * Its own stream of virtual hosts: Envoy 1.36 takes them from no other. An answer that names none is no answer to Envoy, and its listener waits for one
  * until this time is over, so it is short.
  */
-const fromOwnStream: JsonValue = {
+const ownStream = (fetchTimeout: string): JsonValue => ({
   resource_api_version: 'V3',
-  initial_fetch_timeout: '0.05s',
+  initial_fetch_timeout: fetchTimeout,
   api_config_source: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', set_node_on_first_message_only: true, grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] },
-}
+})
+const fromOwnStream = ownStream('0.05s')
 
 /** A listener that waits for what a request needs and fetches it: the filter `on_demand` before the router. */
 export const onDemandListener = (name: string, routeName: string): Resource =>
   listener(name, routeName, fromAds, [{ name: 'envoy.filters.http.on_demand', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand' } }])
+
+/** A listener that sends each request to the cluster that its header `x-cluster` names, and fetches that when it has not got it (ODCDS), over a stream of clusters of its own or over ADS. Its patience is long. */
+export const anyClusterListener = (name: string, over: 'own-stream' | 'ads'): Resource => {
+  const filter = (kind: string, config: Record<string, JsonValue>): JsonValue => ({ name: `envoy.filters.http.${kind}`, typed_config: config })
+  const source = over === 'ads' ? fromAds : ownStream('0s')
+  return made(ListenerSchema, name, {
+    name,
+    address: socketAddress('127.0.0.1:0'),
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            typed_config: {
+              '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: name,
+              route_config: { name, virtual_hosts: [{ name: '*', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } }] }] },
+              http_filters: [
+                filter('on_demand', { '@type': 'type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand', odcds: { source, timeout: '300s' } }),
+                filter('router', { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' }),
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  })
+}
 
 /** Routes without a virtual host of their own: each is asked for when a request comes that needs it. */
 export const onDemandRoutes = (name: string): Resource => made(RouteConfigurationSchema, name, { name, vhds: { config_source: fromOwnStream } })
