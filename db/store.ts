@@ -268,7 +268,7 @@ export interface ApplyOutcome {
   readonly revision: number
   readonly results: readonly { readonly key: ResourceKey; readonly verdict: 'created' | 'configured' | 'unchanged' | 'deleted' | 'absent'; readonly before?: StoredResource | undefined; readonly stored: StoredResource | undefined }[]
 }
-export interface ResourceFilter { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name?: string; readonly labels?: Readonly<Record<string, string>> }
+export interface ResourceFilter { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name?: string; readonly labels?: Readonly<Record<string, string>>; /** Uids: objects that name one of them as an owner. */ readonly owners?: readonly string[] }
 export type Change =
   | { readonly revision: number; readonly of: 'resource'; readonly key: ResourceKey; readonly stored: StoredResource | undefined /* undefined: deleted */; readonly last?: StoredResource /* of a deletion: what was deleted */ }
   | { readonly revision: number; readonly of: 'workload'; readonly namespace: string; readonly name: string; readonly workload: Workload | undefined }

@@ -1,3 +1,4 @@
+import type { Propagation } from './ownership.ts'
 import { Refusal } from './refusal.ts'
 import { badRequest, invalidOptions, tooNew } from './status.ts'
 import type { OptionsCause } from './status.ts'
@@ -45,6 +46,8 @@ function managerOf(userAgent: string | undefined): string {
 
 export interface DeleteOptions {
   readonly dryRun: boolean
+  /** Undefined: as the object's finalizers ask, else in the background. */
+  readonly propagation?: Propagation
   readonly uid?: string
   readonly resourceVersion?: string
 }
@@ -57,11 +60,14 @@ export function deleteOptions(value: unknown, query: Query): DeleteOptions {
   for (const one of dryRuns) if (one !== 'All') causes.push(unsupported('dryRun', one, ['All']))
   const propagation = body['propagationPolicy'] ?? query('propagationPolicy')
   if (propagation !== undefined && !PROPAGATIONS.includes(String(propagation))) causes.push(unsupported('propagationPolicy', propagation, PROPAGATIONS))
+  const orphans = body['orphanDependents']
+  if (propagation !== undefined && typeof orphans === 'boolean') causes.push({ reason: 'FieldValueInvalid', field: 'propagationPolicy', message: `Invalid value: ${JSON.stringify(propagation)}: orphanDependents and deletionPropagation cannot be both set` })
   if (causes.length > 0) throw new Refusal(invalidOptions('DeleteOptions', causes))
+  const how = typeof orphans === 'boolean' ? (orphans ? 'Orphan' : 'Background') : (propagation as Propagation | undefined)
   const { dryRun } = writeOptions('DeleteOptions', query, undefined)
   const preconditions = body['preconditions']
   const { uid, resourceVersion } = (preconditions !== null && typeof preconditions === 'object' ? preconditions : {}) as Readonly<Record<string, unknown>>
-  return { dryRun: dryRun || dryRuns.length > 0, ...(typeof uid === 'string' ? { uid } : {}), ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}) }
+  return { dryRun: dryRun || dryRuns.length > 0, ...(how === undefined ? {} : { propagation: how }), ...(typeof uid === 'string' ? { uid } : {}), ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}) }
 }
 
 export interface ListOptions {

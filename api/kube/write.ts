@@ -9,16 +9,17 @@ import type { ResourceKey, StoredResource } from '#db/store.ts'
 import { StoreConflict } from '#db/store.ts'
 import { quotaOf, sizeFaults } from '../access/quota.ts'
 import { applyChange, withEncodedStrings } from '../apply/apply.ts'
-import type { Applied } from '../apply/apply.ts'
+import type { Applied, Change } from '../apply/apply.ts'
 import { recordUpdate } from './field-managers.ts'
 import type { FieldConflict } from './field-managers.ts'
 import { pathsOf } from './field-set.ts'
-import { isGoing, marked, stillGoing } from './finalizers.ts'
+import { isGoing, stillGoing } from './finalizers.ts'
 import { applyJsonPatch } from './json-patch.ts'
 import { patchType, readableType } from './media-type.ts'
 import { applyMergePatch, applyStrategicMerge } from './merge-patch.ts'
 import { deleteOptions, listOptions, readVersion, writeOptions } from './options.ts'
 import type { DeleteOptions, WriteOptions } from './options.ts'
+import { Deletion, lostOwners } from './ownership.ts'
 import { present } from './present.ts'
 import { findStored, listObjects } from './read.ts'
 import { Refusal } from './refusal.ts'
@@ -149,56 +150,90 @@ async function update(request: ObjectsRequest, stored: StoredResource, next: Res
   const value = stillGoing(request, base, withEncodedStrings(next))
   const result = recorded ? value : recordUpdate(request.kind, base, value, writer(request, options))
   const expected = expectation(result, stored)
-  if (isGoing(result) && (result.metadata.finalizers ?? []).length === 0) return remove(request, stored, { dryRun: options.dryRun, resourceVersion: expected }, result)
-  return written(request, await put(request, result, expected, options), 200, { ...options, before: stored })
+  const deletion = deletionOf(request)
+  if (isGoing(result) && (result.metadata.finalizers ?? []).length === 0) {
+    await deletion.gone(stored)
+    const applied = await apply(request, deletion.writes, options, { key: stored.key, expected })
+    return answered(request, { ...stored, object: result }, applied)
+  }
+  const lost = lostOwners(stored.object, result)
+  if (lost.length === 0) return written(request, await put(request, result, expected, options), 200, { ...options, before: stored })
+  // An owner that waited for this one alone goes with it.
+  await deletion.released(stored, lost, result)
+  const fate = deletion.fateOf(stored)
+  if (fate === null) return answered(request, { ...stored, object: result }, await apply(request, deletion.writes, options))
+  const { puts, removals } = deletion.writesBeside(stored)
+  const applied = await apply(request, { puts: [...puts, { value: fate ?? result, expectedVersion: expected }], removals }, options)
+  return written(request, { ...applied, results: applied.results.slice(0, puts.length + 1) }, 200, { ...options, before: stored })
 }
 
-/** DELETE: at once, or, while there are finalizers, by a mark. */
+/** DELETE: at once, or, while there are finalizers, by a mark; with all that follows for what it owns. */
 export async function deleteObject(request: ObjectsRequest): Promise<Written> {
   const options = await readDeleteOptions(request)
-  const stored = await findStored(request)
-  if (stored === undefined) throw new Refusal(notFound(request))
-  if (options.uid !== undefined && options.uid !== stored.uid) throw new Refusal(preconditionFailed(request, `UID in precondition: ${options.uid}, UID in object meta: ${stored.uid}`))
-  if (options.resourceVersion !== undefined && options.resourceVersion !== String(stored.revision)) throw new Refusal(preconditionFailed(request, `ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${stored.revision}`))
-  if ((stored.object.metadata.finalizers ?? []).length === 0) return remove(request, stored, options)
-  const object = seen(request, stored)
-  if (isGoing(object)) return { code: 200, body: shownObject(request, present(request.doors, request.target.mesh, request.kind, stored, request.version)), warnings: [] }
-  return written(request, await put(request, marked(object, request.doors.wallMs()), String(stored.revision), options), 200, { ...options, before: stored })
+  return again(async () => {
+    const stored = await findStored(request)
+    if (stored === undefined) throw new Refusal(notFound(request))
+    if (options.uid !== undefined && options.uid !== stored.uid) throw new Refusal(preconditionFailed(request, `UID in precondition: ${options.uid}, UID in object meta: ${stored.uid}`))
+    if (options.resourceVersion !== undefined && options.resourceVersion !== String(stored.revision)) throw new Refusal(preconditionFailed(request, `ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${stored.revision}`))
+    if (isGoing(stored.object)) return { code: 200, body: shownObject(request, present(request.doors, request.target.mesh, request.kind, stored, request.version)), warnings: [] }
+    const deletion = deletionOf(request)
+    const going = await deletion.delete(stored, options.propagation)
+    const applied = await apply(request, deletion.writes, options)
+    if (going === undefined) return removed(request, stored, applied)
+    // The mark counts as a change of what the object is for.
+    return answered(request, { ...stored, object: going, generation: stored.generation + 1, revision: options.dryRun ? stored.revision : applied.revision }, options.dryRun ? { ...applied, results: [] } : applied)
+  })
 }
 
 /** Kinds whose deletion answers the object that was deleted, as their own strategies in Kubernetes have it. */
 const ANSWERS_OBJECT = new Set(['Service', 'ServiceAccount'])
 
-/** @param last the object as it was when it went, where that is what the client is told */
-async function remove(request: ObjectsRequest, stored: StoredResource, options: DeleteOptions, last?: ResourceObject): Promise<Written> {
-  const { kind, target, doors } = request
-  const applied = await applyChange(doors, target.mesh, {
-    puts: [],
-    removals: [{ key: stored.key, ...(options.resourceVersion ? { expectedVersion: options.resourceVersion } : {}) }],
-    ...bounds(request),
-    dryRun: options.dryRun,
-  })
-  if (last !== undefined || (kind.group === '' && ANSWERS_OBJECT.has(kind.kind))) {
-    const gone = present(doors, target.mesh, kind, last === undefined ? { ...stored, revision: applied.revision } : { ...stored, object: last }, request.version)
-    return { code: 200, body: shownObject(request, gone), warnings: applied.warnings }
-  }
+function removed(request: ObjectsRequest, stored: StoredResource, applied: Applied): Written {
+  const { kind } = request
+  if (kind.group === '' && ANSWERS_OBJECT.has(kind.kind)) return answered(request, { ...stored, revision: applied.revision }, applied)
   const details = { name: request.name, ...(kind.group ? { group: kind.group } : {}), kind: kind.plural, uid: stored.uid }
   return { code: 200, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details }, warnings: applied.warnings }
+}
+
+/** An object that is going, or gone: as it was written last, where it still is. */
+function answered(request: ObjectsRequest, shown: StoredResource, { results, warnings }: Applied): Written {
+  const { generation, revision } = results.find((one) => one.stored?.uid === shown.uid)?.stored ?? shown
+  const { managedFields = [], ...metadata } = shown.object.metadata
+  const object = { ...shown.object, metadata: managedFields.length === 0 ? metadata : { ...metadata, managedFields } }
+  return { code: 200, body: shownObject(request, present(request.doors, request.target.mesh, request.kind, { ...shown, object, generation, revision }, request.version)), warnings }
+}
+
+const deletionOf = ({ doors, target }: ObjectsRequest): Deletion => new Deletion(doors.store, target.mesh, doors.wallMs())
+
+/** What was read for a write may have changed by then: it is read again. */
+async function again(attempt: () => Promise<Written>): Promise<Written> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!(error instanceof StoreConflict) || attempts === PATCH_ATTEMPTS) throw error
+    }
+  }
 }
 
 /** DELETE of a list: all that the selectors find, in one transaction; what has finalizers is marked. Answers what was deleted. */
 export async function deleteCollection(request: ObjectsRequest): Promise<Written> {
   const options = await readDeleteOptions(request)
-  const list = await listObjects(request, { ...listOptions(request.query), limit: 0, continue: undefined })
-  const keyOf = ({ metadata }: ResourceObject): ResourceKey => ({ group: request.kind.group, kind: request.kind.kind, namespace: metadata.namespace ?? '', name: metadata.name })
-  const waits = (object: ResourceObject): boolean => (object.metadata.finalizers ?? []).length > 0
-  const applied = await applyChange(request.doors, request.target.mesh, {
-    puts: list.items.filter((one) => waits(one) && !isGoing(one)).map((one) => ({ value: marked(withoutStatus(one), request.doors.wallMs()) })),
-    removals: list.items.filter((one) => !waits(one)).map((one) => ({ key: keyOf(one) })),
-    ...bounds(request),
-    dryRun: options.dryRun,
+  return again(async () => {
+    const list = await listObjects(request, { ...listOptions(request.query), limit: 0, continue: undefined })
+    const found = list.items.map((one) => storedOf(request, withoutStatus(one)))
+    const deletion = deletionOf(request)
+    await deletion.expect(found.map((one) => one.uid))
+    for (const one of found) await deletion.delete(one, options.propagation)
+    const { warnings } = await apply(request, deletion.writes, options)
+    return { code: 200, body: shownList(request, list), warnings }
   })
-  return { code: 200, body: shownList(request, list), warnings: applied.warnings }
+}
+
+/** An object as it was shown, as far as a deletion needs what is stored. */
+function storedOf({ kind }: ObjectsRequest, object: ResourceObject): StoredResource {
+  const { namespace = '', name, uid = '', resourceVersion, generation = 0, creationTimestamp = '' } = object.metadata
+  return { key: { group: kind.group, kind: kind.kind, namespace, name }, uid, revision: Number(resourceVersion), generation, createdAtMs: Date.parse(creationTimestamp), object }
 }
 
 async function readDeleteOptions(request: ObjectsRequest): Promise<DeleteOptions> {
@@ -211,8 +246,12 @@ const bounds = ({ target, query }: ObjectsRequest) => ({ by: { author: target.ac
 
 const writer = ({ doors }: ObjectsRequest, { fieldManager }: WriteOptions) => ({ manager: fieldManager, time: new Date(doors.wallMs()).toISOString().replace(/\.\d{3}Z$/, 'Z') })
 
-function put(request: ObjectsRequest, value: ResourceObject, expectedVersion: string, { dryRun }: { readonly dryRun: boolean }): Promise<Applied> {
-  return applyChange(request.doors, request.target.mesh, { puts: [{ value, expectedVersion }], removals: [], ...bounds(request), dryRun })
+const put = (request: ObjectsRequest, value: ResourceObject, expectedVersion: string, options: { readonly dryRun: boolean }): Promise<Applied> => apply(request, { puts: [{ value, expectedVersion }], removals: [] }, options)
+
+/** @param as the version that whoever asks expects of one of those that go, where that is not what was read */
+function apply(request: ObjectsRequest, { puts, removals }: Pick<Change, 'puts' | 'removals'>, { dryRun }: { readonly dryRun: boolean }, as?: { readonly key: ResourceKey; readonly expected: string }): Promise<Applied> {
+  const told = as === undefined ? removals : removals.map((one) => (one.key === as.key ? { ...one, expectedVersion: as.expected } : one))
+  return applyChange(request.doors, request.target.mesh, { puts, removals: told, ...bounds(request), dryRun })
 }
 
 /** @param before what was stored, for a dry run: no version is given away that the object will not have */

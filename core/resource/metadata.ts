@@ -23,7 +23,7 @@ export const objectMeta = z
     deletionTimestamp: z.string().optional().describe('Given by the server.'),
     deletionGracePeriodSeconds: z.int().optional().describe('Given by the server.'),
     finalizers: z.array(z.string()).optional().describe('Who must take its entry out before the object is deleted.'),
-    ownerReferences: z.array(z.looseObject({ apiVersion: z.string(), kind: z.string(), name: z.string(), uid: z.string() })).optional().describe('Kept for clients; nothing acts on them.'),
+    ownerReferences: z.array(z.looseObject({ apiVersion: z.string(), kind: z.string(), name: z.string(), uid: z.string() })).optional().describe('With the last of them the object goes, where it is deleted through the Kubernetes API.'),
     managedFields: z.array(z.record(z.string(), z.unknown())).optional().describe('Who set which field, for server-side apply.'),
     selfLink: z.string().optional().describe('Not in use.'),
     clusterName: z.string().optional().describe('Not in use.'),

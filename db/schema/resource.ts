@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { bigint, foreignKey, index, integer, json, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { HistoryEntry } from '../store.ts'
@@ -23,10 +24,13 @@ export const resource = pgTable(
     generation: integer('generation').notNull(),
     createdAt: instant('created_at').notNull(),
     labels: jsonb('labels').$type<Readonly<Record<string, string>>>().notNull(),
+    /** Uids of its owners. */
+    owners: text('owners').array().notNull().default([]),
     // json and not jsonb: it keeps the order of fields that the author wrote.
     object: json('object').$type<ResourceObject>().notNull(),
   },
   (table) => [
+    index('resource_owned').on(table.organizationId, table.meshId).where(sql`owners <> '{}'`),
     primaryKey({ name: 'resource_key', columns: [table.organizationId, table.meshId, table.group, table.kind, table.namespace, table.name] }),
     foreignKey({ name: 'resource_mesh', columns: [table.organizationId, table.meshId], foreignColumns: [mesh.organizationId, mesh.id] }),
   ],

@@ -106,7 +106,7 @@ async function writeStandings(
   const rows = JSON.stringify(changed.map((standing) => rowOf(seal, meshId, standing)))
   // Objects travel as text within the JSON: as JSON in JSON, an escaped NUL in one of them would be refused.
   const recordset = sql`json_to_recordset(${rows}::json) as w (
-    api_group text, kind text, namespace text, name text, operation text, uid uuid, generation int, created_at timestamptz, labels jsonb, object text)`
+    api_group text, kind text, namespace text, name text, operation text, uid uuid, generation int, created_at timestamptz, labels jsonb, owners json, object text)`
   await tx.execute(sql`
     insert into history (organization_id, mesh_id, api_group, kind, namespace, name, revision, operation, author, message, at, uid, generation, created_at, object)
     select ${organizationId}::uuid, ${meshId}::uuid, w.api_group, w.kind, w.namespace, w.name, ${revision}::bigint, w.operation, ${by.author}, ${by.message}, ${new Date(nowMs).toISOString()}::timestamptz,
@@ -114,11 +114,11 @@ async function writeStandings(
     from ${recordset}`)
   if (changed.some(({ now }) => now))
     await tx.execute(sql`
-      insert into resource (organization_id, mesh_id, api_group, kind, namespace, name, uid, revision, generation, created_at, labels, object)
-      select ${organizationId}::uuid, ${meshId}::uuid, w.api_group, w.kind, w.namespace, w.name, w.uid, ${revision}::bigint, w.generation, w.created_at, w.labels, w.object::json
+      insert into resource (organization_id, mesh_id, api_group, kind, namespace, name, uid, revision, generation, created_at, labels, owners, object)
+      select ${organizationId}::uuid, ${meshId}::uuid, w.api_group, w.kind, w.namespace, w.name, w.uid, ${revision}::bigint, w.generation, w.created_at, w.labels, array(select json_array_elements_text(w.owners)), w.object::json
       from ${recordset} where w.operation <> 'delete'
       on conflict (organization_id, mesh_id, api_group, kind, namespace, name) do update
-      set uid = excluded.uid, revision = excluded.revision, generation = excluded.generation, created_at = excluded.created_at, labels = excluded.labels, object = excluded.object`)
+      set uid = excluded.uid, revision = excluded.revision, generation = excluded.generation, created_at = excluded.created_at, labels = excluded.labels, owners = excluded.owners, object = excluded.object`)
   if (changed.some(({ now }) => !now))
     await tx.execute(sql`
       delete from resource where ctid = any (array(
@@ -129,6 +129,9 @@ async function writeStandings(
         ) r
         where w.operation = 'delete'))`)
 }
+
+/** Of references that were judged when they came in. */
+const ownersOf = (object: ResourceObject | undefined): string[] => (object?.metadata.ownerReferences ?? []).flatMap((one) => (one !== null && typeof one === 'object' && 'uid' in one && typeof one.uid === 'string' ? [one.uid] : []))
 
 function rowOf(seal: Seal, meshId: string, { key, before, now }: Standing): Record<string, unknown> {
   const known = now ?? before
@@ -143,6 +146,7 @@ function rowOf(seal: Seal, meshId: string, { key, before, now }: Standing): Reco
     generation: known.generation,
     created_at: new Date(known.createdAtMs).toISOString(),
     labels: now?.object.metadata.labels ?? {},
+    owners: ownersOf(now?.object),
     object: writeObject(seal, meshId, key, known.object),
   }
 }

@@ -32,6 +32,8 @@ export function listResources(tenancy: Tenancy, seal: Seal, organizationId: stri
       if (filter.namespace !== undefined) conditions.push(sql`r.namespace = ${filter.namespace}`)
       if (filter.name !== undefined) conditions.push(sql`r.name = ${filter.name}`)
       if (filter.labels !== undefined) conditions.push(sql`r.labels @> ${JSON.stringify(filter.labels)}::jsonb`)
+      // The first half chooses the index of objects that have owners at all.
+      if (filter.owners !== undefined) conditions.push(sql`r.owners <> '{}' and r.owners && array(select json_array_elements_text(${JSON.stringify(filter.owners)}::json))`)
       const after = readCursor(page, 4)
       if (after) conditions.push(sql`(r.api_group, r.kind, r.namespace, r.name) > (${String(after[0])}, ${String(after[1])}, ${String(after[2])}, ${String(after[3])})`)
       const rows = await rowsOf<ResourceRow>(tx, sql`

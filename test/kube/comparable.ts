@@ -99,27 +99,29 @@ function listShown(body: Json, ages: Ages): unknown {
 
 function objectShown(body: Json, ages: Ages): unknown {
   const { metadata, status, ...rest } = body
-  const { uid, resourceVersion, creationTimestamp, deletionTimestamp, managedFields, ...meta } = metadata as Json
+  const { uid, resourceVersion, creationTimestamp, deletionTimestamp, managedFields, ownerReferences, ...meta } = metadata as Json
   return {
     ...rest,
     metadata: {
       ...meta,
       uid: ages.of('uid', uid),
       resourceVersion: ages.of('version', resourceVersion),
+      ...(Array.isArray(ownerReferences) ? { ownerReferences: ownerReferences.map((one: Json) => ({ ...one, uid: ages.of('uid', one['uid']) })) } : {}),
       created: typeof creationTimestamp === 'string',
       ...(deletionTimestamp === undefined ? {} : { deleted: true }),
-      ...(Array.isArray(managedFields) ? { managedFields: managedFields.map(managerShown).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) } : {}),
+      ...(Array.isArray(managedFields) ? { managedFields: managedFields.map((one) => managerShown(one, ages)).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) } : {}),
     },
     ...(isJson(status) && Object.keys(status).length > 0 ? { status } : {}),
   }
 }
 
-const managerShown = (one: Json): unknown => ({ manager: one['manager'], operation: one['operation'], apiVersion: one['apiVersion'], timed: typeof one['time'] === 'string', fields: fieldsShown(one['fieldsV1']) })
+const managerShown = (one: Json, ages: Ages): unknown => ({ manager: one['manager'], operation: one['operation'], apiVersion: one['apiVersion'], timed: typeof one['time'] === 'string', fields: fieldsShown(one['fieldsV1'], ages) })
 
 /** Field sets have no order. */
-function fieldsShown(value: unknown): unknown {
+function fieldsShown(value: unknown, ages: Ages): unknown {
   if (!isJson(value)) return value
-  return Object.fromEntries(Object.keys(value).sort().map((name) => [name, fieldsShown(value[name])]))
+  const named = Object.entries(value).map(([name, below]): [string, unknown] => [name.replace(/(?<=^k:\{"uid":")[^"]+/, (uid) => ages.of('uid', uid) ?? ''), fieldsShown(below, ages)])
+  return Object.fromEntries(named.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** Paths at which two comparable values differ, the outermost that says all. */

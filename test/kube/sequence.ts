@@ -10,6 +10,8 @@ export interface Sequence {
   readonly file: string
   readonly sentence: string
   readonly source?: string
+  /** As a step's, for all of them. */
+  readonly differs?: Readonly<Record<string, string>>
   readonly steps: readonly Step[]
 }
 
