@@ -5,6 +5,7 @@ import { expressionComplaint } from '#core/match/expression-syntax.ts'
 import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { TelemetrySpec } from '#core/resource/telemetry.ts'
 import { expressionLimit } from '#core/telemetry/attributes.ts'
+import { isPrometheus, METRICS, metricsOf } from './metrics.ts'
 import { formatComplaint } from './access-log.ts'
 
 /** What of a Telemetry object does nothing: providers that are not there, expressions that are none, and what no proxy here can do. */
@@ -28,7 +29,19 @@ export function* telemetryFindings(reader: MeshReader, { id: resource, spec }: T
     if (complaint !== undefined) yield warning('object.field-range', { resource, path, value: expression, rule: complaint, hint: 'all requests are logged' })
     else if (limit !== undefined) yield warning('object.field-inert', { resource, path, rule: `stock Envoys heed it; Weft’s own proxies do not know ${limit}, and log all requests` })
   }
-  if ((spec.metrics ?? []).length > 0) yield warning('object.field-inert', { resource, path: 'spec.metrics', rule: 'metrics are the same for all workloads' })
+  for (const [index, entry] of (spec.metrics ?? []).entries()) {
+    const path = `spec.metrics[${index}]`
+    for (const [at, { name }] of (entry.providers ?? []).entries()) {
+      if (!isPrometheus(reader, name)) yield warning('object.field-inert', { resource, path: `${path}.providers[${at}].name`, value: name, rule: 'prometheus, or an extensionProvider of the MeshConfig with prometheus' })
+    }
+    for (const [at, override] of (entry.overrides ?? []).entries()) {
+      if (metricsOf(override).length === 0) yield warning('object.field-inert', { resource, path: `${path}.overrides[${at}].match`, value: override.match?.customMetric ?? override.match?.metric, rule: `one of ${Object.keys(METRICS).join(', ')}: others stay as they are` })
+      for (const [tag, { value }] of Object.entries(override.tagOverrides ?? {})) {
+        const limit = value === undefined ? undefined : expressionLimit(value)
+        if (limit !== undefined) yield warning('object.field-inert', { resource, path: `${path}.overrides[${at}].tagOverrides.${tag}.value`, value, rule: `an expression over what proxies know of a request: ${limit}` })
+      }
+    }
+  }
 }
 
 /** Formats of access logs that Envoy would refuse. */

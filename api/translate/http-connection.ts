@@ -13,6 +13,7 @@ import {
 } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
+import { metricsFilter } from './metrics.ts'
 import { CORS_FILTER, FAULT_FILTER } from './route-filters.ts'
 import { CONNECT_SCOPE, FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { applySettings } from './http-settings.ts'
@@ -42,7 +43,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
   const manager: HttpManager = {
     statPrefix: scope.statPrefix,
     routeSpecifier: scope.routes,
-    httpFilters: [...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
+    httpFilters: [...(reporting?.metrics === undefined ? [] : [metricsFilter(reporting.metrics)]), ...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
     accessLog: accessLogs(reporting?.log),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),

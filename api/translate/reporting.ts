@@ -8,6 +8,8 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import { collectorOf } from './collector.ts'
 import type { Collector } from './collector.ts'
 import { engineOf, isOlder } from './engine.ts'
+import { metricChanges } from './metrics.ts'
+import type { MetricChanges } from './metrics.ts'
 
 /** A tag of every span, as configuration has it. */
 export type SpanTag = NonNullable<NonNullable<TelemetrySpec['tracing']>[number]['customTags']>[string]
@@ -41,6 +43,8 @@ export interface LogSettings {
 export interface Reporting {
   readonly spans?: SpanSettings
   readonly log?: LogSettings
+  /** Of Weft’s own proxies: stock Envoys have none of Istio’s metrics. */
+  readonly metrics?: MetricChanges
 }
 
 /** The oldest Envoy on which they were proven. */
@@ -63,7 +67,7 @@ export function telemetryFor(reader: MeshReader, namespace: string, labels: Read
  */
 export function reportingOf(reader: MeshReader, node: ProxyNode): { readonly clients?: Reporting; readonly servers?: Reporting } {
   const levels = telemetryFor(reader, node.namespace, node.labels).map((one) => one.spec)
-  const of = (mode: Mode): Reporting => ({ ...spansOf(reader, node, levels, mode), ...logOf(reader, node, levels, mode) })
+  const of = (mode: Mode): Reporting => ({ ...spansOf(reader, node, levels, mode), ...logOf(reader, node, levels, mode), ...metricsIn(reader, node, levels, mode) })
   const clients = of('CLIENT')
   const servers = of('SERVER')
   return { ...(isEmpty(clients) ? {} : { clients }), ...(isEmpty(servers) ? {} : { servers }) }
@@ -72,6 +76,11 @@ export function reportingOf(reader: MeshReader, node: ProxyNode): { readonly cli
 const isEmpty = (of: object): boolean => Object.keys(of).length === 0
 
 const inMode = (entry: { readonly match?: { readonly mode?: string | undefined } | undefined }, mode: Mode): boolean => [undefined, 'CLIENT_AND_SERVER', mode].includes(entry.match?.mode)
+
+function metricsIn(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { metrics?: MetricChanges } {
+  const metrics = engineOf(node) === 'weft' ? metricChanges(reader, levels, mode) : {}
+  return isEmpty(metrics) ? {} : { metrics }
+}
 
 function spansOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { spans?: SpanSettings } {
   const mesh = reader.meshConfig()

@@ -3,7 +3,7 @@ import type { CountWords, Expectation } from '#core/contract/requests-file.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { Receipt } from './applications.ts'
 import { keepAliveInMs } from './keep-alive.ts'
-import type { LogLine } from './live-proxy.ts'
+import type { LiveProxy, LogLine } from './live-proxy.ts'
 import { isCopy, type Observation } from './observe.ts'
 
 /** Spans and log records are sent in batches. */
@@ -13,9 +13,9 @@ const PINGED_WITHIN_MS = 5000
 const LOOK_EVERY_MS = 50
 
 /** Whether something has come about, or does so within this time. */
-async function becomes(there: () => boolean, withinMs: number): Promise<boolean> {
+async function becomes(there: () => boolean | Promise<boolean>, withinMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + withinMs
-  while (!there()) {
+  while (!(await there())) {
     if (performance.now() >= deadlineMs) return false
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }
@@ -71,6 +71,17 @@ export function logWrong(wanted: Readonly<Record<string, string>>, line: LogLine
     const came = textOf(line?.[field])
     return meets(value, came) ? [] : [`${field} ${value} was expected in the log, ${line === undefined ? 'no line' : came === '' ? 'none' : came} came`]
   })
+}
+
+/** Waits for the lines that must be there; those that must not are looked for among what is there then. */
+export async function metricsWrong(wanted: NonNullable<Expectation['metrics']>, proxy: LiveProxy): Promise<string[]> {
+  let lines: readonly string[] = []
+  const isThere = (text: string): boolean => lines.some((line) => (/^\/.*\/$/.test(text) ? meets(text, line) : line.includes(text)))
+  await becomes(async () => {
+    lines = await proxy.metrics()
+    return (wanted.all ?? []).every(isThere)
+  }, COLLECTED_WITHIN_MS)
+  return [...(wanted.all ?? []).filter((text) => !isThere(text)).map((text) => `${text} was expected in the metrics`), ...(wanted.none ?? []).filter(isThere).map((text) => `${text} was not expected in the metrics`)]
 }
 
 /** Waits for what must come; what must not is looked for in what came until then. */

@@ -7,7 +7,7 @@ import { isAddress } from '#core/match/cidr.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import { WORKLOAD_HEADER } from './applications.ts'
 import type { LiveCase } from './live-case.ts'
-import { collectedWrong, connectionsWrong, logWrong, receivedWrong, statusesWrong } from './judge-details.ts'
+import { collectedWrong, connectionsWrong, logWrong, metricsWrong, receivedWrong, statusesWrong } from './judge-details.ts'
 import { isCopy, observe, type Observation, routeOf, type Route } from './observe.ts'
 
 /** What was played, in words of the format; `wrong` is empty when all is as expected. */
@@ -53,6 +53,7 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
     ...(expect.received === undefined ? [] : await receivedWrong(expect.received, seen)),
     ...(expect.logged === undefined ? [] : seen.flatMap((one) => ((one.line !== undefined) === expect.logged ? [] : [expect.logged === true ? 'a line in the log was expected, none came' : 'no line in the log was expected, one came']))),
     ...(expect.log === undefined ? [] : seen.flatMap((one) => logWrong(expect.log ?? {}, one.line))),
+    ...(expect.metrics === undefined || route.proxy === undefined ? [] : await metricsWrong(expect.metrics, route.proxy)),
     ...(expect.collected === undefined ? [] : await collectedWrong(expect.collected, (from) => live.applications.collected(from), collectedBefore)),
     ...(await probes(live, route, test, id)),
     ...live.rejections(),
@@ -84,7 +85,7 @@ function outcomesOf(one: Observation): string[] {
   const details = text(line?.['response_code_details'])
   const flags = text(line?.['response_flags'])
   // The line of the caller's proxy says that it went on, and the other end did not answer.
-  if (answer.kind === 'closed') return text(line?.['upstream_cluster']) === '' ? ['refused'] : ['refused', 'routed']
+  if (answer.kind === 'closed') return text(line?.['upstream_cluster']) === '' ? ['refused', 'blocked'] : ['refused', 'blocked', 'routed']
   if (details.includes('rbac_access_denied') || (answer.status === 403 && answer.body.startsWith('RBAC: access denied'))) return ['refused']
   const { location } = answer.headers
   if (location !== undefined && answer.status >= 300 && answer.status < 400) return location.startsWith('https://') ? ['redirect', 'https-redirect'] : ['redirect']

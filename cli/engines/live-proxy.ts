@@ -117,6 +117,19 @@ export class LiveProxy {
     }
   }
 
+  /** The lines of its metrics, as Prometheus reads them. */
+  metrics(): Promise<string[]> {
+    return new Promise((resolve) => {
+      const request = http.get({ host: this.node.address, port: ADMIN_PORT, path: '/stats/prometheus', agent: false, timeout: 1000 }, (response) => {
+        let text = ''
+        response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+        response.on('close', () => resolve(text.split('\n')))
+      })
+      request.on('timeout', () => request.destroy())
+      request.on('error', () => resolve([]))
+    })
+  }
+
   /** At once: nothing of it is needed any more. */
   async stop(): Promise<void> {
     const child = this.#child

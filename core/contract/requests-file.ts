@@ -106,6 +106,7 @@ export const expectation = z
     logged: z.boolean().optional().describe('Whether the first proxy writes a line of it. Judged where requests are played.'),
     log: z.record(z.string(), z.string()).optional().describe('Fields of the first proxy’s line in its access log; a value between slashes is a regular expression. Judged where requests are played.'),
     collected: z.strictObject({ all: z.array(z.string()).optional(), none: z.array(z.string()).optional() }).optional().describe('Texts that spans or log records sent to a collector in the mesh hold, and such as they do not. Judged where requests are played.'),
+    metrics: z.strictObject({ all: z.array(z.string()).optional(), none: z.array(z.string()).optional() }).optional().describe('Lines of the first proxy’s metrics, by a part or as a regular expression between slashes: such as are there, and such as are not. Judged where requests are played.'),
     attempts: z.int().min(0).optional().describe('How often applications see the request, retries included. Judged where requests are played.'),
     elapsed: z.strictObject({ least: duration.optional(), most: duration.optional() }).optional().describe('How long the caller waits. Judged where requests are played.'),
     share: z.number().min(0).max(100).optional().describe('Of 100 requests so many have this status, the others are answered by the application. Judged where requests are played.'),
@@ -161,6 +162,7 @@ export const requestTest = z.strictObject({
   captured: z.boolean().optional().describe('As of the file, for this one.'),
   playedOnly: z.string().min(1).optional().describe('Why the router cannot tell.'),
   envoyOnly: z.string().min(1).optional().describe('Why the bundled engine cannot play it.'),
+  weftOnly: z.string().min(1).optional().describe('Why stock Envoys cannot play it.'),
   routerOnly: z.string().min(1).optional().describe('Why it cannot be played through live proxies.'),
 })
 export type RequestTest = z.infer<typeof requestTest>

@@ -1,3 +1,4 @@
+import type { MetricRulePlan } from '../telemetry/metric-rules.ts'
 import type { ExtAuthzPlan } from './ext-authz.ts'
 import type { JwtPlan } from './jwt.ts'
 import type { RateLimitPlan } from './rate-limit.ts'
@@ -33,6 +34,8 @@ export interface HttpPlan {
   readonly http2?: { readonly concurrentStreamsMax?: number; readonly streamWindow?: number; readonly connectionWindow?: number }
   readonly tracing: TracingPlan | undefined
   readonly accessLog: readonly AccessLogPlan[]
+  /** Changes to what is counted; absent: none. */
+  readonly metricRules?: readonly MetricRulePlan[]
 }
 
 /** How a request finds its route table. */

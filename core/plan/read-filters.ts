@@ -14,6 +14,8 @@ import { at, type Reading, typeNameOf } from './read.ts'
 import { readExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
 import { readJwt } from './read-jwt.ts'
+import { readMetricRules } from './read-metrics.ts'
+import type { MetricRulePlan } from '../telemetry/metric-rules.ts'
 import { readRateLimit } from './read-rate-limit.ts'
 import { readRbac } from './read-rbac.ts'
 import { milliseconds, runtimePercentOf } from './read-value.ts'
@@ -22,9 +24,14 @@ export interface FiltersPlan {
   readonly filters: readonly HttpFilterPlan[]
   /** The control plane's own Lua filter is there: Weft does in `findScope` what it does in Envoy. */
   readonly scopeFallback: boolean
+  /** Changes to what is counted; empty: none. */
+  readonly metricRules: readonly MetricRulePlan[]
 }
 
 const SCOPE_FALLBACK: ReadonlySet<string> = new Set(['weft.fallback', 'weft.scope_fallback'])
+
+/** Istio's name of its filter of metrics. */
+const METRICS_FILTER = 'istio.stats'
 
 /** Resolves names for clusters that go by a request's host, which Weft's do themselves. */
 const ONLY_RESOLVES = 'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig'
@@ -36,6 +43,7 @@ const ONLY_COUNTS: ReadonlySet<string> = new Set([ONLY_RESOLVES, 'envoy.extensio
 export function readHttpFilters(reading: Reading, path: string, wire: readonly HttpFilter[]): FiltersPlan {
   const filters: HttpFilterPlan[] = []
   let scopeFallback = false
+  const metricRules: MetricRulePlan[] = []
   for (const [index, filter] of wire.entries()) {
     const where = at(path, 'http_filters', index)
     const last = index === wire.length - 1
@@ -51,10 +59,11 @@ export function readHttpFilters(reading: Reading, path: string, wire: readonly H
     if (isRouter !== last) reading.invalid(where, last ? 'the last filter is the router' : 'the router is the last filter', filter.name)
     if (isRouter) checkRouter(reading, at(where, 'typed_config'), any)
     else if (SCOPE_FALLBACK.has(filter.name) && typeNameOf(any) === LuaSchema.typeName) scopeFallback = true
+    else if (filter.name === METRICS_FILTER) metricRules.push(...(readMetricRules(reading, at(where, 'typed_config'), any) ?? []))
     else filters.push(...readFilter(reading, at(where, 'typed_config'), filter, any))
   }
   if (wire.length === 0) reading.invalid(at(path, 'http_filters'), 'is empty: there is no router')
-  return { filters, scopeFallback }
+  return { filters, scopeFallback, metricRules }
 }
 
 function checkRouter(reading: Reading, path: string, any: Any): void {

@@ -50,7 +50,7 @@ export function readHttp(reading: Reading, path: string, manager: HttpConnection
   const clientCertificateHeader = CLIENT_CERTIFICATE[manager.forwardClientCertDetails]
   if (clientCertificateHeader === undefined) refuse('forward_client_cert_details', 'is not supported', manager.forwardClientCertDetails)
   checkProtocols(reading, path, manager)
-  const { filters, scopeFallback } = readHttpFilters(reading, path, manager.httpFilters)
+  const { filters, scopeFallback, metricRules } = readHttpFilters(reading, path, manager.httpFilters)
   return {
     kind: 'http',
     statPrefix: manager.statPrefix,
@@ -76,6 +76,7 @@ export function readHttp(reading: Reading, path: string, manager: HttpConnection
     ...readHttp2Bounds(manager.http2ProtocolOptions),
     tracing: readTracing(reading, at(path, 'tracing'), manager.tracing),
     accessLog: readAccessLogs(reading, path, manager.accessLog),
+    ...(metricRules.length === 0 ? {} : { metricRules }),
   }
 }
 

@@ -7,6 +7,7 @@ import type { Engine } from '../http/engine.ts'
 import type { PlanSource } from '../sources.ts'
 import { AccessLog } from '../telemetry/access-log.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
+import { compileMetricRules, type MetricRules } from '../telemetry/metric-rules.ts'
 import { type SpanTag, spanTag } from '../telemetry/span-tags.ts'
 import { cors } from './cors.ts'
 import { extAuthz } from './ext-authz.ts'
@@ -45,6 +46,7 @@ export class HttpStack {
   readonly filters: readonly HttpFilter[]
   readonly logs: readonly AccessLog[]
   readonly spanTags: readonly SpanTag[]
+  readonly metricRules: MetricRules | undefined
   readonly pathRules: PathRules
   readonly rewritesPath: boolean
   /** The `server` field of answers; empty: upstream's own passes. Names that mean Envoy are not ours to bear. */
@@ -56,6 +58,7 @@ export class HttpStack {
     this.filters = plan.filters.map((filter) => compileFilter(filter, engine))
     this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
     this.spanTags = (plan.tracing?.tags ?? []).map((tag) => spanTag(tag, (name) => engine.variable(name)))
+    this.metricRules = plan.metricRules === undefined ? undefined : compileMetricRules(plan.metricRules)
     this.serverName = plan.serverName === 'envoy' || plan.serverName === 'istio-envoy' ? 'weft' : plan.serverName
     this.pathRules = { normalize: plan.normalizePath, mergeSlashes: plan.mergeSlashes, escapedSlashes: plan.escapedSlashes }
     this.rewritesPath = plan.normalizePath || plan.mergeSlashes || plan.escapedSlashes !== 'keep'

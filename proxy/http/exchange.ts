@@ -790,7 +790,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     const destination = inbound ? ((this.peer.uriSans.length > 0 ? cluster?.selfSecured : cluster?.selfDestination) ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
     if (!inbound && this.host !== undefined) noteCall(this.host.load, this.request, this.peer)
     // A tunnel that leads back to this proxy is no call: those inside it are.
-    if (this.#action?.endsTunnels !== true || cluster?.plan.destination !== undefined) engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#overMutualTls ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes)
+    if (this.#action?.endsTunnels !== true || cluster?.plan.destination !== undefined) engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#overMutualTls ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.#grpcStatus, this.durationMs, this.requestBytes, this.responseBytes, this.stack.metricRules, this)
     const { logs } = this.stack
     for (const log of logs) log.add(this)
     if (this.trace !== undefined) this.trace.finish(this)

@@ -2,6 +2,8 @@
 import type { ClusterPlan } from '#core/plan/cluster.ts'
 import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
+import type { Facts } from './facts.ts'
+import type { MetricRules } from './metric-rules.ts'
 
 /**
  * Istio's standard metrics (istio.io/latest/docs/reference/config/metrics): counted in typed arrays by label sets that are prepared when an endpoint or a peer is first seen;
@@ -38,7 +40,12 @@ export interface Destination {
 interface RequestSeries {
   readonly labels: string
   readonly values: Float64Array
+  /** Its labels as rules leave them, by metric. */
+  bases?: { readonly of: MetricRules; readonly labels: readonly string[] }
 }
+
+/** Where each metric's values begin, in the order of `metricNames`. */
+const OFFSETS = [0, 1, 1 + HISTOGRAM, 1 + 2 * HISTOGRAM] as const
 
 export interface TcpSeries {
   readonly labels: string
@@ -54,6 +61,8 @@ const label = (name: string, value: string): string => `${name}="${escapeLabel(v
 export class TrafficMetrics {
   readonly #node: ProxyNode
   readonly #requests: RequestSeries[] = []
+  /** What rules have changed the labels of, by metric and labels. */
+  readonly #ruled: readonly Map<string, Float64Array>[] = OFFSETS.map(() => new Map())
   readonly #tcp: TcpSeries[] = []
   readonly #destinations = new Map<string, Destination>()
   readonly #sources = new Map<string, Source>()
@@ -169,7 +178,7 @@ export class TrafficMetrics {
   }
 
   /** Counts one request that is over. `grpcStatus`: -1 for what is no gRPC, -2 for gRPC without a status. */
-  request(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number, durationMs: number, requestBytes: number, responseBytes: number): void {
+  request(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number, durationMs: number, requestBytes: number, responseBytes: number, rules?: MetricRules, facts?: Facts): void {
     let bySource = destination.series.get(source.id)
     if (bySource === undefined) {
       bySource = new Map()
@@ -177,11 +186,34 @@ export class TrafficMetrics {
     }
     const key = (inbound ? 1 : 0) + 2 * (status + 1000 * ((grpcStatus < GRPC_STATUS_MAX ? grpcStatus + 2 : 0) + GRPC_STATUSES * (flags === '' ? 0 : this.#flagNumber(flags))))
     const series = bySource.get(key) ?? this.#newSeries(bySource, key, inbound, source, destination, status, flags, grpcStatus)
+    if (rules !== undefined && facts !== undefined) return this.#ruledRequest(series, rules, facts, [1, durationMs, requestBytes, responseBytes])
     const { values } = series
     values[0]! += 1
     observe(values, 1, durationMs)
     observe(values, 1 + HISTOGRAM, requestBytes)
     observe(values, 1 + 2 * HISTOGRAM, responseBytes)
+  }
+
+  #ruledRequest(series: RequestSeries, rules: MetricRules, facts: Facts, observed: readonly [number, number, number, number]): void {
+    if (series.bases?.of !== rules) series.bases = { of: rules, labels: rules.map((one) => one?.base(series.labels) ?? '') }
+    for (const [index, offset] of OFFSETS.entries()) {
+      const rule = rules[index]
+      if (rule?.dropped === true) continue
+      const values = rule === undefined ? series.values : this.#ruledValues(index, `${series.bases.labels[index]}${rule.tags(facts)}`)
+      const at = rule === undefined ? offset : 0
+      if (index === 0) values[at]! += 1
+      else observe(values, at, observed[index] ?? 0)
+    }
+  }
+
+  #ruledValues(index: number, labels: string): Float64Array {
+    const all = this.#ruled[index]!
+    const known = all.get(labels)
+    if (known !== undefined) return known
+    if (all.size >= SERIES_MAX) return this.#ruledValues(index, label('reporter', 'unknown'))
+    const made = new Float64Array(index === 0 ? 1 : HISTOGRAM)
+    all.set(labels, made)
+    return made
   }
 
   #newSeries(bySource: Map<number, RequestSeries>, key: number, inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number): RequestSeries {
@@ -223,10 +255,10 @@ export class TrafficMetrics {
   text(): string {
     const lines: string[] = []
     lines.push('# TYPE istio_requests_total counter')
-    for (const one of this.#requests) lines.push(`istio_requests_total{${one.labels}} ${one.values[0]}`)
+    for (const [labels, values] of this.#seriesOf(0)) lines.push(`istio_requests_total{${labels}} ${values[0]}`)
     this.#histogram(lines, 'istio_request_duration_milliseconds', 1)
-    this.#histogram(lines, 'istio_request_bytes', 1 + HISTOGRAM)
-    this.#histogram(lines, 'istio_response_bytes', 1 + 2 * HISTOGRAM)
+    this.#histogram(lines, 'istio_request_bytes', 2)
+    this.#histogram(lines, 'istio_response_bytes', 3)
     for (const [name, field] of TCP_METRICS) {
       lines.push(`# TYPE ${name} counter`)
       for (const one of this.#tcp) lines.push(`${name}{${one.labels}} ${one[field]}`)
@@ -234,15 +266,26 @@ export class TrafficMetrics {
     return `${lines.join('\n')}\n`
   }
 
-  #histogram(lines: string[], name: string, offset: number): void {
-    lines.push(`# TYPE ${name} histogram`)
+  /** Labels and values of a metric; what was never counted, for rules say so, has none. */
+  *#seriesOf(index: number): Iterable<readonly [labels: string, values: Float64Array]> {
+    const offset = OFFSETS[index]!
+    const length = index === 0 ? 1 : HISTOGRAM
     for (const { labels, values } of this.#requests) {
+      const own = values.subarray(offset, offset + length)
+      if (index === 0 ? own[0]! > 0 : own.subarray(0, BUCKETS).some((one) => one > 0)) yield [labels, own]
+    }
+    yield* this.#ruled[index]!
+  }
+
+  #histogram(lines: string[], name: string, index: number): void {
+    lines.push(`# TYPE ${name} histogram`)
+    for (const [labels, values] of this.#seriesOf(index)) {
       let count = 0
       for (let i = 0; i < BUCKETS; i++) {
-        count += values[offset + i]!
+        count += values[i]!
         lines.push(`${name}_bucket{${labels},le="${i < BOUNDS.length ? BOUNDS[i] : '+Inf'}"} ${count}`)
       }
-      lines.push(`${name}_sum{${labels}} ${values[offset + BUCKETS]}`, `${name}_count{${labels}} ${count}`)
+      lines.push(`${name}_sum{${labels}} ${values[BUCKETS]}`, `${name}_count{${labels}} ${count}`)
     }
   }
 }
