@@ -1,3 +1,4 @@
+import { pathIn } from '#api/simulate/ask.ts'
 import { differences } from '#api/simulate/expect.ts'
 import type { RequestTest, RequestWords } from '#core/contract/requests-file.ts'
 import type { Trail } from '#core/explain/trail.ts'
@@ -7,7 +8,7 @@ import { hostHeaderOf, joined } from './question.ts'
 export function routerDifferences({ request, expect, application, playedOnly }: RequestTest, got: Trail): string[] {
   if (playedOnly !== undefined) return []
   const { status: _, ...routed } = expect
-  return differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: joined(request.headers ?? {}), host: hostIn(request) })
+  return differences(application === undefined && expect.share === undefined ? expect : routed, got, { headers: joined(request.headers ?? {}), host: hostIn(request), path: pathIn(request.url) })
 }
 
 const hostIn = (request: RequestWords): string => hostHeaderOf(request) ?? /^[a-z]+:\/\/([^/?#]*)/i.exec(request.url)?.[1] ?? ''

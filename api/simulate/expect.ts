@@ -9,6 +9,8 @@ type Wanted = NonNullable<Expectation['to']>[number]
 export interface Sent {
   readonly headers: Readonly<Record<string, string>>
   readonly host: string
+  /** With its query; absent where there is none. */
+  readonly path?: string
 }
 
 /** What differs between an expectation and what became of a request, in words; empty: nothing. What the expectation does not name is not judged. */
@@ -21,7 +23,7 @@ export function differences(expected: Expectation, got: Trail, sent: Sent = { he
   if (expected.status !== undefined && !(got.status === undefined && got.outcome === 'routed' && expected.status < 300)) compare('status', expected.status, got.status ?? (got.outcome === 'routed' ? 'the application’s own' : undefined))
   if (expected.by !== undefined && expected.by !== got.by?.resource && expected.by !== `${got.by?.resource} ${got.by?.field}`) compare('by', expected.by, got.by?.resource)
   compare('location', expected.location, got.location)
-  compare('rewritten path', expected.rewrite?.path, got.rewrite?.path)
+  compare('rewritten path', expected.rewrite?.path, got.rewrite?.path ?? (got.outcome === 'routed' ? sent.path : undefined))
   compare('rewritten authority', expected.rewrite?.authority, got.rewrite?.authority)
   if (expected.timeout !== undefined) compare('timeout of ms', durationMs(expected.timeout), got.timeoutMs)
   compare('retries', expected.retries, got.retries)

@@ -13,6 +13,7 @@ import type {
   WeightedClusters,
 } from '../plan/route.ts'
 import { selectChain } from '../route/chain.ts'
+import { clientAddress, clientScheme } from '../route/forwarded.ts'
 import { redirectLocation } from '../route/redirect.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { rewritePath } from '../route/rewrite.ts'
@@ -84,7 +85,7 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
   if (typeof path !== 'string') return end({ outcome: 'redirect', status: 307, location: path.redirect, why: 'the path has escaped slashes' })
   const tokens = caller.tokens === undefined ? undefined : explainTokens(http, withHead(request, { path }), caller.tokens, 'client', steps)
   if (tokens !== undefined && 'why' in tokens) return end({ outcome: 'refused', ...tokens })
-  const head = withHead(request, { path, ...tokens })
+  const head = withHead(request, { path, ...tokens, ...forwarded(http, request) })
   const denied = explainPolicies(httpPolicies(http), head, caller.peer, 'client', steps)
   if (denied !== undefined) return end(denied)
 
@@ -243,17 +244,25 @@ function rewritten(action: ForwardAction, request: RequestHead): RequestHead {
   return path === request.path && authority === request.authority ? request : withHead(request, { path, authority })
 }
 
-export function withHead(request: RequestHead, change: { path?: string; authority?: string; claims?: RequestHead['claims'] }): RequestHead {
+export function withHead(request: RequestHead, change: { path?: string; authority?: string; scheme?: RequestHead['scheme']; remoteAddress?: string; claims?: RequestHead['claims'] }): RequestHead {
   const claims = change.claims ?? request.claims
+  const remoteAddress = change.remoteAddress ?? request.remoteAddress
   return {
     method: request.method,
     authority: change.authority ?? request.authority,
     path: change.path ?? request.path,
-    scheme: request.scheme,
+    scheme: change.scheme ?? request.scheme,
     header: (name) => request.header(name),
-    ...(request.remoteAddress === undefined ? {} : { remoteAddress: request.remoteAddress }),
+    ...(remoteAddress === undefined ? {} : { remoteAddress }),
     ...(claims === undefined ? {} : { claims }),
   }
+}
+
+/** What proxies in front tell of the client, where they are believed. */
+export function forwarded({ trustedHops, useRemoteAddress }: HttpPlan, request: RequestHead): { scheme?: RequestHead['scheme']; remoteAddress?: string } {
+  const scheme = clientScheme(request.header('x-forwarded-proto'), trustedHops, useRemoteAddress)
+  const remoteAddress = clientAddress(request.header('x-forwarded-for'), trustedHops, useRemoteAddress)
+  return { ...(scheme === undefined ? {} : { scheme }), ...(remoteAddress === undefined ? {} : { remoteAddress }) }
 }
 
 export function httpPolicies(http: HttpPlan) {

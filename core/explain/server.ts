@@ -2,7 +2,7 @@ import type { ListenerPlan } from '../plan/listener.ts'
 import { selectChain } from '../route/chain.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { normalizePath } from '../route/normalize.ts'
-import { explainPolicies, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
+import { explainPolicies, forwarded, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
 import type { Origin } from '../plan/origin.ts'
 import { explainTokens, type TokenDoor } from './tokens.ts'
 import type { Outcome, PlanSet, Step } from './trail.ts'
@@ -58,7 +58,7 @@ export function explainReception(plans: PlanSet, request: RequestHead | undefine
     if (typeof path !== 'string') return { refused: { outcome: 'redirect', status: 307, by: undefined, why: 'the path has escaped slashes' }, steps }
     const tokens = arriving.tokens === undefined ? undefined : explainTokens(serve, withHead(request, { path }), arriving.tokens, 'server', steps)
     if (tokens !== undefined && 'why' in tokens) return { refused: { outcome: 'refused', status: tokens.status, by: undefined, why: tokens.why }, steps }
-    head = withHead(request, { path, ...tokens })
+    head = withHead(request, { path, ...tokens, ...forwarded(serve, request) })
   }
   const denied = ofConnection ?? (serve.kind === 'http' ? explainPolicies(httpPolicies(serve), head, peer, 'server', steps) : undefined)
   if (denied !== undefined) return { refused: { outcome: denied.outcome, status: denied.status, by: denied.by, why: denied.why }, steps }
