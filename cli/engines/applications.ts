@@ -54,6 +54,7 @@ export interface ServedCertificate {
 /** The headers by which an application's answer is told from a proxy's. */
 export const WORKLOAD_HEADER = 'x-echo-workload'
 /** What the caller's certificate is for, where it showed one. */
+const KEPT_ALIVE_MS = 60_000
 const CERTIFICATE_HEADER = 'x-echo-client-certificate'
 export const idOf = (userAgent: string | undefined): string => userAgent ?? ''
 
@@ -119,7 +120,8 @@ export class Applications {
   /** @throws Error when the port is taken */
   async serve(workload: string, address: string, port: number, special: NonNullable<WorkloadWords['application']> = {}, certificate: ServedCertificate = this.#certificate, host: Host = thisMachine): Promise<void> {
     const answer = (request: Asked, response: Answering): void => this.#answer({ workload, address, special }, request, response)
-    const plain = http.createServer(answer)
+    // A connection that the proxy keeps is looked at after the request, on a busy machine long after.
+    const plain = http.createServer({ keepAliveTimeout: KEPT_ALIVE_MS }, answer)
     plain.on('connect', (request, socket) => this.#tunnel({ workload, address }, request, socket as net.Socket))
     const second = http2.createServer(answer)
     second.on('session', (session) => session.on('ping', () => void this.#pinged.add(session)))

@@ -37,11 +37,11 @@ export interface ProxyOptions {
 
 const ADMIN_PORT = 15_000
 const ADMIN_WITHIN_MS = 1000
-const READY_WITHIN_MS = 20_000
+const READY_WITHIN_MS = 60_000
 const LOOK_EVERY_MS = 15
 const CERTIFICATE_MS = 3_600_000
 /** The longest that a line of an access log may be late. */
-const LOG_WITHIN_MS = 3_000
+const LOG_WITHIN_MS = 5_000
 const LOG_EVERY_MS = 20
 const SAID_MAX = 16_384
 const SHOWN_MAX = 1500

@@ -167,7 +167,7 @@ async function world(t: TestContext, command: ClientCommand, objects: ResourceOb
       for (const tell of pinned) tell(resource)
     },
     async synced() {
-      const { rejected, stragglers } = await server.ledger.whenSynced('m', views.revision, 10_000)
+      const { rejected, stragglers } = await server.ledger.whenSynced('m', views.revision, 60_000)
       assert.deepEqual([rejected, stragglers], [[], []])
     },
   }
