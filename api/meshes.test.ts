@@ -5,6 +5,8 @@ import { SteppedClock } from '#core/time/seeded.ts'
 import { startStore } from '#test/parts/store.ts'
 import { jsonLog } from './log.ts'
 import { Meshes } from './meshes.ts'
+import type { ViewChange } from './serve/resource.ts'
+import { nodeFrom } from './translate/testing/mesh-case.ts'
 
 /** Stands still but for a millisecond at each look: what is long is told by work, and not by time. */
 class CountingClock extends SteppedClock {
@@ -97,4 +99,41 @@ test('a change is timed from its own notice, whatever was heard twice before', a
   clock.advance(13_000)
   await write(2)
   assert.deepEqual(heard.map((atMs) => atMs - startMs), [0, 13_000])
+})
+
+test('a mesh whose changes are no longer kept is read again in turns, and told of as one step of what differs', { timeout: 60_000 }, async (t) => {
+  const { store, end } = await startStore()
+  t.after(end)
+  const organization = await store.createOrganization('demo')
+  const mesh = await store.createMesh(organization.id, { name: 'shop', trustDomain: 'cluster.local', sealedRoot: new Uint8Array(1), rootCertificate: '' })
+  const write = (objects: readonly ResourceObject[]) => store.applyResources(organization.id, mesh.id, objects.map((object) => ({ key: { group: 'networking.istio.io', kind: object.kind, namespace: 'prod', name: object.metadata.name }, object })), { author: 'test', message: '' })
+  await write(Array.from({ length: 300 }, (_, at) => serviceEntry(at)))
+  let tell = (_meshId: string, _revision: number): void => {}
+  let rows = await store.loadMesh(mesh.id)
+  const meshes = new Meshes({ ...store, onChange: (listener) => ((tell = listener), () => {}), loadMesh: () => Promise.resolve(rows), changesAfter: () => Promise.resolve({ changes: [], tooOld: true }) }, new CountingClock(), jsonLog(() => {}, () => 0, 'error'))
+  t.after(() => meshes.close())
+  const loaded = await meshes.get(mesh.id)
+  const view = await meshes.viewFor(mesh.id, nodeFrom({ name: 'client', namespace: 'prod', outbound: '127.0.0.1:15001' }), undefined)
+  const steps: ViewChange[] = []
+  view.subscribe((change) => steps.push(change))
+  const { revision } = await write([serviceEntry(300)])
+  rows = await store.loadMesh(mesh.id)
+  assert.ok(rows)
+  rows = { ...rows, resources: rows.resources.filter(({ key }) => key.name !== 'svc-7') }
+  let turns = 0
+  const { promise: arrived, resolve } = Promise.withResolvers<void>()
+  meshes.onRevision = () => resolve()
+  const turn = (): void => {
+    if (loaded?.model.revision === revision) return
+    turns += 1
+    setImmediate(turn)
+  }
+  tell(mesh.id, revision)
+  setImmediate(turn)
+  await arrived
+  assert.ok(turns >= 300 / 12, `${turns} turns`)
+  assert.equal(steps.length, 1)
+  const named = (of: readonly { readonly name: string }[] | undefined) => [...new Set((of ?? []).map(({ name }) => /svc-\d+/.exec(name)?.[0]))]
+  assert.deepEqual([named(steps[0]?.changed), named(steps[0]?.removed)], [['svc-300'], ['svc-7']])
+  assert.equal(loaded?.model.revision, revision)
 })

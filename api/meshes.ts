@@ -6,7 +6,7 @@ import type { SpiffeId } from '#core/identity/spiffe.ts'
 import type { ResourceView } from './serve/resource.ts'
 import type { Log } from './log.ts'
 import { MeshModel, objectId } from './model/mesh-model.ts'
-import { MeshViews } from './translate/view.ts'
+import { MeshViews, type Turns } from './translate/view.ts'
 import { turnsOf } from './turns.ts'
 
 /** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
@@ -34,14 +34,27 @@ function* asChanges(rows: Rows): Iterable<Change> {
   for (const workload of rows.workloads) yield { of: 'workload', revision: rows.revision, namespace: workload.namespace, name: workload.name, workload }
 }
 
-/** What a model holds and the rows no longer do. */
-function* deletions(model: MeshModel, rows: Rows): Iterable<Change> {
-  const objects = new Set(rows.resources.map((stored) => objectId(stored.key)))
-  for (const stored of model.objects()) if (!objects.has(objectId(stored.key))) yield { of: 'resource', revision: rows.revision, key: stored.key, stored: undefined }
-  const workloads = new Set(rows.workloads.map(workloadKey))
-  for (const workload of model.workloads()) {
-    if (!workloads.has(workloadKey(workload))) yield { of: 'workload', revision: rows.revision, namespace: workload.namespace, name: workload.name, workload: undefined }
+/** What rows say that a model does not, looked through in turns: what is gone first. The model stands still meanwhile. */
+async function differing(model: MeshModel, rows: Rows, turns: Turns): Promise<Change[]> {
+  const gone: Change[] = []
+  const put: Change[] = []
+  const objects = new Set<string>()
+  const workloads = new Set<string>()
+  for (const change of asChanges(rows)) {
+    if (change.of === 'resource') objects.add(objectId(change.key))
+    else if (change.of === 'workload') workloads.add(workloadKey(change))
+    if (!model.holds(change)) put.push(change)
+    if (turns.isOver()) await turns.next()
   }
+  for (const stored of model.objects()) {
+    if (!objects.has(objectId(stored.key))) gone.push({ of: 'resource', revision: rows.revision, key: stored.key, stored: undefined })
+    if (turns.isOver()) await turns.next()
+  }
+  for (const workload of model.workloads()) {
+    if (!workloads.has(workloadKey(workload))) gone.push({ of: 'workload', revision: rows.revision, namespace: workload.namespace, name: workload.name, workload: undefined })
+    if (turns.isOver()) await turns.next()
+  }
+  return [...gone, ...put]
 }
 
 interface Entry {
@@ -236,11 +249,11 @@ export class Meshes {
     this.#arrived(mesh)
   }
 
-  /** The change log no longer reaches back to where the model stands: what differs becomes one step. */
+  /** The change log no longer reaches back to where the model stands: what differs becomes one step, and streams go on while that is found out. */
   async #reload(mesh: LoadedMesh): Promise<void> {
     const rows = await this.#store.loadMesh(mesh.id)
     if (!rows) return
-    mesh.views.apply([...deletions(mesh.model, rows), ...asChanges(rows)], rows.revision)
+    mesh.views.apply(await differing(mesh.model, rows, turnsOf(this.#clock)), rows.revision)
     this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
     this.#arrived(mesh)
   }

@@ -181,11 +181,21 @@ export class MeshModel {
     return this.#accounts.get(host)?.keys() ?? []
   }
 
+  /** Whether a change says nothing that is not so already. */
+  holds(change: Change): boolean {
+    if (change.of === 'resource') return this.#holdsObject(objectId(change.key), change.stored)
+    return change.of === 'workload' && isSame(this.#workloads.get(workloadKey(change)), change.workload)
+  }
+
+  #holdsObject(id: string, stored: StoredResource | undefined): boolean {
+    const before = this.#objects.get(id)
+    return before === undefined || stored === undefined ? before === stored : before.revision === stored.revision && isSame(before.object, stored.object)
+  }
+
   #putObject(id: string, stored: StoredResource | undefined, touch: TouchRecord): void {
     this.visits++
+    if (this.#holdsObject(id, stored)) return
     const before = this.#objects.get(id)
-    if (before === undefined && stored === undefined) return
-    if (before !== undefined && stored !== undefined && before.revision === stored.revision && isSame(before.object, stored.object)) return
     touch.keys.add(`object/${id}`)
     const moved = (stored ?? before)?.key.kind === 'ServiceEntry' ? this.#allocated.declare(id, stored === undefined ? [] : hostsToAddress(stored), stored?.createdAtMs ?? 0) : EMPTY
     const servicesBefore = this.declared(id)

@@ -10,6 +10,10 @@ import { readResourceRow, resourceColumns } from './resource-row.ts'
 import type { ResourceRow } from './resource-row.ts'
 import { rowsOf } from './rows.ts'
 
+/** Rows of a mesh read in one turn of the event loop: a millisecond or two, also where all are Secrets. */
+const rowsATurn = 256
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 export function getResource(tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, key: ResourceKey): Promise<StoredResource | undefined> {
   return tenancy.within(organizationId, async (tx) => {
     const [row] = await rowsOf<ResourceRow>(tx, sql`
@@ -48,7 +52,7 @@ export function listResources(tenancy: Tenancy, seal: Seal, organizationId: stri
 export async function loadMesh(tenancy: Tenancy, seal: Seal, meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined> {
   const organizationId = await tenancy.organizationOf(meshId)
   if (organizationId === undefined) return undefined
-  return tenancy.within(
+  const read = await tenancy.within(
     organizationId,
     async (tx) => {
       const revision = await revisionOf(tx, meshId)
@@ -61,10 +65,19 @@ export async function loadMesh(tenancy: Tenancy, seal: Seal, meshId: string): Pr
         .from(workload)
         .where(and(eq(workload.organizationId, organizationId), eq(workload.meshId, meshId)))
         .orderBy(workload.namespace, workload.name)
-      return { revision, resources: rows.map((row) => readResourceRow(seal, meshId, row)), workloads: workloads.map((row) => row.workload) }
+      return { revision, rows, workloads: workloads.map((row) => row.workload) }
     },
     { snapshot: true },
   )
+  if (read === undefined) return undefined
+  const { revision, rows, workloads } = read
+  const resources: StoredResource[] = []
+  for (const row of rows) {
+    resources.push(readResourceRow(seal, meshId, row))
+    // A large mesh has tens of thousands: whoever waits for the loop goes in between.
+    if (resources.length % rowsATurn === 0) await nextTurn()
+  }
+  return { revision, resources, workloads }
 }
 
 async function revisionOf(tx: Transaction, meshId: string): Promise<number | undefined> {
