@@ -8,6 +8,7 @@ import type { LoadBalancer } from '#core/resource/load-balancer.ts'
 import type { ClientTls, OutlierDetection } from '#core/resource/traffic-policy.ts'
 import { Cluster_CommonLbConfigSchema, Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_LbPolicy, Cluster_LeastRequestLbConfigSchema, Cluster_RoundRobinLbConfigSchema, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import type { Cluster, Cluster_SlowStartConfigSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import type { MatchPredicateSchema } from '#core/wire/gen/envoy/config/common/matcher/v3/matcher_pb.ts'
 import { OutlierDetectionSchema } from '#core/wire/gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
@@ -283,7 +284,8 @@ function setProtocol(cluster: Cluster, scope: ClusterScope, protocol: 'http1' | 
     ...(perConnection === undefined ? {} : { maxRequestsPerConnection: perConnection }),
     ...(longest === undefined ? {} : { maxConnectionDuration: durationOf(longest) }),
   }
-  if (protocol === 'http1' && Object.keys(common).length === 0) return
+  const errorCodes = scope.policy.outlierDetection?.outlierDetectionHttpErrorCodes ?? []
+  if (protocol === 'http1' && Object.keys(common).length === 0 && errorCodes.length === 0) return
   const streams = http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}
   const ping = http?.http2KeepAlive
   const http2ProtocolOptions = {
@@ -292,11 +294,21 @@ function setProtocol(cluster: Cluster, scope: ClusterScope, protocol: 'http1' | 
   }
   cluster.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
     ...(Object.keys(common).length === 0 ? {} : { commonHttpProtocolOptions: common }),
+    ...(errorCodes.length === 0 ? {} : { outlierDetection: { errorMatcher: statusAmong(errorCodes) } }),
     upstreamProtocolOptions:
       protocol === 'as-downstream'
         ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
         : { case: 'explicitHttpConfig', value: { protocolConfig: protocol === 'http2' ? { case: 'http2ProtocolOptions', value: http2ProtocolOptions } : { case: 'httpProtocolOptions', value: {} } } },
   })
+}
+
+/** An answer with one of these status codes; the order plays no part. */
+function statusAmong(codes: readonly number[]): MessageInitShape<typeof MatchPredicateSchema> {
+  const each = [...new Set(codes)].sort((a, b) => a - b).map((code): MessageInitShape<typeof MatchPredicateSchema> => ({
+    rule: { case: 'httpResponseHeadersMatch', value: { headers: [{ name: ':status', headerMatchSpecifier: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: String(code) } } } }] } },
+  }))
+  // Of one alone Envoy makes no list.
+  return each.length === 1 && each[0] !== undefined ? each[0] : { rule: { case: 'orMatch', value: { rules: each } } }
 }
 
 /**

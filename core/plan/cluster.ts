@@ -100,6 +100,8 @@ export interface SlowStartPlan {
 }
 
 export interface OutlierPlan {
+  /** Status codes that count as 500, all others as 200; absent: each counts as it is. */
+  readonly errorCodes?: readonly number[]
   readonly consecutive5xx: number
   readonly consecutiveGatewayFailure: number
   readonly consecutiveLocalOrigin: number

@@ -11,7 +11,7 @@ import { readAssignment } from './read-endpoints.ts'
 import { originOf } from './read-origin.ts'
 import { readHealthChecks } from './read-health-check.ts'
 import { readOutlier } from './read-outlier.ts'
-import { readProtocol } from './read-protocol.ts'
+import { readErrorCodes, readProtocol } from './read-protocol.ts'
 import { readTransport } from './read-tls.ts'
 import { milliseconds, readTexts, textIn } from './read-value.ts'
 
@@ -52,7 +52,7 @@ function readOne(reading: Reading, message: Cluster, version: string): ClusterPl
     ...(message.healthChecks.length === 0 ? {} : { healthChecks: readHealthChecks(reading, message.healthChecks) }),
     ...(message.dnsRefreshRate === undefined ? {} : { dnsRefreshMs: milliseconds(message.dnsRefreshRate, 0) }),
     ...readKeepAlive(message),
-    outlier: readOutlier(reading, 'outlier_detection', message.outlierDetection),
+    outlier: withErrorCodes(readOutlier(reading, 'outlier_detection', message.outlierDetection), readErrorCodes(reading, message)),
     ...readTransports(reading, message),
     ...protocol,
     // A patch may have said otherwise since.
@@ -166,3 +166,5 @@ function memberText(value: JsonValue | undefined, name: string): string | undefi
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
   return textIn(value, name)
 }
+
+const withErrorCodes = (outlier: ClusterPlan['outlier'], errorCodes: readonly number[] | undefined): ClusterPlan['outlier'] => (outlier === undefined || errorCodes === undefined ? outlier : { ...outlier, errorCodes })

@@ -1,6 +1,7 @@
 import type { Cluster } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { Cluster_ClusterProtocolSelection as Selection } from '../wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type Http1ProtocolOptions, Http1ProtocolOptionsSchema, type Http2ProtocolOptions, Http2ProtocolOptionsSchema, type HttpProtocolOptions as CommonOptions, KeepaliveSettingsSchema, HttpProtocolOptionsSchema as CommonOptionsSchema } from '../wire/gen/envoy/config/core/v3/protocol_pb.ts'
+import type { MatchPredicate } from '../wire/gen/envoy/config/common/matcher/v3/matcher_pb.ts'
 import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema } from '../wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import type { ClusterPlan } from './cluster.ts'
 import type { HttpPlan } from './http.ts'
@@ -70,7 +71,7 @@ export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
     }
     const options = reading.unpack(path, any, HttpProtocolOptionsSchema)
     if (options === undefined) continue
-    reading.only(path, HttpProtocolOptionsSchema, options, ['common_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config', 'auto_config'])
+    reading.only(path, HttpProtocolOptionsSchema, options, ['common_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config', 'auto_config', 'outlier_detection'])
     const by = options.upstreamProtocolOptions
     if (by.case === undefined) reading.invalid(path, 'names no protocol')
     plan = { protocol: 'http1', ...readCommonOptions(reading, at(path, 'common_http_protocol_options'), options.commonHttpProtocolOptions) }
@@ -97,6 +98,27 @@ export function readProtocol(reading: Reading, cluster: Cluster): ProtocolPlan {
     }
   }
   return cluster.maxRequestsPerConnection === undefined ? plan : { ...plan, requestsPerConnectionMax: cluster.maxRequestsPerConnection }
+}
+
+/** The status codes that `HttpProtocolOptions.outlier_detection` has count as errors: exact ones; undefined: it says nothing. */
+export function readErrorCodes(reading: Reading, cluster: Cluster): readonly number[] | undefined {
+  for (const [name, any] of Object.entries(cluster.typedExtensionProtocolOptions)) {
+    if (typeNameOf(any) !== HttpProtocolOptionsSchema.typeName) continue
+    const path = at('', 'typed_extension_protocol_options', name)
+    const matcher = reading.unpack(path, any, HttpProtocolOptionsSchema)?.outlierDetection?.errorMatcher
+    if (matcher !== undefined) return codesOf(reading, at(path, 'outlier_detection.error_matcher'), matcher)
+  }
+  return undefined
+}
+
+function codesOf(reading: Reading, path: string, { rule }: MatchPredicate): number[] {
+  if (rule.case === 'orMatch') return rule.value.rules.flatMap((one, index) => codesOf(reading, at(path, 'or_match.rules', index), one))
+  const [header, ...more] = rule.case === 'httpResponseHeadersMatch' ? rule.value.headers : []
+  const by = header?.headerMatchSpecifier
+  const code = header?.name === ':status' && more.length === 0 && !header.invertMatch && by?.case === 'stringMatch' && by.value.matchPattern.case === 'exact' ? Number(by.value.matchPattern.value) : Number.NaN
+  if (Number.isInteger(code)) return [code]
+  reading.unsupported(path, 'only exact values of :status are supported')
+  return []
 }
 
 function readOlder(reading: Reading, cluster: Cluster): ProtocolPlan {

@@ -245,7 +245,9 @@ export class Cluster implements PoolOwner {
   record(host: UpstreamHost, outcome: HostOutcome): void {
     const outlier = this.plan.outlier
     if (outlier === undefined) return
-    if (recordResult(outlier, host.outlier, outcome) === undefined) return
+    const { errorCodes } = outlier
+    const counted = errorCodes === undefined || typeof outcome !== 'number' ? outcome : errorCodes.includes(outcome) ? 500 : 200
+    if (recordResult(outlier, host.outlier, counted) === undefined) return
     if (eject(outlier, host, this.hosts.values(), this.nowMs(), this.#doors.random.draw())) {
       this.ejectionsTotal += 1
       this.#rebuild()
