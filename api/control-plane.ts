@@ -1,4 +1,5 @@
 import type { Topology } from '#core/contract/topology.ts'
+import type { Workload } from '#core/workload/workload.ts'
 import type { ProxyStatus } from '#core/contract/proxy-status.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { Mesh, Organization, Role } from '#db/store.ts'
@@ -49,6 +50,8 @@ export interface ControlPlane {
   createApiKey(organization: Organization, name: string, role: Role): Promise<string>
   createJoinToken(mesh: Mesh, namespace: string, serviceAccount: string, ttlMs: number): Promise<string>
   proxies(meshId: string): ProxyStatus[]
+  /** Who is in a mesh that is loaded. */
+  workloads(meshId: string): Workload[]
   topology(meshId: string): Promise<Topology>
   close(): Promise<void>
 }

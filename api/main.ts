@@ -243,6 +243,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return secret
     },
     proxies: (meshId) => ledger.statuses(meshId),
+    workloads: (meshId) => [...(meshes.loaded(meshId)?.model.workloads() ?? [])],
     topology: (meshId) => traffic.topology(meshId),
     async close() {
       renewal.cancel()

@@ -110,7 +110,7 @@ async function runLocked(options: UpOptions, ended: Ended): Promise<ExitCode> {
     const pids = await progress.step(workloads.length > 0 ? 'starting the gateway and the sidecars' : 'starting the gateway', async () => {
       await apps
       const pids = await startProxies(supervisor, plane, mesh, settings, workloads)
-      await unlessEnded(allSynced(plane, supervisor, mesh.id, [...workloads, gatewayWorkload].map((one) => `${one.name}.${one.namespace}`)))
+      await unlessEnded(allSynced(plane, supervisor, mesh.id, [...workloads, gatewayWorkload]))
       return pids
     })
     if (ended.signalled) return exitCodes.done
@@ -210,21 +210,25 @@ async function startProxies(supervisor: Supervisor, plane: ControlPlane, mesh: M
   return pids
 }
 
-/** Resolves when every expected proxy is connected and has acknowledged all that it was sent. */
-async function allSynced(plane: ControlPlane, supervisor: Supervisor, meshId: string, expected: readonly string[]): Promise<void> {
+const nameOf = (of: { readonly name: string; readonly namespace: string }): string => `${of.name}.${of.namespace}`
+
+/** Resolves when every expected proxy is connected, its workload takes calls, and all have acknowledged what they were sent of that. */
+async function allSynced(plane: ControlPlane, supervisor: Supervisor, meshId: string, expected: readonly { readonly name: string; readonly namespace: string }[]): Promise<void> {
   const deadline = performance.now() + readyTimeoutMs
   for (;;) {
     const synced = new Set(
       plane
         .proxies(meshId)
         .filter((proxy) => proxy.types.length > 0 && proxy.types.every((type) => type.state === 'SYNCED' || type.state === 'NOT_SENT'))
-        .map((proxy) => `${proxy.node.name}.${proxy.node.namespace}`),
+        .map((proxy) => nameOf(proxy.node)),
     )
-    const missing = expected.filter((name) => !synced.has(name))
+    // A workload is called when it says that it is well, which is after its first acknowledgement.
+    const well = new Set(plane.workloads(meshId).filter((one) => one.health === 'healthy').map(nameOf))
+    const missing = expected.filter((one) => !synced.has(nameOf(one)) || (one !== gatewayWorkload && !well.has(nameOf(one)))).map(nameOf)
     if (missing.length === 0) return
     const failing = supervisor.failing(startsMax)
     if (failing) throw new Error(`${failing.name} ended ${startsMax} times instead of starting; its last words: ${failing.lastWords} (all of them: ${failing.logFile})`)
-    if (performance.now() > deadline) throw new Error(`${missing.join(', ')} did not acknowledge a configuration within ${readyTimeoutMs / 1000} s`)
+    if (performance.now() > deadline) throw new Error(`${missing.join(', ')} did not acknowledge a configuration and say that it is well within ${readyTimeoutMs / 1000} s`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
