@@ -4,30 +4,47 @@ import { defaultJsonFields, defaultTextFormat } from '#core/telemetry/access-log
 import type { AccessLogPlan } from '#core/plan/http.ts'
 import type { Facts } from './facts.ts'
 import { compileOverFacts } from './attributes.ts'
-import { compileFormat, renderFormat } from './format.ts'
+import { cachedIso, compileFormat, renderFormat } from './format.ts'
 import type { Part } from './format.ts'
+import { compileLine } from './line.ts'
 
-/** Takes finished lines, newline included, many at a time. */
+/** Takes finished lines, newlines included, many at a time. */
 export interface LogSink {
   write(path: string, lines: string): void
+  /** The same in UTF-8; the bytes stay as they are until `done`. Absent: lines are taken as text. */
+  writeBytes?(path: string, lines: Buffer, done: () => void): void
 }
 
 /** Lines that nobody takes are dropped past this size, and counted. */
 const UNWRITTEN_BYTES_MAX = 4 * 1024 * 1024
 const JOINED_BYTES = 64 * 1024
 
+type Output = NodeJS.WritableStream & { writableLength: number }
+
 /** Writes to `/dev/stdout`, `/dev/stderr` and files. */
 export class FileSink implements LogSink {
-  readonly #streams = new Map<string, NodeJS.WritableStream & { writableLength: number }>()
+  readonly #streams = new Map<string, Output>()
   droppedBytes = 0
 
   write(path: string, lines: string): void {
-    const stream = this.#streams.get(path) ?? this.#open(path)
-    if (stream.writableLength > UNWRITTEN_BYTES_MAX) this.droppedBytes += lines.length
-    else stream.write(lines)
+    this.#streamFor(path, lines.length)?.write(lines)
   }
 
-  #open(path: string): NodeJS.WritableStream & { writableLength: number } {
+  writeBytes(path: string, lines: Buffer, done: () => void): void {
+    const stream = this.#streamFor(path, lines.length)
+    if (stream === undefined) done()
+    else stream.write(lines, done)
+  }
+
+  /** Undefined: its file takes no more. */
+  #streamFor(path: string, bytes: number): Output | undefined {
+    const stream = this.#streams.get(path) ?? this.#open(path)
+    if (stream.writableLength <= UNWRITTEN_BYTES_MAX) return stream
+    this.droppedBytes += bytes
+    return undefined
+  }
+
+  #open(path: string): Output {
     const stream = path === '/dev/stdout' ? process.stdout : path === '/dev/stderr' ? process.stderr : openFile(path)
     this.#streams.set(path, stream)
     return stream
@@ -41,58 +58,65 @@ function openFile(path: string): WriteStream {
   return stream
 }
 
+/** A character of a string takes at most so many bytes in UTF-8. */
+const CHARACTER_BYTES = 3
+const freeBuffers: Buffer[] = []
+const FREE_MAX = 4
+
 /** The access log of one listener or filter chain: lines are joined, and written once a second. */
 export class AccessLog {
   readonly #render: (facts: Facts) => string
   readonly #path: string
   readonly #sink: LogSink
   readonly #filter: ((facts: Facts) => unknown) | undefined
-  #lines = ''
+  /** Lines that wait. As bytes: joined as text they would be kept by the garbage collector in all their parts. */
+  #bytes: Buffer | undefined = undefined
+  #used = 0
 
   constructor(plan: AccessLogPlan, sink: LogSink) {
     this.#path = plan.path
     this.#sink = sink
     this.#filter = plan.filter === undefined ? undefined : compileOverFacts(plan.filter)
-    const clock = cachedIso()
-    this.#render = plan.json ? jsonLine(plan, clock) : textLine(plan, clock)
+    this.#render = plan.json ? jsonLine(plan) : textLine(plan)
   }
 
   add(facts: Facts): void {
     if (this.#filter !== undefined && this.#filter(facts) !== true) return
-    this.#lines += this.#render(facts)
-    if (this.#lines.length > JOINED_BYTES) this.flush()
+    const line = this.#render(facts)
+    const bytesMax = CHARACTER_BYTES * line.length
+    if (this.#used + bytesMax > JOINED_BYTES) {
+      this.flush()
+      if (bytesMax > JOINED_BYTES) return this.#send(Buffer.from(line), () => undefined)
+    }
+    const bytes = (this.#bytes ??= freeBuffers.pop() ?? Buffer.allocUnsafeSlow(JOINED_BYTES))
+    this.#used += bytes.write(line, this.#used)
   }
 
   flush(): void {
-    const lines = this.#lines
-    if (lines.length === 0) return
-    this.#lines = ''
-    this.#sink.write(this.#path, lines)
+    const bytes = this.#bytes
+    if (bytes === undefined) return
+    const lines = bytes.subarray(0, this.#used)
+    this.#bytes = undefined
+    this.#used = 0
+    this.#send(lines, () => {
+      if (freeBuffers.length < FREE_MAX) freeBuffers.push(bytes)
+    })
+  }
+
+  #send(lines: Buffer, done: () => void): void {
+    if (this.#sink.writeBytes !== undefined) return this.#sink.writeBytes(this.#path, lines, done)
+    this.#sink.write(this.#path, lines.toString())
+    done()
   }
 }
 
-/** Instants as ISO text, each made once: requests that start in the same millisecond share it. */
-function cachedIso(): (wallMs: number) => string {
-  const keys = new Float64Array(32)
-  const texts: string[] = Array.from({ length: 32 }, () => '')
-  return (wallMs) => {
-    const ms = Math.floor(wallMs)
-    const slot = ms & 31
-    if (keys[slot] !== ms) {
-      keys[slot] = ms
-      texts[slot] = new Date(ms).toISOString()
-    }
-    return texts[slot] ?? ''
-  }
-}
-
-function textLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (facts: Facts) => string {
-  const parts = fieldsOf(plan).flatMap((field) => compileFormat(field.format, clock))
-  const last = parts.at(-1)
+function textLine(plan: AccessLogPlan): (facts: Facts) => string {
+  const format = fieldsOf(plan).map((field) => field.format).join('')
+  const render = compileLine(format)
   // Known beforehand: to look at the end of a line that was just joined means to copy it.
-  if (typeof last === 'string' && last.endsWith('\n')) return (facts) => renderFormat(parts, facts)
+  if (format.endsWith('\n')) return render
   return (facts) => {
-    const line = renderFormat(parts, facts)
+    const line = render(facts)
     return line.endsWith('\n') ? line : `${line}\n`
   }
 }
@@ -116,7 +140,8 @@ function jsonValue(parts: readonly Part[]): (facts: Facts) => string {
   return (facts) => JSON.stringify(renderFormat(parts, facts))
 }
 
-function jsonLine(plan: AccessLogPlan, clock: (wallMs: number) => string): (facts: Facts) => string {
+function jsonLine(plan: AccessLogPlan): (facts: Facts) => string {
+  const clock = cachedIso()
   const members: { key: string; value: (facts: Facts) => string }[] = []
   for (const [index, field] of fieldsOf(plan).entries()) {
     const key = `${index === 0 ? '{' : ','}${JSON.stringify(field.name)}:`

@@ -1,4 +1,5 @@
 import { parseFormat } from '#core/telemetry/format.ts'
+import type { FormatToken } from '#core/telemetry/format.ts'
 import type { Facts } from './facts.ts'
 
 /**
@@ -9,12 +10,30 @@ export type Part = string | ((facts: Facts) => string | undefined)
 
 /** `[%START_TIME%] %REQ(:METHOD)%` → its parts. A malformed format stands for itself: plan readers refuse it before. */
 export function compileFormat(format: string, iso: (wallMs: number) => string): readonly Part[] {
-  return (parseFormat(format) ?? [{ kind: 'text', text: format }]).map((token) => {
-    if (token.kind === 'text') return token.text
-    const { lengthMax } = token
-    const read = reader(token.name, token.argument, token.alternative, iso)
-    return lengthMax === undefined ? read : (facts: Facts) => read(facts)?.slice(0, lengthMax)
-  })
+  return (parseFormat(format) ?? [{ kind: 'text' as const, text: format }]).map((token) => token.kind === 'text' ? token.text : readOperator(token, iso))
+}
+
+/** The value of one operator; undefined where there is none. */
+export function readOperator(token: FormatToken & { kind: 'operator' }, iso: (wallMs: number) => string): (facts: Facts) => string | undefined {
+  const { lengthMax } = token
+  const read = reader(token.name, token.argument, token.alternative, iso)
+  return lengthMax === undefined ? read : (facts) => read(facts)?.slice(0, lengthMax)
+}
+
+/** Instants as ISO text between two other texts, each made once: requests that start in the same millisecond share it. */
+export function cachedIso(before = '', after = ''): (wallMs: number) => string {
+  const keys = new Float64Array(32)
+  const texts: string[] = Array.from({ length: 32 }, () => '')
+  return (wallMs) => {
+    const ms = Math.floor(wallMs)
+    const slot = ms & 31
+    if (keys[slot] !== ms) {
+      keys[slot] = ms
+      // Joined flat: a text of parts is walked through each time it is written.
+      texts[slot] = [before, new Date(ms).toISOString(), after].join('')
+    }
+    return texts[slot] ?? ''
+  }
 }
 
 /** One value; `-` where a part has none. */
