@@ -12,10 +12,10 @@ export interface TraceContext {
 
 const TRACEPARENT_LENGTH = 55
 const DASH = 45
-const DIGIT_0 = 48
-const DIGIT_9 = 57
 const LETTER_A = 97
-const LETTER_F = 102
+/** By character code, lower case alone. */
+const isHexDigit = new Uint8Array(256)
+for (const digit of '0123456789abcdef') isHexDigit[digit.charCodeAt(0)] = 1
 const ZERO_TRACE = '0'.repeat(32)
 const ZERO_SPAN = '0'.repeat(16)
 
@@ -38,8 +38,7 @@ export function parseTraceparent(text: string): TraceContext | undefined {
 /** Lower-case hex digits alone in `[start, end)`. */
 function isHex(text: string, start: number, end: number): boolean {
   for (let at = start; at < end; at++) {
-    const code = text.charCodeAt(at)
-    if (!((code >= DIGIT_0 && code <= DIGIT_9) || (code >= LETTER_A && code <= LETTER_F))) return false
+    if (!isHexDigit[text.charCodeAt(at)]) return false
   }
   return true
 }

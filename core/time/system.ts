@@ -2,6 +2,9 @@ import type { Clock, Doors, Timer } from './clock.ts'
 
 const cancelWith = (cancel: () => void): Timer => ({ cancel })
 
+// Held here: the global is a getter that is looked up at every call, several times a request.
+const { performance } = globalThis
+
 const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),

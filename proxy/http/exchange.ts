@@ -3,7 +3,6 @@ import type { ForwardAction, RetryPlan, Route, RouteTable, VirtualHost, Weighted
 import type { PeerInfo } from '#core/route/request.ts'
 import { shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
-import { clientAddress, clientScheme } from '#core/route/forwarded.ts'
 import { normalizePath } from '#core/route/normalize.ts'
 import { redirectLocation } from '#core/route/redirect.ts'
 import { findVirtualHost, selectRoute, withoutPort } from '#core/route/select.ts'
@@ -24,7 +23,7 @@ import { LENGTH, NO_BODY } from './body.ts'
 import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
 import { Retries } from './retries.ts'
 import type { Engine } from './engine.ts'
-import { FORWARDED_FOR, FORWARDED_PROTO, REQUEST_ID } from './field-kind.ts'
+import { REQUEST_ID } from './field-kind.ts'
 import { asGrpc, grpcTimeoutMs, httpStatusOf, isGrpc, statusInTrailers } from './grpc.ts'
 import { answerLines, responseLines, upgradeLines } from './response-out.ts'
 import { RequestLines } from './request-lines.ts'
@@ -209,10 +208,7 @@ export class Exchange implements UpstreamUser, PoolUser, Facts {
     if (bound !== undefined) return this.answerWith(answers.overloaded(bound))
     if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request)
     const { useRemoteAddress, trustedHops } = stack.plan
-    if (!useRemoteAddress || trustedHops > 0) {
-      request.remoteAddress = clientAddress(request.fields.findKind(FORWARDED_FOR), trustedHops, useRemoteAddress)
-      request.scheme = clientScheme(request.fields.findKind(FORWARDED_PROTO), trustedHops, useRemoteAddress) ?? request.scheme
-    }
+    if (!useRemoteAddress || trustedHops > 0) request.trustForwarded(trustedHops, useRemoteAddress)
     if (stack.plan.stripPort) request.authority = withoutPort(request.authority)
     if (stack.rewritesPath) {
       const path = normalizePath(request.path, stack.pathRules)

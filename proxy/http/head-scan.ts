@@ -171,11 +171,36 @@ export function scanStatusLine(bytes: Uint8Array, base: number, end: number, tab
 const VERSION = Uint8Array.from('HTTP/1.', (letter) => letter.charCodeAt(0))
 const isDigit = (byte: number): boolean => byte >= 48 && byte <= 57
 
+/**
+ * Whether one of four bytes may not stand in a value, or is a tab, which the byte loop behind takes: control characters are below 0x20, and DEL.
+ * (`x - n & ~x` has the high bit of a byte set where the byte is below n, for n up to 0x80.)
+ */
+function endsValue(four: number): boolean {
+  const noDel = four ^ 0x7f7f7f7f
+  return ((((four - 0x20202020) & ~four) | ((noDel - 0x01010101) & ~noDel)) & 0x80808080) !== 0
+}
+
+/** Four bytes at once out of a buffer. Reads share few buffers, mostly one. */
+class Views {
+  #bytes: Uint8Array | undefined = undefined
+  #view: DataView = new DataView(new ArrayBuffer(0))
+
+  of(bytes: Uint8Array): DataView {
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+    return this.#view
+  }
+}
+const views = new Views()
+
 /** Field lines up to and with the blank line; answers the head's length from `base`, or a negative result. Goes on at `table.resumeAt`. */
 export function scanFields(bytes: Uint8Array, base: number, end: number, table: FieldTable): number {
   let p = base + table.resumeAt
   let count = table.count
   let at = table.at
+  const view = views.of(bytes)
   for (;;) {
     if (p >= end) return INCOMPLETE
     if (bytes[p] === CR) {
@@ -191,6 +216,7 @@ export function scanFields(bytes: Uint8Array, base: number, end: number, table: 
     const nameEnd = p++
     while (p < end && (bytes[p] === SP || bytes[p] === TAB)) p++
     const valueStart = p
+    for (const last = end - 4; p <= last; p += 4) if (endsValue(view.getInt32(p, true))) break
     while (p < end && classes[bytes[p]!]! & VALUE) p++
     if (p >= end) return INCOMPLETE
     if (bytes[p] !== CR) return BAD_FIELD

@@ -1,7 +1,8 @@
 /* oxlint-disable typescript/no-non-null-assertion -- every index stays within its typed array: the loops are bounded by it */
 import type { RequestHead } from '#core/route/request.ts'
+import { clientAddress, clientScheme } from '#core/route/forwarded.ts'
 import { CHUNKED, LENGTH, NO_BODY } from './body.ts'
-import { CONNECTION, CONTENT_LENGTH, EXPECT, HOST, KEEP_ALIVE, OTHER, PROXY_AUTHORIZATION, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, kindOfName } from './field-kind.ts'
+import { CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED_FOR, FORWARDED_PROTO, HOST, KEEP_ALIVE, OTHER, PROXY_AUTHORIZATION, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, kindOfName } from './field-kind.ts'
 import { FieldTable } from './head-scan.ts'
 
 /** Why a head is refused: the status that says it, and Envoy's `response_code_details` word. */
@@ -67,8 +68,9 @@ export class HttpRequestHead implements RequestHead {
   target = ''
   /** Of a verified token. */
   claims: { readonly [name: string]: unknown } | undefined = undefined
-  /** As trusted hops tell it; undefined: the peer's. */
-  remoteAddress: string | undefined = undefined
+  #trusts = false
+  #trustedHops = 0
+  #usesPeer = false
   /** Headers that filters took away (undefined) or wrote: what decides later reads these, and not what the client sent under their names. */
   #written: Map<string, string | undefined> | undefined = undefined
 
@@ -91,8 +93,21 @@ export class HttpRequestHead implements RequestHead {
   /** A head is filled again for the next request, which must not pass by what was found out about the last one. */
   forgetDecisions(): void {
     this.claims = undefined
-    this.remoteAddress = undefined
+    this.#trusts = false
     this.#written = undefined
+  }
+
+  /** What x-forwarded-for says is believed, so far (core/route/forwarded.ts). */
+  trustForwarded(hops: number, usesPeer: boolean): void {
+    this.#trusts = true
+    this.#trustedHops = hops
+    this.#usesPeer = usesPeer
+    this.scheme = clientScheme(this.fields.findKind(FORWARDED_PROTO), hops, usesPeer) ?? this.scheme
+  }
+
+  /** The client's, as trusted hops tell it; undefined: the peer's. Looked for when somebody asks, which most requests' policies do not. */
+  get remoteAddress(): string | undefined {
+    return this.#trusts ? clientAddress(this.fields.findKind(FORWARDED_FOR), this.#trustedHops, this.#usesPeer) : undefined
   }
 
   /** From here on the header reads as `value`; undefined: as absent. Its lines are the caller's to drop and to add. */
@@ -134,7 +149,8 @@ export class HttpRequestHead implements RequestHead {
     this.forgetDecisions()
     if (this.dropped.length < count) this.dropped = new Uint8Array(fields.kinds.length)
     const dropped = this.dropped
-    dropped.fill(0, 0, count)
+    // A few bytes: the loop is inlined, `fill` is a call.
+    for (let i = 0; i < count; i++) dropped[i] = 0
     let host: string | undefined
     let length = -1
     let chunked = false
@@ -215,7 +231,8 @@ export class HttpRequestHead implements RequestHead {
     const target = this.target
     if (host === undefined) return problems.host
     if (target.charCodeAt(0) === 47) {
-      this.authority = host
+      // The string that is known from before, which is compared by its address from here on.
+      this.authority = host === this.#goodAuthority ? this.#goodAuthority : host
       this.path = target
     } else if (this.method === 'CONNECT') {
       this.authority = target

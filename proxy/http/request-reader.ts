@@ -2,6 +2,7 @@ import { BodyReader, NO_BODY } from './body.ts'
 import type { BodySink } from './body.ts'
 import { BAD_START_LINE, INCOMPLETE, OLD_VERSION, TOO_MANY_FIELDS, scanFields, scanRequestLine } from './head-scan.ts'
 import { HttpRequestHead, problems } from './request-head.ts'
+import { latin1Text } from './latin1.ts'
 import type { HeadProblem } from './request-head.ts'
 
 export interface RequestSink extends BodySink {
@@ -122,7 +123,7 @@ export class RequestReader {
       return this.#refuse(length === TOO_MANY_FIELDS ? problems.tooMany : length === BAD_START_LINE ? problems.startLine : problems.field)
     }
     if (length > this.#headBytesMax) return this.#refuse(problems.tooLarge)
-    fields.text = bytes.toString('latin1', p, p + length)
+    fields.text = latin1Text(bytes, p, p + length)
     const problem = head.interpret()
     fields.fieldsStart = 0
     if (problem !== undefined) return this.#refuse(problem)

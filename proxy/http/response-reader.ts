@@ -3,6 +3,7 @@ import { BodyReader, CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE } from './body.ts'
 import type { BodySink } from './body.ts'
 import { CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, OTHER, PROXY_CONNECTION, TRAILER, TRANSFER_ENCODING, UPGRADE } from './field-kind.ts'
 import { FieldTable, INCOMPLETE, scanFields, scanStatusLine } from './head-scan.ts'
+import { latin1Text } from './latin1.ts'
 import { readContentLength } from './request-head.ts'
 
 /** An answer's head, offsets into one latin1 string; one per upstream connection, filled anew for each answer. */
@@ -36,7 +37,7 @@ export class HttpResponseHead {
     this.upgrade = ''
     if (this.dropped.length < count) this.dropped = new Uint8Array(fields.kinds.length)
     const dropped = this.dropped
-    dropped.fill(0, 0, count)
+    for (let i = 0; i < count; i++) dropped[i] = 0
     let length = -1
     let chunked = false
     for (let i = 0; i < count; i++) {
@@ -191,7 +192,7 @@ export class ResponseReader {
     const length = scanFields(bytes, p, end, fields)
     if (length === INCOMPLETE) return this.#wait(end - p)
     if (length < 0 || length > HEAD_BYTES_MAX) return this.#refuseHead()
-    fields.text = bytes.toString('latin1', p, p + length)
+    fields.text = latin1Text(bytes, p, p + length)
     fields.fieldsStart = 0
     if (!head.interpret(this.#bodiless)) return this.#refuseHead()
     if (head.status === 101) {

@@ -141,7 +141,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   }
 
   flush(): void {
-    this.wire.flush()
+    this.wire.flushSoon()
   }
 
   flushLate(): void {
@@ -246,7 +246,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   /** The exchange's answer is complete, in the wire's hands. */
   exchangeOver(requestComplete: boolean, closes: boolean): void {
     this.#exchange = undefined
-    this.wire.flush()
+    this.wire.flushSoon()
     if (this.#closing) return
     if (closes || this.#closesSoon) return this.#close()
     this.#idleSinceMs = this.engine.sweptMs

@@ -86,7 +86,7 @@ export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, 
   }
 
   flush(): void {
-    this.wire.flush()
+    this.wire.flushSoon()
   }
 
   flushLate(): void {
