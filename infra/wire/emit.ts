@@ -21,9 +21,17 @@ export function emitCode(files: readonly FileDescriptorProto[]): Map<string, str
   if (done.status !== 0) throw new Error(`protoc-gen-es ended with ${done.status}: ${done.stderr.toString()}`)
   const response = fromBinary(CodeGeneratorResponseSchema, done.stdout)
   if (response.error) throw new Error(`protoc-gen-es: ${response.error}`)
-  const code = new Map(response.file.map((file) => [file.name, header + file.content]))
+  const code = new Map(response.file.map((file) => [file.name, header + withOwnFileDesc(file.content)]))
   code.set('files.ts', header + listFiles(own))
   return code
+}
+
+/** Descriptors are made by core/wire/file-desc.ts. */
+function withOwnFileDesc(text: string): string {
+  return text.replace(/^import \{ (.*) \} from "@bufbuild\/protobuf\/codegenv2";$/m, (_, names: string) => {
+    const others = names.split(', ').filter((name) => name !== 'fileDesc').join(', ')
+    return `${others === '' ? '' : `import { ${others} } from "@bufbuild/protobuf/codegenv2";\n`}import { fileDesc } from "#core/wire/file-desc.ts";`
+  })
 }
 
 /** A module with every file descriptor, for a registry of all of them. */

@@ -4,7 +4,8 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "#core/wire/file-desc.ts";
 import type { ContextParams } from "./context_params_pb.ts";
 import { file_xds_core_v3_context_params } from "./context_params_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";

@@ -4,7 +4,8 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "#core/wire/file-desc.ts";
 import type { ResourceSpans } from "../../../trace/v1/trace_pb.ts";
 import { file_opentelemetry_proto_trace_v1_trace } from "../../../trace/v1/trace_pb.ts";
 import type { Message } from "@bufbuild/protobuf";

@@ -4,7 +4,8 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "#core/wire/file-desc.ts";
 import type { Cookie } from "../../../../../type/http/v3/cookie_pb.ts";
 import { file_envoy_type_http_v3_cookie } from "../../../../../type/http/v3/cookie_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
