@@ -25,6 +25,7 @@ import { MeshTraffic } from './observe/mesh-traffic.ts'
 import { boundNode } from './registry/bound-node.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors, ArchiveDoors } from './rest/doors.ts'
+import { carriersOf } from './observe/carriers.ts'
 import { proxyConfigOf } from './observe/proxy-config.ts'
 import { withEntryAddresses } from './observe/entry-addresses.ts'
 import { gatewayApiStatusOf } from './observe/gateway-api-status.ts'
@@ -191,6 +192,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     hasNamespace: (mesh: Mesh, name: string): boolean => admission.hasNamespace(mesh, name),
     proxies,
+    carriers: (meshId, object) => carriersOf(ledger, meshId, object),
     faults: (meshId) => untranslated.all(meshId),
     pushTimes: (meshId, revision) => ledger.pushes.timesOf(meshId, revision),
     proxyConfig: (meshId, proxy) => proxyConfigOf(ledger, meshId, proxy),

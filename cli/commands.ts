@@ -21,6 +21,7 @@ export const commands: readonly Command[] = [
   { name: 'bootstrap', summary: 'print the bootstrap of a stock Envoy', load: () => import('./commands/bootstrap.ts') },
   { name: 'apply', summary: 'store configuration, all or nothing', load: () => import('./commands/apply.ts') },
   { name: 'get', summary: 'list or print stored objects', load: () => import('./commands/get.ts') },
+  { name: 'describe', summary: 'an object, its conditions, what is wrong with it, and the proxies that carry it', load: () => import('./commands/describe.ts') },
   { name: 'delete', summary: 'delete stored objects', load: () => import('./commands/delete.ts') },
   { name: 'validate', summary: 'check files without a server', load: () => import('./commands/validate.ts') },
   { name: 'proxy-status', aliases: ['ps'], summary: 'which proxy has acknowledged what', load: () => import('./commands/proxy-status.ts') },

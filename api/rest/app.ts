@@ -11,6 +11,7 @@ import { sourceOf } from '../access/source.ts'
 import { BODY_MAX, boundedBody } from '../kube/request.ts'
 import { archiveRoutes } from './archives.ts'
 import { configurationRoutes } from './configuration.ts'
+import { descriptionRoutes } from './description.ts'
 import { docsPage } from './docs.ts'
 import type { ApiDoors } from './doors.ts'
 import { explainRoutes } from './explain.ts'
@@ -29,7 +30,7 @@ import { judge } from './route.ts'
 import type { RestAnswer, RestRequest, Route } from './route.ts'
 
 /** Every path of the REST API. */
-export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...oidcRoutes, ...auditRoutes, ...explainRoutes, ...impactRoutes, ...archiveRoutes]
+export const routes: readonly Route[] = [...organizationRoutes, ...meshRoutes, ...configurationRoutes, ...proxyRoutes, ...rollbackRoutes, ...memberRoutes, ...oidcRoutes, ...auditRoutes, ...explainRoutes, ...impactRoutes, ...descriptionRoutes, ...archiveRoutes]
 
 /** Bodies of routes that ask for no key: names, passwords, codes. */
 const OPEN_BODY_MAX = 16 * 1024

@@ -5,6 +5,7 @@ import type { RequestRates } from '../access/enter.ts'
 import type { LoginRates } from '../access/login-rates.ts'
 import type { Oidc } from '../access/oidc/oidc.ts'
 import type { LiveStreams } from '../access/streams.ts'
+import type { Description } from '#core/contract/description.ts'
 import type { ExplainRequest } from '#core/contract/explain.ts'
 import type { Trail } from '#core/explain/trail.ts'
 import type { Topology } from '#core/contract/topology.ts'
@@ -31,6 +32,8 @@ export interface ApiDoors {
   proxyConfig(meshId: string, proxy: string): Promise<ProxyConfig | undefined>
   /** How long a revision took from its commit to the last answer of the proxies that it concerned; undefined when it concerned none, or was long ago. */
   pushTimes(meshId: string, revision: number): PushTimes | undefined
+  /** Connected proxies that were sent what comes of this object, `VirtualService/prod/orders`. */
+  carriers(meshId: string, object: string): Description['carriers']
   /** Objects that could not be translated and are kept from the proxies. */
   faults(meshId: string): { readonly object: string; readonly faults: readonly Fault[] }[]
   whenSynced(meshId: string, revision: number, timeoutMs: number): Promise<WaitResponse & { timedOut: boolean }>

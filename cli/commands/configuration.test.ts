@@ -134,6 +134,20 @@ test('export, import and export again leave no difference', async () => {
   assert.equal((await weft(['export', first])).code, 2)
 })
 
+test('an object is described with its last change, what is wrong with it and what it says', async () => {
+  await ok(['apply', '-f', base(), '--message', 'for the parade'])
+  const told = await ok(['describe', 'vs', 'orders', '-n', 'prod'])
+  assert.match(told, /^prod\/orders\n {2}Kind: +VirtualService \(networking\.istio\.io\/v1\)$/m)
+  assert.match(told, /^ {2}Last change: +revision \d+, \w+ by owner-key, \d+\w ago/m)
+  assert.match(told, /^CARRIED BY\n {2}no proxy that is connected here$/m)
+  assert.match(told, /^SPEC\n {2}hosts:$/m)
+  const json = JSON.parse(await ok(['describe', 'vs/orders', '-n', 'prod', '-o', 'json'])) as { object: { metadata: { name: string } }; lastChange: { author: string } }
+  assert.deepEqual([json.object.metadata.name, json.lastChange.author], ['orders', 'owner-key'])
+  assert.match(await ok(['describe', 'namespace', 'istio-system']), /^istio-system\n {2}Kind: +Namespace \(v1\)$/m)
+  assert.equal((await weft(['describe', 'vs', 'nobody', '-n', 'prod'])).code, 4)
+  assert.equal((await weft(['describe', 'vs'])).code, 2)
+})
+
 test('an object is changed in an editor, and left as it is when the editor changes nothing', async () => {
   await ok(['apply', '-f', base()])
   assert.match(await ok(['edit', 'vs/orders', '-n', 'prod'], { WEFT_EDITOR: "sed -i 's/timeout: 1s/timeout: 7s/'" }), /edited/)

@@ -34,7 +34,7 @@ describe('the weft command on a running shop', () => {
   })
 
   test('0: done, and standard output holds what was asked for alone', async () => {
-    for (const args of [['get', 'vs', '-A', '-o', 'json'], ['history', '-o', 'json'], ['proxy-status', '-o', 'json'], ['proxy-config', 'all', 'client.prod', '-o', 'json'], ['mesh', 'list', '-o', 'json'], ['key', 'list', '-o', 'json'], ['apply', '-f', orders, '--wait', '-o', 'json']]) {
+    for (const args of [['get', 'vs', '-A', '-o', 'json'], ['history', '-o', 'json'], ['proxy-status', '-o', 'json'], ['describe', 'vs', 'order-service', '-n', 'prod', '-o', 'json'], ['proxy-config', 'all', 'client.prod', '-o', 'json'], ['mesh', 'list', '-o', 'json'], ['key', 'list', '-o', 'json'], ['apply', '-f', orders, '--wait', '-o', 'json']]) {
       const { code, stdout, stderr } = await shop.weft(args)
       assert.equal(code, 0, `${args.join(' ')}: ${stderr}`)
       assert.doesNotThrow(() => void JSON.parse(stdout), `${args.join(' ')} prints one JSON document: ${stdout.slice(0, 200)}`)
@@ -42,6 +42,17 @@ describe('the weft command on a running shop', () => {
     const applied = await shop.weft(['apply', '-f', orders, '--wait'])
     assert.match(applied.stdout, /^(\S+ (configured|unchanged|created)\n)+revision \d+\n$/)
     assert.match(applied.stderr, /acknowledged by \d+ prox/)
+  })
+
+  test('describe names the proxies that carry an object, and what is wrong with it', async () => {
+    const applied = await shop.weft(['apply', '-f', '-', '--wait'], 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: dangling, namespace: prod }\nspec: { hosts: [catalogue], http: [{ route: [{ destination: { host: nowhere } }] }] }\n')
+    assert.equal(applied.code, 0, applied.stderr)
+    const told = await shop.weft(['describe', 'vs', 'dangling', '-n', 'prod'])
+    assert.equal(told.code, 0, told.stderr)
+    assert.match(told.stdout, /^CONDITIONS\n +TYPE.*\n +Accepted +True/m)
+    assert.match(told.stdout, /^FINDINGS\n +warning: .*nowhere/m)
+    assert.match(told.stdout, /^ +client\.prod +weft +\w+ +\S/m)
+    assert.equal((await shop.weft(['delete', 'vs', 'dangling', '-n', 'prod'])).code, 0)
   })
 
   test('1: failed, when the file is wrong or the server is away', async () => {

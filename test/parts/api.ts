@@ -57,6 +57,7 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
     createMesh,
     admit: async () => [],
     proxies: () => [],
+    carriers: () => [],
     faults: () => [],
     pushTimes: () => undefined,
     proxyConfig: async () => undefined,
