@@ -29,7 +29,9 @@ export function requestFrom(words: { method?: string; authority: string; path?: 
   for (const [name, value] of Object.entries(words.headers ?? {})) {
     const key = name.toLowerCase()
     const before = headers.get(key)
-    headers.set(key, before === undefined ? value : `${before},${value}`)
+    // Blanks around a value are no part of it (RFC 9110 §5.5).
+    const text = value.replace(/^[ \t]+|[ \t]+$/g, '')
+    headers.set(key, before === undefined ? text : `${before},${text}`)
   }
   return {
     method: words.method ?? 'GET',
