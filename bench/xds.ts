@@ -2,16 +2,22 @@ import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { BenchProcess } from './xds/process.ts'
 import type { ChangeKind, ChangeMade, ClientFigures, ClientOrder, ClientPoll, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
-import { type EventFigures, eventFigures, growthTable, type SizeFigures, sizeTable } from './xds/report.ts'
+import { type EventFigures, eventFigures, growthTable, IDLE_SECONDS, type SizeFigures, sizeTable } from './xds/report.ts'
 
 const changeKinds: readonly ChangeKind[] = ['weight', 'endpoint', 'service', 'namespace-policy', 'mesh-policy']
-const events: readonly string[] = ['connect', ...changeKinds, 'restart']
+/** Beside the changes: the usual ones, and those that are asked for. */
+const usualEvents: readonly string[] = ['connect', ...changeKinds, 'restart']
+const events: readonly string[] = [...usualEvents, 'idle', 'reconnect', 'tenants']
 
 const usage = `npm run bench -- xds [options]
   --services 100,1000   sizes of mesh, one run each
   --meshes 1            tenants in one process, each with so many services; proxies are spread over them
   --streams 100         proxies; one number, or one for each size
-  --events weight,…     ${events.join(', ')}; connect always comes first
+  --events weight,…     ${usualEvents.join(', ')}; connect always comes first. Only when they are asked for:
+                        idle       ten seconds in which nothing happens: CPU a tenant and a stream
+                        reconnect  one proxy comes back with what it holds: first byte
+                        tenants    a weight in the second mesh, alone and while the first changes every 5 ms (--meshes)
+  --turns               the longest turn of the event loop in each event, by CPU; spoils the other CPU figures
   --repeat 10           times that each change is made
   --quick               100 and 1,000 services, 20 streams, each change three times
   --tls                 mutual TLS instead of plaintext
@@ -29,6 +35,7 @@ interface Options {
   readonly events: readonly string[]
   readonly repeat: number
   readonly tls: boolean
+  readonly turns: boolean
   readonly engine: string
   readonly profile: string | undefined
   readonly limitMs: number
@@ -43,10 +50,11 @@ export async function run(args: readonly string[]): Promise<void> {
       services: { type: 'string', default: '100,1000' },
       meshes: { type: 'string', default: '1' },
       streams: { type: 'string' },
-      events: { type: 'string', default: events.join(',') },
+      events: { type: 'string', default: usualEvents.join(',') },
       repeat: { type: 'string' },
       quick: { type: 'boolean', default: false },
       tls: { type: 'boolean', default: false },
+      turns: { type: 'boolean', default: false },
       engine: { type: 'string', default: 'weft' },
       profile: { type: 'string' },
       limit: { type: 'string', default: '300' },
@@ -67,6 +75,7 @@ export async function run(args: readonly string[]): Promise<void> {
     events: wanted,
     repeat: Number(values.repeat ?? (values.quick ? 3 : 10)),
     tls: values.tls,
+    turns: values.turns,
     engine: values.engine,
     profile: values.profile,
     limitMs: Number(values.limit) * 1000,
@@ -87,14 +96,15 @@ async function measure(services: number, streams: number, options: Options): Pro
   if (profileDir !== undefined) mkdirSync(profileDir, { recursive: true })
   const history: ChangeMade[] = []
   const startServer = (): BenchProcess<ServerOrder> => {
-    const setup: ServerSetup = { services, meshes: options.meshes, tls: options.tls, profileDir, history }
+    const setup: ServerSetup = { services, meshes: options.meshes, tls: options.tls, turns: options.turns, profileDir, history }
     return new BenchProcess<ServerOrder>('./server.ts', setup)
   }
   let server = startServer()
   const client = new BenchProcess<ClientOrder>('./client.ts', {}, ['--max-old-space-size=8192'])
   try {
-    const [ready] = await Promise.all([server.ready<ServerReady>(), client.ready()])
-    const run = new Run(server, client, { streams, options })
+    let [ready] = await Promise.all([server.ready<ServerReady>(), client.ready()])
+    const { loadCpuSeconds, rssMiB: rssLoadedMiB } = ready
+    let run = new Run(server, client, { streams, options })
     const figures: EventFigures[] = [eventFigures('connect', [await run.connect(ready, false)])]
     if (profileDir !== undefined) await server.ask({ do: 'heap', file: `${profileDir}/connected.heapsnapshot` })
     for (const kind of changeKinds) {
@@ -107,14 +117,31 @@ async function measure(services: number, streams: number, options: Options): Pro
       // The first of each warms the code up and is not counted.
       figures.push(eventFigures(kind, rounds.slice(1)))
     }
+    if (options.events.includes('idle')) figures.push(eventFigures('idle', [await run.idle()]))
+    if (options.events.includes('reconnect')) {
+      const rounds: Measured[] = []
+      for (let round = 0; round <= options.repeat; round += 1) rounds.push(await run.reconnect(ready, round))
+      figures.push(eventFigures('reconnect', rounds.slice(1)))
+    }
     if (options.events.includes('restart')) {
       await client.ask({ do: 'disconnect' })
       await server.end({ do: 'exit' })
       server = startServer()
-      const again = new Run(server, client, { streams, options })
-      figures.push(eventFigures('restart', [await again.connect(await server.ready<ServerReady>(), true)]))
+      run = new Run(server, client, { streams, options })
+      ready = await server.ready<ServerReady>()
+      figures.push(eventFigures('restart', [await run.connect(ready, true)]))
     }
-    return { services, streams, tls: options.tls, loadCpuSeconds: ready.loadCpuSeconds, events: figures }
+    // Last, for what a busy mesh became is not what it is after a restart.
+    if (options.events.includes('tenants') && options.meshes > 1) {
+      const alone: Measured[] = []
+      const beside: Measured[] = []
+      for (let round = 0; round <= options.repeat; round += 1) {
+        alone.push(await run.quietTenant(2 * round, false))
+        beside.push(await run.quietTenant(2 * round + 1, true))
+      }
+      figures.push(eventFigures('tenant-alone', alone.slice(1)), eventFigures('tenant-beside-busy', beside.slice(1)))
+    }
+    return { services, streams, tls: options.tls, meshes: options.meshes, loadCpuSeconds, rssLoadedMiB, events: figures }
   } finally {
     await client.end({ do: 'exit' }).catch(() => client.kill())
     await server.end({ do: 'exit' }).catch(() => server.kill())
@@ -148,6 +175,39 @@ class Run {
 
   async change(kind: ChangeKind, round: number): Promise<Measured> {
     return this.#event(kind, () => this.#server.ask({ do: 'change', kind, round }))
+  }
+
+  async reconnect(ready: ServerReady, round: number): Promise<Measured> {
+    const { engine } = this.#options
+    return this.#event('reconnect', () => this.#client.ask({ do: 'reconnect', server: ready, proxy: round, engine }))
+  }
+
+  async idle(): Promise<Measured> {
+    return this.#event('idle', async () => {
+      await sleep(IDLE_SECONDS * 1000)
+      return { startNs: '0' }
+    })
+  }
+
+  /** A weight in the second mesh, until all of its proxies have acknowledged it. */
+  async quietTenant(round: number, isBesideBusy: boolean): Promise<Measured> {
+    const mesh = { at: 1, of: this.#options.meshes }
+    const proxies = Math.ceil((this.#streams - mesh.at) / mesh.of)
+    await this.#server.ask({ do: 'busy', on: isBesideBusy })
+    if (isBesideBusy) await sleep(POLL_MS)
+    await this.#client.ask({ do: 'mark' })
+    await this.#server.ask({ do: 'begin', event: 'tenants' })
+    const { startNs } = await this.#server.ask<{ startNs: string }>({ do: 'change', kind: 'weight', round, mesh: mesh.at })
+    const endsAt = performance.now() + this.#options.limitMs
+    let seen = await this.#client.ask<ClientFigures>({ do: 'collect', startNs, mesh })
+    while (seen.concerned < proxies && performance.now() < endsAt) {
+      await sleep(POLL_MS)
+      seen = await this.#client.ask<ClientFigures>({ do: 'collect', startNs, mesh })
+    }
+    const cost = await this.#server.ask<ServerCost>({ do: 'end' })
+    await this.#server.ask({ do: 'busy', on: false })
+    await this.#settled('tenants')
+    return { cost, seen, configured: seen.concerned }
   }
 
   async #event(event: string, start: () => Promise<{ startNs: string }>): Promise<Measured> {

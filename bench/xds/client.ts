@@ -1,24 +1,34 @@
 import { benchNode, namespaces } from './mesh.ts'
 import { DeltaClient, type Held } from './delta-client.ts'
-import type { ClientFigures, ClientOrder, ClientPoll } from './messages.ts'
+import type { ClientFigures, ClientOrder, ClientPoll, OneMesh, ServerReady } from './messages.ts'
 import { obeyOrders } from './process.ts'
 
 /** The process with the streams: it stands for all proxies of the mesh, and its own cost counts for nothing. */
 let clients: DeltaClient[] = []
 let held: Held[] = []
 
-function connect(order: Extract<ClientOrder, { do: 'connect' }>): { startNs: string } {
-  const { server, streams, engine, again } = order
-  const startNs = String(process.hrtime.bigint())
-  clients = Array.from({ length: streams }, (_, index) => {
-    const leaf = server.tls?.leaves[index % namespaces]
-    return new DeltaClient({
-      url: `${server.tls ? 'https' : 'http'}://127.0.0.1:${server.port}`,
-      tls: server.tls && leaf && { ca: server.tls.root, cert: leaf.certificate, key: leaf.privateKey },
-      node: benchNode(index, engine),
-      held: (again ? held[index] : undefined) ?? new Map<string, Map<string, string>>(),
-    })
+function clientOf(index: number, { server, engine }: { server: ServerReady; engine: string }, holds: Held = new Map()): DeltaClient {
+  const leaf = server.tls?.leaves[index % namespaces]
+  return new DeltaClient({
+    url: `${server.tls ? 'https' : 'http'}://127.0.0.1:${server.port}`,
+    tls: server.tls && leaf && { ca: server.tls.root, cert: leaf.certificate, key: leaf.privateKey },
+    node: benchNode(index, engine),
+    held: holds,
   })
+}
+
+function connect(order: Extract<ClientOrder, { do: 'connect' }>): { startNs: string } {
+  const startNs = String(process.hrtime.bigint())
+  clients = Array.from({ length: order.streams }, (_, index) => clientOf(index, order, order.again ? held[index] : undefined))
+  return { startNs }
+}
+
+function reconnect(order: Extract<ClientOrder, { do: 'reconnect' }>): { startNs: string } {
+  const index = order.proxy % clients.length
+  const before = clients[index]
+  before?.close()
+  const startNs = String(process.hrtime.bigint())
+  clients[index] = clientOf(index, order, before?.held)
   return { startNs }
 }
 
@@ -40,8 +50,9 @@ function poll(): ClientPoll {
   return { quietMs: Number(process.hrtime.bigint() - last) / 1e6, configured, broken: [...broken] }
 }
 
-function collect(startNs: bigint): ClientFigures {
-  const tallies = clients.map((client) => client.tally).filter((tally) => tally.messages > 0)
+function collect(startNs: bigint, mesh: OneMesh | undefined): ClientFigures {
+  const of = mesh === undefined ? clients : clients.filter((_, index) => index % mesh.of === mesh.at)
+  const tallies = of.map((client) => client.tally).filter((tally) => tally.messages > 0)
   const sum = (of: (tally: (typeof tallies)[number]) => number): number => tallies.reduce((total, tally) => total + of(tally), 0)
   const times = tallies.map((tally) => Number(tally.lastAckNs - startNs) / 1e6).sort((a, b) => a - b)
   const at = (share: number): number => times[Math.min(times.length - 1, Math.ceil(times.length * share) - 1)] ?? 0
@@ -51,15 +62,17 @@ function collect(startNs: bigint): ClientFigures {
     bytesUp: sum((tally) => tally.bytesUp),
     messages: sum((tally) => tally.messages),
     resources: sum((tally) => tally.resources),
+    firstByteMs: tallies.reduce((least, tally) => Math.min(least, Number(tally.firstByteNs - startNs) / 1e6), Infinity),
     ackMs: { p50: at(0.5), p99: at(0.99), max: at(1) },
   }
 }
 
 obeyOrders<ClientOrder>((order) => {
   if (order.do === 'connect') return connect(order)
+  if (order.do === 'reconnect') return reconnect(order)
   if (order.do === 'mark') for (const client of clients) client.mark()
   if (order.do === 'poll') return poll()
-  if (order.do === 'collect') return collect(BigInt(order.startNs))
+  if (order.do === 'collect') return collect(BigInt(order.startNs), order.mesh)
   if (order.do === 'disconnect') disconnect()
   if (order.do === 'exit') process.exit(0)
   return null

@@ -17,10 +17,11 @@ export interface Tally {
   bytesUp: number
   messages: number
   resources: number
+  firstByteNs: bigint
   lastAckNs: bigint
 }
 
-const emptyTally = (): Tally => ({ bytesDown: 0, bytesUp: 0, messages: 0, resources: 0, lastAckNs: 0n })
+const emptyTally = (): Tally => ({ bytesDown: 0, bytesUp: 0, messages: 0, resources: 0, firstByteNs: 0n, lastAckNs: 0n })
 
 /** Strings that all streams know are kept once. */
 const interned = new Map<string, string>()
@@ -113,6 +114,7 @@ export class DeltaClient {
   }
 
   #onData(chunk: Buffer): void {
+    if (this.tally.firstByteNs === 0n) this.tally.firstByteNs = process.hrtime.bigint()
     this.#chunks.push(chunk)
     this.#buffered += chunk.length
     if (this.#buffered < this.#needed) return

@@ -1,7 +1,10 @@
 /** What the bench says to the process with the server, and hears from it. */
 export type ServerOrder =
   | { readonly do: 'begin'; readonly event: string }
-  | { readonly do: 'change'; readonly kind: ChangeKind; readonly round: number }
+  /** `mesh`: which of several, the first where it is left out. */
+  | { readonly do: 'change'; readonly kind: ChangeKind; readonly round: number; readonly mesh?: number }
+  /** The first mesh changes a weight every few milliseconds, or stops. */
+  | { readonly do: 'busy'; readonly on: boolean }
   | { readonly do: 'poll' }
   | { readonly do: 'end' }
   | { readonly do: 'heap'; readonly file: string }
@@ -15,6 +18,8 @@ export interface ServerSetup {
   /** Meshes in the one process; proxies are spread over them, and changes go to the first. */
   readonly meshes: number
   readonly tls: boolean
+  /** Finds the longest turn of the event loop, at the cost of a loop that never rests. */
+  readonly turns: boolean
   /** Writes EVENT.cpuprofile for each event here. */
   readonly profileDir: string | undefined
   /** Changes made before it starts: after a restart the mesh is what it was. */
@@ -28,6 +33,8 @@ export interface ChangeMade {
 
 export interface ServerReady {
   readonly port: number
+  /** With the mesh in memory, and nobody connected. */
+  readonly rssMiB: number
   readonly loadCpuSeconds: number
   /** PEM, when the port speaks TLS: the root that clients trust, and certificates by namespace. */
   readonly tls: { readonly root: string; readonly leaves: readonly { readonly certificate: string; readonly privateKey: string }[] } | undefined
@@ -38,6 +45,8 @@ export interface ServerCost {
   readonly rssMiB: number
   readonly heapMiB: number
   readonly rssPeakMiB: number
+  /** By the CPU time of its thread, so that what else runs on the machine does not count; 0 where it was not asked for. */
+  readonly longestTurnMs: number
 }
 
 export interface ServerPoll {
@@ -49,11 +58,19 @@ export interface ServerPoll {
 /** What the bench says to the process with the streams. */
 export type ClientOrder =
   | { readonly do: 'connect'; readonly server: ServerReady; readonly streams: number; readonly engine: string; readonly again: boolean }
+  /** One proxy drops its stream and comes back with what it holds. */
+  | { readonly do: 'reconnect'; readonly server: ServerReady; readonly proxy: number; readonly engine: string }
   | { readonly do: 'mark' }
   | { readonly do: 'poll' }
-  | { readonly do: 'collect'; readonly startNs: string }
+  | { readonly do: 'collect'; readonly startNs: string; readonly mesh?: OneMesh | undefined }
   | { readonly do: 'disconnect' }
   | { readonly do: 'exit' }
+
+/** The proxies of one mesh of several. */
+export interface OneMesh {
+  readonly at: number
+  readonly of: number
+}
 
 export interface ClientPoll {
   /** Since the last message came. */
@@ -71,5 +88,7 @@ export interface ClientFigures {
   readonly bytesUp: number
   readonly messages: number
   readonly resources: number
+  /** Until the first byte of a message came, to whichever stream it came first. */
+  readonly firstByteMs: number
   readonly ackMs: { readonly p50: number; readonly p99: number; readonly max: number }
 }

@@ -1,6 +1,9 @@
 import type { Measured } from '../xds.ts'
 import { recordedOf } from './recorded.ts'
 
+/** How long nothing is done, to see what that costs. */
+export const IDLE_SECONDS = 10
+
 /** Median, least and most of several rounds. */
 export interface Spread {
   readonly median: number
@@ -18,17 +21,23 @@ export interface EventFigures {
   readonly bytesAStream: Spread
   readonly bytesUpAStream: Spread
   readonly messages: Spread
+  readonly firstByteMs: Spread
   readonly ackMs: { readonly p50: Spread; readonly p99: Spread; readonly max: Spread }
   readonly rssMiB: number
   readonly rssPeakMiB: number
   readonly heapMiB: number
+  /** 0 where it was not looked for. */
+  readonly longestTurnMs: number
 }
 
 export interface SizeFigures {
   readonly services: number
   readonly streams: number
   readonly tls: boolean
+  readonly meshes: number
   readonly loadCpuSeconds: number
+  /** With the meshes in memory, and nobody connected. */
+  readonly rssLoadedMiB: number
   readonly events: readonly EventFigures[]
 }
 
@@ -52,10 +61,12 @@ export function eventFigures(event: string, rounds: readonly Measured[]): EventF
     bytesAStream: spread((round) => round.seen.bytesDown / Math.max(1, round.seen.concerned)),
     bytesUpAStream: spread((round) => round.seen.bytesUp / Math.max(1, round.seen.concerned)),
     messages: spread((round) => round.seen.messages),
+    firstByteMs: spread((round) => round.seen.firstByteMs),
     ackMs: { p50: spread((round) => round.seen.ackMs.p50), p99: spread((round) => round.seen.ackMs.p99), max: spread((round) => round.seen.ackMs.max) },
     rssMiB: last?.cost.rssMiB ?? 0,
     rssPeakMiB: last?.cost.rssPeakMiB ?? 0,
     heapMiB: last?.cost.heapMiB ?? 0,
+    longestTurnMs: Math.max(0, ...rounds.map((round) => round.cost.longestTurnMs)),
   }
 }
 
@@ -71,6 +82,7 @@ function columns(rows: readonly (readonly string[])[]): string {
 
 export function sizeTable(figures: SizeFigures): string {
   const { services, streams, events } = figures
+  const hasTurns = events.some((one) => one.longestTurnMs > 0)
   const rows = events.map((one) => {
     const recorded = recordedOf(services, streams, one.event)
     return [
@@ -78,7 +90,9 @@ export function sizeTable(figures: SizeFigures): string {
       String(one.rounds),
       `${one.concerned}`,
       ranged(one.cpuSeconds),
+      ...(hasTurns ? [number(one.longestTurnMs)] : []),
       ranged({ median: one.bytesAStream.median / 1000, least: one.bytesAStream.least / 1000, most: one.bytesAStream.most / 1000 }),
+      Number.isFinite(one.firstByteMs.median) ? number(one.firstByteMs.median) : '–',
       `${number(one.ackMs.p50.median)} / ${number(one.ackMs.p99.median)} / ${number(one.ackMs.max.median)}`,
       `${number(one.rssMiB)} / ${number(one.rssPeakMiB)}`,
       recorded === undefined ? '–' : [recorded.cpuSeconds, recorded.kilobytes, recorded.rssPeakMiB].map((value) => (value === undefined ? '–' : number(value))).join(' · '),
@@ -86,9 +100,21 @@ export function sizeTable(figures: SizeFigures): string {
       recorded?.kilobytes === undefined ? '–' : `1/${number((recorded.kilobytes * 1000) / one.bytesAStream.median)}`,
     ]
   })
-  const head = ['event', 'times', 'streams', 'CPU s', 'KB a stream', 'last ACK ms p50/p99/max', 'RSS/peak MiB', 'istiod (recorded) CPU s · KB · peak MiB', 'CPU', 'bytes']
+  const head = ['event', 'times', 'streams', 'CPU s', ...(hasTurns ? ['longest turn, CPU ms'] : []), 'KB a stream', 'first byte ms', 'last ACK ms p50/p99/max', 'RSS/peak MiB', 'istiod (recorded) CPU s · KB · peak MiB', 'CPU', 'bytes']
   const title = `\n${services.toLocaleString('en')} services, ${streams.toLocaleString('en')} streams${figures.tls ? ', mutual TLS' : ''}; medians (least–most). The mesh was loaded for ${number(figures.loadCpuSeconds)} CPU s before.`
-  return `${title}\n${columns([head, ...rows])}\nistiod was recorded on another occasion and machine: its CPU and bytes tell the order of magnitude, and its time is left out.`
+  return `${title}\n${columns([head, ...rows])}\n${memoryLine(figures)}${idleLine(figures)}istiod was recorded on another occasion and machine: its CPU and bytes tell the order of magnitude, and its time is left out.`
+}
+
+function memoryLine({ streams, rssLoadedMiB, events }: SizeFigures): string {
+  const connected = events.find(({ event }) => event === 'connect')
+  return connected === undefined ? '' : `${number(rssLoadedMiB)} MiB resident before anyone connected, and then ${number(((connected.rssMiB - rssLoadedMiB) * 1024) / streams)} KiB more a stream, what is made once for all of them included.\n`
+}
+
+function idleLine({ meshes, streams, events }: SizeFigures): string {
+  const idle = events.find(({ event }) => event === 'idle')
+  if (idle === undefined) return ''
+  const microseconds = (idle.cpuSeconds.median * 1e6) / IDLE_SECONDS
+  return `Idle, a second costs ${number(microseconds)} µs of CPU: ${number(microseconds / meshes)} a tenant, ${number(microseconds / streams)} a stream.\n`
 }
 
 /** The same events at each size, and the last as a multiple of the first. */

@@ -30,11 +30,11 @@ function loadMesh(): { mesh: BenchMesh; views: MeshViews } {
   return { mesh, views }
 }
 
-const { mesh, views } = loadMesh()
-const others = Array.from({ length: setup.meshes - 1 }, () => loadMesh().views)
+const first = loadMesh()
+const meshes = [first, ...Array.from({ length: setup.meshes - 1 }, loadMesh)]
 /** Proxies are numbered by their names, `client-NUMBER`. */
-const viewsOf = (name: string): MeshViews => others[(Number(name.slice(name.lastIndexOf('-') + 1)) % setup.meshes) - 1] ?? views
-for (const made of setup.history) views.apply(changesOf(made), mesh.revision)
+const viewsOf = (name: string): MeshViews => (meshes[Number(name.slice(name.lastIndexOf('-') + 1)) % setup.meshes] ?? first).views
+for (const made of setup.history) first.views.apply(changesOf(first.mesh, made), first.mesh.revision)
 
 const credentials = setup.tls ? makeCredentials() : undefined
 const xds = await startXds(
@@ -59,7 +59,23 @@ const xds = await startXds(
   },
 )
 
+/** How often a busy mesh changes. */
+const busyMs = 5
 let cpuAtStart = process.cpuUsage()
+let longestTurnMs = 0
+
+/** Looks at each turn of the event loop, and so keeps it turning. */
+function watchTurns(): void {
+  let before = process.threadCpuUsage()
+  const look = (): void => {
+    const { user, system } = process.threadCpuUsage(before)
+    longestTurnMs = Math.max(longestTurnMs, (user + system) / 1000)
+    before = process.threadCpuUsage()
+    setImmediate(look)
+  }
+  setImmediate(look)
+}
+if (setup.turns) watchTurns()
 let profiling: { session: Session; event: string } | undefined
 let rssPeakMiB = 0
 
@@ -83,6 +99,7 @@ async function begin(event: string): Promise<void> {
     await session.post('Profiler.start')
     profiling = { session, event }
   }
+  longestTurnMs = 0
   cpuAtStart = process.cpuUsage()
 }
 
@@ -101,10 +118,10 @@ function end(): ServerCost {
   const spent = process.cpuUsage(cpuAtStart)
   const { rss, heapUsed } = process.memoryUsage()
   rssPeakMiB = peakMiB()
-  return { cpuSeconds: (spent.user + spent.system) / 1e6, rssMiB: rss / 1048576, heapMiB: heapUsed / 1048576, rssPeakMiB }
+  return { cpuSeconds: (spent.user + spent.system) / 1e6, rssMiB: rss / 1048576, heapMiB: heapUsed / 1048576, rssPeakMiB, longestTurnMs }
 }
 
-function changesOf({ kind, round }: ChangeMade): Change[] {
+function changesOf(mesh: BenchMesh, { kind, round }: ChangeMade): Change[] {
   if (kind === 'weight') return mesh.weight(round)
   if (kind === 'endpoint') return mesh.endpoint(round)
   if (kind === 'service') return mesh.newService()
@@ -112,10 +129,19 @@ function changesOf({ kind, round }: ChangeMade): Change[] {
 }
 
 function change(order: Extract<ServerOrder, { do: 'change' }>): { startNs: string } {
-  const changes = changesOf(order)
+  const { mesh, views } = meshes[order.mesh ?? 0] ?? first
+  const changes = changesOf(mesh, order)
   const startNs = String(process.hrtime.bigint())
   views.apply(changes, mesh.revision)
   return { startNs }
+}
+
+let busy: NodeJS.Timeout | undefined
+let busyRound = 0
+
+function setBusy(on: boolean): void {
+  clearInterval(busy)
+  busy = on ? setInterval(() => first.views.apply(first.mesh.weight((busyRound += 1)), first.mesh.revision), busyMs) : undefined
 }
 
 function poll(): ServerPoll {
@@ -148,11 +174,12 @@ function makeCredentials(): { trust: TrustStore; tls: NonNullable<ServerReady['t
 obeyOrders<ServerOrder>(async (order) => {
   if (order.do === 'begin') return begin(order.event)
   if (order.do === 'change') return change(order)
+  if (order.do === 'busy') return setBusy(order.on)
   if (order.do === 'poll') return poll()
   if (order.do === 'end') return end()
   if (order.do === 'heap') return writeHeapSnapshot(order.file)
   await endProfile()
   return process.exit(0)
 })
-const ready: ServerReady = { port: xds.port, loadCpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6, tls: credentials?.tls }
+const ready: ServerReady = { port: xds.port, rssMiB: process.memoryUsage.rss() / 1048576, loadCpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6, tls: credentials?.tls }
 process.send?.(ready)
