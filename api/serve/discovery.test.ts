@@ -371,6 +371,20 @@ test('rule 14: a delta reconnect is sent what differs and what is gone', async (
   assert.deepEqual([namesOf(response), response.removedResources], [['new', 'stale'], ['deleted']])
 })
 
+test('rule 14: on a reconnect clusters, endpoints and routes that are gone leave after what pointed at them is acknowledged', async (t) => {
+  const { client } = await world(t, { view: new MemoryView([cluster('new'), endpoints('new'), resource(ROUTE_CONFIGURATION, 'r', '2')]) })
+  const stream = client.delta()
+  // As Envoy sends them, without a wait between.
+  stream.ask({ node: { ...node, userAgentName: 'envoy' }, type: CLUSTER, held: { gone: '1' } })
+  stream.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['gone', 'new'], held: { gone: '1' } })
+  stream.ask({ type: ROUTE_CONFIGURATION, subscribe: ['r', 'closed'], held: { r: '1', closed: '1' } })
+  const before: DeltaDiscoveryResponse[] = []
+  while (!before.some((response) => response.typeUrl === ROUTE_CONFIGURATION)) before.push(await stream.take())
+  assert.deepEqual(before.flatMap((response) => [...namesOf(response), ...response.removedResources]), ['new', 'new', 'r'])
+  const after = [await stream.take(), await stream.take(), await stream.take()]
+  assert.deepEqual(after.map((response) => [response.typeUrl, namesOf(response), response.removedResources]), [[CLUSTER, [], ['gone']], [CLUSTER_LOAD_ASSIGNMENT, [], ['gone']], [ROUTE_CONFIGURATION, [], ['closed']]])
+})
+
 test('rule 14: endpoints are sent in full on a reconnect', async (t) => {
   const { client } = await world(t, { view: new MemoryView([endpoints('a')]) })
   const stream = client.delta()

@@ -89,6 +89,7 @@ export class XdsStream {
   #holdTimer: { readonly timer: Timer; readonly atMs: number } | undefined
   /** Something may be leaving. */
   #isLeaving = false
+  #removalPatienceMs = patienceMs
   #heldSinceMs: number | undefined
   /** Runs from the first resource with a time to live that this client was sent. */
   #heartbeats: Timer | undefined
@@ -135,7 +136,11 @@ export class XdsStream {
     if (request.type === SECRET) this.#auditSecrets(request.names)
     if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
     if (settled) this.#watcher.progressed(this)
-    if (this.#hasWork()) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
+    if (first && subscription.isLeaving) {
+      this.#isLeaving = true
+      this.#removalPatienceMs = firstPatienceMs
+    }
+    if (this.#hasWork() || (first && this.#isLeaving)) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
     else if (settled) this.#releaseWhenQuiet()
   }
 
@@ -424,11 +429,18 @@ export class XdsStream {
     const leaving = [...this.#subscriptions.values()].filter((subscription) => subscription.isLeaving)
     this.#isLeaving = leaving.length > 0
     if (!this.#isLeaving) return
-    if (pointers.every((type) => this.#subscriptions.get(type)?.isQuiet ?? true)) this.#releaseLeaving(leaving)
-    else this.#removalTimer ??= this.#clock.after(patienceMs, () => this.#releaseLeaving([...this.#subscriptions.values()]))
+    if (this.#arePointersQuiet()) this.#releaseLeaving(leaving)
+    else this.#removalTimer ??= this.#clock.after(this.#removalPatienceMs, () => this.#releaseLeaving([...this.#subscriptions.values()]))
+  }
+
+  /** An Envoy that comes back asks for clusters first, and for what points at them in messages of their own. */
+  #arePointersQuiet(): boolean {
+    const asked = pointers.flatMap((type) => this.#subscriptions.get(type) ?? [])
+    return asked.length === 0 ? this.node.engine !== 'envoy' : asked.every((one) => one.isQuiet)
   }
 
   #releaseLeaving(subscriptions: readonly Subscription[]): void {
+    this.#removalPatienceMs = patienceMs
     this.#removalTimer?.cancel()
     this.#removalTimer = undefined
     for (const subscription of subscriptions) subscription.releaseLeaving()

@@ -255,6 +255,16 @@ export class Subscription {
     return true
   }
 
+  /** What a client holds from before and went meanwhile leaves as if it went now: what else it holds may still point at it. For each stream by itself, whatever it shares with others. */
+  holdBackGone(view: ResourceView): void {
+    if (!lastToGo.has(this.type)) return
+    for (const name of [...this.#standing.pending.keys()]) {
+      if (!this.#standing.has(name) || view.get(this.type, name)) continue
+      this.#standing.pending.delete(name)
+      this.#leaving.add(name)
+    }
+  }
+
   /** Lets what has gone leave: its turn has come. */
   releaseLeaving(): void {
     for (const name of this.#leaving) this.#standing.lookAt(name, false)
