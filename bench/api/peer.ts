@@ -34,7 +34,7 @@ export async function startWeftPeer(database: string): Promise<Peer> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-bench-'))
   const postgres = database === 'postgres' ? await startPostgres() : undefined
   const url = postgres === undefined ? `pglite:${join(folder, 'data')}` : await postgres.createDatabase('bench')
-  const server = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [url, String(KEYS)], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  const server = fork(fileURLToPath(new URL('../../test/parts/plane-process.ts', import.meta.url)), [url, 'bench/bench', String(KEYS)], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
   const { port, keys } = await firstLine(server)
   const origin = `http://127.0.0.1:${port}`
   const kubeconfig = join(folder, 'kubeconfig')

@@ -31,9 +31,12 @@ let relay: Awaited<ReturnType<typeof startRelay>>
 const ROUTES = '/apis/networking.istio.io/v1/namespaces/default/virtualservices'
 
 async function startServer(key?: string): Promise<Server> {
-  const child = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [folder.url, ...(key === undefined ? [] : [key])], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  const child = fork(fileURLToPath(new URL('../parts/plane-process.ts', import.meta.url)), [folder.url, 'demo/shop', key === undefined ? '1' : '0'], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
   if (child.stdout === null) throw new Error('the server has no output')
-  for await (const line of createInterface({ input: child.stdout })) return { child, ...(JSON.parse(line) as { port: number; key: string }) }
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { port, keys } = JSON.parse(line) as { port: number; keys: string[] }
+    return { child, port, key: key ?? keys[0] ?? '' }
+  }
   throw new Error('the server ended before it was ready')
 }
 
