@@ -48,9 +48,14 @@ for (const [bits, symbols] of symbolsByLength) {
 const EMITS = 1 << 8
 const FAILS = 1 << 9
 const STATE_SHIFT = 16
-const { transitions, accepting } = buildMachine()
+interface Machine {
+  readonly transitions: Uint32Array
+  readonly accepting: Uint8Array
+}
+/** Built for the first string: a start waits for it otherwise, whether HTTP/2 is spoken or not. */
+const built: { machine: Machine | undefined } = { machine: undefined }
 
-function buildMachine(): { transitions: Uint32Array; accepting: Uint8Array } {
+function buildMachine(): Machine {
   // Nodes hold their two children: above zero a node, below zero a symbol (-1 - symbol).
   const children: [number, number][] = [[0, 0]]
   for (let symbol = 0; symbol <= EOS; symbol++) {
@@ -95,6 +100,7 @@ function buildMachine(): { transitions: Uint32Array; accepting: Uint8Array } {
 
 /** Decodes `bytes[start, end)` into `out`, which must hold 8/5 of their number; answers the length, or -1 when it is no such string. */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number {
+  const { transitions, accepting } = (built.machine ??= buildMachine())
   let state = 0
   let length = 0
   for (let p = start; p < end; p++) {
