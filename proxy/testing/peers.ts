@@ -151,9 +151,9 @@ export function speak(port: number, text: string, done: (received: string) => bo
   })
 }
 
-/** Waits until something is so; fails after ten seconds. */
+/** Waits until something is so; fails after half a minute, which a busy machine may need. */
 export async function until(what: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 30_000
   while (!what()) {
     if (performance.now() > deadline) throw new Error(`never so: ${what.toString()}`)
     await new Promise((tick) => setTimeout(tick, 5))
