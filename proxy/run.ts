@@ -8,6 +8,7 @@ import type { Bootstrap } from './bootstrap/bootstrap.ts'
 import { readBootstrap, withFlags } from './bootstrap/read-bootstrap.ts'
 import type { Environment } from './bootstrap/variables.ts'
 import { type ProcessDoors, startProxy } from './start.ts'
+import { SUCCESSOR_VARIABLE } from './upgrade/messages.ts'
 import { inherit, isSuccessor, serveAsSuccessor } from './upgrade/successor.ts'
 import { isWorker, runWorker } from './workers/worker.ts'
 import { Succession } from './upgrade/succession.ts'
@@ -83,7 +84,7 @@ async function wrap(environment: Environment, bootstrap: Bootstrap, command: rea
 
 /** Undefined, logged: it cannot start. */
 async function startWeft(environment: Environment, bootstrap: Bootstrap, log: Log): Promise<Succession | undefined> {
-  const inheritance = isSuccessor(environment) ? await inherit(formatSpiffeId(bootstrap.identity), systemDoors.clock.wallMs()) : undefined
+  const inheritance = isSuccessor(environment) ? await inherit(formatSpiffeId(bootstrap.identity), systemDoors.clock.wallMs(), environment[SUCCESSOR_VARIABLE]) : undefined
   try {
     const proxy = await startProxy(systemDoors, bootstrap, { ...aroundOf(log), ...(inheritance && { inheritance }) })
     const succession = new Succession(systemDoors.clock, log, environment, proxy)

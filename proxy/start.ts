@@ -52,6 +52,8 @@ export interface Proxy {
   announce(): void
   /** Every port that is listened on, by the address that the configuration gives it. */
   listening(): [SocketAddress, Server][]
+  /** The sockets of the threads beside the main one: descriptors of this process. */
+  listeningThreads(): Promise<{ readonly key: string; readonly fd: number }[]>
   /** First half of stopping: leaves the mesh and takes no new inbound requests; resolves when those in flight have ended, or the time is over. Outbound goes on. */
   leaveInbound(withinMs: number): Promise<void>
   /** Leaves the mesh, lets what is in flight end, closes all. Safe to call twice. */
@@ -79,7 +81,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const cell = new PlanCell(clock, secrets, log, bootstrap.dns.length > 0)
   const workers =
     bootstrap.concurrency > 1
-      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, environment: bootstrap.environment, logLevel: log.level }, log, () => look(), around.quit)
+      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, environment: bootstrap.environment, logLevel: log.level }, sockets?.forThreads(bootstrap.concurrency - 1) ?? [], log, () => look(), around.quit)
       : undefined
   if (workers !== undefined) cell.echo((update) => workers.update(update))
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
@@ -174,6 +176,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     state,
     announce: () => ads.setHealthy(true),
     listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],
+    listeningThreads: async () => (await (workers?.ask('sockets') ?? [])).flat(),
     async leaveInbound(withinMs) {
       await leaveMesh()
       await traffic.drainInbound(withinMs)

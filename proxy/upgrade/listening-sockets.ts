@@ -1,5 +1,6 @@
 import type { Server } from 'node:net'
 import type { SocketAddress } from '#core/workload/workload.ts'
+import { descriptorFor } from './descriptor.ts'
 
 /** A bound socket as Node passes it between processes (its libuv handle); `server.listen` takes it in the place of an address. */
 export interface SocketHandle {
@@ -18,6 +19,8 @@ export const handleOf = (server: Server): SocketHandle | undefined => (server as
 /** Sockets taken over from the process before this one, by what they are bound to. Each is used once. */
 export class ListeningSockets {
   readonly #handles = new Map<string, SocketHandle>()
+  /** Of the threads that carried traffic beside the main one. */
+  readonly #ofThreads: { readonly key: string; readonly handle: SocketHandle }[] = []
 
   put(key: string, handle: SocketHandle): void {
     this.#handles.set(key, handle)
@@ -30,9 +33,27 @@ export class ListeningSockets {
     return handle
   }
 
+  putOfThread(key: string, handle: SocketHandle): void {
+    this.#ofThreads.push({ key, handle })
+  }
+
+  /** Shares out what the threads before had: to each of `count` one socket of an address at most. Those for which there is no thread are left to `closeRest`. */
+  forThreads(count: number): { readonly key: string; readonly fd: number }[][] {
+    const shares: { key: string; fd: number }[][] = Array.from({ length: count }, () => [])
+    const rest = this.#ofThreads.splice(0)
+    for (const { key, handle } of rest) {
+      const share = shares.find((one) => !one.some((socket) => socket.key === key))
+      const fd = share === undefined ? undefined : descriptorFor(handle)
+      if (share === undefined || fd === undefined) this.#ofThreads.push({ key, handle })
+      else share.push({ key, fd })
+    }
+    return shares
+  }
+
   /** The configuration has no use for those that are left. */
   closeRest(): void {
     for (const handle of this.#handles.values()) handle.close()
     this.#handles.clear()
+    for (const { handle } of this.#ofThreads.splice(0)) handle.close()
   }
 }

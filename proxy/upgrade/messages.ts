@@ -12,19 +12,32 @@ export type Given =
   /** and this was all. */
   | { readonly kind: 'all-given' }
 
+/** Handed over when it is asked for: */
+export type GivenThreads =
+  /** a listening socket of a thread beside the main one, */
+  | { readonly kind: 'thread-socket'; readonly key: string }
+  /** and this was all of them. */
+  | { readonly kind: 'threads-given' }
+
 export type ToSuccessor =
   | Given
   /** A successor in its turn gives all back, for one that follows it. */
   | { readonly kind: 'give' }
+  | GivenThreads
+  | { readonly kind: 'give-threads' }
   | { readonly kind: 'leave-inbound'; readonly withinMs: number }
   /** Drain and end: another serves. */
   | { readonly kind: 'retire' }
 
 export type ToPredecessor =
   | Given
+  | GivenThreads
+  /** It can take the sockets of threads, and give its own. */
+  | { readonly kind: 'give-threads' }
   /** Its first full configuration is in force and every port is listened on. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'left-inbound' }
 
-/** Tells a child that it is a successor. */
+/** Tells a child that it is a successor; its value, what the process before it can give. */
 export const SUCCESSOR_VARIABLE = 'WEFT_SUCCESSOR'
+export const GIVES_THREADS = '2'

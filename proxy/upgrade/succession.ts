@@ -4,9 +4,9 @@ import type { Clock } from '#core/time/clock.ts'
 import type { Log } from '../admin/log.ts'
 import type { Environment } from '../bootstrap/variables.ts'
 import type { Proxy } from '../start.ts'
-import { give } from './give.ts'
+import { give, giveThreads } from './give.ts'
 import type { SocketHandle } from './listening-sockets.ts'
-import { SUCCESSOR_VARIABLE, type ToPredecessor, type ToSuccessor } from './messages.ts'
+import { GIVES_THREADS, SUCCESSOR_VARIABLE, type ToPredecessor, type ToSuccessor } from './messages.ts'
 
 /** A successor that is not ready by then is given up, and the proxy that runs goes on. */
 const READY_MS = 30_000
@@ -25,6 +25,8 @@ export class Succession {
   /** Started, and not yet ready. */
   #next: ChildProcess | undefined
   #stopping = false
+  /** Those that take, and so give, the sockets of threads. */
+  readonly #withThreads = new WeakSet<ChildProcess>()
   /** The exit code of the process that carries the traffic, should it end by itself. */
   readonly ended: Promise<number>
   #tellEnded = (_code: number): void => {}
@@ -54,8 +56,15 @@ export class Succession {
     const next = (this.#next = this.#start())
     try {
       const ready = this.#untilReady(next)
+      next.on('message', (message: ToPredecessor) => {
+        if (message.kind !== 'give-threads') return
+        this.#withThreads.add(next)
+        if (before === undefined) void giveThreads(this.#first, (given, handle, sent) => tell(next, given, handle, sent))
+        else if (this.#withThreads.has(before)) passOn(before, next, 'give-threads', 'threads-given')
+        else tell(next, { kind: 'threads-given' })
+      })
       if (before === undefined) give(this.#first, (given, handle) => tell(next, given, handle))
-      else passOn(before, next)
+      else passOn(before, next, 'give', 'all-given')
       if (!(await ready)) {
         next.kill('SIGKILL')
         return false
@@ -76,7 +85,7 @@ export class Succession {
   #start(): ChildProcess {
     this.#log.info('upgrade.starting', { program: process.argv[1] ?? '' })
     return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-      env: { ...this.#environment, [SUCCESSOR_VARIABLE]: '1' },
+      env: { ...this.#environment, [SUCCESSOR_VARIABLE]: GIVES_THREADS },
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     })
   }
@@ -124,17 +133,20 @@ export class Succession {
   }
 }
 
-function tell(to: ChildProcess, message: ToSuccessor, handle?: SocketHandle): void {
-  if (to.connected) to.send(message, handle as never)
+function tell(to: ChildProcess, message: ToSuccessor, handle?: SocketHandle, sent: () => void = () => {}): void {
+  if (to.connected) to.send(message, handle as never, {}, sent)
+  else sent()
 }
 
-/** From one child to the next, all that the first gives. */
-function passOn(before: ChildProcess, next: ChildProcess): void {
+/** From one child to the next, all that the first gives when it is asked, up to the last of it. */
+function passOn(before: ChildProcess, next: ChildProcess, asked: 'give' | 'give-threads', last: 'all-given' | 'threads-given'): void {
   const onMessage = (message: ToPredecessor, handle: unknown): void => {
-    if (message.kind !== 'identity' && message.kind !== 'socket' && message.kind !== 'all-given') return
-    tell(next, message, handle as SocketHandle | undefined)
-    if (message.kind === 'all-given') before.off('message', onMessage)
+    const { kind } = message
+    if (kind !== 'identity' && kind !== 'socket' && kind !== 'all-given' && kind !== 'thread-socket' && kind !== 'threads-given') return
+    const socket = handle as SocketHandle | undefined
+    tell(next, message, socket, () => socket?.close())
+    if (kind === last) before.off('message', onMessage)
   }
   before.on('message', onMessage)
-  tell(before, { kind: 'give' })
+  tell(before, { kind: asked })
 }

@@ -11,6 +11,8 @@ export interface WorkerData {
   readonly principal: string
   readonly limits: Limits
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** What it takes over from a thread of the process before this one: descriptors of this process, its own from now on. */
+  readonly sockets?: readonly { readonly key: string; readonly fd: number }[]
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'off'
 }
 
@@ -20,6 +22,8 @@ export interface Answers {
   clusters: ClusterReport[]
   loads: ClusterLoad[]
   flushed: undefined
+  /** Descriptors of listening sockets, by what they are bound to. */
+  sockets: { readonly key: string; readonly fd: number }[]
   'inbound-left': undefined
   drained: undefined
 }

@@ -5,6 +5,8 @@ import { follow } from '../ads/follow.ts'
 import { PlanCell } from '../ads/plan-cell.ts'
 import { Secrets } from '../identity/secrets.ts'
 import { Runtime } from '../runtime.ts'
+import { descriptorOf, handleFrom } from '../upgrade/descriptor.ts'
+import { handleOf, ListeningSockets, socketKey } from '../upgrade/listening-sockets.ts'
 import { Spans } from '../telemetry/spans.ts'
 import type { Answers, FromWorker, ToWorker, WorkerData } from './messages.ts'
 
@@ -13,13 +15,15 @@ export const isWorker = (): boolean => !isMainThread && (workerData as Partial<W
 
 /** One thread that carries traffic, for as long as its process is there. */
 export function runWorker(doors: Doors): void {
-  const { node, principal, limits, environment, logLevel } = workerData as WorkerData
+  const { node, principal, limits, environment, logLevel, sockets: given = [] } = workerData as WorkerData
   const log = jsonLog(doors.clock, (line) => process.stderr.write(line))
   log.level = logLevel
   const secrets = new Secrets(log)
+  const sockets = new ListeningSockets()
+  for (const { key, fd } of given) sockets.put(key, handleFrom(fd))
   const cell = new PlanCell(doors.clock, secrets, log)
   const spans = node.otlp === '' ? undefined : new Spans(doors.clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, principal, limits, environment, sharesPorts: true, residentBytes: () => process.memoryUsage.rss(), ...(spans && { onSpan: spans.onSpan }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, principal, limits, environment, sockets, sharesPorts: true, residentBytes: () => process.memoryUsage.rss(), ...(spans && { onSpan: spans.onSpan }) })
   const tell = (message: FromWorker): void => parentPort?.postMessage(message)
 
   const bound = follow(cell, runtime, log, () => look())
@@ -27,6 +31,7 @@ export function runWorker(doors: Doors): void {
   const look = (): void => {
     if (told || !cell.isWarm || bound.pending > 0) return
     told = true
+    sockets.closeRest()
     tell({ kind: 'warm' })
   }
   cell.whenWarm(look)
@@ -35,6 +40,11 @@ export function runWorker(doors: Doors): void {
     metrics: () => runtime.metricsText(),
     clusters: () => runtime.clusterReports(),
     loads: () => runtime.takeLoads(),
+    sockets: () =>
+      runtime.listening().flatMap(([at, server]) => {
+        const fd = descriptorOf(handleOf(server))
+        return fd === undefined ? [] : [{ key: socketKey(at), fd }]
+      }),
     flushed: () => (runtime.flushLogs(), undefined),
     'inbound-left': async (withinMs) => (await runtime.drainInbound(withinMs), undefined),
     async drained(withinMs, announceMs) {

@@ -19,11 +19,11 @@ export class Workers {
   readonly #onWarm: () => void
   #asked = 0
 
-  /** The program that runs is run anew in each thread, and knows by its data that it is one. `lost` is told of a thread that ended by itself. */
-  constructor(count: number, data: WorkerData, log: Log, onWarm: () => void, lost: () => void) {
+  /** The program that runs is run anew in each thread, and knows by its data that it is one. `sockets`: for each thread what it takes over from one before it. `lost` is told of a thread that ended by itself. */
+  constructor(count: number, data: WorkerData, sockets: readonly NonNullable<WorkerData['sockets']>[], log: Log, onWarm: () => void, lost: () => void) {
     this.#onWarm = onWarm
     for (let at = 0; at < count; at++) {
-      const worker = new Worker(process.argv[1] ?? '', { workerData: data, argv: process.argv.slice(2), name: `worker ${at + 1}` })
+      const worker = new Worker(process.argv[1] ?? '', { workerData: { ...data, sockets: sockets[at] ?? [] } satisfies WorkerData, argv: process.argv.slice(2), name: `worker ${at + 1}` })
       const thread: Thread = { worker, warm: false }
       this.#threads.push(thread)
       worker.on('message', (message: FromWorker) => this.#hear(thread, message))
