@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import { describeError, type Log } from '../admin/log.ts'
 import { parseSocketAddress } from '../bootstrap/variables.ts'
-import { backOffMs } from '../identity/back-off.ts'
+import { backOffMs } from '#core/time/back-off.ts'
 
 const RESTART_BASE_MS = 200
 const RESTART_MAX_MS = 10_000

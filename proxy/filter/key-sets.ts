@@ -1,4 +1,5 @@
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { backOffMs } from '#core/time/back-off.ts'
 import type { JwtKeysPlan } from '#core/plan/jwt.ts'
 import { type Token, type TokenProblem, tokenProblems } from '#core/authz/token.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
@@ -146,7 +147,7 @@ class RemoteKeys {
       // The keys that are here stay; the next fetch is set below.
     }
     this.#failures = good ? 0 : this.#failures + 1
-    const waitMs = good ? cacheMs : Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(10, this.#failures - 1)) * (0.8 + 0.2 * doors.random.draw())
+    const waitMs = good ? cacheMs : backOffMs(this.#failures - 1, doors.random.draw(), RETRY_FIRST_MS, RETRY_MAX_MS)
     this.#timer = doors.clock.after(waitMs, () => void this.fetch())
   }
 

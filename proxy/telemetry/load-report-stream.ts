@@ -10,7 +10,7 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import { writeNode } from '#core/workload/node-message.ts'
 import { describeError, type Log } from '../admin/log.ts'
 import { controlPlaneChannel, type ControlPlane } from '../ads/control-plane.ts'
-import { backOffMs } from '../identity/back-off.ts'
+import { backOffMs } from '#core/time/back-off.ts'
 import type { WorkloadCertificate } from '../identity/certificate.ts'
 import type { ClusterLoad } from './reports.ts'
 
