@@ -36,3 +36,19 @@ test('a secret is encoded for each stream, and nothing is kept for long', () => 
   clock.advance(10_000)
   assert.notEqual(answers.encode('delta', answer([a]), 0), kept)
 })
+
+test('a herd that goes on for long shares one answer to its end, and one of more bytes than are kept goes on sharing what it has in hand', () => {
+  const clock = new SteppedClock()
+  const answers = new Answers(clock)
+  const herd = answers.encode('delta', answer([a, b]), 0)
+  for (let second = 0; second < 60; second += 1) {
+    clock.advance(1000)
+    assert.equal(answers.encode('delta', answer([a, b]), 0), herd)
+  }
+  // A hundred megabytes beside it.
+  const large = Array.from({ length: 100 }, (_, at) => ({ ...resource(CLUSTER, `large-${at}`), bytes: new Uint8Array(1 << 20) }))
+  const sent = large.map((one) => answers.encode('delta', answer([one]), 0).message)
+  assert.deepEqual(large.filter((one, at) => answers.encode('delta', answer([one]), 0).message !== sent[at]), [])
+  clock.advance(10_000)
+  assert.notEqual(answers.encode('delta', answer([a, b]), 0), herd)
+})

@@ -5,8 +5,8 @@ import type { Protocol } from './request.ts'
 import type { Resource } from './resource.ts'
 import { type Answer, encodeAnswer } from './response.ts'
 
-/** Bytes of answers that are kept for other streams, and for how long. */
-const keptBytesMax = 64 << 20
+/** Answers are kept for other streams for as long as these take them: those that none took in one such time, or while so many bytes came, are forgotten after the next. A mesh of 10,000 services is 66 MB. */
+const keptBytesMax = 128 << 20
 const keptMs = 3000
 /** Answers beginning with the same resource that are looked through. */
 const alikeMax = 4
@@ -35,10 +35,12 @@ export interface Encoded {
 export class Answers {
   readonly #clock: Clock
   /** By the first resource; in each list the newest last. */
-  readonly #kept = new Map<Resource, Kept[]>()
+  #recent = new Map<Resource, Kept[]>()
+  #before = new Map<Resource, Kept[]>()
+  /** Of the recent ones. */
   #bytes = 0
   #nonces = 0
-  #forgetting: Timer | undefined
+  #ageing: Timer | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -52,9 +54,14 @@ export class Answers {
     const [first] = answer.resources
     // Secrets go to their owner only, and are kept nowhere (xds-rules 28). Times to live are few.
     if (first === undefined || answer.type === SECRET || answer.ttl !== undefined) return this.#make(protocol, answer, more)
-    const alike = this.#kept.get(first)
-    const known = alike?.findLast((one) => one.nonce > above && one.protocol === protocol && one.revision === answer.revision && one.more === more && sameItems(one.resources, answer.resources) && sameItems(one.removed, answer.removed))
+    const isIt = (one: Kept): boolean => one.nonce > above && one.protocol === protocol && one.revision === answer.revision && one.more === more && sameItems(one.resources, answer.resources) && sameItems(one.removed, answer.removed)
+    const known = this.#recent.get(first)?.findLast(isIt)
     if (known) return known
+    const old = this.#before.get(first)?.findLast(isIt)
+    if (old) {
+      this.#keep(first, old)
+      return old
+    }
     const made = { ...this.#make(protocol, answer, more), protocol, revision: answer.revision, resources: answer.resources, removed: answer.removed, more }
     this.#keep(first, made)
     return made
@@ -67,22 +74,24 @@ export class Answers {
   }
 
   #keep(first: Resource, made: Kept): void {
-    if (this.#bytes + made.message.length > keptBytesMax) this.#forget()
+    if (this.#bytes + made.message.length > keptBytesMax) this.#age()
     this.#bytes += made.message.length
-    const alike = this.#kept.get(first)
-    if (alike === undefined) this.#kept.set(first, [made])
+    const alike = this.#recent.get(first)
+    if (alike === undefined) this.#recent.set(first, [made])
     else {
       alike.push(made)
       if (alike.length > alikeMax) this.#bytes -= alike.shift()?.message.length ?? 0
     }
-    this.#forgetting ??= this.#clock.after(keptMs, () => this.#forget())
+    this.#ageing ??= this.#clock.every(keptMs, () => this.#age())
   }
 
-  #forget(): void {
-    this.#kept.clear()
+  #age(): void {
+    this.#before = this.#recent
+    this.#recent = new Map()
     this.#bytes = 0
-    this.#forgetting?.cancel()
-    this.#forgetting = undefined
+    if (this.#before.size > 0) return
+    this.#ageing?.cancel()
+    this.#ageing = undefined
   }
 }
 
