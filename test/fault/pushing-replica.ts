@@ -3,9 +3,9 @@ import { MemoryView } from '#api/serve/memory-view.ts'
 import { startXds } from '#api/serve/server.ts'
 import { pushed } from './pushed.ts'
 
-// A replica that changes its configuration without end, until it is killed. Prints its port, then each step that it has made.
+// A replica that changes its configuration without end, until it is killed. Prints its port, then each step that it has made. The third argument: how many milliseconds a step takes.
 
-const [a = '', b = ''] = process.argv.slice(2)
+const [a = '', b = '', stepMs = '2'] = process.argv.slice(2)
 const view = new MemoryView(pushed(0, a, b))
 const server = await startXds(
   {
@@ -20,4 +20,4 @@ setInterval(() => {
   step += 1
   view.set(...pushed(step, a, b))
   process.stdout.write(`${step}\n`)
-}, 2)
+}, Number(stepMs))
