@@ -55,8 +55,14 @@ const HTTP: ReadonlySet<Protocol> = new Set(['http', 'http2', 'grpc', 'auto'])
 /** Whether requests on such a port are routed one by one. An undeclared protocol is taken for HTTP where nothing can be sniffed. */
 export const carriesHttp = (protocol: Protocol): boolean => HTTP.has(protocol)
 
-/** Protocol by `appProtocol`, else by the name's first part (istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection). */
-export function portProtocol(name: string | undefined, appProtocol: string | undefined, transport: string | undefined): Protocol {
+/** Ports of protocols in which the server speaks first, or that are no HTTP in any case (SMTP, DNS, MySQL, MongoDB): whoever waited there for a client's first words would wait in vain. */
+const SPOKEN_FOR: ReadonlySet<number> = new Set([25, 53, 3306, 27017])
+
+/**
+ * Protocol by `appProtocol`, else by the name's first part, else by the port where its number says it (istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection).
+ * @param port the service's, where an undeclared protocol may go by it
+ */
+export function portProtocol(name: string | undefined, appProtocol: string | undefined, transport: string | undefined, port?: number): Protocol {
   if (transport?.toUpperCase() === 'UDP') return 'udp'
   const word = (appProtocol ?? name ?? '').toLowerCase()
   if (word === 'kubernetes.io/h2c') return 'http2'
@@ -82,7 +88,7 @@ export function portProtocol(name: string | undefined, appProtocol: string | und
     case 'udp':
       return 'udp'
     default:
-      return 'auto'
+      return port !== undefined && SPOKEN_FOR.has(port) ? 'tcp' : 'auto'
   }
 }
 
@@ -104,7 +110,7 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
     kind: 'Service',
     source: `Service/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
-    ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort || one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol) })),
+    ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort || one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol, one.port) })),
     addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])])].filter((one) => one !== 'None' && one !== ''),
     ranges: [],
     translatesGatewayPorts: translatesGatewayPorts(stored),
