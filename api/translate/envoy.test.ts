@@ -40,7 +40,7 @@ for (const version of ENVOY_VERSIONS) {
         const about = parse(readFileSync(join(cases, name, 'case.yaml'), 'utf8')) as MeshCase
         const { views } = meshOf(objectsIn(readFileSync(join(cases, name, 'mesh.yaml'), 'utf8')), (about.workloads ?? []).map(workloadFrom), about.settings)
         const file = join(folder, `${name}-${version}.json`)
-        writeFileSync(file, withFiles(validationBootstrap(views.viewFor({ ...nodeFrom(about.proxy), version }, undefined))))
+        writeFileSync(file, withFiles(validationBootstrap(views.viewFor({ ...nodeFrom(about.proxy), engine: 'envoy', version }, undefined))))
         const said = await promisify(execFile)(envoy, ['--mode', 'validate', '-c', file, '--log-level', 'warning']).then(
           () => '',
           (error: { stderr?: string; message: string }) => error.stderr ?? error.message,

@@ -33,6 +33,8 @@ export interface MeshCase {
 
 export interface ProxyWords {
   readonly type?: 'sidecar' | 'router'
+  /** Whose proxy it is; a stock Envoy’s unless said otherwise. */
+  readonly engine?: 'weft' | 'envoy'
   readonly name: string
   readonly namespace: string
   readonly serviceAccount?: string
@@ -97,7 +99,7 @@ export function nodeFrom(words: ProxyWords): ProxyNode {
     cluster: 'Kubernetes',
     network: '',
     locality: words.locality ?? '',
-    engine: 'envoy',
+    engine: words.engine ?? 'envoy',
     version: '1.40.0',
     outbound: outboundAddress === undefined ? undefined : { address: outboundAddress, port: Number(outboundPort) },
     ports: portsOf(words.ports, address),
