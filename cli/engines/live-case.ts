@@ -90,7 +90,7 @@ export class LiveCase {
     const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
     const placed = words.map((one, index) => ({ words: one, gateway: isGateway(one), workload: place(one, addressAt(one, index), isGateway(one) ? [] : portsOf(one, services), captured) }))
     const addresses = new Map(placed.flatMap(({ words: { address }, workload }) => (address === undefined ? [] : [[address, workload.address] as const])))
-    const objects = withCredentials(configuration.map((one) => withTexts(one, files)), authority.certificate, certificates).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(tokens.withKeys(text))))
+    const objects = withCredentials(configuration.map((one) => withTexts(one, files)), authority.certificate, certificates, about.missing).map((one) => moved(one, (text) => addresses.get(text) ?? files.place(tokens.withKeys(text))))
     const world = worldOf({ objects, workloads: placed.map((one) => one.workload), ...worldSettings(about) })
     const applications = new Applications(certificates.server, tokens.jwks)
     const callers = new Set((about.tests ?? []).filter((one) => one.routerOnly === undefined).map((one) => one.from))
@@ -243,14 +243,14 @@ function certificatesOf(authority: Authority, untrusted: Authority, objects: rea
 }
 
 /** Every credential that a Gateway names, in each namespace where its process may look; what stands in the configuration and is no certificate gives way to one that is. */
-function withCredentials(objects: readonly ResourceObject[], rootPem: string, { server }: Certificates): ResourceObject[] {
+function withCredentials(objects: readonly ResourceObject[], rootPem: string, { server }: Certificates, away: readonly string[] = []): ResourceObject[] {
   const data = { 'tls.crt': server.certificate, 'tls.key': server.privateKey, 'ca.crt': rootPem }
   const kept = objects.map((one) => (one.kind === 'Secret' && !holdsCertificate(one) ? { ...one, data: undefined, stringData: data } : one.kind === 'ConfigMap' && claimsAuthority(one) ? { ...one, data: { 'ca.crt': rootPem } } : one))
   const there = new Set(objects.filter((one) => one.kind === 'Secret').map((one) => `${one.metadata.namespace ?? ''}/${one.metadata.name}`))
   const asked = objects.filter((one) => one.kind === 'DestinationRule').flatMap((one) => rulePolicies(one.spec as DestinationRuleSpec).flatMap((policy) => policy.tls?.credentialName ?? []))
   const names = new Set([...objects.filter(isGatewayObject).flatMap((one) => ((one.spec as GatewaySpec).servers ?? []).flatMap((server) => [...(server.tls === undefined ? [] : credentialNames(server.tls)), ...(server.tls?.caCertCredentialName ? [server.tls.caCertCredentialName] : [])])), ...asked])
   const namespaces = new Set(['istio-system', ...objects.map((one) => one.metadata.namespace ?? '')].filter((one) => one !== ''))
-  const missing = [...names].flatMap((name) => [...namespaces].filter((namespace) => !there.has(`${namespace}/${name}`)).map((namespace): ResourceObject => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data })))
+  const missing = [...names].filter((name) => !away.includes(name)).flatMap((name) => [...namespaces].filter((namespace) => !there.has(`${namespace}/${name}`)).map((namespace): ResourceObject => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data })))
   return [...kept, ...missing]
 }
 

@@ -173,6 +173,7 @@ export const requestsFile = z.strictObject({
   workloads: z.array(workloadWords).optional().describe('Those that the configuration does not itself list.'),
   settings: z.strictObject({ outboundTrafficPolicy: z.enum(['ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS', 'REGISTRY_ONLY']).optional() }).optional(),
   trustDomain: z.string().optional(),
+  missing: z.array(z.string()).optional().describe('Secrets that are named and stay away; others that are not there are made.'),
   tokens: z.record(z.string().regex(/^[\w-]+$/), tokenWords).optional().describe('By name; `${NAME}` in a header or URL of a request stands for it.'),
   captured: z.boolean().optional().describe('Whether live proxies capture what applications say. Unless told otherwise they do for requests that leave no other way: by address, as bytes, or in TLS of the application’s own.'),
   tests: z.array(requestTest).optional(),
