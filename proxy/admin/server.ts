@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { isIP } from 'node:net'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { ListeningSockets } from '../upgrade/listening-sockets.ts'
 import { describeError, type Log } from './log.ts'
@@ -15,9 +16,10 @@ export type Pages = ReadonlyMap<string, (query: URLSearchParams) => Page | Promi
 
 /** Listens on an address of its own, or on a socket for it that is there already. Rejects when that is taken. Nothing here reads a body: requests that bring one are answered without it. */
 export function servePages(at: SocketAddress, pages: Pages, log: Log, sockets?: ListeningSockets): Promise<{ server: Server; port: number }> {
+  const loopbackOnly = isLoopback(at.address)
   const server = createServer({ headersTimeout: 5000, requestTimeout: 10_000 }, (request, response) => {
     request.resume()
-    void answer(request, pages, log).then(({ status = 200, type = 'text/plain; charset=utf-8', body }) => {
+    void answer(request, pages, log, loopbackOnly).then(({ status = 200, type = 'text/plain; charset=utf-8', body }) => {
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-cache, max-age=0', 'x-content-type-options': 'nosniff', server: 'weft' })
       response.end(request.method === 'HEAD' ? undefined : body)
     })
@@ -36,7 +38,9 @@ export function servePages(at: SocketAddress, pages: Pages, log: Log, sockets?: 
   })
 }
 
-async function answer(request: IncomingMessage, pages: Pages, log: Log): Promise<Page> {
+async function answer(request: IncomingMessage, pages: Pages, log: Log, loopbackOnly: boolean): Promise<Page> {
+  // A page from elsewhere whose name was made to lead here asks by that name, and its browser takes us for it (DNS rebinding).
+  if (loopbackOnly && request.headers.host !== undefined && !isLoopback(hostIn(request.headers.host))) return { status: 403, body: 'this port is asked by localhost or its address\n' }
   // What changes something is asked for by tools: a page that somebody looks at on this host may not end the proxy. Browsers say where such a request comes from.
   if (request.method === 'POST' && (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined)) return { status: 403, body: 'not from a browser\n' }
   const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET')
@@ -55,6 +59,11 @@ async function answer(request: IncomingMessage, pages: Pages, log: Log): Promise
     return { status: 500, body: `${describeError(error)}\n` }
   }
 }
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/** The host of `HOST:PORT`, brackets of IPv6 taken off. */
+const hostIn = (authority: string): string => authority.toLowerCase().replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')
 
 /** JSON for people: maps as objects, sets as lists, functions left out. */
 export const jsonPage = (value: unknown): Page => ({ type: 'application/json', body: `${JSON.stringify(value, plain, 2)}\n` })

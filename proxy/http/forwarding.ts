@@ -1,3 +1,4 @@
+import type { PeerInfo } from '#core/route/request.ts'
 import type { ForwardAction, RetryPlan } from '#core/plan/route.ts'
 import { shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
@@ -80,6 +81,10 @@ export class Forwarding implements UpstreamUser, PoolUser {
   /** Only HTTP/1.1 can switch protocols with every server. */
   get needsHttp1(): boolean {
     return this.#exchange.request.upgrade !== ''
+  }
+
+  get client(): PeerInfo {
+    return this.#exchange.peer
   }
 
   get overHttp2(): boolean {

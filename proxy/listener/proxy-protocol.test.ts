@@ -57,7 +57,7 @@ test('a connection without the header is refused, unless it may be left out', as
   assert.match(await speak(await at(true), behind(2) + GET), /^HTTP\/1\.1 200/)
 })
 
-test('an upstream that wants the header gets it first: of the client for TCP, of the proxy itself for requests', async (t) => {
+test('an upstream that wants the header gets it first, of the client', async (t) => {
   const begun: Buffer[] = []
   const upstream = await netServer(t, (socket) => socket.on('data', (bytes: Buffer) => {
     begun.push(bytes)
@@ -74,11 +74,64 @@ test('an upstream that wants the header gets it first: of the client for TCP, of
     const header = readProxyHeader(bytes, [version])
     assert.ok(typeof header === 'object')
     assert.deepEqual([header.addresses, bytes.toString('latin1', header.length)], [CLIENT, 'hello'])
-    const requests = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port], { proxyHeader: version }]] })
-    assert.match(await speak(requests.port, GET), /ok$/)
+    const requests = await startProxy(t, { listener: listenerPlan('edge', [edge()], { proxyProtocol: { versions: [1, 2], optional: false } }), clusters: [['up', [upstream.port], { proxyHeader: version }]] })
+    assert.match(await speak(requests.port, behind(2) + GET), /ok$/)
     const first = Buffer.concat(begun.splice(0))
-    const own = readProxyHeader(first, [version])
-    assert.ok(typeof own === 'object')
-    assert.deepEqual([own.addresses, first.toString('latin1', own.length, own.length + 4)], [undefined, 'GET '])
+    const told = readProxyHeader(first, [version])
+    assert.ok(typeof told === 'object')
+    assert.deepEqual([told.addresses, first.toString('latin1', told.length, told.length + 4)], [CLIENT, 'GET '])
   }
 })
+
+test('connections that told of a client carry that client alone, and go when it is gone', async (t) => {
+  const told: string[] = []
+  const upstream = await netServer(t, (socket) => {
+    let source: string | undefined
+    socket.on('error', () => {}).on('data', (bytes: Buffer) => {
+      let rest = bytes
+      if (source === undefined) {
+        const header = readProxyHeader(bytes, [2])
+        if (typeof header !== 'object') return
+        source = `${header.addresses?.source.address}:${header.addresses?.source.port}`
+        rest = bytes.subarray(header.length)
+      }
+      for (const _ of rest.toString('latin1').matchAll(/\r\n\r\n/g)) {
+        told.push(source)
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+      }
+    })
+  })
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [upstream.port], { proxyHeader: 2 }]] })
+  const client = (): { readonly name: () => string; readonly ask: () => Promise<void>; readonly end: () => void } => {
+    const socket = net.connect(proxy.port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    let answers = 0
+    socket.on('data', (bytes: Buffer) => (answers += bytes.toString('latin1').match(/ok/g)?.length ?? 0))
+    return {
+      name: () => `127.0.0.1:${socket.localPort}`,
+      async ask() {
+        const before = answers
+        socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+        await waitFor(() => answers > before)
+      },
+      end: () => socket.destroy(),
+    }
+  }
+  const [one, two] = [client(), client()]
+  for (const each of [one, two, one, two, two]) await each.ask()
+  assert.deepEqual(told, [one.name(), two.name(), one.name(), two.name(), two.name()])
+  const connections = (): number => proxy.runtime.cluster('up')?.hosts.values().next().value?.pool.connections ?? 0
+  assert.equal(connections(), 2)
+  one.end()
+  two.end()
+  await waitFor(() => connections() === 0)
+})
+
+/** Longer than a connection that is one client's own is kept. */
+async function waitFor(holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + 40_000
+  while (!holds()) {
+    assert.ok(performance.now() < deadline, holds.toString())
+    await new Promise((tick) => setTimeout(tick, 50))
+  }
+}

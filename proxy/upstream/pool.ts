@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
+import type { PeerInfo } from '#core/route/request.ts'
 import { dialPlain, dialTls } from '../http/socket.ts'
 import { writeProxyHeader } from '../tcp/proxy-header.ts'
 import type { SecretSource } from '../sources.ts'
@@ -9,12 +10,17 @@ import { UpstreamConnection } from './connection.ts'
 import { Http2Connection } from './http2-connection.ts'
 import type { UpstreamHost } from './host.ts'
 
+/** How long a connection that is one client's own is kept for its next request. */
+const CLIENT_IDLE_MS = 10_000
+
 /** A request that waits for a connection. */
 export interface PoolUser {
   /** It asks to switch protocols. */
   readonly needsHttp1: boolean
   /** It came over HTTP/2, which decides for clusters that speak as their clients do. */
   readonly overHttp2: boolean
+  /** Who asked, for upstreams that are told; absent: the proxy asks for itself. */
+  readonly client?: PeerInfo
   onConnection(upstream: Upstream): void
   /** No connection could be made. `why` is empty for a timeout. */
   onConnectFailure(why: string): void
@@ -52,14 +58,33 @@ export class HostPool {
   readonly #waiting: PoolUser[] = []
   #connecting = 0
   #closed = false
+  /** The PROXY protocol tells of one client at a connection's start, so that each has connections of its own; by both ends of the client's. */
+  readonly #ofClients = new Map<string, HostPool>()
+  readonly #client: PeerInfo | undefined
 
-  constructor(owner: PoolOwner, host: UpstreamHost) {
+  constructor(owner: PoolOwner, host: UpstreamHost, client?: PeerInfo) {
     this.owner = owner
     this.host = host
+    this.#client = client
+  }
+
+  /** The pool of a user's client where there is one for each; undefined: this one. */
+  #poolOf(user: PoolUser): HostPool | undefined {
+    if (this.owner.plan.proxyHeader === undefined || this.#client !== undefined) return undefined
+    const { client } = user
+    if (client === undefined) return undefined
+    const key = `${client.address} ${client.port} ${client.localAddress} ${client.localPort}`
+    const known = this.#ofClients.get(key)
+    if (known !== undefined) return known
+    const made = new HostPool(this.owner, this.host, client)
+    this.#ofClients.set(key, made)
+    return made
   }
 
   get connections(): number {
-    return this.#all.size + this.#http2.length
+    let count = this.#all.size + this.#http2.length
+    for (const pool of this.#ofClients.values()) count += pool.connections
+    return count
   }
 
   get idle(): number {
@@ -68,6 +93,8 @@ export class HostPool {
 
   /** A connection or a stream at once; or 'waits': one of the user's methods is called later; or 'overflow' when too many wait already. */
   acquire(user: PoolUser): Upstream | 'waits' | 'overflow' {
+    const ofClient = this.#poolOf(user)
+    if (ofClient !== undefined) return ofClient.acquire(user)
     if (this.#speaks(user) !== 'http1') return this.#acquireStream(user)
     for (;;) {
       const connection = this.#idle.pop()
@@ -146,6 +173,8 @@ export class HostPool {
 
   /** The user gave up waiting. */
   cancel(user: PoolUser): void {
+    const ofClient = this.#poolOf(user)
+    if (ofClient !== undefined) return ofClient.cancel(user)
     for (const queue of [this.#waiting, this.#waitingStreams]) {
       const at = queue.indexOf(user)
       if (at < 0) continue
@@ -192,8 +221,8 @@ export class HostPool {
     connection.forStreams = forStreams
     const tlsPlan = host.tls
     const { address, port } = host.plan
-    // Requests of many clients share a connection, so that the proxy speaks for itself.
-    const first = owner.plan.proxyHeader === undefined ? undefined : writeProxyHeader(owner.plan.proxyHeader, undefined)
+    const client = this.#client
+    const first = owner.plan.proxyHeader === undefined ? undefined : writeProxyHeader(owner.plan.proxyHeader, client && { source: client, destination: { address: client.localAddress, port: client.localPort } })
     if (tlsPlan === undefined) {
       connection.wire = dialPlain(address, port, connection, first, () => this.#connected(connection))
     } else {
@@ -290,6 +319,11 @@ export class HostPool {
 
   sweepIdle(nowMs: number, idleTimeoutMs: number): void {
     for (const connection of [...this.#http2]) connection.sweep(nowMs, idleTimeoutMs)
+    for (const [key, pool] of this.#ofClients) {
+      // A client that has gone does not come back under its port.
+      pool.sweepIdle(nowMs, idleTimeoutMs > 0 ? Math.min(idleTimeoutMs, CLIENT_IDLE_MS) : CLIENT_IDLE_MS)
+      if (pool.connections === 0 && pool.#waiting.length + pool.#waitingStreams.length === 0) this.#ofClients.delete(key)
+    }
     if (idleTimeoutMs <= 0) return
     for (const connection of this.#idle) {
       if (nowMs - connection.idleSinceMs < idleTimeoutMs) break
@@ -305,12 +339,14 @@ export class HostPool {
     for (const connection of this.#all) connection.spent = connection.connected || connection.spent
     this.#negotiated = undefined
     for (const connection of [...this.#http2]) connection.retire()
+    for (const pool of this.#ofClients.values()) pool.drain(closeForGood)
   }
 
   destroy(): void {
     this.#closed = true
     for (const connection of this.#all) connection.wire.destroy()
     for (const connection of this.#http2) connection.destroy()
+    for (const pool of this.#ofClients.values()) pool.destroy()
   }
 }
 
