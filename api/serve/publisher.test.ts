@@ -49,6 +49,18 @@ test('rule 26: a herd of new streams leaves the connected ones their turns, and 
   assert.equal(served.filter((name) => name === 'new').length, 200)
 })
 
+test('rule 26: new streams whose first answers take longer than a turn leave the connected ones theirs', () => {
+  const { publisher, served, stream, turn } = stage()
+  for (let count = 0; count < 500; count += 1) publisher.wake(stream('new', 50), 'first')
+  const [connected, endpoints] = [stream('connected'), stream('endpoints')]
+  for (let round = 1; round <= 50; round += 1) {
+    publisher.wake(connected, 'change')
+    publisher.wake(endpoints, 'endpoints')
+    turn()
+    assert.deepEqual(['connected', 'endpoints'].map((name) => served.filter((one) => one === name).length), [round, round])
+  }
+})
+
 test('rule 26: endpoints jump the queue', () => {
   const { publisher, served, stream, turn } = stage()
   publisher.wake(stream('routes'), 'change')

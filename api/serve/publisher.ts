@@ -57,10 +57,10 @@ export class Publisher {
   }
 
   #turn(): void {
-    const endsAtMs = this.#clock.monotonicMs() + turnMs
     const { endpoints, change, first } = this.#queues
-    // New streams keep a share of their own: without it a mesh that changes all the time would never let anyone in.
+    // New streams keep a share of their own: without it a mesh that changes all the time would never let anyone in. It is no part of the others' time, however much that one costs.
     this.#serve(first, 1, Infinity)
+    const endsAtMs = this.#clock.monotonicMs() + turnMs
     this.#serve(endpoints, streamsPerTurn, endsAtMs)
     this.#serve(change, streamsPerTurn, endsAtMs)
     this.#serve(first, firstAnswersPerTurn - 1, endsAtMs)

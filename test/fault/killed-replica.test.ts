@@ -62,7 +62,7 @@ const names: Readonly<Record<string, readonly string[]>> = { [CLUSTER]: [], [LIS
 function comesBack(address: string, name: string): { readonly held: ReadonlyMap<string, ReadonlyMap<string, string>>; readonly sentAgain: () => number; stop(): Promise<void> } {
   const held = new Map(Object.keys(names).map((type) => [type, new Map<string, string>()]))
   let again = 0
-  let isOver = false
+  const over = new AbortController()
   let client: RawClient | undefined
   const one = async (): Promise<void> => {
     const here = new RawClient(address)
@@ -88,16 +88,16 @@ function comesBack(address: string, name: string): { readonly held: ReadonlyMap<
     }
   }
   const running = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await one()
-      if (!isOver) await new Promise((resolve) => setTimeout(resolve, 50))
+      if (!over.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 50))
     }
   })()
   return {
     held,
     sentAgain: () => again,
     stop() {
-      isOver = true
+      over.abort()
       client?.close()
       return running
     },
