@@ -6,7 +6,7 @@ export interface Log {
   error(event: string, fields?: LogFields): void
 }
 
-export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>
+type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof logLevels)[number]

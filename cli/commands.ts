@@ -1,6 +1,6 @@
 import type { ExitCode } from './exit-codes.ts'
 
-export interface CommandModule {
+interface CommandModule {
   readonly usage: string
   run(args: string[]): Promise<ExitCode>
 }

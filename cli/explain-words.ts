@@ -18,7 +18,7 @@ export function sentence({ outcome, status, by, why }: Omit<Told, 'steps'>, plac
 }
 
 /** `VirtualService/prod/order-service http[0] (orders.yaml:12)` */
-export function placeOf(origin: Origin, places: Places): string {
+function placeOf(origin: Origin, places: Places): string {
   const place = places.get(origin.resource)
   const field = origin.field === '' ? '' : ` ${origin.field}`
   return `${origin.resource}${field}${place === undefined ? '' : ` (${place.file}:${place.lineOf(origin.field === '' ? 'metadata.name' : `spec.${origin.field}`)})`}`

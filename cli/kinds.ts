@@ -3,7 +3,7 @@ import type { ResourceKind } from '#core/resource/kind.ts'
 import { UsageError } from './usage.ts'
 
 /** The kind that a word on the command line means: kind, plural, singular, short name, with or without its group. */
-export function kindNamed(word: string): ResourceKind {
+function kindNamed(word: string): ResourceKind {
   const wanted = word.toLowerCase()
   const found = kinds.find((kind) => {
     const names = [kind.kind.toLowerCase(), kind.plural, kind.singular, ...kind.shortNames]

@@ -2,7 +2,7 @@ import { stringify } from 'yaml'
 import type { ResourceObject } from '#core/resource/object.ts'
 
 /** The object without what the server adds to it: as its author would write it. */
-export function plainObject(object: ResourceObject): ResourceObject {
+function plainObject(object: ResourceObject): ResourceObject {
   const { status: _, metadata, ...fields } = object
   const { uid: __, resourceVersion: ___, generation: ____, creationTimestamp: _____, managedFields: ______, ...kept } = metadata
   return { ...fields, apiVersion: object.apiVersion, kind: object.kind, metadata: kept }

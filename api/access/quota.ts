@@ -4,7 +4,7 @@ import { StoreBound } from '#db/store.ts'
 import type { Organization, Quota } from '#db/store.ts'
 
 /** What an organization may have unless it was given other bounds. The store counts, so that these hold whichever replica writes. */
-export const QUOTA_DEFAULT: Required<Quota> = { meshes: 100, resourcesPerMesh: 50_000, objectBytes: 1024 * 1024 }
+const QUOTA_DEFAULT: Required<Quota> = { meshes: 100, resourcesPerMesh: 50_000, objectBytes: 1024 * 1024 }
 
 export const quotaOf = (organization: Pick<Organization, 'quota'>): Required<Quota> => ({ ...QUOTA_DEFAULT, ...organization.quota })
 

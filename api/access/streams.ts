@@ -13,7 +13,7 @@ export interface StreamBounds {
   readonly perOrganization: number
 }
 /** Watches, live events and waits of people and their tools. */
-export const PEOPLE_BOUNDS: StreamBounds = { perCredential: 2000, perOrganization: 10_000 }
+const PEOPLE_BOUNDS: StreamBounds = { perCredential: 2000, perOrganization: 10_000 }
 /** Polls of proxies: Envoy asks for each cluster's endpoints by themselves, and one token may serve a fleet. */
 export const POLL_BOUNDS: StreamBounds = { perCredential: 20_000, perOrganization: 50_000 }
 

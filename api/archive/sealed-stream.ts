@@ -47,7 +47,7 @@ export async function* sealStream(fileKey: Buffer, header: ArchiveHeader, payloa
 }
 
 /** Header and place of the chunks. @throws Faults 'archive.sealed' when it is no archive of a known form */
-export function readPreamble(archive: Buffer): { readonly header: ArchiveHeader; readonly bytes: number } {
+function readPreamble(archive: Buffer): { readonly header: ArchiveHeader; readonly bytes: number } {
   if (archive.length < PREFIX_BYTES || !archive.subarray(0, ARCHIVE_MAGIC.length - 1).equals(ARCHIVE_MAGIC.subarray(0, -1))) throw damaged('a sealed archive of Weft')
   if (archive[ARCHIVE_MAGIC.length - 1] !== ARCHIVE_MAGIC.at(-1)) throw damaged(`an archive of version ${ARCHIVE_MAGIC.at(-1)}; this one is of ${archive[ARCHIVE_MAGIC.length - 1]}`)
   const length = archive.readUInt32BE(ARCHIVE_MAGIC.length)

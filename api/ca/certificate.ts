@@ -2,7 +2,7 @@ import { hash, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
 import { bitString, boolean, implicit, integer, objectId, octetString, oid, sequence, set, tagged, time, toPem, utf8String } from './der.ts'
 
-export type SubjectAltName = { readonly kind: 'uri' | 'dns' | 'ip'; readonly value: string }
+type SubjectAltName = { readonly kind: 'uri' | 'dns' | 'ip'; readonly value: string }
 
 /** What a certificate says (RFC 5280 §4.1), apart from who signs it. */
 export interface CertificateBody {

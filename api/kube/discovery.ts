@@ -6,7 +6,7 @@ const VERBS = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', '
 const STATUS_VERBS = ['get', 'patch', 'update']
 
 /** Groups with their versions, the preferred one first; core is not a group. */
-export const groups = (): Map<string, string[]> => {
+const groups = (): Map<string, string[]> => {
   const found = new Map<string, string[]>()
   for (const kind of kinds) if (kind.group !== '') found.set(kind.group, [...new Set([...(found.get(kind.group) ?? []), ...kind.versions])])
   // The newest and most stable first, as Kubernetes orders them: v1, v1beta1, v1alpha3, v1alpha2.

@@ -12,7 +12,7 @@ export type KubePath =
 
 const NOTHING: KubePath = { of: 'nothing' }
 
-export const served = (group: string, version: string): boolean => kinds.some((kind) => kind.group === group && kind.versions.includes(version))
+const served = (group: string, version: string): boolean => kinds.some((kind) => kind.group === group && kind.versions.includes(version))
 
 export function readPath(path: string): KubePath {
   const segments = path.split('/').filter((segment) => segment !== '').map(decodeSegment)

@@ -23,7 +23,7 @@ export function readIncludeObject(value: string | undefined): IncludeObject {
   return value
 }
 
-export function columnsOf(kind: ResourceKind): Column[] {
+function columnsOf(kind: ResourceKind): Column[] {
   const column = (name: string, type: string, format = ''): Column => ({ name, type, format, description: COLUMN_WORDS[name] ?? name, priority: 0 })
   return [column('Name', 'string', 'name'), ...kind.printerColumns.map((one) => column(one.name, one.type)), column('Age', 'string')]
 }

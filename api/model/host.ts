@@ -1,5 +1,5 @@
 /** The DNS suffix of cluster services. */
-export const CLUSTER_DOMAIN = 'svc.cluster.local'
+const CLUSTER_DOMAIN = 'svc.cluster.local'
 
 /** The host of a Kubernetes Service, `order-service.prod.svc.cluster.local`. */
 export const serviceHost = (name: string, namespace: string): string => `${name}.${namespace}.${CLUSTER_DOMAIN}`

@@ -11,7 +11,7 @@ export interface Where {
 
 /** Labels that a gateway process of the Gateway API bears: the Gateway and the class that it was made for. */
 export const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name'
-export const GATEWAY_CLASS_LABEL = 'gateway.networking.k8s.io/gateway-class-name'
+const GATEWAY_CLASS_LABEL = 'gateway.networking.k8s.io/gateway-class-name'
 
 /**
  * Whether a policy of the workload's own namespace or of the root namespace applies to it: by label, or by the Gateway that it is a process of. A policy that is attached

@@ -38,7 +38,7 @@ interface Lease {
 }
 
 /** A workload as its proxy describes it; name and account as its certificate proves them. */
-export function workloadOf(peer: Peer, node: ProxyNode): Workload {
+function workloadOf(peer: Peer, node: ProxyNode): Workload {
   return {
     name: node.name,
     namespace: peer.identity?.namespace ?? node.namespace,

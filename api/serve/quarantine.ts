@@ -9,7 +9,7 @@ const casesMax = 1000
 const identitiesMin = 2
 
 /** Why a content is kept back. */
-export interface Ruling {
+interface Ruling {
   /** The words of the client that refused it last. */
   readonly message: string
   /** Node id of that client. */

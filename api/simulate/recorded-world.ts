@@ -11,7 +11,7 @@ export interface RecordedConfig {
   readonly meshConfig?: { readonly outboundTrafficPolicy?: { readonly mode?: NonNullable<MeshSettings['outboundTrafficPolicy']> }; readonly inboundTrafficPolicy?: { readonly mode?: string }; readonly enableAutoMtls?: boolean; readonly trustDomain?: string }
 }
 
-export type RecordedObject = ResourceObject & { readonly cluster?: string }
+type RecordedObject = ResourceObject & { readonly cluster?: string }
 
 interface Slice {
   readonly metadata: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> }

@@ -42,7 +42,7 @@ export interface RecordedCall {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export interface Answer {
+interface Answer {
   readonly outcome: string
   readonly to?: readonly Destination[]
   readonly unknownService?: true
@@ -52,7 +52,7 @@ export interface Answer {
   readonly upstream?: Readonly<Record<string, UpstreamDetails>>
 }
 
-export type Expected = Answer & { readonly error?: string }
+type Expected = Answer & { readonly error?: string }
 
 export interface Judged {
   readonly id: string
@@ -65,7 +65,7 @@ export interface Judged {
 const NOWHERE = '198.51.100.1'
 
 /** What becomes of a recorded call in its world. */
-export function answerOf(world: World, row: Pick<RecordedRow, 'proxy' | 'call'>): { readonly answer: Answer; readonly why: string } {
+function answerOf(world: World, row: Pick<RecordedRow, 'proxy' | 'call'>): { readonly answer: Answer; readonly why: string } {
   const sent = world.sentTo(recordedNode(row.proxy))
   const departure = follow(sent.plans, row.proxy, allocatedHere(world, row.call))
   return { answer: answered(sent, departure), why: departure.why }
@@ -184,7 +184,7 @@ function redirectOf(message: Route | undefined): unknown {
 const upstreamName = ({ host, port, subset, cluster }: Target): string => (cluster.startsWith('inbound|') ? `inbound:${port}` : `${host}:${port}${subset === '' ? '' : `/${subset}`}`)
 
 /** What differs, in words; what is not expected is not judged. Weights are relative. */
-export function differences(expected: Expected, got: Answer): string[] {
+function differences(expected: Expected, got: Answer): string[] {
   if (expected.outcome !== got.outcome) return [`${expected.outcome} was expected, ${got.outcome} came`]
   const found: string[] = []
   const wanted = expected.to ?? []

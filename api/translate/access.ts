@@ -45,7 +45,7 @@ export function accessFor(reader: MeshReader, namespace: string, labels: Labels)
 }
 
 /** The mesh's trust domain, then those that count as the same. */
-export const trustDomainsOf = (reader: MeshReader): string[] => [...new Set([reader.trustDomain, ...(reader.meshConfig().trustDomainAliases ?? [])])]
+const trustDomainsOf = (reader: MeshReader): string[] => [...new Set([reader.trustDomain, ...(reader.meshConfig().trustDomainAliases ?? [])])]
 
 function applying<Spec extends Where>(reader: MeshReader, namespace: string, labels: Labels, list: (namespace: string) => readonly Typed<Spec>[]): Typed<Spec>[] {
   const wide = namespace === reader.rootNamespace ? [] : list(reader.rootNamespace)

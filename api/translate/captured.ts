@@ -31,7 +31,7 @@ import { namesOf } from './service-names.ts'
 import { tcpProxy } from './tls-route.ts'
 
 /** Istio's ports of a sidecar whose pod's traffic is captured. */
-export const OUTBOUND_PORT = 15001
+const OUTBOUND_PORT = 15001
 export const INBOUND_PORT = 15006
 
 /** Where connections go that no service claims: on to where they were going, or nowhere. */

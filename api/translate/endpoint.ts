@@ -21,7 +21,7 @@ import { destinationPolicy, policyFor } from './traffic-policy.ts'
 import type { Policy } from './traffic-policy.ts'
 
 /** An endpoint of a service's port, settled. */
-export interface ScopedEndpoint {
+interface ScopedEndpoint {
   readonly address: string
   readonly port: number
   readonly locality: string
@@ -118,7 +118,7 @@ export function endpointResource(scope: EndpointScope): Resource {
 }
 
 /** envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints by locality, in order of name, at the priorities and with the shares that their places give them. */
-export const translateEndpoints = ({ cluster, endpoints, ranking }: EndpointScope): ClusterLoadAssignment =>
+const translateEndpoints = ({ cluster, endpoints, ranking }: EndpointScope): ClusterLoadAssignment =>
   create(ClusterLoadAssignmentSchema, {
     clusterName: cluster,
     endpoints: ranked(endpoints, ranking).map((group) => {

@@ -10,7 +10,7 @@ import type { Written } from '#api/model/written.ts'
 import { isOthers, othersHosts } from './listener-isolation.ts'
 
 /** A host that a server takes, and from whose VirtualServices: `*` any namespace. */
-export interface ServerHost {
+interface ServerHost {
   readonly namespace: string
   readonly host: string
 }

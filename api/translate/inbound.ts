@@ -84,7 +84,7 @@ function leadingTo(services: readonly MeshService[], target: WorkloadPort) {
 /** The listener that peers reach and the cluster that leads on to the application. */
 export const inboundResources = onceFor((scope: InboundScope): readonly Resource[] => [inboundListener(scope), inboundClusterResource(scope)])
 
-export function inboundListener(scope: InboundScope): Resource {
+function inboundListener(scope: InboundScope): Resource {
   const { port, mutualTls } = scope
   const name = `inbound_${port.listen.address}_${port.listen.port}`
   const message = create(ListenerSchema, {
@@ -101,7 +101,7 @@ export function inboundListener(scope: InboundScope): Resource {
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
 /** STRICT: only mTLS gets an answer. PERMISSIVE: mTLS and plaintext, told apart by the first bytes. */
-export function inboundChains(scope: InboundScope): ChainInit[] {
+function inboundChains(scope: InboundScope): ChainInit[] {
   const { mode } = scope.mutualTls
   const name = `0.0.0.0_${scope.port.port}`
   const filters = inboundFilters(scope)

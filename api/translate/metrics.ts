@@ -11,7 +11,7 @@ type Override = NonNullable<NonNullable<TelemetrySpec['metrics']>[number]['overr
 type MetricWord = NonNullable<NonNullable<Override['match']>['metric']>
 
 /** What is changed of one metric: whether it is there, and its labels; null: it has none of that name. */
-export interface MetricChange {
+interface MetricChange {
   readonly dropped: boolean
   readonly tags: Readonly<Record<string, string | null>>
 }

@@ -53,7 +53,7 @@ const FORMATTED_TAGS = '1.40.0'
 type Mode = 'CLIENT' | 'SERVER'
 
 /** The Telemetry objects that apply to a workload, the widest first: of the mesh, its namespace, itself. Of two at one level the oldest counts. */
-export function telemetryFor(reader: MeshReader, namespace: string, labels: Readonly<Record<string, string>>): Typed<TelemetrySpec>[] {
+function telemetryFor(reader: MeshReader, namespace: string, labels: Readonly<Record<string, string>>): Typed<TelemetrySpec>[] {
   const selective = (one: Typed<TelemetrySpec>): boolean => Object.keys(one.spec.selector?.matchLabels ?? {}).length > 0 || one.spec.targetRef !== undefined || (one.spec.targetRefs ?? []).length > 0
   const own = reader.telemetries(namespace)
   const wide = namespace === reader.rootNamespace ? [] : reader.telemetries(reader.rootNamespace)

@@ -27,7 +27,7 @@ export interface ScopedDestination {
 }
 
 /** What a DestinationRule says of connections whose contents play no part. */
-export interface ConnectionSettings {
+interface ConnectionSettings {
   readonly idleTimeout?: string
   readonly maxConnectionDuration?: string
   readonly tunnel?: NonNullable<Policy['tunnel']>
@@ -48,7 +48,7 @@ export interface ScopedRoute {
   readonly writtenTo: readonly Written[]
 }
 
-export interface RouteOwner {
+interface RouteOwner {
   /** `VirtualService/prod/order-service` */
   readonly id: string
   readonly name: string
@@ -187,7 +187,7 @@ export function serviceDestination(reader: MeshReader, service: MeshService, cli
   return { cluster: outboundCluster(port, subset, service.host), host: service.host, port, hash: loadBalancer?.consistentHash, ...(Object.keys(connection).length === 0 ? {} : { connection }) }
 }
 
-export const hashFor = (reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ConsistentHash | undefined => policyOf(reader, service, client, subset, port).loadBalancer?.consistentHash
+const hashFor = (reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ConsistentHash | undefined => policyOf(reader, service, client, subset, port).loadBalancer?.consistentHash
 
 function policyOf(reader: MeshReader, service: MeshService, client: string, subset: string, port: number): Policy {
   const destination = destinationPolicy(reader, service, client)

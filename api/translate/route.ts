@@ -43,7 +43,7 @@ export const virtualHost = (name: string, domains: readonly string[], scope: Rou
   create(VirtualHostSchema, { name, domains: [...domains], routes: translateRoutes(scope), includeRequestAttemptCount: true, metadata: { filterMetadata: { [FALLBACK_FILTER]: { known: true } } } })
 
 /** The routes of one host and port, in the order in which the first that matches wins. */
-export function translateRoutes(scope: RouteScope): Route[] {
+function translateRoutes(scope: RouteScope): Route[] {
   if (scope.routes === undefined) return [serviceRoute(scope)]
   const routes: Route[] = []
   for (const one of scope.routes) {
@@ -177,7 +177,7 @@ function uniqueHashes(destinations: readonly ScopedDestination[]): ConsistentHas
 }
 
 /** Empty where nothing is said to hash: endpoints are then picked at random. */
-export function hashPolicies(hash: ConsistentHash): RouteAction_HashPolicy[] {
+function hashPolicies(hash: ConsistentHash): RouteAction_HashPolicy[] {
   const { httpHeaderName, httpCookie, httpQueryParameterName, useSourceIp } = hash
   if (httpHeaderName) return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: 'header', value: { headerName: httpHeaderName } } })]
   if (httpCookie !== undefined) {

@@ -39,8 +39,8 @@ const workloadSecret = (name: string): SdsSecretConfig =>
 export const meshSecret = (name: string): SdsSecretConfig => create(SdsSecretConfigSchema, { name, sdsConfig: fromAds() })
 
 const sanMatcher = (sanType: SubjectAltNameMatcher_SanType, matcher: StringMatcher): SubjectAltNameMatcher => create(SubjectAltNameMatcherSchema, { sanType, matcher })
-export const uriSan = (uri: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.URI, exactly(uri))
-export const dnsSan = (name: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.DNS, exactly(name))
+const uriSan = (uri: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.URI, exactly(uri))
+const dnsSan = (name: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.DNS, exactly(name))
 
 /** What both sides of mesh mTLS show and trust; the peer must bear one of `sans` (none: whatever the roots vouch for). */
 function meshTls(sans: readonly SubjectAltNameMatcher[], alpnProtocols: readonly string[]): CommonTlsContext {

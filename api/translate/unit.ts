@@ -30,7 +30,7 @@ export interface MemberLayerSpec {
  * Units for the clients of one namespace. Most subjects look the same from everywhere, so `elsewhere` makes them once, for a client whose namespace nothing names;
  * this layer holds only those of which something that was read names its namespace.
  */
-export interface NamespaceLayerSpec extends MemberLayerSpec {
+interface NamespaceLayerSpec extends MemberLayerSpec {
   readonly namespace: string
   readonly elsewhere: MemberLayerSpec
 }

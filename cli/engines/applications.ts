@@ -56,7 +56,7 @@ export const WORKLOAD_HEADER = 'x-echo-workload'
 /** What the caller's certificate is for, where it showed one. */
 const KEPT_ALIVE_MS = 60_000
 const CERTIFICATE_HEADER = 'x-echo-client-certificate'
-export const idOf = (userAgent: string | undefined): string => userAgent ?? ''
+const idOf = (userAgent: string | undefined): string => userAgent ?? ''
 
 /** What connections without HTTP are filed under: they bear no id. */
 export const BYTES = 'bytes'

@@ -13,7 +13,7 @@ const V2_HEAD = 16
 const SOURCE_PORT = 40_000
 
 /** Reads a PROXY header off the start of what came; undefined where there is none, `more` where it is not whole yet. */
-export function takeProxyHeader(bytes: Buffer): { readonly header: ProxyHeader; readonly rest: Buffer } | 'more' | undefined {
+function takeProxyHeader(bytes: Buffer): { readonly header: ProxyHeader; readonly rest: Buffer } | 'more' | undefined {
   if (bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE)) {
     if (bytes.length < V2_HEAD) return 'more'
     const end = V2_HEAD + bytes.readUInt16BE(14)

@@ -192,7 +192,7 @@ function endpointsOf(plans: PlanSet, name: string): readonly string[] {
 }
 
 /** A count that would come about by chance less than once in a hundred thousand runs. */
-export function isUnlikely(count: number, times: number, share: number): boolean {
+function isUnlikely(count: number, times: number, share: number): boolean {
   if (share === 0 || share === 1) return count !== share * times
   return Math.abs(count - times * share) > SIGMAS * Math.sqrt(times * share * (1 - share)) + 1
 }

@@ -38,7 +38,7 @@ const readyTimeoutMs = 90_000
 const startsMax = 3
 const tokenTtlMs = 3_600_000
 
-export interface UpOptions {
+interface UpOptions {
   readonly dir: string
   readonly engine: 'weft' | 'envoy'
   /** Undefined: the embedded one, in `dir`. */

@@ -7,7 +7,7 @@ const percent = (share: number | null): string => (share === null ? '-' : `${(sh
 const millis = (value: number | null): string => (value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`)
 
 /** The traffic by version, a line for each way that requests take. */
-export function trafficTable(topology: Topology): string {
+function trafficTable(topology: Topology): string {
   const names = new Map(topology.nodes.map((node) => [node.id, node.name]))
   const totals = new Map<string, number>()
   for (const edge of topology.edges) totals.set(`${edge.from} ${edge.to}`, (totals.get(`${edge.from} ${edge.to}`) ?? 0) + edge.requestsPerSecond)
@@ -29,7 +29,7 @@ export function trafficTable(topology: Topology): string {
 }
 
 /** Redraws a block of lines in place at the bottom of a terminal. */
-export class LiveBlock {
+class LiveBlock {
   readonly #out: NodeJS.WriteStream
   /** Lengths of the lines that stand there. */
   #drawn: readonly number[] = []

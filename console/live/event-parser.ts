@@ -1,5 +1,5 @@
 /** One event of a stream of server-sent events. */
-export interface ServerEvent {
+interface ServerEvent {
   readonly type: string
   readonly data: string
 }

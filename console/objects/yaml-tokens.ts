@@ -1,4 +1,4 @@
-export type TokenKind = 'key' | 'text' | 'number' | 'word' | 'mark' | 'comment' | 'plain'
+type TokenKind = 'key' | 'text' | 'number' | 'word' | 'mark' | 'comment' | 'plain'
 
 export interface Token {
   readonly kind: TokenKind

@@ -108,7 +108,7 @@ export function servedOrSent(node: TopologyNode, edges: readonly TopologyEdge[])
 }
 
 /** 1.5 for a trickle up to 5 for thousands a second. */
-export const lineWidth = (requestsPerSecond: number): number => (requestsPerSecond <= 0 ? 1.25 : Math.min(5, 1.5 + 0.9 * Math.log10(1 + requestsPerSecond)))
+const lineWidth = (requestsPerSecond: number): number => (requestsPerSecond <= 0 ? 1.25 : Math.min(5, 1.5 + 0.9 * Math.log10(1 + requestsPerSecond)))
 
 const optional = (text: string | undefined): string[] => (text === undefined ? [] : [text])
 

@@ -46,7 +46,7 @@ function indexOf(cumulative: readonly number[], point: number): number {
 }
 
 /** One host by weight. `draw` is uniform in [0, 1). */
-export function pickRandom(group: PickGroup, draw: number): HostState | undefined {
+function pickRandom(group: PickGroup, draw: number): HostState | undefined {
   if (group.cumulative === undefined) return group.hosts[Math.floor(draw * group.hosts.length)]
   return group.hosts[indexOf(group.cumulative, draw * group.total)]
 }

@@ -11,7 +11,7 @@ const P4 = 0x85ebca77c2b2ae63n
 const P5 = 0x27d4eb2f165667c5n
 
 /** The hash of bytes, in [0, 2^64). */
-export function xxHash64(bytes: Uint8Array, seed = 0n): bigint {
+function xxHash64(bytes: Uint8Array, seed = 0n): bigint {
   const { length } = bytes
   const view = new DataView(bytes.buffer, bytes.byteOffset, length)
   let at = 0

@@ -13,9 +13,9 @@ export const applyRequest = z.strictObject({
   prune: z.strictObject({ labels: z.record(z.string(), z.string()) }).optional(),
 })
 
-export const applyVerdict = z.enum(['created', 'configured', 'unchanged', 'deleted', 'absent', 'skipped'])
+const applyVerdict = z.enum(['created', 'configured', 'unchanged', 'deleted', 'absent', 'skipped'])
 
-export const applyResult = z.object({
+const applyResult = z.object({
   /** `virtualservice.networking.istio.io/order-service`, as kubectl names it. */
   name: z.string(),
   kind: z.string(),

@@ -16,7 +16,7 @@ export type ExplainRequest = z.infer<typeof explainRequest>
 
 const origin = z.object({ resource: z.string().describe('VirtualService/prod/order-service'), field: z.string().describe('http[0].route[1]'), revision: z.number() })
 
-export const explainStep = z.object({
+const explainStep = z.object({
   side: z.enum(['client', 'server']),
   kind: z.enum(['listener', 'chain', 'scope', 'virtual-host', 'route', 'cluster', 'endpoint', 'transport', 'policy', 'application']),
   words: z.string(),

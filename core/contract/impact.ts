@@ -13,7 +13,7 @@ export const impactRequest = z.strictObject({
 })
 export type ImpactRequest = z.infer<typeof impactRequest>
 
-export const impactResource = z.object({
+const impactResource = z.object({
   type: z.string().describe('type.googleapis.com/envoy.config.route.v3.RouteConfiguration'),
   name: z.string(),
   change: z.enum(['added', 'changed', 'removed']),
@@ -25,7 +25,7 @@ const outcome = explainResponse.pick({ outcome: true, status: true, by: true, wh
 })
 export type CallOutcome = z.infer<typeof outcome>
 
-export const impactCall = z.object({
+const impactCall = z.object({
   from: z.string().describe('NAME.NAMESPACE, or gateway:NAME.NAMESPACE'),
   method: z.string().nullable().describe('Null for bytes that are no HTTP.'),
   url: z.string(),

@@ -4,7 +4,7 @@ import { durationNs } from '../resource/duration.ts'
 const labels = z.record(z.string(), z.string())
 
 /** One workload in words; a port is a number, or a number with the name that Services know it by. */
-export const workloadWords = z.strictObject({
+const workloadWords = z.strictObject({
   name: z.string().min(1),
   namespace: z.string().min(1),
   serviceAccount: z.string().optional(),
@@ -41,7 +41,7 @@ export const workloadWords = z.strictObject({
 export type WorkloadWords = z.infer<typeof workloadWords>
 
 /** A JSON Web Token (RFC 7519) that is signed when the run begins. */
-export const tokenWords = z.strictObject({
+const tokenWords = z.strictObject({
   issuer: z.string().optional(),
   subject: z.string().optional(),
   audiences: z.array(z.string()).min(1).optional(),
@@ -68,7 +68,7 @@ const count = z.union([z.int().min(0), z.strictObject({ least: z.int().min(0).op
 export type CountWords = z.infer<typeof count>
 
 /** What must become of a request; what is not named is not judged. */
-export const expectation = z
+const expectation = z
   .strictObject({
     outcome: z.enum(['routed', 'redirect', 'direct-response', 'https-redirect', 'not-found', 'refused', 'blocked']).optional(),
     to: z.array(destination).optional(),
@@ -114,7 +114,7 @@ export const expectation = z
   .refine((value) => Object.keys(value).length > 0, 'at least one expectation')
 export type Expectation = z.infer<typeof expectation>
 
-export const requestWords = z.strictObject({
+const requestWords = z.strictObject({
   method: z.string().optional(),
   url: z.string(),
   headers: z.record(z.string(), z.union([z.string(), z.array(z.string()).min(2)])).optional().describe('Of several values each is a line of its own.'),
@@ -148,7 +148,7 @@ const applicationWords = z.strictObject({
 
 export type RequestWords = z.infer<typeof requestWords>
 
-export const requestTest = z.strictObject({
+const requestTest = z.strictObject({
   name: z.string().min(1),
   from: z.string().min(1),
   request: requestWords,

@@ -11,14 +11,14 @@ const flow = {
   p99Ms: z.number().nullable(),
 }
 
-export const topologyVersion = z.object({
+const topologyVersion = z.object({
   /** The `version` label; empty when the workloads have none. */
   version: z.string(),
   workloads: z.number().int(),
   ...flow,
 })
 
-export const topologyNode = z.object({
+const topologyNode = z.object({
   /** `service/order-service.prod.svc.cluster.local`, `workload/prod/client` (calls and serves nothing), `gateway/istio-ingress/gateway`. */
   id: z.string(),
   kind: z.enum(['service', 'workload', 'gateway', 'external']),
@@ -28,7 +28,7 @@ export const topologyNode = z.object({
   ...flow,
 })
 
-export const topologyEdge = z.object({
+const topologyEdge = z.object({
   from: z.string(),
   to: z.string(),
   /** Of the callee; empty when it has none. */

@@ -15,6 +15,3 @@ export function parseSpiffeId(uri: string): SpiffeId | undefined {
   const [, trustDomain, namespace, serviceAccount] = parts
   return { trustDomain: trustDomain ?? '', namespace: namespace ?? '', serviceAccount: serviceAccount ?? '' }
 }
-
-/** An Istio principal is a SPIFFE ID without its scheme: `cluster.local/ns/prod/sa/order-service`. */
-export const principalOf = (uri: string): string => uri.replace(/^spiffe:\/\//, '')

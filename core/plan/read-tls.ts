@@ -61,7 +61,7 @@ export function readTransport(reading: Reading, path: string, socket: TransportS
 }
 
 /** How a cluster's connections are secured; undefined is plaintext. */
-export function readClientTls(reading: Reading, path: string, socket: TransportSocket | undefined): ClientTlsPlan | undefined {
+function readClientTls(reading: Reading, path: string, socket: TransportSocket | undefined): ClientTlsPlan | undefined {
   if (isPlain(socket)) return undefined
   const any = tlsConfig(reading, path, socket, UpstreamTlsContextSchema.typeName)
   const where = at(path, 'typed_config')

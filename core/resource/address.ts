@@ -1,10 +1,10 @@
 const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
 const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)
 
-export const isIpv4 = (text: string): boolean => IPV4.test(text)
+const isIpv4 = (text: string): boolean => IPV4.test(text)
 
 /** RFC 4291 §2.2: eight groups of hex digits, one run of zeros as `::`, an IPv4 address in the last two. */
-export function isIpv6(text: string): boolean {
+function isIpv6(text: string): boolean {
   if (text.length > 45 || !text.includes(':')) return false
   const halves = text.split('::')
   if (halves.length > 2) return false

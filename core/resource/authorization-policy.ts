@@ -8,7 +8,7 @@ import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { emptySelectorWarnings, whereComplaints, whereFields } from './selector.ts'
 
-export const source = z
+const source = z
   .strictObject({
     principals: texts().optional().describe('Identities from the peer’s certificate, TRUST_DOMAIN/ns/NAMESPACE/sa/ACCOUNT.'),
     notPrincipals: texts().optional().describe('Identities that do not match.'),
@@ -41,7 +41,7 @@ export const source = z
   )
 export type Source = z.infer<typeof source>
 
-export const operation = z
+const operation = z
   .strictObject({
     hosts: texts().optional().describe('Hosts, without regard to case.'),
     notHosts: texts().optional().describe('Hosts that do not match.'),
@@ -90,7 +90,7 @@ function pathTemplateComplaint(path: string): string | undefined {
   return undefined
 }
 
-export const condition = z
+const condition = z
   .strictObject({
     key: text().describe('An attribute: source.ip, request.headers[NAME], request.auth.claims[NAME], connection.sni and others.'),
     values: texts().optional().describe('Values, one of which must match.'),
@@ -110,7 +110,6 @@ export const condition = z
       }
     }),
   )
-export type Condition = z.infer<typeof condition>
 
 const ATTRIBUTES = ['source.ip', 'remote.ip', 'source.namespace', 'source.principal', 'source.serviceAccount', 'source.trustDomain', 'request.auth.principal', 'request.auth.audiences', 'request.auth.presenter', 'destination.ip', 'destination.port', 'connection.sni']
 
@@ -125,7 +124,7 @@ function* emptyEntries(lists: { readonly [field: string]: readonly string[] | un
   }
 }
 
-export const authorizationRule = z
+const authorizationRule = z
   .strictObject({
     from: z
       .array(z.strictObject({ source: source.describe('The peer. All that is named must match.') }))
@@ -146,7 +145,7 @@ export const authorizationRule = z
   )
 export type AuthorizationRule = z.infer<typeof authorizationRule>
 
-export const authorizationPolicySpec = z
+const authorizationPolicySpec = z
   .strictObject({
     ...whereFields,
     rules: z.array(authorizationRule).max(512).optional().describe('Rules, one of which must match. None: the policy matches nothing, so ALLOW denies all.'),
@@ -166,7 +165,7 @@ export const authorizationPolicySpec = z
     }),
   )
 export type AuthorizationPolicySpec = z.infer<typeof authorizationPolicySpec>
-export type AuthorizationPolicy = ResourceObject & { readonly spec?: AuthorizationPolicySpec | undefined }
+type AuthorizationPolicy = ResourceObject & { readonly spec?: AuthorizationPolicySpec | undefined }
 
 // The external authorizer is asked before identity and token are judged, so a CUSTOM rule cannot hang on them.
 function* customComplaints(rules: readonly AuthorizationRule[]): Iterable<Complaint> {

@@ -3,7 +3,6 @@ import { judged, textMap } from './field.ts'
 import type { Complaint } from './field.ts'
 import { apiGroup, GATEWAY_API, hostName, kindName, objectNameText, sectionName } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 const subjectAltName = z
   .strictObject({ type: z.enum(['Hostname', 'URI']).describe('The form of the name.'), hostname: hostName(true).optional().describe('A DNS name.'), uri: z.string().min(1).max(253).optional().describe('A URI, such as a SPIFFE id.') })
@@ -29,7 +28,7 @@ export const backendValidation = z
   }))
 export type BackendValidation = z.infer<typeof backendValidation>
 
-export const backendTlsPolicySpec = z.strictObject({
+const backendTlsPolicySpec = z.strictObject({
   targetRefs: z
     .array(z.strictObject({ group: apiGroup().describe('API group of the backend.'), kind: kindName().describe('Kind of the backend.'), name: objectNameText().describe('Name of the backend.'), sectionName: sectionName().optional().describe('Name of its port; all by default.') }))
     .min(1)
@@ -51,7 +50,6 @@ export const backendTlsPolicySpec = z.strictObject({
   options: textMap().optional().describe('Further settings.'),
 })
 export type BackendTlsPolicySpec = z.infer<typeof backendTlsPolicySpec>
-export type BackendTlsPolicy = ResourceObject & { readonly spec: BackendTlsPolicySpec }
 
 export const backendTlsPolicy: ResourceKind<{ spec: BackendTlsPolicySpec }> = {
   group: GATEWAY_API,

@@ -1,15 +1,13 @@
 import { z } from 'zod'
 import { textMap } from './field.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const configMapFields = z.strictObject({
+const configMapFields = z.strictObject({
   data: textMap().optional().describe('Values as text.'),
   binaryData: textMap().optional().describe('Values in base64.'),
   immutable: z.boolean().optional().describe('Refuses changes of data.'),
 })
 export type ConfigMapFields = z.infer<typeof configMapFields>
-export type ConfigMap = ResourceObject & ConfigMapFields
 
 export const configMap: ResourceKind<ConfigMapFields> = {
   group: '',

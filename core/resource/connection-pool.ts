@@ -8,7 +8,7 @@ export const tcpKeepalive = z.strictObject({
   interval: duration().optional().describe('Time between probes.'),
 })
 
-export const tcpSettings = z
+const tcpSettings = z
   .strictObject({
     maxConnections: int32().optional().describe('Connections to the host, at most.'),
     connectTimeout: duration().optional().describe('The bound of a connection attempt; 10s by default.'),
@@ -17,9 +17,8 @@ export const tcpSettings = z
     idleTimeout: durationOrZero().optional().describe('Idle time after which a connection is closed; 0s: never.'),
   })
   .superRefine(judged((value) => negative(value, ['maxConnections'])))
-export type TcpSettings = z.infer<typeof tcpSettings>
 
-export const httpSettings = z
+const httpSettings = z
   .strictObject({
     http1MaxPendingRequests: int32().optional().describe('Requests that may wait for a connection.'),
     http2MaxRequests: int32().optional().describe('Requests at a time, at most.'),
@@ -48,7 +47,6 @@ export const httpSettings = z
       if (value.h2UpgradePolicy === 'UPGRADE' && value.useClientProtocol === true) yield { at: ['useClientProtocol'], code: 'object.field-conflict', rule: 'not true where h2UpgradePolicy is UPGRADE' }
     }),
   )
-export type HttpSettings = z.infer<typeof httpSettings>
 
 export const connectionPool = z
   .strictObject({
@@ -60,7 +58,6 @@ export const connectionPool = z
       if (value.tcp === undefined && value.http === undefined) yield { code: 'object.field-required', rule: 'tcp, http, or both' }
     }),
   )
-export type ConnectionPool = z.infer<typeof connectionPool>
 
 function* negative<Name extends string>(value: { [Key in Name]?: number | undefined }, names: readonly Name[]): Iterable<Complaint> {
   for (const name of names) if ((value[name] ?? 0) < 0) yield { at: [name], value: value[name], rule: '0 or more' }

@@ -13,7 +13,7 @@ import { labelComplaints, workloadSelector } from './selector.ts'
 import { trafficPolicy } from './traffic-policy.ts'
 import type { PortTrafficPolicy, TrafficPolicy } from './traffic-policy.ts'
 
-export const subset = z
+const subset = z
   .strictObject({
     name: text().describe('The name by which routes lead here.'),
     labels: textMap().optional().describe('Labels that an endpoint must bear, all of them.'),
@@ -28,7 +28,7 @@ export const subset = z
   )
 export type Subset = z.infer<typeof subset>
 
-export const destinationRuleSpec = z.strictObject({
+const destinationRuleSpec = z.strictObject({
   host: text().describe('The service, as the registry names it; a short name is completed with the object’s namespace.'),
   trafficPolicy: trafficPolicy.optional().describe('Settings for connections to the host.'),
   subsets: z.array(subset).optional().describe('Groups of endpoints, by labels.'),
@@ -36,7 +36,7 @@ export const destinationRuleSpec = z.strictObject({
   workloadSelector: workloadSelector.optional().describe('The workloads whose connections it is for; all by default.'),
 })
 export type DestinationRuleSpec = z.infer<typeof destinationRuleSpec>
-export type DestinationRule = ResourceObject & { readonly spec: DestinationRuleSpec }
+type DestinationRule = ResourceObject & { readonly spec: DestinationRuleSpec }
 
 function check(object: DestinationRule): Fault[] {
   const { spec } = object

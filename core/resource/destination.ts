@@ -4,7 +4,7 @@ import { isIp } from './address.ts'
 import { wildcardDomainComplaint } from './host-name.ts'
 import type { Complaint } from './field.ts'
 
-export const portSelector = z.strictObject({ number: portNumber().optional().describe('The port of the service.') })
+const portSelector = z.strictObject({ number: portNumber().optional().describe('The port of the service.') })
 
 export const destination = z.strictObject({
   host: text().describe('The service, as the registry names it. A short name is completed with the namespace of the object that holds it.'),

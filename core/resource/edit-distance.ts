@@ -1,5 +1,5 @@
 /** Insertions, deletions and substitutions that turn one word into another, without regard to case. */
-export function editDistance(from: string, to: string): number {
+function editDistance(from: string, to: string): number {
   const a = from.toLowerCase()
   const b = to.toLowerCase()
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)

@@ -92,7 +92,7 @@ const TARGETS = ['INVALID', 'LISTENER', 'FILTER_CHAIN', 'NETWORK_FILTER', 'HTTP_
 const LISTENER_CLASS: readonly string[] = ['LISTENER', 'FILTER_CHAIN', 'NETWORK_FILTER', 'HTTP_FILTER', 'LISTENER_FILTER']
 const ROUTE_CLASS: readonly string[] = ['ROUTE_CONFIGURATION', 'VIRTUAL_HOST', 'HTTP_ROUTE']
 
-export const envoyConfigPatch = z
+const envoyConfigPatch = z
   .strictObject({
     applyTo: z.enum(TARGETS).optional().describe('The kind of thing that is patched.'),
     match: objectMatch.optional().describe('Which of them; all by default.'),
@@ -150,7 +150,7 @@ function* typeComplaints(value: unknown, at: readonly (string | number)[]): Iter
   }
 }
 
-export const envoyFilterSpec = z
+const envoyFilterSpec = z
   .strictObject({
     workloadSelector: labelSelector.optional().describe('The workloads; all of the namespace by default, all of the mesh in the root namespace.'),
     targetRefs: z.array(targetReference).max(16).optional().describe('Gateways or services to which it is attached, instead of a selector.'),
@@ -163,7 +163,7 @@ export const envoyFilterSpec = z
     }),
   )
 export type EnvoyFilterSpec = z.infer<typeof envoyFilterSpec>
-export type EnvoyFilter = ResourceObject & { readonly spec: EnvoyFilterSpec }
+type EnvoyFilter = ResourceObject & { readonly spec: EnvoyFilterSpec }
 
 function check(object: EnvoyFilter): Fault[] {
   const { spec } = object

@@ -15,7 +15,7 @@ const headerList = (what: string) =>
     .optional()
     .describe(what)
 
-export const headerModifier = z.strictObject({
+const headerModifier = z.strictObject({
   set: headerList('Headers that replace those of the same name.'),
   add: headerList('Headers that are added.'),
   remove: z.array(z.string()).max(16).optional().describe('Headers that are taken away.'),
@@ -29,7 +29,7 @@ export function* eachOnce(names: readonly string[]): Iterable<Complaint> {
   }
 }
 
-export const pathModifier = z
+const pathModifier = z
   .strictObject({
     type: z.enum(['ReplaceFullPath', 'ReplacePrefixMatch']).describe('What is replaced.'),
     replaceFullPath: z.string().max(1024).optional().describe('The path.'),

@@ -5,7 +5,6 @@ import { isIp } from './address.ts'
 import { eachOnce } from './gateway-api-filter.ts'
 import { apiGroup, GATEWAY_API, hostName, kindName, namespaceName, objectNameText, routePort, sectionName } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 const reference = z.strictObject({ group: apiGroup().optional().describe('API group; core by default.'), kind: kindName().optional().describe('Kind; Secret by default.'), name: objectNameText().describe('Name.'), namespace: namespaceName().optional().describe('Namespace; the Gateway’s by default. Another needs a ReferenceGrant there.') })
 const labels = z.strictObject({
@@ -21,7 +20,7 @@ const frontendValidation = z.strictObject({
   mode: z.enum(['AllowValidOnly', 'AllowInsecureFallback']).optional().describe('Whether a client must show a certificate; AllowValidOnly by default.'),
 })
 
-export const listenerTls = z
+const listenerTls = z
   .strictObject({
     mode: z.enum(['Terminate', 'Passthrough']).optional().describe('Whether TLS ends here; Terminate by default.'),
     certificateRefs: z.array(reference).max(64).optional().describe('Secrets with certificate and key.'),
@@ -88,7 +87,7 @@ const address = z
     }),
   )
 
-export const gatewayApiSpec = z.strictObject({
+const gatewayApiSpec = z.strictObject({
   gatewayClassName: objectNameText().describe('The class: istio for gateways at the edge.'),
   listeners: z.array(listener).max(64).superRefine(judged(listenerListComplaints)).optional().describe('What the gateway listens on.'),
   addresses: z
@@ -132,7 +131,6 @@ export const gatewayApiSpec = z.strictObject({
     .describe('TLS of all listeners.'),
 })
 export type GatewayApiSpec = z.infer<typeof gatewayApiSpec>
-export type GatewayApiGateway = ResourceObject & { readonly spec: GatewayApiSpec }
 
 export const gatewayApiGateway: ResourceKind<{ spec: GatewayApiSpec }> = {
   group: GATEWAY_API,

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { apiGroup, GATEWAY_API, kindName, namespaceName, objectNameText } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const gatewayClassSpec = z.strictObject({
+const gatewayClassSpec = z.strictObject({
   controllerName: z
     .string()
     .min(1)
@@ -17,7 +16,6 @@ export const gatewayClassSpec = z.strictObject({
   description: z.string().max(64).optional().describe('What the class is for.'),
 })
 export type GatewayClassSpec = z.infer<typeof gatewayClassSpec>
-export type GatewayClass = ResourceObject & { readonly spec: GatewayClassSpec }
 
 export const gatewayClass: ResourceKind<{ spec: GatewayClassSpec }> = {
   group: GATEWAY_API,

@@ -10,7 +10,7 @@ import type { ResourceObject } from './object.ts'
 import { isHttpProtocol, isTlsProtocol, PROTOCOLS, readProtocol } from './protocol.ts'
 import { serverTls } from './server-tls.ts'
 
-export const gatewayPort = z
+const gatewayPort = z
   .strictObject({
     number: z.int().describe('The port to listen on.'),
     protocol: text().describe(`What it speaks: ${PROTOCOLS.slice(0, 8).join(', ')}.`),
@@ -24,9 +24,9 @@ export const gatewayPort = z
       if (readProtocol(value.protocol) === 'UNSUPPORTED') yield { at: ['protocol'], value: value.protocol, rule: `one of ${PROTOCOLS.join(', ')}` }
     }),
   )
-export type GatewayPort = z.infer<typeof gatewayPort>
+type GatewayPort = z.infer<typeof gatewayPort>
 
-export const gatewayServer = z
+const gatewayServer = z
   .strictObject({
     port: gatewayPort.describe('The port on which the gateway listens.'),
     bind: text().optional().describe('The IP address or Unix socket to listen on; all addresses by default.'),
@@ -63,12 +63,12 @@ function* serverComplaints(server: { port: GatewayPort; bind?: string | undefine
   }
 }
 
-export const gatewaySpec = z.strictObject({
+const gatewaySpec = z.strictObject({
   servers: z.array(gatewayServer).min(1).describe('What the gateway serves.'),
   selector: textMap().optional().describe('Labels of the gateway workloads it is for; all by default.'),
 })
 export type GatewaySpec = z.infer<typeof gatewaySpec>
-export type Gateway = ResourceObject & { readonly spec: GatewaySpec }
+type Gateway = ResourceObject & { readonly spec: GatewaySpec }
 
 const KNOWN_CIPHERS = /^-?(TLS_|ECDHE-|AES|DHE-|PSK-|DES-)[A-Z0-9_-]+$/
 

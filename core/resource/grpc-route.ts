@@ -4,7 +4,6 @@ import type { Complaint } from './field.ts'
 import { eachOnce, grpcFilters, headerName } from './gateway-api-filter.ts'
 import { backendComplaints, backendFields, GATEWAY_API, gatewayDuration, hostName, parentReferences, sectionName, weight } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 const how = z.enum(['Exact', 'RegularExpression']).optional().describe('How it is compared; Exact by default.')
 
@@ -47,7 +46,7 @@ const rule = z.strictObject({
     .describe('Keeps a client at one endpoint.'),
 })
 
-export const grpcRouteSpec = z.strictObject({
+const grpcRouteSpec = z.strictObject({
   parentRefs: parentReferences,
   hostnames: z.array(hostName(true)).max(16).optional().describe('Hosts for which the route counts; all of its listeners by default.'),
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
@@ -62,7 +61,6 @@ export const grpcRouteSpec = z.strictObject({
     .describe('Rules; among those that match, the most specific wins.'),
 })
 export type GrpcRouteSpec = z.infer<typeof grpcRouteSpec>
-export type GrpcRouteResource = ResourceObject & { readonly spec?: GrpcRouteSpec | undefined }
 
 export const grpcRouteKind: ResourceKind<{ spec?: GrpcRouteSpec | undefined }> = {
   group: GATEWAY_API,

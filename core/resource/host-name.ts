@@ -1,4 +1,3 @@
-import { isIp } from './address.ts'
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
@@ -31,9 +30,6 @@ export function wildcardDomainComplaint(text: string): string | undefined {
   if (!WILDCARD_LABEL.test(first)) return `the label ${JSON.stringify(first)} of the domain name is not valid`
   return rest.length === 0 ? undefined : rest.join('.').includes('*') ? 'a wildcard stands in the first label only' : domainComplaint(rest.join('.'))
 }
-
-/** A name with a dot, or a wildcard: what a Gateway can be asked for. */
-export const isFullyQualified = (text: string): boolean => text === '*' || text.includes('.') || isIp(text)
 
 /** Whether some host could match both: equal, or one a wildcard that covers (part of) the other. */
 export function hostsOverlap(a: string, b: string): boolean {

@@ -7,7 +7,6 @@ import { eachOnce, headerName, httpFilters } from './gateway-api-filter.ts'
 import type { HttpFilter } from './gateway-api-filter.ts'
 import { backendComplaints, backendFields, GATEWAY_API, gatewayDuration, hostName, parentReferences, sectionName, weight } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 const how = z.enum(['Exact', 'RegularExpression']).optional().describe('How it is compared; Exact by default.')
 
@@ -99,7 +98,7 @@ function* ruleComplaints(value: Rule): Iterable<Complaint> {
   }
 }
 
-export const httpRouteSpec = z.strictObject({
+const httpRouteSpec = z.strictObject({
   parentRefs: parentReferences,
   hostnames: z.array(hostName(true)).max(16).optional().describe('Hosts for which the route counts; all of its listeners by default.'),
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
@@ -114,7 +113,6 @@ export const httpRouteSpec = z.strictObject({
     .describe('Rules; among those that match, the most specific wins.'),
 })
 export type HttpRouteSpec = z.infer<typeof httpRouteSpec>
-export type HttpRouteResource = ResourceObject & { readonly spec: HttpRouteSpec }
 
 export const httpRouteKind: ResourceKind<{ spec: HttpRouteSpec }> = {
   group: GATEWAY_API,

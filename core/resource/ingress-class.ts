@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { KUBERNETES_NETWORKING } from './ingress.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const ingressClassSpec = z.strictObject({
+const ingressClassSpec = z.strictObject({
   controller: z.string().max(250).optional().describe('The controller that serves the class: istio.io/ingress-controller for this mesh.'),
   parameters: z
     .strictObject({ apiGroup: z.string().optional().describe('API group.'), kind: z.string().describe('Kind.'), name: z.string().describe('Name.'), namespace: z.string().optional().describe('Namespace.'), scope: z.enum(['Cluster', 'Namespace']).optional().describe('Cluster or Namespace.') })
@@ -11,7 +10,6 @@ export const ingressClassSpec = z.strictObject({
     .describe('Settings of the controller.'),
 })
 export type IngressClassSpec = z.infer<typeof ingressClassSpec>
-export type IngressClass = ResourceObject & { readonly spec?: IngressClassSpec | undefined }
 
 export const ingressClass: ResourceKind<{ spec?: IngressClassSpec | undefined }> = {
   group: KUBERNETES_NETWORKING,

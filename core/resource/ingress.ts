@@ -3,7 +3,6 @@ import { judged } from './field.ts'
 import type { Complaint } from './field.ts'
 import { hostName, objectNameText } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 /** Kubernetes' own API of routes at the edge (kubernetes.io/docs/reference/kubernetes-api/service-resources/ingress-v1). */
 export const KUBERNETES_NETWORKING = 'networking.k8s.io'
@@ -38,7 +37,7 @@ const path = z
     }),
   )
 
-export const ingressSpec = z.strictObject({
+const ingressSpec = z.strictObject({
   ingressClassName: objectNameText().optional().describe('The class: an IngressClass of the controller istio.io/ingress-controller.'),
   defaultBackend: backend.optional().describe('Where requests go that no rule names.'),
   tls: z
@@ -56,7 +55,6 @@ export const ingressSpec = z.strictObject({
     .describe('Routes by host and path.'),
 })
 export type IngressSpec = z.infer<typeof ingressSpec>
-export type Ingress = ResourceObject & { readonly spec?: IngressSpec | undefined }
 
 export const ingress: ResourceKind<{ spec?: IngressSpec | undefined }> = {
   group: KUBERNETES_NETWORKING,

@@ -97,7 +97,7 @@ function isShort(value: unknown): boolean {
   return typeof value !== 'object'
 }
 
-export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   let at = root
   for (const step of path) {
     if (at === null || typeof at !== 'object' || !Object.hasOwn(at, step)) return undefined

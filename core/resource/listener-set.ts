@@ -3,9 +3,8 @@ import { judged } from './field.ts'
 import { listener, listenerListComplaints } from './gateway-api-gateway.ts'
 import { apiGroup, GATEWAY_API, kindName, namespaceName, objectNameText } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const listenerSetSpec = z.strictObject({
+const listenerSetSpec = z.strictObject({
   parentRef: z
     .strictObject({
       group: apiGroup().optional().describe('API group; gateway.networking.k8s.io by default.'),
@@ -17,7 +16,6 @@ export const listenerSetSpec = z.strictObject({
   listeners: z.array(listener).min(1).max(64).superRefine(judged(listenerListComplaints)).describe('What the gateway listens on, beside its own listeners.'),
 })
 export type ListenerSetSpec = z.infer<typeof listenerSetSpec>
-export type ListenerSet = ResourceObject & { readonly spec: ListenerSetSpec }
 
 export const listenerSet: ResourceKind<{ spec: ListenerSetSpec }> = {
   group: GATEWAY_API,

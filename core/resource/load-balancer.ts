@@ -76,7 +76,7 @@ function* localityComplaints(locality: string, at: readonly (string | number)[])
   else if (parts.slice(0, -1).includes('*') || parts.some((part) => part !== '*' && part.includes('*'))) yield { at, value: locality, rule: 'a wildcard only as the last part' }
 }
 
-export const consistentHash = z
+const consistentHash = z
   .strictObject({
     httpHeaderName: text().optional().describe('Hash of this request header.'),
     httpCookie: z

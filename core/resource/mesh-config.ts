@@ -46,7 +46,7 @@ const requirement = z.strictObject({ key: text().describe('The label.'), operato
 const kubeSelector = z.strictObject({ matchLabels: textMap().optional().describe('Labels that must be there.'), matchExpressions: z.array(requirement).optional().describe('Conditions that must hold.') })
 const exportTo = (what: string) => texts().optional().describe(`Namespaces that see ${what} whose exportTo is not set: . its own, * all (the default), ~ none.`)
 
-export const meshConfigSpec = z.strictObject({
+const meshConfigSpec = z.strictObject({
   proxyListenPort: z.int().min(1).max(65535).optional().describe('Port of captured outbound traffic; 15001 by default.'),
   proxyInboundListenPort: int32().optional().describe('Port of captured inbound traffic; 15006 by default.'),
   proxyHttpPort: int32().optional().describe('Port for requests in the manner of an HTTP proxy; none by default.'),
@@ -138,7 +138,7 @@ export const meshConfigSpec = z.strictObject({
   compliancePolicy: text().optional().describe('fips-140-2, or none.'),
 })
 export type MeshConfigSpec = z.infer<typeof meshConfigSpec>
-export type MeshConfig = ResourceObject & { readonly spec?: MeshConfigSpec | undefined }
+type MeshConfig = ResourceObject & { readonly spec?: MeshConfigSpec | undefined }
 
 const CURVES = new Set('P-256 P-384 P-521 P-224 X25519 CECPQ2 X25519Kyber768Draft00 X25519MLKEM768'.split(' '))
 

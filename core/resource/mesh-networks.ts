@@ -38,7 +38,7 @@ const networkGateway = z
     }),
   )
 
-export const meshNetworksSpec = z.strictObject({
+const meshNetworksSpec = z.strictObject({
   networks: z
     .record(
       z.string(),
@@ -51,7 +51,7 @@ export const meshNetworksSpec = z.strictObject({
     .describe('Networks by name.'),
 })
 export type MeshNetworksSpec = z.infer<typeof meshNetworksSpec>
-export type MeshNetworks = ResourceObject & { readonly spec?: MeshNetworksSpec | undefined }
+type MeshNetworks = ResourceObject & { readonly spec?: MeshNetworksSpec | undefined }
 
 const check = (object: MeshNetworks): Fault[] =>
   object.metadata.name === 'default' ? [] : [fault('object.name', { path: 'metadata.name', value: object.metadata.name, rule: 'default: a mesh has one MeshNetworks' })]

@@ -43,7 +43,7 @@ const TRACERS = ['zipkin', 'lightstep', 'datadog', 'stackdriver', 'openCensusAge
 const attribute = (what: string) => z.union([z.int(), z.string().regex(/^-?\d+$/)]).optional().describe(what)
 const tagSource = z.strictObject({ name: text().optional().describe('Its name.'), defaultValue: text().optional().describe('The value where it is not there.') })
 
-export const meshTracing = z
+const meshTracing = z
   .strictObject({
     zipkin: z.strictObject({ address: collector }).superRefine(needsAddress).optional().describe('Spans go to Zipkin.'),
     lightstep: z
@@ -193,4 +193,3 @@ export const meshProxyConfig = z
     statsCompression: flag().optional().describe('Whether metrics may be compressed.'),
   })
   .superRefine(judged((value) => atMostOne(value, ['serviceCluster', 'tracingServiceName'])))
-export type MeshProxyConfig = z.infer<typeof meshProxyConfig>

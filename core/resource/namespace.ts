@@ -1,9 +1,7 @@
 import { z } from 'zod'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 export const namespaceSpec = z.strictObject({ finalizers: z.array(z.string()).optional().describe('Kept for clients; nothing acts on them.') })
-export type Namespace = ResourceObject & { readonly spec?: z.infer<typeof namespaceSpec> | undefined }
 
 export const namespace: ResourceKind<{ spec?: z.infer<typeof namespaceSpec> | undefined }> = {
   group: '',

@@ -6,10 +6,10 @@ import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { emptySelectorWarnings, workloadSelector } from './selector.ts'
 
-export const mutualTls = z.strictObject({ mode: z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']).optional().describe('UNSET inherits; PERMISSIVE takes plaintext too; STRICT takes mutual TLS alone.') })
+const mutualTls = z.strictObject({ mode: z.enum(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']).optional().describe('UNSET inherits; PERMISSIVE takes plaintext too; STRICT takes mutual TLS alone.') })
 export type MutualTls = z.infer<typeof mutualTls>
 
-export const peerAuthenticationSpec = z
+const peerAuthenticationSpec = z
   .strictObject({
     selector: workloadSelector.optional().describe('The workloads; all of the namespace (in the root namespace: of the mesh) by default.'),
     mtls: mutualTls.optional().describe('What is asked of peers.'),
@@ -25,7 +25,7 @@ export const peerAuthenticationSpec = z
     }),
   )
 export type PeerAuthenticationSpec = z.infer<typeof peerAuthenticationSpec>
-export type PeerAuthentication = ResourceObject & { readonly spec?: PeerAuthenticationSpec | undefined }
+type PeerAuthentication = ResourceObject & { readonly spec?: PeerAuthenticationSpec | undefined }
 
 const check = (object: PeerAuthentication): Fault[] => emptySelectorWarnings(object.spec?.selector, 'spec.selector')
 

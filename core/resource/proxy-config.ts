@@ -7,14 +7,14 @@ import { emptySelectorWarnings, workloadSelector } from './selector.ts'
 
 export const proxyImage = z.strictObject({ imageType: z.string().optional().describe('The variant of the proxy’s image: default, debug or distroless.') })
 
-export const proxyConfigSpec = z.strictObject({
+const proxyConfigSpec = z.strictObject({
   selector: workloadSelector.optional().describe('The workloads; all of the namespace by default, all of the mesh in the root namespace.'),
   concurrency: int32().min(0).optional().describe('Worker threads; 2 by default, 0 for as many as there are cores.'),
   environmentVariables: textMap().optional().describe('Variables of the proxy’s environment. Values are text.'),
   image: proxyImage.optional().describe('The image that is injected.'),
 })
 export type ProxyConfigSpec = z.infer<typeof proxyConfigSpec>
-export type ProxyConfigResource = ResourceObject & { readonly spec: ProxyConfigSpec }
+type ProxyConfigResource = ResourceObject & { readonly spec: ProxyConfigSpec }
 
 const check = (object: ProxyConfigResource): Fault[] => emptySelectorWarnings(object.spec.selector, 'spec.selector')
 

@@ -31,7 +31,6 @@ export const readinessProbe = z
     grpc: z.strictObject({ port: probePort.optional(), service: text().optional().describe('The service that is asked for.') }).optional().describe('Ready when gRPC’s health service says so.'),
   })
   .superRefine(judged(probeComplaints))
-export type ReadinessProbe = z.infer<typeof readinessProbe>
 
 const WAYS = ['httpGet', 'tcpSocket', 'exec', 'grpc'] as const
 const COUNTS = ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'] as const

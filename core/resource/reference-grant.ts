@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { apiGroup, GATEWAY_API, kindName, namespaceName, objectNameText } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const referenceGrantSpec = z.strictObject({
+const referenceGrantSpec = z.strictObject({
   from: z
     .array(z.strictObject({ group: apiGroup().describe('API group of what refers.'), kind: kindName().describe('Kind of what refers.'), namespace: namespaceName().describe('Its namespace.') }))
     .min(1)
@@ -16,7 +15,6 @@ export const referenceGrantSpec = z.strictObject({
     .describe('To what, in this namespace.'),
 })
 export type ReferenceGrantSpec = z.infer<typeof referenceGrantSpec>
-export type ReferenceGrant = ResourceObject & { readonly spec?: ReferenceGrantSpec | undefined }
 
 export const referenceGrant: ResourceKind<{ spec?: ReferenceGrantSpec | undefined }> = {
   group: GATEWAY_API,

@@ -9,7 +9,7 @@ import { emptySelectorWarnings, whereComplaints, whereFields } from './selector.
 
 const some = () => z.string().min(1)
 
-export const jwtRule = z
+const jwtRule = z
   .strictObject({
     issuer: some().optional().describe('The iss claim that a token must bear.'),
     audiences: z.array(some()).optional().describe('Audiences, one of which a token must bear; any by default.'),
@@ -68,11 +68,11 @@ function keysOf(jwks: string): unknown[] | undefined {
   }
 }
 
-export const requestAuthenticationSpec = z
+const requestAuthenticationSpec = z
   .strictObject({ ...whereFields, jwtRules: z.array(jwtRule).max(4096).optional().describe('Issuers whose tokens are accepted. A request without a token passes; one with a bad token does not.') })
   .superRefine(judged(whereComplaints))
 export type RequestAuthenticationSpec = z.infer<typeof requestAuthenticationSpec>
-export type RequestAuthentication = ResourceObject & { readonly spec?: RequestAuthenticationSpec | undefined }
+type RequestAuthentication = ResourceObject & { readonly spec?: RequestAuthenticationSpec | undefined }
 
 // Members of a JSON Web Key that hold private or symmetric key material: RFC 7518 §6.
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']

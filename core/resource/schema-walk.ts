@@ -54,7 +54,7 @@ function descriptionOf(schema: z.core.$ZodType): string {
 }
 
 /** A schema's type in a word or two. */
-export function typeWord(schema: z.core.$ZodType): string {
+function typeWord(schema: z.core.$ZodType): string {
   const bare = unwrapped(schema)
   if (bare instanceof z.core.$ZodArray) return `list of ${typeWord(bare._zod.def.element)}`
   if (bare instanceof z.core.$ZodRecord) return `map of ${typeWord(bare._zod.def.valueType)}`

@@ -2,9 +2,8 @@ import { z } from 'zod'
 import { judged, text, textMap } from './field.ts'
 import type { Complaint } from './field.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const secretFields = z
+const secretFields = z
   .strictObject({
     type: text().optional().describe('kubernetes.io/tls for a certificate with key; Opaque by default.'),
     data: textMap().optional().describe('Values in base64. Never shown again.'),
@@ -26,9 +25,8 @@ export const secretFields = z
     }),
   )
 export type SecretFields = z.infer<typeof secretFields>
-export type Secret = ResourceObject & SecretFields
 
-export const isBase64 = (value: string): boolean => value.replaceAll(/[\r\n]/g, '').length % 4 === 0 && /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/.test(value)
+const isBase64 = (value: string): boolean => value.replaceAll(/[\r\n]/g, '').length % 4 === 0 && /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/.test(value)
 
 export const secret: ResourceKind<SecretFields> = {
   group: '',

@@ -23,7 +23,6 @@ export type WorkloadSelector = z.infer<typeof workloadSelector>
 export const labelSelector = z
   .strictObject({ labels: textMap().optional().describe('Labels that a workload must bear, all of them.') })
   .superRefine(judged((value) => labelComplaints(value.labels, ['labels'])))
-export type LabelSelector = z.infer<typeof labelSelector>
 
 export function emptySelectorWarnings(selector: WorkloadSelector | undefined, path: string): Fault[] {
   if (selector === undefined || Object.keys(selector.matchLabels ?? {}).length > 0) return []

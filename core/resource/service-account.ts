@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import { text } from './field.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 const named = z.strictObject({ name: text().optional().describe('Its name.') })
 
-export const serviceAccountFields = z.strictObject({
+const serviceAccountFields = z.strictObject({
   secrets: z
     .array(
       z.strictObject({
@@ -24,7 +23,6 @@ export const serviceAccountFields = z.strictObject({
   automountServiceAccountToken: z.boolean().optional().describe('Kept for clients.'),
 })
 export type ServiceAccountFields = z.infer<typeof serviceAccountFields>
-export type ServiceAccount = ResourceObject & ServiceAccountFields
 
 export const serviceAccount: ResourceKind<ServiceAccountFields> = {
   group: '',

@@ -12,7 +12,7 @@ import { isHttpProtocol, isTlsProtocol, PROTOCOLS, readProtocol } from './protoc
 import { labelSelector } from './selector.ts'
 import { workloadEntrySpec } from './workload-entry.ts'
 
-export const serviceEntryPort = z
+const serviceEntryPort = z
   .strictObject({
     number: portNumber().describe('The port.'),
     name: z.string().max(256).describe('A name, unique within the entry.'),
@@ -25,9 +25,9 @@ export const serviceEntryPort = z
       if (value.protocol && readProtocol(value.protocol) === 'UNSUPPORTED') yield { at: ['protocol'], value: value.protocol, rule: `one of ${PROTOCOLS.join(', ')}` }
     }),
   )
-export type ServiceEntryPort = z.infer<typeof serviceEntryPort>
+type ServiceEntryPort = z.infer<typeof serviceEntryPort>
 
-export const serviceEntrySpec = z
+const serviceEntrySpec = z
   .strictObject({
     hosts: z.array(z.string()).min(1).max(256).describe('Hosts that the entry makes known.'),
     addresses: z.array(z.string().max(64)).max(256).optional().describe('Addresses or blocks by which it is reached.'),
@@ -41,7 +41,7 @@ export const serviceEntrySpec = z
   })
   .superRefine(judged(serviceEntryComplaints))
 export type ServiceEntrySpec = z.infer<typeof serviceEntrySpec>
-export type ServiceEntry = ResourceObject & { readonly spec: ServiceEntrySpec }
+type ServiceEntry = ResourceObject & { readonly spec: ServiceEntrySpec }
 
 interface Parts {
   hosts: string[]

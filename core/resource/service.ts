@@ -4,9 +4,8 @@ import type { Complaint } from './field.ts'
 import { isIp } from './address.ts'
 import { domainComplaint } from './host-name.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const servicePort = z
+const servicePort = z
   .strictObject({
     name: text().optional().describe('A name whose beginning says the protocol: http, grpc-web, tcp-db. Needed when there are several ports.'),
     port: portNumber().describe('The port of the service.'),
@@ -22,11 +21,10 @@ export const servicePort = z
       if (typeof value.targetPort === 'string' && value.targetPort !== '' && !/^(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/.test(value.targetPort)) yield { at: ['targetPort'], value: value.targetPort, rule: 'a port, or the name of one (at most 15 small letters, digits and dashes)' }
     }),
   )
-export type ServicePort = z.infer<typeof servicePort>
 
 const whole = () => z.int().min(0)
 
-export const serviceSpec = z
+const serviceSpec = z
   .strictObject({
     selector: textMap().optional().describe('Labels of the workloads that serve it.'),
     ports: z.array(servicePort).optional().describe('Its ports.'),
@@ -69,7 +67,6 @@ export const serviceSpec = z
     }),
   )
 export type ServiceSpec = z.infer<typeof serviceSpec>
-export type Service = ResourceObject & { readonly spec: ServiceSpec }
 
 export const service: ResourceKind<{ spec: ServiceSpec }> = {
   group: '',

@@ -14,7 +14,7 @@ import { labelSelector } from './selector.ts'
 import { serverTls } from './server-tls.ts'
 import type { ServerTls } from './server-tls.ts'
 
-export const sidecarPort = z
+const sidecarPort = z
   .strictObject({
     number: z.int().min(0).max(65535).optional().describe('The port.'),
     protocol: text().optional().describe('What it speaks.'),
@@ -29,7 +29,7 @@ export const sidecarPort = z
 
 const captureMode = z.enum(['DEFAULT', 'IPTABLES', 'NONE']).optional().describe('Whether traffic is captured.')
 
-export const ingressListener = z
+const ingressListener = z
   .strictObject({
     port: sidecarPort.describe('The port on which it listens.'),
     bind: text().optional().describe('The IP address to listen on.'),
@@ -39,7 +39,6 @@ export const ingressListener = z
     connectionPool: connectionPool.optional().describe('Bounds for this port.'),
   })
   .superRefine(judged(ingressComplaints))
-export type IngressListener = z.infer<typeof ingressListener>
 
 function* ingressComplaints(value: { port: { number?: number | undefined; protocol?: string | undefined }; bind?: string | undefined; defaultEndpoint?: string | undefined; tls?: ServerTls | undefined }): Iterable<Complaint> {
   if (!value.port.number) yield { at: ['port', 'number'], code: 'object.field-required', rule: '1..65535' }
@@ -58,7 +57,7 @@ function* ingressComplaints(value: { port: { number?: number | undefined; protoc
   if (!isTlsProtocol(readProtocol(value.port.protocol ?? ''))) yield { at: ['tls'], code: 'object.field-conflict', rule: 'only where the protocol is HTTPS or TLS' }
 }
 
-export const egressListener = z
+const egressListener = z
   .strictObject({
     port: sidecarPort.optional().describe('The port on which it listens; those of the hosts by default.'),
     bind: text().optional().describe('The IP address or Unix socket to listen on.'),
@@ -85,9 +84,9 @@ export const egressListener = z
       if (!value.bind && value.port !== undefined && !value.port.number) yield { at: ['port', 'number'], code: 'object.field-required', rule: '1..65535' }
     }),
   )
-export type EgressListener = z.infer<typeof egressListener>
+type EgressListener = z.infer<typeof egressListener>
 
-export const sidecarSpec = z
+const sidecarSpec = z
   .strictObject({
     workloadSelector: labelSelector.optional().describe('The workloads; all of the namespace by default.'),
     ingress: z.array(ingressListener).optional().describe('Inbound listeners, instead of those that follow from services.'),
@@ -119,7 +118,7 @@ export const sidecarSpec = z
     }),
   )
 export type SidecarSpec = z.infer<typeof sidecarSpec>
-export type Sidecar = ResourceObject & { readonly spec: SidecarSpec }
+type Sidecar = ResourceObject & { readonly spec: SidecarSpec }
 
 function* egressListComplaints(listeners: readonly EgressListener[]): Iterable<Complaint> {
   const seen = new Set<string>()

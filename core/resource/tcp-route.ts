@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { backend, GATEWAY_API, parentReferences, sectionName } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const tcpRouteSpec = z.strictObject({
+const tcpRouteSpec = z.strictObject({
   parentRefs: parentReferences,
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
   rules: z
@@ -13,7 +12,6 @@ export const tcpRouteSpec = z.strictObject({
     .describe('Rules.'),
 })
 export type TcpRouteSpec = z.infer<typeof tcpRouteSpec>
-export type TcpRouteResource = ResourceObject & { readonly spec: TcpRouteSpec }
 
 export const tcpRouteKind: ResourceKind<{ spec: TcpRouteSpec }> = {
   group: GATEWAY_API,

@@ -19,7 +19,7 @@ const one = (names: readonly string[]) =>
 const named = z.strictObject({ name: z.string().min(1).describe('Its name.'), defaultValue: text().optional().describe('The value where it is not there.') })
 const valued = z.strictObject({ value: z.string().min(1).describe('The value.') })
 
-export const customTag = z
+const customTag = z
   .strictObject({
     literal: valued.optional().describe('A fixed value.'),
     environment: named.optional().describe('A variable of the proxy’s environment.'),
@@ -28,7 +28,7 @@ export const customTag = z
   })
   .superRefine(one(['literal', 'environment', 'header', 'formatter']))
 
-export const tracing = z.strictObject({
+const tracing = z.strictObject({
   match: z.strictObject({ mode }).optional().describe('Which traffic.'),
   providers,
   randomSamplingPercentage: z.number().min(0).max(100).optional().describe('The share of requests that are traced, where the caller has not decided.'),
@@ -39,7 +39,7 @@ export const tracing = z.strictObject({
   useRequestIdForTraceSampling: flag().optional().describe('Whether the request id decides on sampling.'),
 })
 
-export const metrics = z.strictObject({
+const metrics = z.strictObject({
   providers,
   overrides: z
     .array(
@@ -75,14 +75,14 @@ export const metrics = z.strictObject({
   reportingInterval: duration().optional().describe('Time between reports of TCP metrics; 5s by default.'),
 })
 
-export const accessLogging = z.strictObject({
+const accessLogging = z.strictObject({
   match: z.strictObject({ mode }).optional().describe('Which traffic.'),
   providers,
   disabled: flag().optional().describe('Switches it off.'),
   filter: z.strictObject({ expression: text().optional().describe('A CEL expression over Envoy’s attributes.') }).optional().describe('Which requests are logged.'),
 })
 
-export const telemetrySpec = z
+const telemetrySpec = z
   .strictObject({
     ...whereFields,
     tracing: z.array(tracing).optional().describe('Tracing.'),
@@ -91,7 +91,7 @@ export const telemetrySpec = z
   })
   .superRefine(judged(whereComplaints))
 export type TelemetrySpec = z.infer<typeof telemetrySpec>
-export type Telemetry = ResourceObject & { readonly spec?: TelemetrySpec | undefined }
+type Telemetry = ResourceObject & { readonly spec?: TelemetrySpec | undefined }
 
 function check(object: Telemetry): Fault[] {
   const spec = object.spec

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { backend, GATEWAY_API, hostName, parentReferences, sectionName } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
-export const tlsRouteSpec = z.strictObject({
+const tlsRouteSpec = z.strictObject({
   parentRefs: parentReferences,
   hostnames: z.array(hostName(true)).min(1).max(16).optional().describe('Server names for which the route counts.'),
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
@@ -14,7 +13,6 @@ export const tlsRouteSpec = z.strictObject({
     .describe('Rules.'),
 })
 export type TlsRouteSpec = z.infer<typeof tlsRouteSpec>
-export type TlsRouteResource = ResourceObject & { readonly spec: TlsRouteSpec }
 
 export const tlsRouteKind: ResourceKind<{ spec: TlsRouteSpec }> = {
   group: GATEWAY_API,

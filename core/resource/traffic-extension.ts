@@ -6,7 +6,7 @@ import type { ResourceObject } from './object.ts'
 import { emptySelectorWarnings, targetReference, whereComplaints, workloadSelector } from './selector.ts'
 import { extensionPhase, trafficSelectors, wasmFields } from './wasm.ts'
 
-export const trafficExtensionSpec = z
+const trafficExtensionSpec = z
   .strictObject({
     selector: workloadSelector.optional().describe('The workloads; all of the namespace by default.'),
     targetRefs: z.array(targetReference).max(16).optional().describe('Services or gateways to which it is attached, instead of a selector.'),
@@ -23,7 +23,7 @@ export const trafficExtensionSpec = z
     }),
   )
 export type TrafficExtensionSpec = z.infer<typeof trafficExtensionSpec>
-export type TrafficExtension = ResourceObject & { readonly spec: TrafficExtensionSpec }
+type TrafficExtension = ResourceObject & { readonly spec: TrafficExtensionSpec }
 
 export const trafficExtension: ResourceKind<{ spec: TrafficExtensionSpec }> = {
   group: 'extensions.istio.io',

@@ -4,7 +4,7 @@ import type { Complaint } from './field.ts'
 import { connectionPool } from './connection-pool.ts'
 import { loadBalancer } from './load-balancer.ts'
 
-export const outlierDetection = z
+const outlierDetection = z
   .strictObject({
     consecutiveErrors: int32().optional().describe('Deprecated: use consecutive5xxErrors.'),
     splitExternalLocalOriginErrors: flag().optional().describe('Counts errors of this side (timeouts, resets) apart.'),
@@ -71,7 +71,7 @@ const policyFields = {
   tls: clientTls.optional().describe('How connections are secured.'),
 }
 
-export const portTrafficPolicy = z
+const portTrafficPolicy = z
   .strictObject({ port: z.strictObject({ number: z.int().min(0).max(65535).optional().describe('The port of the service.') }).optional().describe('The port.'), ...policyFields })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {

@@ -15,7 +15,7 @@ const GRPC_CODES = new Set(
 )
 const JWT_CLAIM = /^@request\.auth\.claims(\..+|\[.+\])$/
 
-export const percent = z.strictObject({ value: z.number().optional().describe('0.0 to 100.0.') })
+const percent = z.strictObject({ value: z.number().optional().describe('0.0 to 100.0.') })
 export type Percent = z.infer<typeof percent>
 
 function* percentComplaints(value: Percent | undefined, at: readonly (string | number)[], fine: boolean): Iterable<Complaint> {
@@ -24,7 +24,7 @@ function* percentComplaints(value: Percent | undefined, at: readonly (string | n
   else if (fine && given !== 0 && given < 0.0001) yield { at: [...at, 'value'], value: given, rule: '0, or 0.0001..100' }
 }
 
-export const httpMatch = z
+const httpMatch = z
   .strictObject({
     name: text().optional().describe('A name for the match, shown in logs.'),
     uri: pathMatch.optional().describe('The path. Compared with case unless ignoreUriCase is set.'),
@@ -55,7 +55,7 @@ export const httpMatch = z
   )
 export type HttpMatch = z.infer<typeof httpMatch>
 
-export const headerOperations = z
+const headerOperations = z
   .strictObject({
     set: textMap().optional().describe('Headers to set, instead of values that are there.'),
     add: textMap().optional().describe('Header values to add.'),
@@ -77,7 +77,7 @@ export const headerOperations = z
       }
     }),
   )
-export const headers = z.strictObject({
+const headers = z.strictObject({
   request: headerOperations.optional().describe('Changes before the request is passed on.'),
   response: headerOperations.optional().describe('Changes before the response is passed back.'),
 })
@@ -95,7 +95,7 @@ function headerValueComplaint(value: string): string | undefined {
   return signs % 2 === 0 ? undefined : 'a header value whose %VARIABLE% ends (write %% for a percent sign)'
 }
 
-export const httpRouteDestination = z
+const httpRouteDestination = z
   .strictObject({
     destination: destination.describe('The service that takes the requests.'),
     weight: int32().optional().describe('The share of requests, relative to the sum of all weights.'),
@@ -109,9 +109,9 @@ export const httpRouteDestination = z
       }
     }),
   )
-export type HttpRouteDestination = z.infer<typeof httpRouteDestination>
+type HttpRouteDestination = z.infer<typeof httpRouteDestination>
 
-export const redirect = z
+const redirect = z
   .strictObject({
     uri: text().optional().describe('The path to redirect to, in place of the whole path.'),
     authority: text().optional().describe('The host to redirect to.'),
@@ -135,7 +135,7 @@ export const redirect = z
   )
 export type Redirect = z.infer<typeof redirect>
 
-export const directResponse = z
+const directResponse = z
   .strictObject({
     status: z.int().describe('The HTTP status to answer.'),
     body: z
@@ -154,7 +154,7 @@ export const directResponse = z
   )
 export type DirectResponse = z.infer<typeof directResponse>
 
-export const rewrite = z
+const rewrite = z
   .strictObject({
     uri: text().optional().describe('Replaces the path, or the prefix that matched.'),
     authority: text().optional().describe('Replaces the Host.'),
@@ -204,7 +204,7 @@ export const retries = z
   )
 export type Retries = z.infer<typeof retries>
 
-export const faultInjection = z
+const faultInjection = z
   .strictObject({
     delay: z
       .strictObject({
@@ -251,7 +251,7 @@ export const faultInjection = z
   )
 export type FaultInjection = z.infer<typeof faultInjection>
 
-export const corsPolicy = z
+const corsPolicy = z
   .strictObject({
     allowOrigin: texts().optional().describe('Deprecated: use allowOrigins.'),
     allowOrigins: z.array(stringMatch).optional().describe('Origins that may make requests.'),
@@ -281,7 +281,7 @@ export const corsPolicy = z
   )
 export type CorsPolicy = z.infer<typeof corsPolicy>
 
-export const mirrorPolicy = z
+const mirrorPolicy = z
   .strictObject({
     destination: destination.describe('Where the copies go.'),
     percentage: percent.optional().describe('The share of requests that are copied; all by default.'),
@@ -292,13 +292,11 @@ export const mirrorPolicy = z
       yield* percentComplaints(value.percentage, ['percentage'], false)
     }),
   )
-export type MirrorPolicy = z.infer<typeof mirrorPolicy>
 
-export const delegate = z.strictObject({
+const delegate = z.strictObject({
   name: text().optional().describe('The VirtualService that is delegated to.'),
   namespace: text().optional().describe('Its namespace; that of the root by default.'),
 })
-export type Delegate = z.infer<typeof delegate>
 
 export const httpRoute = z
   .strictObject({

@@ -9,7 +9,7 @@ import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { virtualServiceFaults } from './virtual-service-check.ts'
 
-export const routeDestination = z
+const routeDestination = z
   .strictObject({
     destination: destination.describe('The service that takes the connections.'),
     weight: int32().optional().describe('The share of connections, relative to the sum of all weights.'),
@@ -44,7 +44,7 @@ function* routeListComplaints(value: { route?: readonly RouteDestination[] | und
 
 const routeList = z.array(routeDestination).optional().describe('Where connections go, by weight.')
 
-export const tlsMatch = z
+const tlsMatch = z
   .strictObject({ sniHosts: texts().describe('Server names; a prefix wildcard such as *.example.com may be used.'), ...layer4 })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
@@ -56,9 +56,8 @@ export const tlsMatch = z
       yield* subnetComplaints(value.destinationSubnets)
     }),
   )
-export type TlsMatch = z.infer<typeof tlsMatch>
 
-export const tlsRoute = z
+const tlsRoute = z
   .strictObject({ match: z.array(tlsMatch).describe('Conditions, one of which must hold.'), route: routeList })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
@@ -66,19 +65,16 @@ export const tlsRoute = z
       yield* routeListComplaints(value)
     }),
   )
-export type TlsRoute = z.infer<typeof tlsRoute>
 
-export const tcpMatch = z
+const tcpMatch = z
   .strictObject({ ...layer4, sourceSubnet: text().optional().describe('Not in use.') })
   .superRefine(judged((value) => subnetComplaints(value.destinationSubnets)))
-export type TcpMatch = z.infer<typeof tcpMatch>
 
-export const tcpRoute = z
+const tcpRoute = z
   .strictObject({ match: z.array(tcpMatch).optional().describe('Conditions, one of which must hold. None: every connection.'), route: routeList })
   .superRefine(judged(routeListComplaints))
-export type TcpRoute = z.infer<typeof tcpRoute>
 
-export const virtualServiceSpec = z.strictObject({
+const virtualServiceSpec = z.strictObject({
   hosts: texts().optional().describe('Hosts for which the routes count. Short names are completed with the object’s namespace. None: a delegate.'),
   gateways: texts().optional().describe('Gateways on which the routes count, [NAMESPACE/]NAME; mesh stands for all sidecars and is the default.'),
   http: z.array(httpRoute).optional().describe('Routes for HTTP, the first that matches wins.'),

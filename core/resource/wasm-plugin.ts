@@ -5,7 +5,7 @@ import type { ResourceObject } from './object.ts'
 import { emptySelectorWarnings, whereComplaints, whereFields } from './selector.ts'
 import { extensionPhase, trafficSelectors, wasmFields } from './wasm.ts'
 
-export const wasmPluginSpec = z
+const wasmPluginSpec = z
   .strictObject({
     ...whereFields,
     ...wasmFields,
@@ -15,7 +15,7 @@ export const wasmPluginSpec = z
   })
   .superRefine(judged(whereComplaints))
 export type WasmPluginSpec = z.infer<typeof wasmPluginSpec>
-export type WasmPlugin = ResourceObject & { readonly spec: WasmPluginSpec }
+type WasmPlugin = ResourceObject & { readonly spec: WasmPluginSpec }
 
 export const wasmPlugin: ResourceKind<{ spec: WasmPluginSpec }> = {
   group: 'extensions.istio.io',

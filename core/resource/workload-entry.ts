@@ -23,7 +23,7 @@ export const workloadEntryFields = {
 /** A workload outside any cluster: an object of its own, or an endpoint of a ServiceEntry. */
 export const workloadEntrySpec = z.strictObject(workloadEntryFields).superRefine(judged(workloadEntryComplaints))
 export type WorkloadEntrySpec = z.infer<typeof workloadEntrySpec>
-export type WorkloadEntry = ResourceObject & { readonly spec: WorkloadEntrySpec }
+type WorkloadEntry = ResourceObject & { readonly spec: WorkloadEntrySpec }
 
 const PORT_NAME = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/
 

@@ -1,12 +1,11 @@
 import { z } from 'zod'
 import { judged, textMap } from './field.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 import { readinessProbe } from './readiness-probe.ts'
 import { labelComplaints } from './selector.ts'
 import { workloadEntryFields, workloadEntryPlaceComplaints } from './workload-entry.ts'
 
-export const workloadGroupSpec = z.strictObject({
+const workloadGroupSpec = z.strictObject({
   metadata: z
     .strictObject({
       labels: textMap().optional().describe('Labels that every WorkloadEntry of the group bears.'),
@@ -22,7 +21,6 @@ export const workloadGroupSpec = z.strictObject({
   probe: readinessProbe.optional().describe('How a workload is asked whether it is ready.'),
 })
 export type WorkloadGroupSpec = z.infer<typeof workloadGroupSpec>
-export type WorkloadGroup = ResourceObject & { readonly spec: WorkloadGroupSpec }
 
 export const workloadGroup: ResourceKind<{ spec: WorkloadGroupSpec }> = {
   group: 'networking.istio.io',

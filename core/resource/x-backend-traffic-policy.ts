@@ -2,10 +2,9 @@ import { z } from 'zod'
 import { apiGroup, gatewayDuration, kindName, objectNameText } from './gateway-api-reference.ts'
 import { sessionPersistence } from './http-route.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 import { EXPERIMENTAL_GATEWAY_API } from './x-backend.ts'
 
-export const xBackendTrafficPolicySpec = z.strictObject({
+const xBackendTrafficPolicySpec = z.strictObject({
   targetRefs: z
     .array(z.strictObject({ group: apiGroup().describe('API group of the backend.'), kind: kindName().describe('Kind of the backend.'), name: objectNameText().describe('Name of the backend.') }))
     .min(1)
@@ -21,7 +20,6 @@ export const xBackendTrafficPolicySpec = z.strictObject({
   sessionPersistence: sessionPersistence.optional().describe('Keeps a client at one endpoint.'),
 })
 export type XBackendTrafficPolicySpec = z.infer<typeof xBackendTrafficPolicySpec>
-export type XBackendTrafficPolicy = ResourceObject & { readonly spec: XBackendTrafficPolicySpec }
 
 export const xBackendTrafficPolicy: ResourceKind<{ spec: XBackendTrafficPolicySpec }> = {
   group: EXPERIMENTAL_GATEWAY_API,

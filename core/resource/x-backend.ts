@@ -4,12 +4,11 @@ import { judged } from './field.ts'
 import type { Complaint } from './field.ts'
 import { apiGroup, hostName, kindName, namespaceName, objectNameText, routePort } from './gateway-api-reference.ts'
 import type { ResourceKind } from './kind.ts'
-import type { ResourceObject } from './object.ts'
 
 /** The group of the Gateway API's experimental kinds, which begin with an X. */
 export const EXPERIMENTAL_GATEWAY_API = 'gateway.networking.x-k8s.io'
 
-export const xBackendSpec = z
+const xBackendSpec = z
   .strictObject({
     type: z.enum(['ExternalHostname']).describe('ExternalHostname: a host outside, found by DNS.'),
     externalHostname: z.strictObject({ hostname: hostName(false).describe('The host.') }).optional().describe('The host, for type ExternalHostname.'),
@@ -31,7 +30,6 @@ export const xBackendSpec = z
     }),
   )
 export type XBackendSpec = z.infer<typeof xBackendSpec>
-export type XBackend = ResourceObject & { readonly spec: XBackendSpec }
 
 export const xBackend: ResourceKind<{ spec: XBackendSpec }> = {
   group: EXPERIMENTAL_GATEWAY_API,

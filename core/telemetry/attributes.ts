@@ -5,7 +5,7 @@ import { parseExpression } from '../match/expression-syntax.ts'
  * Envoy's attributes that Weft's own proxies have of a request, too
  * (envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes).
  */
-export const attributeNames = [
+const attributeNames = [
   'request.path', 'request.url_path', 'request.host', 'request.scheme', 'request.method', 'request.headers', 'request.referer', 'request.useragent', 'request.time', 'request.id', 'request.protocol',
   'request.query', 'request.duration', 'request.size',
   'response.code', 'response.code_details', 'response.flags', 'response.grpc_status', 'response.headers', 'response.size',

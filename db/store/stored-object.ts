@@ -7,7 +7,7 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 /** Of a Secret, what may lie in the clear; all its other fields are sealed together. */
 const CLEAR_FIELDS = new Set(['apiVersion', 'kind', 'metadata', 'type', 'immutable'])
 
-export const isSecret = (key: ResourceKey): boolean => key.group === '' && key.kind === 'Secret'
+const isSecret = (key: ResourceKey): boolean => key.group === '' && key.kind === 'Secret'
 
 /** What the author says and nothing that the store itself decides, so that an object read from Weft and applied again is unchanged. Plain JSON, as it will be read back. */
 export function authored(object: ResourceObject): ResourceObject {

@@ -3,7 +3,7 @@ import type { Clock } from '#core/time/clock.ts'
 export const logLevels = ['debug', 'info', 'warn', 'error', 'off'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-export type LogFields = Readonly<Record<string, unknown>>
+type LogFields = Readonly<Record<string, unknown>>
 
 /** Writes constant events; what varies is a field. `log.warn('xds.nack', { type, revision, faults })`. */
 export interface Log {

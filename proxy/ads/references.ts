@@ -3,7 +3,7 @@ import type { FilterChainPlan, ListenerPlan } from '#core/plan/listener.ts'
 import type { RouteTable, WeightedClusters } from '#core/plan/route.ts'
 
 /** Secrets that the proxy has from its own identity, never from discovery. */
-export const ownSecrets: ReadonlySet<string> = new Set(['default', 'ROOTCA'])
+const ownSecrets: ReadonlySet<string> = new Set(['default', 'ROOTCA'])
 
 const chainsOf = (listener: ListenerPlan): readonly FilterChainPlan[] => (listener.defaultChain ? [...listener.chains, listener.defaultChain] : listener.chains)
 

@@ -16,7 +16,7 @@ export interface CapturePlan {
 /** The proxy's own ports: admin, metrics, readiness and probes answer for themselves. */
 const OWN_PORTS = [15_000, 15_001, 15_006, 15_020, 15_021, 15_090]
 
-export const TABLE = 'weft_capture'
+const TABLE = 'weft_capture'
 
 /** Takes the rules away; no failure when there are none. */
 export const removalText = `add table inet ${TABLE}\ndelete table inet ${TABLE}\n`

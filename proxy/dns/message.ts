@@ -2,7 +2,7 @@ import packet from 'dns-packet'
 import type { Found } from './name-book.ts'
 
 /** The longest message over UDP that is taken (RFC 6891 §6.2.5 has 4096 as what is sensible), and over TCP (RFC 1035 §4.2.2). */
-export const UDP_BYTES_MAX = 4096
+const UDP_BYTES_MAX = 4096
 export const TCP_BYTES_MAX = 65_535
 const HEADER_BYTES = 12
 /** What a client takes over UDP that says nothing else (RFC 1035 §2.3.4). */

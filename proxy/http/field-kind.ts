@@ -21,9 +21,9 @@ export const ATTEMPT_COUNT = 17
 export const UPSTREAM_SERVICE_TIME = 18
 export const TRAILER = 19
 export const PEER_ID = 20
-export const ORIGIN = 21
-export const USER_AGENT = 22
-export const TRACESTATE = 23
+const ORIGIN = 21
+const USER_AGENT = 22
+const TRACESTATE = 23
 export const PROXY_AUTHORIZATION = 24
 
 const names: readonly (readonly [string, number])[] = [

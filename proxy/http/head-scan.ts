@@ -9,9 +9,8 @@ import { fieldKind } from './field-kind.ts'
 /** Scan results below zero. */
 export const INCOMPLETE = -1
 export const BAD_START_LINE = -2
-export const BAD_FIELD = -3
+const BAD_FIELD = -3
 export const TOO_MANY_FIELDS = -4
-export const BAD_VERSION = -5
 export const OLD_VERSION = -6
 
 /** Envoy's default (`max_headers_count`). */

@@ -120,7 +120,7 @@ export class LoadReports {
 }
 
 /** Loads by endpoint → one LoadStatsRequest: clusters, their localities, their endpoints. */
-export function reportOf(loads: readonly ClusterLoad[], intervalMs: number): LoadStatsRequest {
+function reportOf(loads: readonly ClusterLoad[], intervalMs: number): LoadStatsRequest {
   const clusters = new Map<string, { endpointsName: string; localities: Map<string, ClusterLoad[]> }>()
   for (const load of loads) {
     const cluster = clusters.get(load.cluster) ?? { endpointsName: load.endpointsName, localities: new Map<string, ClusterLoad[]>() }

@@ -6,7 +6,7 @@ import type { Facts } from './facts.ts'
 /** What is changed of the metrics of one connection manager: an entry a metric, in the order of `metricNames`; undefined: that one stays as it is. */
 export type MetricRules = readonly (MetricRule | undefined)[]
 
-export interface MetricRule {
+interface MetricRule {
   readonly dropped: boolean
   /** Labels without those that are left out or set anew. */
   base(labels: string): string

@@ -8,7 +8,7 @@ import { TestControlPlane } from './control-plane.ts'
 import { deadPort, httpServer, until } from './peers.ts'
 import { putWay } from './ways.ts'
 
-export interface Line {
+interface Line {
   readonly event: string
   readonly pid?: number
   readonly why?: string

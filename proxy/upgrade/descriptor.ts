@@ -13,7 +13,7 @@ const library: { fcntl?: Fcntl } = {}
 const fcntl = (): Fcntl => (library.fcntl ??= process.getBuiltinModule('node:ffi').dlopen(null, { fcntl: { return: 'i32', arguments: ['i32', 'i32', 'i32'] } }).functions.fcntl)
 
 /** Another descriptor of the same socket, which no program that is started inherits. Undefined: there is no such socket any more, or this is not Linux. */
-export function duplicate(fd: number): number | undefined {
+function duplicate(fd: number): number | undefined {
   if (process.platform !== 'linux') return undefined
   const copy = fcntl()(fd, F_DUPFD_CLOEXEC, 0)
   return copy < 0 ? undefined : copy

@@ -15,7 +15,7 @@ export interface Sequence {
   readonly steps: readonly Step[]
 }
 
-export interface Step {
+interface Step {
   readonly says: string
   /** `METHOD PATH`; below, NS is the sequence's own namespace and `$NAME` what an earlier step kept. */
   readonly ask?: string

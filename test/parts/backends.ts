@@ -40,4 +40,3 @@ function pooled(): Backend {
 export const everyBackend = (): Backend[] => [memory(), inFolder(), postgres(18), postgres(15), pooled()]
 /** One of each kind, for suites that are long. */
 export const mainBackends = (): Backend[] => [memory(), postgres(18)]
-export const pooledBackend = pooled

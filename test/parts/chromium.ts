@@ -8,7 +8,7 @@ const aptLists = '/var/lib/apt/lists'
 export const chromiumArguments = (): string[] => [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-dev-shm-usage']
 
 /** The path of an executable Chromium, or undefined when none is installed. */
-export async function findChromium(): Promise<string | undefined> {
+async function findChromium(): Promise<string | undefined> {
   try {
     await access(chromiumPath, constants.X_OK)
     return chromiumPath

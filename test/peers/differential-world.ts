@@ -5,7 +5,7 @@ import type { JsonValue } from '@bufbuild/protobuf'
 import { httpListener, type Resources, staticCluster } from './twins.ts'
 
 /** What an upstream says of a request that reached it. Lines that differ by nature (ids, times) are left out. */
-export interface Seen {
+interface Seen {
   readonly upstream: string
   readonly method: string
   readonly url: string

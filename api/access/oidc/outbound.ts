@@ -16,7 +16,7 @@ for (const [network, bits] of [['::', 96], ['::ffff:0:0', 96], ['64:ff9b::', 96]
 /** A URL or an address that a tenant may not have the control plane ask. */
 export class OutboundRefused extends Error {}
 
-export const isOwnSurroundings = (address: string): boolean => OWN_SURROUNDINGS.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+const isOwnSurroundings = (address: string): boolean => OWN_SURROUNDINGS.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 
 export interface OutboundRequest {
   readonly method: string

@@ -22,7 +22,7 @@ function processesOf(gateway: ApiObject<GatewayApiSpec>, around: Surroundings): 
   return { labels: { [GATEWAY_NAME_LABEL]: gateway.name }, namespace: gateway.namespace }
 }
 
-export const serviceHost = (name: string, namespace: string, around: Surroundings): string => (name.includes('.') ? name : `${name}.${namespace}.${around.serviceDomain}`)
+const serviceHost = (name: string, namespace: string, around: Surroundings): string => (name.includes('.') ? name : `${name}.${namespace}.${around.serviceDomain}`)
 
 /** The namespace of the processes of a derived Gateway: another's processes that bear the same labels are not its own. */
 export const PROCESSES_ANNOTATION = 'internal.istio.io/parent-namespace'

@@ -26,7 +26,7 @@ export interface Surroundings {
   isServed(gateway: { readonly namespace: string; readonly name: string; readonly className: string }): boolean
 }
 
-export type Presence = 'usable' | 'malformed' | 'missing'
+type Presence = 'usable' | 'malformed' | 'missing'
 
 export interface NamedPort {
   readonly name: string

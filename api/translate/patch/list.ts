@@ -1,5 +1,5 @@
 /** A thing that could not be patched, in words. */
-export class PatchError extends Error {}
+class PatchError extends Error {}
 
 /**
  * A list with an operation done to it. Entries that match are merged, replaced, removed or have the new one beside them; without any to stand beside, INSERT_BEFORE and INSERT_AFTER do nothing, as in Istio.

@@ -1,4 +1,3 @@
-import { create, fromBinary } from '@bufbuild/protobuf'
 import type { DescField, DescMessage, JsonObject, JsonValue, MessageShape } from '@bufbuild/protobuf'
 import { AnySchema } from '@bufbuild/protobuf/wkt'
 import { messageFromJson, messageToJson, wireRegistry } from '#core/wire/registry.ts'
@@ -62,6 +61,3 @@ function mergedAny(base: JsonObject, patch: JsonObject, lists: ListMerge): JsonV
   const inner = merged(schema, ofBase, ofPatch, lists)
   return isObject(inner) ? { '@type': type, ...inner } : patch
 }
-
-/** A copy that can be changed: what resources hold is shared. */
-export const copyOf = <Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> => (bytes.length === 0 ? create(schema) : fromBinary(schema, bytes))

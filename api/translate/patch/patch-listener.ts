@@ -139,7 +139,7 @@ function patchHttpFilters(filters: readonly HttpFilter[], patch: ScopedPatch): H
 }
 
 /** Where a filter of a class, or a plugin of a phase, stands: after what authenticates, authorizes or counts; without a class before the router, which ends the chain. */
-export function classPosition(filters: readonly HttpFilter[], filterClass: string): number {
+function classPosition(filters: readonly HttpFilter[], filterClass: string): number {
   const router = filters.findIndex((one) => one.name === 'envoy.filters.http.router')
   const end = router < 0 ? filters.length : router
   const behind = (names: readonly string[]): number => filters.findLastIndex((one) => names.includes(one.name)) + 1
@@ -167,7 +167,7 @@ export function classPosition(filters: readonly HttpFilter[], filterClass: strin
 
 type Manager = ReturnType<typeof fromBinary<typeof HttpConnectionManagerSchema>>
 
-export function patchManager(filter: Filter, change: (manager: Manager) => Manager): Filter {
+function patchManager(filter: Filter, change: (manager: Manager) => Manager): Filter {
   if (filter.name !== HCM || filter.configType.case !== 'typedConfig') return filter
   const manager = unpackAny(filter.configType.value, HttpConnectionManagerSchema)
   if (manager === undefined) return filter

@@ -25,9 +25,7 @@ export const FRAME_SIZE_ERROR = 6
 export const REFUSED_STREAM = 7
 export const CANCEL = 8
 export const COMPRESSION_ERROR = 9
-export const CONNECT_ERROR = 10
 export const ENHANCE_YOUR_CALM = 11
-export const HTTP_1_1_REQUIRED = 13
 
 export const HEADER_TABLE_SIZE = 1
 export const ENABLE_PUSH = 2
