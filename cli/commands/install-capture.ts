@@ -4,7 +4,7 @@ import { type CapturePlan, captureText } from '#proxy/capture/rules.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { readArgs, UsageError } from '../usage.ts'
 
-export const usage = `weft proxy install-capture [--outbound-port 15001] [--inbound-port 15006] [--dns] [--exclude-uid 1337,…]
+export const usage = `weft proxy install-capture [--outbound-port 15001] [--inbound-port 15006] [--mode REDIRECT] [--dns] [--exclude-uid 1337,…]
            [--exclude-outbound-ports P,…]
            [--exclude-inbound-ports P,…] [--exclude-cidrs CIDR,…] [--include-cidrs CIDR,…] [--print] [--remove]
 
@@ -15,6 +15,7 @@ A second run changes nothing. --print shows the rules instead; --remove takes th
 const options = {
   'outbound-port': { type: 'string', default: '15001' },
   'inbound-port': { type: 'string', default: '15006' },
+  mode: { type: 'string', default: 'REDIRECT' },
   dns: { type: 'boolean', default: false },
   'dns-port': { type: 'string', default: '15053' },
   'exclude-uid': { type: 'string', default: '1337' },
@@ -28,6 +29,8 @@ const options = {
 
 export function run(args: string[]): ExitCode {
   const { values } = readArgs(args, options, { min: 0, max: 0 })
+  if (values.mode === 'TPROXY') throw new UsageError('--mode: TPROXY is not there: it would keep the caller’s address towards the application, and takes a proxy whose own sockets have CAP_NET_ADMIN (IP_TRANSPARENT). REDIRECT is; x-forwarded-for and the certificate say who calls')
+  if (values.mode !== 'REDIRECT') throw new UsageError(`--mode: ${JSON.stringify(values.mode)} is not REDIRECT`)
   const plan: CapturePlan = {
     outboundPort: numbers('outbound-port', values['outbound-port'], 65_535)[0] ?? 15_001,
     inboundPort: numbers('inbound-port', values['inbound-port'], 65_535)[0] ?? 15_006,
