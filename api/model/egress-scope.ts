@@ -1,3 +1,4 @@
+import type { Destination } from '#core/resource/destination.ts'
 import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { hostCovers, resolveHost } from './host.ts'
@@ -17,10 +18,14 @@ export class EgressScope {
   readonly #listeners: readonly Listener[]
   /** What becomes of unknown hosts, where the Sidecar says it. */
   readonly unknownHosts: 'ALLOW_ANY' | 'REGISTRY_ONLY' | undefined
+  /** Where what is for unknown hosts goes instead of to where it was going, by its full name. */
+  readonly egressProxy: Destination | undefined
 
-  /** `namespace` is the workload's own, which a dot stands for, wherever the Sidecar is. */
-  constructor(spec: SidecarSpec, namespace: string) {
+  /** `namespace` is the workload's own, which a dot stands for, wherever the Sidecar is; `owner` is the Sidecar's. */
+  constructor(spec: SidecarSpec, namespace: string, owner = namespace) {
     this.unknownHosts = spec.outboundTrafficPolicy?.mode
+    const { egressProxy } = spec.outboundTrafficPolicy ?? {}
+    this.egressProxy = egressProxy === undefined ? undefined : { ...egressProxy, host: resolveHost(egressProxy.host, owner) }
     // Without egress everything is imported.
     const egress = spec.egress?.length ? spec.egress : [{ hosts: ['*/*'] }]
     this.#listeners = egress.map((one) => ({

@@ -1,5 +1,6 @@
 import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'
 import type { ConfigMapFields } from '#core/resource/config-map.ts'
+import type { Destination } from '#core/resource/destination.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
@@ -39,6 +40,8 @@ export interface ClientScope {
   readonly client: string
   /** The Sidecar that says what they may call; absent: none does. */
   readonly sidecar?: { readonly namespace: string; readonly name: string }
+  /** Only what this egress listener of the Sidecar lets them call. */
+  readonly listener?: number
   /** DestinationRules that select them by their labels. */
   readonly rules?: readonly string[]
   /** The mesh resolves names for them: they reach services by the addresses that it has allocated, of this family. */
@@ -76,12 +79,17 @@ export class MeshReader {
   within(scope: ClientScope | undefined): MeshReader {
     if (scope === undefined) return this
     const found = scope.sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${scope.sidecar.namespace}/${scope.sidecar.name}`)
-    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(found.spec, scope.client), scope.rules, scope.allocated)
+    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(scope.listener === undefined ? found.spec : { ...found.spec, egress: (found.spec.egress ?? []).slice(scope.listener, scope.listener + 1) }, scope.client, found.namespace), scope.rules, scope.allocated)
   }
 
   /** What becomes of hosts that nothing describes. */
   unknownHosts(): 'ALLOW_ANY' | 'ALLOW_ANY_DYNAMIC_DNS' | 'REGISTRY_ONLY' {
     return this.#egress?.unknownHosts ?? this.meshConfig().outboundTrafficPolicy?.mode ?? this.settings().outboundTrafficPolicy ?? 'ALLOW_ANY'
+  }
+
+  /** Where a Sidecar sends what is for hosts that nothing describes; undefined: where it was going. */
+  egressProxy(): Destination | undefined {
+    return this.unknownHosts() === 'ALLOW_ANY' ? this.#egress?.egressProxy : undefined
   }
 
   /** A service as this reader's scope has it; what a VirtualService in scope leads to is imported with it. */
@@ -190,13 +198,14 @@ export class MeshReader {
     return false
   }
 
-  /** Services without an address that have a port which is not said to be HTTP, oldest first. */
-  servicesAtPort(port: number, client: string): MeshService[] {
-    this.#record(`plain-port/${port}`)
+  /** Services without an address that have a port which is not said to be HTTP, oldest first; with `addressed` those too that have one. */
+  servicesAtPort(port: number, client: string, addressed = false): MeshService[] {
     const found: MeshService[] = []
-    for (const id of this.#model.filed('plain-port', String(port))) {
+    const indices = addressed ? ['plain-port', 'addressed-port'] : ['plain-port']
+    for (const index of indices) this.#record(`${index}/${port}`)
+    for (const id of indices.flatMap((index) => [...this.#model.filed(index, String(port))])) {
       for (const one of this.#declared(id)) {
-        const scoped = one.addresses.length === 0 && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
+        const scoped = (addressed || one.addresses.length === 0) && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
         if (scoped !== undefined) found.push(scoped)
       }
     }

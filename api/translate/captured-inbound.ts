@@ -11,7 +11,6 @@ import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/confi
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import type { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { OriginalDstSchema } from '#core/wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
-import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
 import { httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
@@ -19,6 +18,7 @@ import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
 import type { InboundWorkload } from './inbound.ts'
+import { inboundPool, setInboundPool } from './inbound-pool.ts'
 import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
 import { onceFor } from './once.ts'
@@ -44,6 +44,8 @@ interface KnownPort {
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string; readonly port: number } | undefined
   /** Where connections go on to; undefined: where they were going, the workload's own port. */
   readonly to: Address | undefined
+  /** Where it is not captured, and so has a listener of its own; undefined: connections to it are captured. */
+  readonly bind?: string
   readonly origin: string
 }
 
@@ -56,7 +58,7 @@ interface InboundContext {
 
 /** All that the listener of captured connections and its clusters depend on. */
 interface CapturedInboundScope extends InboundContext {
-  readonly ports: readonly (KnownPort & { readonly mutualTls: MutualTls })[]
+  readonly ports: readonly (KnownPort & { readonly mutualTls: MutualTls; readonly pool: ReturnType<typeof inboundPool> })[]
   /** Ports of which only a PeerAuthentication speaks: they keep its mode. */
   readonly spokenFor: readonly { readonly port: number; readonly mutualTls: MutualTls }[]
   /** Of all other ports. */
@@ -67,7 +69,7 @@ interface CapturedInboundScope extends InboundContext {
 export function capturedInbound(reader: MeshReader, workload: InboundWorkload): readonly Resource[] {
   const { namespace, labels, engine, tracing } = workload
   const modeOf = (port: number): MutualTls => mutualTlsFor(reader, namespace, labels, port)
-  const ports = knownPorts(reader, workload).map((one) => ({ ...one, mutualTls: modeOf(one.port) }))
+  const ports = knownPorts(reader, workload).map((one) => ({ ...one, mutualTls: modeOf(one.port), pool: inboundPool(reader, namespace, labels, one.port) }))
   const known = new Set(ports.map((one) => one.port))
   const spokenFor = mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).map((port) => ({ port, mutualTls: modeOf(port) }))
   return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), engine, tracing })
@@ -79,14 +81,29 @@ const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly
     name: 'virtualInbound',
     address: socketAddress('0.0.0.0', INBOUND_PORT),
     trafficDirection: TrafficDirection.INBOUND,
-    filterChains: [...ports.flatMap((one) => knownChains(one, one.mutualTls, scope)), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
+    filterChains: [...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
     listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
     listenerFiltersTimeout: duration(10_000),
     continueOnListenerFiltersTimeout: true,
   })
   const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => one.mutualTls.by ?? []), ...access.origins]
-  return [resourceOf(ListenerSchema, 'virtualInbound', message, origins), ...ports.map(portCluster), resourceOf(ClusterSchema, PASSTHROUGH, originalDestination(PASSTHROUGH), [])]
+  return [resourceOf(ListenerSchema, 'virtualInbound', message, origins), ...ports.flatMap((one) => (one.bind === undefined ? [] : [boundListener(one.bind, one, scope)])), ...ports.map((one) => portCluster(one, one.pool)), resourceOf(ClusterSchema, PASSTHROUGH, originalDestination(PASSTHROUGH), [])]
 })
+
+/** The listener of a port that peers reach without capture. */
+function boundListener(bind: string, known: CapturedInboundScope['ports'][number], scope: CapturedInboundScope): Resource {
+  const name = `${bind}_${known.port}`
+  const message = create(ListenerSchema, {
+    name,
+    address: socketAddress(bind, known.port),
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: knownChains(known, known.mutualTls, scope),
+    listenerFilters: [tlsInspector(), httpInspector()],
+    listenerFiltersTimeout: duration(10_000),
+    continueOnListenerFiltersTimeout: true,
+  })
+  return resourceOf(ListenerSchema, name, message, [known.origin, ...(known.mutualTls.by === undefined ? [] : [known.mutualTls.by]), ...scope.access.origins])
+}
 
 /**
  * The ports that a Sidecar's ingress names, and nothing else where it names any; without, those that services lead to: Services by the workload's labels, ServiceEntries by its address too.
@@ -107,9 +124,10 @@ function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] 
   const sidecar = reader.sidecarFor(namespace, labels)
   const ingress = sidecar?.spec.ingress ?? []
   if (sidecar === undefined || ingress.length === 0) return [...ports.values()].sort((a, b) => a.port - b.port)
-  return ingress.map(({ port, defaultEndpoint }) => {
+  return ingress.map(({ port, bind, captureMode, defaultEndpoint }) => {
     const number = port.number ?? 0
-    return { port: number, protocol: portProtocol(port.protocol || port.name, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(defaultEndpoint, workload), origin: sidecar.id }
+    const own = captureMode === 'NONE'
+    return { port: number, protocol: portProtocol(port.protocol || port.name, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? `127.0.0.1:${number}` : defaultEndpoint, workload), ...(own ? { bind: bind || '0.0.0.0' } : {}), origin: sidecar.id }
   })
 }
 
@@ -224,7 +242,7 @@ function httpFilters(name: string, onward: Onward, context: InboundContext): Fil
 const originalDestination = (name: string) =>
   create(ClusterSchema, { name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED, connectTimeout: duration(10_000) })
 
-function portCluster({ port, protocol, service, to, origin }: KnownPort): Resource {
+function portCluster({ port, protocol, service, to, origin }: KnownPort, pool: ReturnType<typeof inboundPool>): Resource {
   const name = inboundCluster(port)
   const message = originalDestination(name)
   if (to !== undefined) {
@@ -232,15 +250,7 @@ function portCluster({ port, protocol, service, to, origin }: KnownPort): Resour
     message.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
     message.loadAssignment = create(ClusterSchema, { loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: to } } }] }] } }).loadAssignment
   }
-  message.circuitBreakers = create(ClusterSchema, { circuitBreakers: { thresholds: [{ maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295, trackRemaining: true }] } }).circuitBreakers
   message.metadata = metadataOf(undefined, service === undefined ? {} : { services: [{ host: service.host, name: service.name, namespace: service.namespace }] })
-  if (protocol === 'http2' || protocol === 'grpc' || protocol === 'auto') {
-    message.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
-      upstreamProtocolOptions:
-        protocol === 'auto'
-          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
-          : { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } } },
-    })
-  }
-  return resourceOf(ClusterSchema, name, message, [origin])
+  setInboundPool(message, protocol, pool?.pool)
+  return resourceOf(ClusterSchema, name, message, [origin, ...(pool === undefined || pool.by === origin ? [] : [pool.by])])
 }

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import { writtenAt, writtenBehind } from '#api/model/written.ts'
@@ -13,6 +13,7 @@ import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/r
 import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { HttpInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
+import type { EgressListener } from '#core/resource/sidecar.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { connectionRoute, holds } from './connection-route.ts'
 import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
@@ -37,7 +38,11 @@ export const INBOUND_PORT = 15006
 /** Where connections go that no service claims: on to where they were going, or nowhere. */
 const PASSTHROUGH = 'PassthroughCluster'
 const BLACK_HOLE = 'BlackHoleCluster'
-const unclaimed = (reader: MeshReader): string => (reader.unknownHosts() === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH)
+function unclaimed(reader: MeshReader, client: string): ScopedDestination {
+  const proxy = reader.egressProxy()
+  if (proxy !== undefined) return resolveDestination(reader, { namespace: client, gateway: 'mesh' }, proxy, client, 0)
+  return { cluster: reader.unknownHosts() === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH, host: '', port: 0, hash: undefined }
+}
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
@@ -45,11 +50,9 @@ const listenerFilter = (name: string, typedConfig: ReturnType<typeof anyOf>) => 
 export const tlsInspector = () => listenerFilter('envoy.filters.listener.tls_inspector', anyOf(TlsInspectorSchema, {}))
 export const httpInspector = () => listenerFilter('envoy.filters.listener.http_inspector', anyOf(HttpInspectorSchema, {}))
 
-const to = (cluster: string): ScopedDestination => ({ cluster, host: '', port: 0, hash: undefined })
-
 /** The listener that takes all captured outbound connections and hands each to the listener of its original destination, and the clusters of the unclaimed. */
-export function virtualOutbound(reader: MeshReader, tracing: TracingScope): Resource[] {
-  const cluster = unclaimed(reader)
+export function virtualOutbound(reader: MeshReader, client: string, tracing: TracingScope): Resource[] {
+  const rest = unclaimed(reader, client)
   const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
   const name = 'virtualOutbound'
   const message = create(ListenerSchema, {
@@ -60,12 +63,12 @@ export function virtualOutbound(reader: MeshReader, tracing: TracingScope): Reso
     ...(byName
       ? {
           filterChains: [{ name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
-          defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [], [to(cluster)])] },
+          defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] },
           listenerFilters: [tlsInspector(), httpInspector()],
           listenerFiltersTimeout: duration(0),
           continueOnListenerFiltersTimeout: true,
         }
-      : { filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [], [to(cluster)])] }] }),
+      : { filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] }] }),
   })
   const passthrough = create(ClusterSchema, {
     name: PASSTHROUGH,
@@ -83,11 +86,11 @@ const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c']
  * The listener of a port at any address: HTTP by scopes; what is not HTTP by the range of its destination, by server name, then to the service that has the port and no address,
  * then as if unclaimed.
  */
-export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope): Resource[] {
-  const name = `0.0.0.0_${port}`
+export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope, at: { readonly address: string; readonly bound: boolean } = { address: '0.0.0.0', bound: false }): Resource[] {
+  const name = `${at.address}_${port}`
   const chains: ChainInit[] = []
   const http = reader.hasPort('http-port', port, client.namespace)
-  const claimed = reader.servicesAtPort(port, client.namespace).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
+  const claimed = reader.servicesAtPort(port, client.namespace, at.address !== '0.0.0.0').flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
   if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])] })
   const names = new Set<string>()
@@ -103,11 +106,12 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
     }
   }
   const tcp = claimed.find((one) => isTcp(one.port) && one.service.ranges.length === 0)
-  const rest = tcp === undefined ? tcpProxy(unclaimed(reader), [], [to(unclaimed(reader))]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
+  const nobody = unclaimed(reader, client.namespace)
+  const rest = tcp === undefined ? tcpProxy(nobody.cluster, [], [nobody]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
   const message = create(ListenerSchema, {
     name,
-    address: socketAddress('0.0.0.0', port),
-    bindToPort: false,
+    address: socketAddress(at.address, port),
+    ...(at.bound ? {} : { bindToPort: false }),
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: chains,
     defaultFilterChain: { name: tcp === undefined ? 'PassthroughFilterChain' : `${name}_tcp`, filters: [rest] },
@@ -116,6 +120,18 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
     continueOnListenerFiltersTimeout: true,
   })
   return [resourceOf(ListenerSchema, name, message, claimed.map((one) => one.service.source))]
+}
+
+/**
+ * The listeners that a Sidecar's egress asks for at addresses of its own, each for the hosts that it names: bound where traffic is not captured (`captureMode: NONE`), on loopback unless told otherwise,
+ * else where connections to that address and port are handed over. istio.io/latest/docs/reference/config/networking/sidecar/#IstioEgressListener
+ */
+export function egressListeners(reader: MeshReader, client: RouteClient, scope: ClientScope, listeners: readonly EgressListener[], tracing: TracingScope): Resource[] {
+  return listeners.flatMap(({ bind = '', port, captureMode }, listener) => {
+    const bound = captureMode === 'NONE'
+    if (!port?.number || (!bound && bind === '') || bind.startsWith('unix://')) return []
+    return portListener(reader.within({ ...scope, listener }), client, port.number, tracing, { address: bind || '127.0.0.1', bound })
+  })
 }
 
 const outboundManager = (name: string, tracing: TracingScope, routes: Parameters<typeof httpManager>[0]['routes'], scopePort?: string, filters: readonly HttpFilterInit[] = []) =>
@@ -237,7 +253,7 @@ export function capturedFallback(reader: MeshReader, client: RouteClient, port: 
     unknown === 'ALLOW_ANY_DYNAMIC_DNS' ? dynamicDnsHost() : create(VirtualHostSchema, {
       name: open ? 'allow_any' : 'block_all',
       domains: ['*'],
-      routes: [open ? { name: 'allow_any', match, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH }, timeout: duration(0) } } } : { name: 'block_all', match, action: { case: 'directResponse', value: { status: 502 } } }],
+      routes: [open ? { name: 'allow_any', match, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: unclaimed(reader, client.namespace).cluster }, timeout: duration(0) } } } : { name: 'block_all', match, action: { case: 'directResponse', value: { status: 502 } } }],
     }),
   )
   const name = `fallback|${port}`

@@ -5,6 +5,7 @@ import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { LoadBalancer } from '#core/resource/load-balancer.ts'
+import type { ConnectionPool } from '#core/resource/connection-pool.ts'
 import type { ClientTls, OutlierDetection } from '#core/resource/traffic-policy.ts'
 import { Cluster_CommonLbConfigSchema, Cluster_DiscoveryType, Cluster_DnsLookupFamily, Cluster_LbPolicy, Cluster_LeastRequestLbConfigSchema, Cluster_RoundRobinLbConfigSchema, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import type { Cluster, Cluster_SlowStartConfigSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
@@ -95,6 +96,29 @@ export const authoritiesOf = (scopes: readonly ClusterScope[]): Resource[] => [.
 /** Istio's default for every bound: as good as none. */
 const UNBOUNDED = 4294967295
 
+export const poolBounds = (pool: ConnectionPool | undefined) => ({
+  maxConnections: pool?.tcp?.maxConnections || UNBOUNDED,
+  maxPendingRequests: pool?.http?.http1MaxPendingRequests || UNBOUNDED,
+  maxRequests: pool?.http?.http2MaxRequests || UNBOUNDED,
+  maxRetries: pool?.http?.maxRetries || UNBOUNDED,
+})
+
+/** Undefined: connections are not probed. */
+export function keepaliveOf(pool: ConnectionPool | undefined): Cluster['upstreamConnectionOptions'] {
+  const keepalive = pool?.tcp?.tcpKeepalive
+  if (keepalive === undefined) return undefined
+  return {
+    $typeName: 'envoy.config.cluster.v3.UpstreamConnectionOptions',
+    setLocalInterfaceNameOnUpstreamConnections: false,
+    tcpKeepalive: {
+      $typeName: 'envoy.config.core.v3.TcpKeepalive',
+      ...(keepalive.probes === undefined ? {} : { keepaliveProbes: keepalive.probes }),
+      ...(keepalive.time === undefined ? {} : { keepaliveTime: Math.ceil(durationMs(keepalive.time) / 1000) }),
+      ...(keepalive.interval === undefined ? {} : { keepaliveInterval: Math.ceil(durationMs(keepalive.interval) / 1000) }),
+    },
+  }
+}
+
 /** Connections above plaintext HTTP/1.1: what the port speaks, or what the pool says. */
 function upstreamProtocol(scope: ClusterScope): 'http1' | 'http2' | 'as-downstream' {
   const http = scope.policy.connectionPool?.http
@@ -115,10 +139,7 @@ export function translateCluster(scope: ClusterScope): Cluster {
     circuitBreakers: {
       thresholds: [
         {
-          maxConnections: pool?.tcp?.maxConnections || UNBOUNDED,
-          maxPendingRequests: pool?.http?.http1MaxPendingRequests || UNBOUNDED,
-          maxRequests: pool?.http?.http2MaxRequests || UNBOUNDED,
-          maxRetries: pool?.http?.maxRetries || UNBOUNDED,
+          ...poolBounds(pool),
           ...(policy.retryBudget === undefined ? {} : { retryBudget: { budgetPercent: { value: policy.retryBudget.percent ?? 20 }, minRetryConcurrency: policy.retryBudget.minRetryConcurrency ?? 3 } }),
           trackRemaining: true,
         },
@@ -134,19 +155,8 @@ export function translateCluster(scope: ClusterScope): Cluster {
   setTransport(cluster, scope, protocol === 'http2')
   putProxyHeaderFirst(cluster, scope.policy.proxyProtocol)
   if (protocol === 'http1') letMultiplex(cluster, scope)
-  const keepalive = pool?.tcp?.tcpKeepalive
-  if (keepalive !== undefined) {
-    cluster.upstreamConnectionOptions = {
-      $typeName: 'envoy.config.cluster.v3.UpstreamConnectionOptions',
-      setLocalInterfaceNameOnUpstreamConnections: false,
-      tcpKeepalive: {
-        $typeName: 'envoy.config.core.v3.TcpKeepalive',
-        ...(keepalive.probes === undefined ? {} : { keepaliveProbes: keepalive.probes }),
-        ...(keepalive.time === undefined ? {} : { keepaliveTime: Math.ceil(durationMs(keepalive.time) / 1000) }),
-        ...(keepalive.interval === undefined ? {} : { keepaliveInterval: Math.ceil(durationMs(keepalive.interval) / 1000) }),
-      },
-    }
-  }
+  const keepalive = keepaliveOf(pool)
+  if (keepalive !== undefined) cluster.upstreamConnectionOptions = keepalive
   return cluster
 }
 

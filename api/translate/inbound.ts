@@ -10,15 +10,15 @@ import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/confi
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import type { FilterChainSchema, FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
-import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
 import { tlsInspector } from './captured.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
-import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
+import { inboundPool, setInboundPool } from './inbound-pool.ts'
 import { onceFor } from './once.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import type { MutualTls } from './peer-authentication.ts'
@@ -47,6 +47,8 @@ export interface InboundScope {
   /** The first service that leads to the port; undefined: none does. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string; readonly port: number } | undefined
   readonly mutualTls: MutualTls
+  /** What bounds what goes on to the application. */
+  readonly pool: ReturnType<typeof inboundPool>
   readonly access: Access
   readonly engine: Engine
   readonly tracing: TracingScope
@@ -65,6 +67,7 @@ export function inboundScopes(reader: MeshReader, workload: InboundWorkload): In
       protocol: lead?.port.protocol ?? 'auto',
       service: lead === undefined ? undefined : { host: lead.service.host, name: lead.service.name, namespace: lead.service.namespace, port: lead.port.port },
       mutualTls,
+      pool: inboundPool(reader, namespace, labels, port.port),
       access: { ...access, policies: access.policies.map((one) => atListeningPort(one, port)) },
       engine: workload.engine,
       tracing: workload.tracing,
@@ -159,17 +162,8 @@ function inboundClusterResource(scope: InboundScope): Resource {
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     loadAssignment: localEndpoint(name, port),
-    connectTimeout: duration(10_000),
-    circuitBreakers: { thresholds: [{ maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295, trackRemaining: true }] },
     metadata: metadataOf(undefined, service === undefined ? {} : { services: [{ host: service.host, name: service.name, namespace: service.namespace }] }),
   })
-  if (protocol === 'http2' || protocol === 'grpc' || protocol === 'auto') {
-    message.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {
-      upstreamProtocolOptions:
-        protocol === 'auto'
-          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
-          : { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } } },
-    })
-  }
-  return resourceOf(ClusterSchema, name, message, service === undefined ? [] : scope.origins.slice(0, 1))
+  setInboundPool(message, protocol, scope.pool?.pool)
+  return resourceOf(ClusterSchema, name, message, [...(service === undefined ? [] : scope.origins.slice(0, 1)), ...(scope.pool === undefined ? [] : [scope.pool.by])])
 }

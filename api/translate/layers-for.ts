@@ -2,7 +2,7 @@ import { rulePolicies } from '#api/model/index-entries.ts'
 import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
-import { addressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
+import { addressListeners, egressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
 import { isDerivedRule } from './backend-tls.ts'
 import { authoritiesOf, clusterResource, clusterScopes } from './cluster.ts'
 import { accessClusters } from './access-clusters.ts'
@@ -73,6 +73,8 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const seen: Egress = node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : egress
   if (node.dnsCapture === true && seen !== undefined) layers.push(seenFrom('names', node.namespace, ['service-host'], seen, (at, namespace, host) => nameTable(at, namespace, host)))
   if (captured) layers.push(...capturedLayers(client, tracing, egress, seen))
+  const listeners = sidecar?.spec.egress ?? []
+  if (captured && seen !== undefined && listeners.some((one) => one.bind || one.captureMode === 'NONE')) layers.push(single(keyOf('captured-egress', client, tracing, seen, listeners), (at) => egressListeners(at, client, seen, listeners, tracing)))
   if (node.outbound !== undefined) {
     const bind = node.outbound
     layers.push(
@@ -114,7 +116,7 @@ function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egre
     layer('captured-scopes', MESH_HOSTS, (at, host) => capturedScopes(at, namespace, host), namespace),
     layer('captured-addresses', ['service-host'], (at, host) => addressListeners(at, client, host, tracing), client, tracing),
     layer('captured-ports', ['http-port', 'plain-port'], (at, port) => ofPort(port, at), client, tracing),
-    single(keyOf('captured-outbound', tracing, egress ?? ''), (at) => virtualOutbound(at.within(egress), tracing)),
+    single(keyOf('captured-outbound', tracing, egress ?? ''), (at) => virtualOutbound(at.within(egress), namespace, tracing)),
   ]
 }
 

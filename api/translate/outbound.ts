@@ -13,11 +13,11 @@ import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_com
 import { connectLoop, connectRoute, refusedConnect, refusedRequest } from './connect.ts'
 import { DYNAMIC_DNS, dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
-import { socketAddress } from './message.ts'
+import { duration, socketAddress } from './message.ts'
 import { outboundRoutes } from './naming.ts'
 import { resourceOf } from './resource.ts'
 import { PROXY_PORT, routeConfiguration, virtualHost } from './route.ts'
-import { isForServicesBelow, portsBesideService, routeScopes } from './route-scope.ts'
+import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
 import { scopeResource } from './scope.ts'
 import { namesOf } from './service-names.ts'
@@ -70,7 +70,8 @@ const hostScopes = (name: string, port: number, routes: string, origins: readonl
 
 /**
  * Where unknown hosts go: wildcard hosts first, then nowhere. Without captured traffic there is no original destination to pass a request on to,
- * so ALLOW_ANY cannot be honoured here, and an unknown host is refused as REGISTRY_ONLY refuses it: 502, as Istio's BlackHole answers. Where the proxy resolves names, it goes by them.
+ * so ALLOW_ANY cannot be honoured here, and an unknown host is refused as REGISTRY_ONLY refuses it: 502, as Istio's BlackHole answers. Where the proxy resolves names, it goes by them;
+ * a Sidecar's egressProxy takes them all.
  */
 export function explicitFallback(reader: MeshReader, client: RouteClient): Resource[] {
   const origins: string[] = []
@@ -84,8 +85,12 @@ export function explicitFallback(reader: MeshReader, client: RouteClient): Resou
     }
   }
   const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
+  const proxy = reader.egressProxy()
+  const beyond = proxy && resolveDestination(reader, client, proxy, client.namespace, 0).cluster
   virtualHosts.push(
-    byName ? dynamicDnsHost([connectRoute('allow_any_dynamic_dns', { case: 'cluster', value: DYNAMIC_DNS })]) : create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [refusedRequest(), refusedConnect()] }),
+    beyond !== undefined
+      ? create(VirtualHostSchema, { name: 'allow_any', domains: ['*'], routes: [refusedConnect(), { name: 'allow_any', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: beyond }, timeout: duration(0) } } }] })
+      : byName ? dynamicDnsHost([connectRoute('allow_any_dynamic_dns', { case: 'cluster', value: DYNAMIC_DNS })]) : create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [refusedRequest(), refusedConnect()] }),
   )
   const name = `fallback|${PROXY_PORT}`
   return [scopeResource(PROXY_PORT, '*', name, []), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, virtualHosts), origins), ...(byName ? [dynamicDnsCluster()] : [])]

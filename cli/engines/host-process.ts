@@ -1,6 +1,7 @@
 /**
- * A host of a case: `capture|host|middle NAMES`. Whoever starts it in a network namespace of its own asks it for sockets there, and is handed them.
+ * A host of a case: `capture|host|middle NAMES PORTS`. Whoever starts it in a network namespace of its own asks it for sockets there, and is handed them.
  * With `capture` it first has its namespace's connections redirected to the proxy; then it is nobody, for a proxy's own connections are told from an application's by their user.
+ * PORTS, JSON, are those to which connections are not captured.
  * The one that captures nothing is the next hop of the others, and their resolver, whichever they ask: NAMES, JSON, has an address for each name that there is.
  */
 import { spawnSync } from 'node:child_process'
@@ -11,7 +12,7 @@ import { installCapture } from '#proxy/capture/install.ts'
 import { answer, readQuery } from '#proxy/dns/message.ts'
 import { type FromHost, NEXT_HOP, type ToHost } from './hosts.ts'
 
-const [kind = '', names = '{}'] = process.argv.slice(2)
+const [kind = '', names = '{}', ports = '[]'] = process.argv.slice(2)
 const NOBODY = 65_534
 
 const say = (message: FromHost, handle?: net.Server | net.Socket, sent: () => void = () => {}): void => void process.send?.(message, handle, {}, sent)
@@ -54,7 +55,7 @@ process.on('message', (asked: ToHost) => (asked.verb === 'listen' ? listen(asked
 
 try {
   writeFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', '0')
-  if (kind === 'capture') installCapture({ outboundPort: 15_001, inboundPort: 15_006, excludedUids: [0], excludedOutboundPorts: [], excludedInboundPorts: [], excludedRanges: [], includedRanges: [] })
+  if (kind === 'capture') installCapture({ outboundPort: 15_001, inboundPort: 15_006, excludedUids: [0], excludedOutboundPorts: [], excludedInboundPorts: JSON.parse(ports) as number[], excludedRanges: [], includedRanges: [] })
   if (kind === 'middle') {
     writeFileSync('/proc/sys/net/ipv4/ip_forward', '1')
     await resolve(JSON.parse(names) as Record<string, string>)

@@ -10,6 +10,7 @@ import type { RequestsFile, WorkloadWords } from '#core/contract/requests-file.t
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
+import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
@@ -103,14 +104,17 @@ export class LiveCase {
     const names = new Map(placed.flatMap(({ words: { names = [] }, workload }) => names.map((name) => [name, workload.address] as const)))
     const proxied = new Set(nodes.filter((one) => one.type === 'sidecar').map((one) => one.address))
     const addressesOfAll = [...placed.map(({ workload }) => workload.address), ...unnamed.map((one) => one.address)]
-    const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map((address) => [address, { captured: proxied.has(address) }])), Object.fromEntries(names)) : undefined
+    const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map((address) => [address, { captured: proxied.has(address) }])), Object.fromEntries(names), reachedPorts(configuration)) : undefined
     const live = new LiveCase({ world, applications, certificates, tokens, plane, block, hosts, names, files })
     try {
       await hosts?.forward(Number(plane.target.slice(plane.target.lastIndexOf(':') + 1)))
       const started = await Promise.allSettled([
-        ...placed.flatMap(({ words: { application = {} }, workload }) => {
+        ...placed.flatMap(({ words: { application = {}, ports = [] }, workload }) => {
+          const silent = ports.flatMap((one) => (typeof one === 'object' && one.listens === false ? [one.port] : []))
           const own = application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
-          return workload.ports.map((port) => applications.serve(workload.name, port.app.address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address)))
+          // A Sidecar may pass on to loopback, which on a host of its own is nobody else's.
+          const addresses = captured ? [workload.address, '127.0.0.1'] : [workload.address]
+          return workload.ports.filter(({ port }) => !silent.includes(port)).flatMap((port) => addresses.map((address) => applications.serve(workload.name, address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address))))
         }),
         ...[...nodes, ...unnamed].map(async (node) => {
           const options = { doors, parts, node, host: live.host(node.address), trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
@@ -208,6 +212,10 @@ const sidecarNode = (workload: Workload, captured: boolean): ProxyNode => {
   const node = sidecarOf(workload, true)
   return { ...node, serviceAccount: workload.serviceAccount, outbound: { address: workload.address, port: OUTBOUND_PORT }, ports: workload.mutualTls ? node.ports : [] }
 }
+
+/** Ports that Sidecars have workloads listen on themselves, as whoever installs the capture leaves them out. */
+const reachedPorts = (objects: readonly ResourceObject[]): number[] =>
+  objects.flatMap((one) => (one.kind === 'Sidecar' ? ((one.spec as SidecarSpec).ingress ?? []).flatMap(({ captureMode, port }) => (captureMode === 'NONE' && port.number ? [port.number] : [])) : []))
 
 const isGatewayObject = (object: ResourceObject): boolean => object.kind === 'Gateway' && object.apiVersion.startsWith('networking.istio.io/')
 const selectorOf = (object: ResourceObject): Readonly<Record<string, string>> | undefined => (object.spec as GatewaySpec | undefined)?.selector

@@ -13,7 +13,7 @@ const workloadWords = z.strictObject({
   names: z.array(z.string()).optional().describe('Names for which DNS has its address, where traffic is captured.'),
   network: z.string().optional(),
   locality: z.string().optional().describe('region/zone/subzone'),
-  ports: z.array(z.union([z.int().min(1).max(65535), z.strictObject({ port: z.int().min(1).max(65535), name: z.string().optional() })])).optional(),
+  ports: z.array(z.union([z.int().min(1).max(65535), z.strictObject({ port: z.int().min(1).max(65535), name: z.string().optional(), listens: z.boolean().optional().describe('Whether its application does; true unless told otherwise.') })])).optional(),
   mutualTls: z.boolean().optional().describe('Whether a proxy is in front of it; true unless said otherwise.'),
   healthy: z.boolean().optional(),
   application: z
