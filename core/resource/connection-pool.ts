@@ -58,6 +58,7 @@ export const connectionPool = z
       if (value.tcp === undefined && value.http === undefined) yield { code: 'object.field-required', rule: 'tcp, http, or both' }
     }),
   )
+export type ConnectionPool = z.infer<typeof connectionPool>
 
 function* negative<Name extends string>(value: { [Key in Name]?: number | undefined }, names: readonly Name[]): Iterable<Complaint> {
   for (const name of names) if ((value[name] ?? 0) < 0) yield { at: [name], value: value[name], rule: '0 or more' }

@@ -84,7 +84,7 @@ const egressListener = z
       if (!value.bind && value.port !== undefined && !value.port.number) yield { at: ['port', 'number'], code: 'object.field-required', rule: '1..65535' }
     }),
   )
-type EgressListener = z.infer<typeof egressListener>
+export type EgressListener = z.infer<typeof egressListener>
 
 const sidecarSpec = z
   .strictObject({
