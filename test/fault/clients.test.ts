@@ -106,19 +106,18 @@ test('rule 25: a client that stopped reading holds no more memory with each chan
   slow.pause()
   quick.ask({ node: node('quick'), type: CLUSTER })
   await quick.take()
-  const change = async (from: number, to: number): Promise<number> => {
-    for (let version = from; version < to; version += 1) {
-      view.set(cluster('a', String(version), 900_000))
-      assert.equal((await quick.take()).resources[0]?.version, String(version))
-      quick.forgetTaken()
-    }
-    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  const held = (): number => {
     collect()
     return process.memoryUsage().arrayBuffers
   }
-  const before = await change(1, 30)
-  const after = await change(30, 90)
-  assert.ok(after - before < 8 << 20, `${(after - before) >> 20} MB more after 54 MB of changes`)
+  const before = held()
+  for (let version = 1; version < 90; version += 1) {
+    view.set(cluster('a', String(version), 900_000))
+    assert.equal((await quick.take()).resources[0]?.version, String(version))
+    quick.forgetTaken()
+  }
+  // What was made for one is kept for a few seconds for others that may be due the same.
+  await until('no more is held than before 80 MB of changes', () => held() - before < 8 << 20)
 })
 
 test('streams of an Envoy are cut in the middle of updates again and again: no request fails, and in the end it has the newest', async (t) => {
