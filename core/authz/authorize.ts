@@ -1,11 +1,11 @@
 import type { Origin } from '../plan/origin.ts'
-import type { RbacPlan, RbacPolicyPlan } from '../plan/rbac.ts'
+import type { RbacPlan, RbacPolicyPlan, RequestPredicate } from '../plan/rbac.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 
 export type AuthzDecision =
   /** `shadowDenied`: the policy that would have denied, were its filter enforced. */
   | { readonly allowed: true; readonly shadowDenied?: string }
-  /** `policy` is its name, or 'no policy matched'; the origin is then that of the first ALLOW policy that stood in the way. */
+  /** `policy` is its name, or 'no policy matched'; the origin is then that of the first ALLOW policy that stood in the way. `why` names the conditions that decided: of a DENY policy those that held, of each ALLOW policy those that failed. */
   | { readonly allowed: false; readonly policy: string; readonly origin: Origin | undefined; readonly why: string }
 
 /** Told of every policy tried; absent while serving. */
@@ -28,7 +28,7 @@ export function authorize(policies: readonly RbacPlan[], request: RequestHead | 
     const matched = firstMatch(filter, request, peer, note)
     if ((filter.action === 'allow') === (matched !== undefined)) continue
     if (filter.shadow) shadowDenied ??= matched?.name ?? NO_POLICY_MATCHED
-    else return denial(filter, matched)
+    else return denial(filter, matched, request, peer)
   }
   return shadowDenied === undefined ? ALLOWED : { allowed: true, shadowDenied }
 }
@@ -45,11 +45,23 @@ function firstMatch(filter: RbacPlan, request: RequestHead | undefined, peer: Pe
   return undefined
 }
 
-function denial(filter: RbacPlan, matched: RbacPolicyPlan | undefined): AuthzDecision {
+/** Of many ALLOW policies, these many are told of: a line of the log is bounded. */
+const MISSES_TOLD_MAX = 8
+
+/** Put together only when a request is refused. */
+function denial(filter: RbacPlan, matched: RbacPolicyPlan | undefined, request: RequestHead | undefined, peer: PeerInfo): AuthzDecision {
   if (matched !== undefined) {
-    return { allowed: false, policy: matched.name, origin: matched.origin, why: `${matched.permission.words} and ${matched.principal.words}` }
+    return { allowed: false, policy: matched.name, origin: matched.origin, why: `${decisive(matched.permission, request, peer)} and ${decisive(matched.principal, request, peer)}` }
   }
   const { policies } = filter
-  const why = policies.length === 0 ? 'the filter allows nothing' : `none of ${policies.length} allow ${policies.length === 1 ? 'policy' : 'policies'} matched`
+  if (policies.length === 0) return { allowed: false, policy: NO_POLICY_MATCHED, origin: undefined, why: 'the filter allows nothing' }
+  const misses = policies.slice(0, MISSES_TOLD_MAX).map((policy) => {
+    const failing = [policy.permission, policy.principal].filter((half) => !half.matches(request, peer))
+    return `${policy.name}: not ${failing.map((half) => decisive(half, request, peer)).join(' and not ')}`
+  })
+  const more = policies.length > misses.length ? `; and ${policies.length - misses.length} more` : ''
+  const why = `none of ${policies.length} allow ${policies.length === 1 ? 'policy' : 'policies'} matched: ${misses.join('; ')}${more}`
   return { allowed: false, policy: NO_POLICY_MATCHED, origin: policies[0]?.origin, why }
 }
+
+const decisive = (half: RequestPredicate, request: RequestHead | undefined, peer: PeerInfo): string => half.decidedBy?.(request, peer) ?? half.words

@@ -22,5 +22,10 @@ export interface RbacPolicyPlan {
 /** A condition over request and peer, with words for explain. For TCP the request is undefined: HTTP attributes then do not match. */
 export interface RequestPredicate {
   readonly words: string
+  /**
+   * Which of its conditions made it match, or kept it from matching, and what caller and address were; absent: `words` are all there is to say.
+   * Values of headers and tokens are never in it: it goes to the log.
+   */
+  decidedBy?(request: RequestHead | undefined, peer: PeerInfo): string
   matches(request: RequestHead | undefined, peer: PeerInfo): boolean
 }

@@ -4,7 +4,7 @@ import type { MetadataMatcher } from '../wire/gen/envoy/type/matcher/v3/metadata
 import type { FilterStateMatcher } from '../wire/gen/envoy/type/matcher/v3/filter_state_pb.ts'
 import type { HeadPredicate } from '../match/request.ts'
 import type { TextPredicate } from '../match/text.ts'
-import { type PeerInfo, pathOnly } from '../route/request.ts'
+import { type PeerInfo, pathOnly, type RequestHead } from '../route/request.ts'
 import type { RbacPlan, RequestPredicate } from './rbac.ts'
 import { at, type Reading } from './read.ts'
 import { policyOrigin } from './read-origin.ts'
@@ -64,19 +64,19 @@ function readPermission(reading: Reading, path: string, permission: Permission):
       return onUrlPath(reading, at(path, 'url_path'), rule.value)
     case 'destinationIp': {
       const range = readCidr(reading, at(path, 'destination_ip'), rule.value)
-      return { words: `destination in ${range.words}`, matches: (_request, peer) => range.matches(peer.localAddress) }
+      return valued(`destination in ${range.words}`, (_request, peer) => range.matches(peer.localAddress), (_request, peer) => peer.localAddress)
     }
     case 'destinationPort': {
       const port = rule.value
-      return { words: `port ${port}`, matches: (_request, peer) => peer.localPort === port }
+      return valued(`port ${port}`, (_request, peer) => peer.localPort === port, (_request, peer) => String(peer.localPort))
     }
     case 'destinationPortRange': {
       const { start, end } = rule.value
-      return { words: `port in ${start}..${end - 1}`, matches: (_request, peer) => peer.localPort >= start && peer.localPort < end }
+      return valued(`port in ${start}..${end - 1}`, (_request, peer) => peer.localPort >= start && peer.localPort < end, (_request, peer) => String(peer.localPort))
     }
     case 'requestedServerName': {
       const name = readStringMatch(reading, at(path, 'requested_server_name'), rule.value)
-      return { words: `server name ${name.words}`, matches: (_request, peer) => name.matches(peer.sni) }
+      return valued(`server name ${name.words}`, (_request, peer) => name.matches(peer.sni), (_request, peer) => peer.sni)
     }
     case 'metadata':
       return readNoted(reading, at(path, 'metadata'), rule.value)
@@ -117,11 +117,11 @@ function readPrincipal(reading: Reading, path: string, principal: Principal): Re
     case 'sourceIp':
     case 'directRemoteIp': {
       const range = readCidr(reading, at(path, identifier.case === 'sourceIp' ? 'source_ip' : 'direct_remote_ip'), identifier.value)
-      return { words: `source in ${range.words}`, matches: (_request, peer) => range.matches((peer.direct ?? peer).address) }
+      return valued(`source in ${range.words}`, (_request, peer) => range.matches((peer.direct ?? peer).address), (_request, peer) => (peer.direct ?? peer).address)
     }
     case 'remoteIp': {
       const range = readCidr(reading, at(path, 'remote_ip'), identifier.value)
-      return { words: `client in ${range.words}`, matches: (request, peer) => range.matches(request?.remoteAddress ?? peer.address) }
+      return valued(`client in ${range.words}`, (request, peer) => range.matches(request?.remoteAddress ?? peer.address), (request, peer) => request?.remoteAddress ?? peer.address)
     }
     case undefined:
       reading.invalid(path, 'has no identifier')
@@ -138,11 +138,11 @@ function readNoted(reading: Reading, path: string, matcher: MetadataMatcher): Re
 }
 
 // "If unset, it applies to any user that is authenticated": a certificate was shown and verified, not merely TLS spoken.
-const AUTHENTICATED: RequestPredicate = { words: 'any authenticated identity', matches: (_request, peer) => peer.uriSans.length > 0 || peer.dnsSans.length > 0 }
+const AUTHENTICATED = valued('any authenticated identity', (_request, peer) => peer.uriSans.length > 0 || peer.dnsSans.length > 0, (_request, peer) => peer.uriSans[0] ?? peer.dnsSans[0] ?? '')
 
 /** URI SANs, then DNS SANs (envoy.config.rbac.v3.Principal.Authenticated). */
 function onIdentity(name: TextPredicate): RequestPredicate {
-  return { words: `identity ${name.words}`, matches: (_request, peer) => identityMatches(name, peer) }
+  return valued(`identity ${name.words}`, (_request, peer) => identityMatches(name, peer), (_request, peer) => peer.uriSans[0] ?? peer.dnsSans[0] ?? '')
 }
 
 function identityMatches(name: TextPredicate, peer: PeerInfo): boolean {
@@ -170,8 +170,22 @@ function onHead(test: HeadPredicate): RequestPredicate {
   return { words: test.words, matches: (request) => request !== undefined && test.matches(request) }
 }
 
+/** A condition on what is no secret, whose value is told with it. */
+function valued(words: string, matches: RequestPredicate['matches'], value: (request: RequestHead | undefined, peer: PeerInfo) => string): RequestPredicate {
+  return {
+    words,
+    matches,
+    decidedBy(request, peer) {
+      const was = value(request, peer)
+      return `${words} [${was === '' ? 'none' : was}]`
+    },
+  }
+}
+
+const decisive = (test: RequestPredicate, request: RequestHead | undefined, peer: PeerInfo): string => test.decidedBy?.(request, peer) ?? test.words
+
 function not(test: RequestPredicate): RequestPredicate {
-  return { words: `not (${test.words})`, matches: (request, peer) => !test.matches(request, peer) }
+  return { words: `not (${test.words})`, matches: (request, peer) => !test.matches(request, peer), decidedBy: (request, peer) => `not (${decisive(test, request, peer)})` }
 }
 
 function allOf(tests: readonly RequestPredicate[]): RequestPredicate {
@@ -185,6 +199,10 @@ function allOf(tests: readonly RequestPredicate[]): RequestPredicate {
       for (let index = 0; index < needed.length; index++) if (needed[index]?.matches(request, peer) === false) return false
       return true
     },
+    decidedBy(request, peer) {
+      const missing = needed.find((test) => !test.matches(request, peer))
+      return missing === undefined ? needed.map((test) => decisive(test, request, peer)).join(' and ') : decisive(missing, request, peer)
+    },
   }
 }
 
@@ -197,6 +215,10 @@ function anyOf(tests: readonly RequestPredicate[]): RequestPredicate {
     matches(request, peer) {
       for (let index = 0; index < tests.length; index++) if (tests[index]?.matches(request, peer) === true) return true
       return false
+    },
+    decidedBy(request, peer) {
+      const holds = tests.find((test) => test.matches(request, peer))
+      return holds === undefined ? `(${tests.map((test) => decisive(test, request, peer)).join(' or ')})` : decisive(holds, request, peer)
     },
   }
 }
