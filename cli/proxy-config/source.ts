@@ -43,14 +43,25 @@ const HERE_MS = 700
 
 /** As the control plane sent it; and where the proxy runs on this host, and its admin port says that it is the one, as it is. */
 export async function fromControlPlane(context: Context, proxy: string): Promise<ShownProxy> {
-  const sent = await callApi<{ resources: (Omit<ShownResource, 'state'>)[] }>(context, 'GET', meshPath(context, `/proxies/${encodeURIComponent(proxy)}/config`))
-  const resources = sent.resources.map((one): ShownResource => ({ ...one, type: one.type.slice(one.type.lastIndexOf('/') + 1), state: 'ACTIVE' }))
-  const id = await nodeIdOf(context, proxy)
+  const { sent, held } = await sentAndHeld(context, proxy)
+  return held ?? { live: false, resources: sent, hosts: undefined, secrets: secretsOf(sent, undefined), bootstrap: undefined }
+}
+
+/**
+ * What a proxy was sent, and beside it what it holds, as its admin port tells it.
+ * @param admin where that is; without it a proxy of this host is found by itself, and of any other nothing is known
+ */
+export async function sentAndHeld(context: Context, proxy: string, admin?: string): Promise<{ readonly sent: readonly ShownResource[]; readonly held: ShownProxy | undefined }> {
+  const told = await callApi<{ resources: (Omit<ShownResource, 'state'>)[] }>(context, 'GET', meshPath(context, `/proxies/${encodeURIComponent(proxy)}/config`))
+  const sent = told.resources.map((one): ShownResource => ({ ...one, type: one.type.slice(one.type.lastIndexOf('/') + 1), state: 'ACTIVE' }))
+  const at = admin ?? (await adminHere(await nodeIdOf(context, proxy)))
+  return { sent, held: at === undefined ? undefined : await fromAdmin(at, new Map(sent.map((one) => [`${one.type} ${one.name}`, one.origins]))) }
+}
+
+async function adminHere(id: string): Promise<string | undefined> {
   const [, address = ''] = id.split('~')
-  const host = address.includes(':') ? `[${address}]` : address
-  const here = LOOPBACK.test(address) && (await isProxy(`${host}:${ADMIN_PORT}`, id))
-  if (!here) return { live: false, resources, hosts: undefined, secrets: secretsOf(resources, undefined), bootstrap: undefined }
-  return fromAdmin(`${host}:${ADMIN_PORT}`, new Map(resources.map((one) => [`${one.type} ${one.name}`, one.origins])))
+  const admin = `${address.includes(':') ? `[${address}]` : address}:${ADMIN_PORT}`
+  return LOOPBACK.test(address) && (await isProxy(admin, id)) ? admin : undefined
 }
 
 async function nodeIdOf(context: Context, proxy: string): Promise<string> {
@@ -157,7 +168,7 @@ function hostsOf(clusters: unknown): HostState[] {
 }
 
 /** Keys of protobuf messages in one spelling: Envoy writes them as the .proto files do. Keys with a dot are those of maps, and stay. */
-function plainNames(value: unknown): unknown {
+export function plainNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plainNames)
   if (value === null || typeof value !== 'object') return value
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [/[.@/]/.test(name) ? name : name.replace(/_([a-z\d])/g, (_, letter: string) => letter.toUpperCase()), plainNames(one)]))

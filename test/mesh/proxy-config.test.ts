@@ -29,8 +29,8 @@ describe('weft proxy-config of live proxies', () => {
   let key = ''
   const children: ChildProcess[] = []
   const folder = mkdtempSync(path.join(tmpdir(), 'weft-proxy-config-'))
-  const weft = (args: readonly string[]): Promise<Ran> =>
-    runCommand(process.execPath, ['--disable-warning=ExperimentalWarning', 'cli/main.ts', 'proxy-config', ...args], { env: { WEFT_SERVER: `http://127.0.0.1:${plane.plane.rest.port}`, WEFT_API_KEY: key, WEFT_MESH: 'demo/shop' } })
+  const weft = (args: readonly string[], command = 'proxy-config'): Promise<Ran> =>
+    runCommand(process.execPath, ['--disable-warning=ExperimentalWarning', 'cli/main.ts', command, ...args], { env: { WEFT_SERVER: `http://127.0.0.1:${plane.plane.rest.port}`, WEFT_API_KEY: key, WEFT_MESH: 'demo/shop' } })
   const well = async (...args: string[]): Promise<string> => {
     const ran = await weft(args)
     assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stderr}`)
@@ -165,6 +165,33 @@ describe('weft proxy-config of live proxies', () => {
       assert.match(node.node.id, /^sidecar~/)
     })
   }
+
+  for (const { name, address } of engines) {
+    test(`${name}: proxy-status of one proxy says, type by type, that it holds what it was sent`, async () => {
+      for (const args of [[`${name}.prod`], [`${name}.prod`, '--admin', `${address}:15000`]]) {
+        const ran = await weft(args, 'proxy-status')
+        assert.match(ran.stdout, /^Clusters Match \([1-9]\d*\)\nListeners Match \([1-9]\d*\)\nRoutes Match \([1-9]\d*\)\nEndpoints Match \([1-9]\d*\)$/m)
+        assert.deepEqual([ran.code, ran.stderr], [0, ''])
+      }
+    })
+  }
+
+  test('proxy-status of one proxy says what differs from what it was sent, with the object behind it', async () => {
+    for (const [index, { name }] of engines.entries()) {
+      // Each is asked for at the admin port of the next: whose own listeners and inbound clusters are at other addresses.
+      const other = engines[(index + 1) % engines.length]
+      const ran = await weft([`${name}.prod`, '--admin', `${other?.address ?? ''}:15000`], 'proxy-status')
+      assert.equal(ran.code, 1)
+      assert.match(ran.stdout, /^Listeners Don't Match$/m)
+      assert.match(ran.stdout, /^ {2}\S+: held as something else/m)
+      assert.match(ran.stdout, /^--- \S+ \(sent\)\n\+\+\+ \S+ \(held\)\n@@ /m)
+      assert.match(ran.stdout, /^Routes Match/m)
+    }
+    const nobody = await weft(['weft.prod', '--admin', '127.0.0.1:1'], 'proxy-status')
+    assert.equal(nobody.code, 1)
+    assert.match(nobody.stderr, /no proxy answers at 127\.0\.0\.1:1/)
+    assert.equal((await weft(['--admin', '127.0.0.1:1'], 'proxy-status')).code, 2)
+  })
 
   test('the engines hold the same rows', async () => {
     for (const section of ['route', 'cluster', 'listener'] as const) {
