@@ -7,7 +7,7 @@ import type { ResourceView } from './serve/resource.ts'
 import type { Log } from './log.ts'
 import { MeshModel, objectId } from './model/mesh-model.ts'
 import { MeshViews, type Turns } from './translate/view.ts'
-import { turnsOf } from './turns.ts'
+import { LongWork } from './turns.ts'
 
 /** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
 const CHANGES_MAX = 1000
@@ -73,6 +73,7 @@ interface Entry {
 export class Meshes {
   readonly #store: Store
   readonly #clock: Clock
+  readonly #longWork: LongWork
   readonly #log: Log
   readonly #entries = new Map<string, Entry>()
   readonly #waiters = new Map<string, Set<{ readonly revision: number; done(): void }>>()
@@ -87,6 +88,7 @@ export class Meshes {
   constructor(store: Store, clock: Clock, log: Log) {
     this.#store = store
     this.#clock = clock
+    this.#longWork = new LongWork(clock)
     this.#log = log
     this.#stop = store.onChange((meshId, revision) => this.#heard(meshId, revision))
   }
@@ -151,7 +153,7 @@ export class Meshes {
   }
 
   #viewInTurns(mesh: LoadedMesh, node: ProxyNode, identity: SpiffeId | undefined): Promise<ResourceView> {
-    return mesh.views.viewInTurns(node, identity, turnsOf(this.#clock))
+    return mesh.views.viewInTurns(node, identity, this.#longWork.turns())
   }
 
   /** Resolves when the mesh in memory has reached a revision, or when the time is over. */
@@ -195,7 +197,7 @@ export class Meshes {
       return undefined
     }
     const model = new MeshModel({ trustDomain: row.trustDomain, settings: row.settings })
-    const turns = turnsOf(this.#clock)
+    const turns = this.#longWork.turns()
     const steps = model.applying(asChanges(rows), rows.revision)
     // Nobody has the model before it is whole; what other meshes are due does not wait for it.
     while (steps.next().done !== true) if (turns.isOver()) await turns.next()
@@ -253,7 +255,7 @@ export class Meshes {
   async #reload(mesh: LoadedMesh): Promise<void> {
     const rows = await this.#store.loadMesh(mesh.id)
     if (!rows) return
-    mesh.views.apply(await differing(mesh.model, rows, turnsOf(this.#clock)), rows.revision)
+    mesh.views.apply(await differing(mesh.model, rows, this.#longWork.turns()), rows.revision)
     this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
     this.#arrived(mesh)
   }

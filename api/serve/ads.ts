@@ -38,6 +38,8 @@ export interface DiscoveryDoors {
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
   readonly schedule: (run: () => void) => void
+  /** What takes long for one call has a turn of the event loop to itself, whoever asks. */
+  readonly alone: Turnstile
   readonly shares: Shares
   /** Calls that are open, for the shutdown. */
   readonly open: Set<DiscoverySession>
@@ -45,6 +47,8 @@ export interface DiscoveryDoors {
 
 /** Discovery calls that a process holds at once. */
 const callsMax = 50_000
+/** After a request that took so long, the next of the call waits for a turn of its own. */
+const longMs = 4
 /** How long a call may stay silent before its first message. */
 const firstMessageMs = 30_000
 /** The longest that a Node timer can wait. */
@@ -116,7 +120,15 @@ export class DiscoverySession {
     )
   }
 
+  /** Resolves in a turn of the event loop in which no other call's long work begins. */
+  #turn(): Promise<void> {
+    const { alone, schedule } = this.#doors
+    return alone.pass(() => new Promise((resolve) => schedule(resolve)))
+  }
+
   #next(stream: XdsStream, request: DiscoveryRequest): void {
+    const { clock } = this.#doors
+    const beganMs = clock.monotonicMs()
     this.#guard(() => {
       if (request.node) {
         const id = nodeIdOf(request.node)
@@ -126,6 +138,9 @@ export class DiscoverySession {
       if (request.type === HEALTH_INFORMATION) this.#doors.serve.health?.(stream.peer, stream.node, request.refusal === undefined ? 'healthy' : 'unhealthy')
       else stream.request(request)
     })
+    if (this.#over || clock.monotonicMs() - beganMs < longMs) return
+    this.#call.pause()
+    void this.#turn().then(() => this.#call.resume())
   }
 
   #read(bytes: Buffer): DiscoveryRequest {
@@ -144,6 +159,7 @@ export class DiscoverySession {
     const said = agreedNode(peer, first.node && readNodeBytes(first.node))
     if (peer.expiresAtMs <= clock.wallMs()) throw new CallRefused(status.UNAUTHENTICATED, 'the credential has expired')
     const { node, view } = await this.#doors.turnstile.pass(() => admitted(serve, peer, said))
+    await this.#turn()
     if (this.#over) {
       view.release()
       return
@@ -155,7 +171,9 @@ export class DiscoverySession {
     this.#endWhenExpired(peer)
     this.#unwatch = serve.watch?.(peer, () => this.end(status.UNAUTHENTICATED, 'the credential is not valid any more'))
     serve.connected(peer, node, (why) => this.#refuse(why))
+    const beganMs = clock.monotonicMs()
     stream.request(first)
+    if (clock.monotonicMs() - beganMs >= longMs) await this.#turn()
   }
 
   /** A proxy renews before and reconnects; what is revoked or forgotten ends here (xds-rules 2). */

@@ -1,5 +1,6 @@
 import type { Clock } from '#core/time/clock.ts'
 import { ForgottenUnused } from './forgotten-unused.ts'
+import type { Settled } from './levels.ts'
 import type { Protocol } from './request.ts'
 
 /** Steps that are remembered from one holding: a herd takes one or two, but all meshes begin at the same. */
@@ -11,11 +12,11 @@ const keptMs = 10_000
 export interface HoldingContent {
   readonly wildcard: boolean
   readonly named: boolean
-  readonly names: ReadonlyMap<string, true>
+  readonly names: Settled<true>
   /** name → version; empty for one that the client was told is not there. */
-  readonly sent: ReadonlyMap<string, string>
+  readonly sent: Settled<string>
   /** name → whether it goes out even when unchanged. */
-  readonly pending: ReadonlyMap<string, boolean>
+  readonly pending: Settled<boolean>
 }
 
 /** How many names and versions differ from a holding, and a digest of the versions. */

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '#core/time/seeded.ts'
 import { LayeredMap } from './layered.ts'
+import type { Settled } from './levels.ts'
 
 test('a layered map is what a map would be, whatever happens to it, and its base stays as it was', () => {
   for (let seed = 1; seed <= 200; seed += 1) {
     const random = seededRandom(seed)
     const below = (limit: number): number => Math.floor(random.draw() * limit)
-    let base: ReadonlyMap<string, string> = new Map(Array.from({ length: below(6) }, (_, at) => [`n${at}`, `${below(3)}`]))
+    let base: Settled<string> = new Map(Array.from({ length: below(6) }, (_, at) => [`n${at}`, `${below(3)}`]))
     const layered = new LayeredMap(base)
     const plain = new Map(base)
     for (let step = 0; step < 60; step += 1) {
@@ -38,8 +39,8 @@ test('a layered map is what a map would be, whatever happens to it, and its base
       assert.deepEqual(new Map(layered), plain, `seed ${seed}`)
       assert.equal(layered.get(name), plain.get(name))
     }
-    const before = new Map(base)
+    const before = new Map([...base])
     for (let at = 0; at < 10; at += 1) layered.set(`n${at}`, 'x')
-    assert.deepEqual(base, before)
+    assert.deepEqual(new Map([...base]), before)
   }
 })

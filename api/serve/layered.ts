@@ -1,19 +1,18 @@
-/** Stands in a layer for an entry of the base that is gone. */
-const GONE = Symbol('gone')
+import { GONE, type Level, type Settled, settle } from './levels.ts'
 
 const NOTHING: ReadonlyMap<string, never> = new Map<string, never>()
 
 /** What a layer has of its own. */
-export type Own<V> = ReadonlyMap<string, V | typeof GONE>
+export type Own<V> = Level<V>
 
 /** A map that writes to a layer of its own above a base, which others may share and nobody writes to. Iterates over the base first; entries may be deleted meanwhile. */
 export class LayeredMap<V extends string | boolean> {
-  #base: ReadonlyMap<string, V>
+  #base: Settled<V>
   /** Undefined while nothing differs from the base. */
   #own: Map<string, V | typeof GONE> | undefined
   #size: number
 
-  constructor(base: ReadonlyMap<string, V> = NOTHING) {
+  constructor(base: Settled<V> = NOTHING) {
     this.#base = base
     this.#size = base.size
   }
@@ -58,7 +57,7 @@ export class LayeredMap<V extends string | boolean> {
   }
 
   /** Takes another base, and drops what was its own, or keeps `own` of it. */
-  rest(base: ReadonlyMap<string, V>, own?: Own<V>): void {
+  rest(base: Settled<V>, own?: Own<V>): void {
     this.#base = base
     this.#own = undefined
     this.#size = base.size
@@ -95,9 +94,11 @@ export class LayeredMap<V extends string | boolean> {
     for (const [name, value] of this.#own ?? NOTHING) yield [name, value === GONE ? undefined : value]
   }
 
-  /** All of it, to be shared and written to no more: the base where nothing differs. */
-  frozen(): ReadonlyMap<string, V> {
-    return this.#own === undefined || this.#own.size === 0 ? this.#base : new Map(this.entries())
+  /** All of it, to be shared and written to no more: the base where nothing differs. This map then rests on it. */
+  frozen(): Settled<V> {
+    if (this.#own !== undefined && this.#own.size > 0) this.#base = settle(this.#base, this.#own, this.#size)
+    this.#own = undefined
+    return this.#base
   }
 }
 
@@ -133,7 +134,7 @@ export class LayeredSet {
     return this.#map.changes()
   }
 
-  rest(base: ReadonlyMap<string, true>, own?: Own<true>): void {
+  rest(base: Settled<true>, own?: Own<true>): void {
     this.#map.rest(base, own)
   }
 
@@ -141,7 +142,7 @@ export class LayeredSet {
     return this.#map.own
   }
 
-  frozen(): ReadonlyMap<string, true> {
+  frozen(): Settled<true> {
     return this.#map.frozen()
   }
 }

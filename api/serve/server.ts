@@ -95,7 +95,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
   const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, alone: new Turnstile(1), schedule, open }
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]

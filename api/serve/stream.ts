@@ -18,6 +18,8 @@ import type { Taken } from './taking.ts'
 
 /** Delta responses, and SotW ones that may be split, stay below this (xds-rules 24): gRPC clients refuse more than 4 MiB. */
 const responseBytesMax = 1 << 20
+/** A response of so many bytes is the last of its turn. */
+const turnBytesMax = 1 << 18
 /** A SotW set cannot be split: beyond this it is near what clients refuse. */
 const setBytesWarn = 3 << 20
 /** How long removals wait for the routes' ACKs, and routes for those of the clusters they need (xds-rules 21). */
@@ -144,7 +146,7 @@ export class XdsStream {
     else if (settled) this.#releaseWhenQuiet()
   }
 
-  /** Sends what can be sent now, at most one response a type, in the order of a pass. Called by the publisher, in turn. */
+  /** Sends what can be sent now, at most one response a type and one that is large, in the order of a pass. Called by the publisher, in turn. */
   pump(): void {
     if (this.#closed) return
     this.#releaseWhenQuiet()
@@ -153,7 +155,9 @@ export class XdsStream {
       const subscription = this.#subscriptions.get(type)
       if (!subscription || !subscription.hasWork || subscription.inFlight) continue
       if (this.#mustHold(subscription)) continue
-      this.#send(subscription)
+      if (this.#send(subscription) < turnBytesMax || !this.#hasWork()) continue
+      this.#watcher.wake(this, 'change')
+      break
     }
     this.#releaseWhenQuiet()
     this.#watcher.progressed(this)
@@ -348,10 +352,11 @@ export class XdsStream {
     return false
   }
 
-  #send(subscription: Subscription): void {
+  /** Answers how many bytes went. */
+  #send(subscription: Subscription): number {
     const { type } = subscription
     const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
-    if (!taken) return
+    if (!taken) return 0
     const { text, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.versionOf?.(type) ?? this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, numberOfNonce(subscription.nonce), subscription.hasWork)
     subscription.carry(text)
     this.#watcher.sent(this, type, taken.resources.length + taken.removed.length, message.length)
@@ -361,6 +366,7 @@ export class XdsStream {
       this.#blockedSinceMs = this.#clock.wallMs()
     }
     if (type === CLUSTER) this.#followWithEndpoints(taken.resources)
+    return message.length
   }
 
   /** A time to live goes only to clients that ask for it, and then its heartbeats do too, three within it. */

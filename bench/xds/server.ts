@@ -10,7 +10,7 @@ import type { Peer } from '#api/serve/peer.ts'
 import { startXds } from '#api/serve/server.ts'
 import { TrustStore } from '#api/serve/trust.ts'
 import { MeshViews } from '#api/translate/view.ts'
-import { turnsOf } from '#api/turns.ts'
+import { LongWork } from '#api/turns.ts'
 import { parseSpiffeId } from '#core/identity/spiffe.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Change } from '#db/store.ts'
@@ -22,6 +22,7 @@ import { obeyOrders } from './process.ts'
 const setup = JSON.parse(process.argv[2] ?? '{}') as ServerSetup
 const MESH_ID = 'bench'
 const { clock } = systemDoors
+const longWork = new LongWork(clock)
 
 function loadMesh(): { mesh: BenchMesh; views: MeshViews } {
   const mesh = new BenchMesh(setup.services)
@@ -48,7 +49,7 @@ const xds = await startXds(
         how: certificate ? 'certificate' : 'plaintext-loopback',
         expiresAtMs: certificate?.notAfterMs ?? clock.wallMs() + 86_400_000,
       }),
-      viewFor: async (peer, node) => viewsOf(node.name).viewInTurns(node, peer.identity, turnsOf(clock)),
+      viewFor: async (peer, node) => viewsOf(node.name).viewInTurns(node, peer.identity, longWork.turns()),
       connected: () => {},
       disconnected: () => {},
     },
