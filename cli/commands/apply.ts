@@ -70,13 +70,11 @@ async function waitFor(context: Context, revision: number, timeoutMs: number): P
     process.stderr.write(`rejected by ${one.proxy}: ${one.message}\n  resources: ${one.resources.join(', ')}\n  from: ${one.origins.join(', ')}\n`)
   }
   if (outcome.rejected.length > 0) return exitCodes.failed
-  if (outcome.stragglers.length > 0) {
-    process.stderr.write(`not acknowledged in time by ${outcome.stragglers.join(', ')}\n`)
-    return exitCodes.timedOut
-  }
   const times = outcome.p99Ms === null ? '' : ` (p50 ${Math.round(outcome.p50Ms ?? 0)} ms, p99 ${Math.round(outcome.p99Ms)} ms)`
   process.stderr.write(`acknowledged by ${outcome.acknowledged} ${outcome.acknowledged === 1 ? 'proxy' : 'proxies'}${times}\n`)
-  return exitCodes.done
+  if (outcome.stragglers.length === 0) return exitCodes.done
+  process.stderr.write(`not acknowledged in time by ${outcome.stragglers.join(', ')}\n`)
+  return exitCodes.timedOut
 }
 
 async function waitOutcome(context: Context, revision: number, timeoutMs: number): Promise<WaitResponse> {

@@ -11,6 +11,7 @@ import { outputOf, readArgs, serverFlags, UsageError } from '../usage.ts'
 export const usage = `weft proxy-status [NAME.NAMESPACE [--admin ADDRESS:PORT]] [-v] [-o table|json]
 
 Which proxy has acknowledged what. SYNCED: the newest sent is acknowledged. STALE: sent and not yet acknowledged. REJECTED: refused, with the reason.
+NOT SENT: asked for, and there is nothing to send.
 -v shows a column a type. Of one proxy, type by type, whether it holds what it was sent, and what differs: where it runs on this host, or by its admin port.
 Exit 1 when a proxy rejects something or holds something else, or an object could not be translated and is kept from them.`
 
@@ -70,21 +71,23 @@ function overall(proxy: ProxyStatus): TypeStatus['state'] {
   return states.has('REJECTED') ? 'REJECTED' : states.has('STALE') ? 'STALE' : states.has('SYNCED') ? 'SYNCED' : 'NOT_SENT'
 }
 
+const stateWords = (state: TypeStatus['state']): string => state.replace('_', ' ')
+
 function printTable(proxies: readonly ProxyStatus[], verbose: boolean): void {
   const cell = (proxy: ProxyStatus, suffix: string): string => {
     const type = proxy.types.find((one) => one.type.endsWith(suffix))
-    return type ? `${type.state} (${formatAge(Date.now() - type.sinceMs)})` : '-'
+    return type ? `${stateWords(type.state)} (${formatAge(Date.now() - type.sinceMs)})` : '-'
   }
-  const header = ['NAME', 'CLUSTER', 'ENGINE', 'VERSION', 'STATUS', ...(verbose ? columns.map(([title]) => title) : ['SUBSCRIBED TYPES'])]
+  const header = ['NAME', 'CLUSTER', 'VERSION', ...(verbose ? columns.map(([title]) => title) : ['SUBSCRIBED TYPES']), 'ENGINE', 'STATUS']
   const rows = [...proxies]
     .sort((a, b) => `${a.node.namespace}/${a.node.name}`.localeCompare(`${b.node.namespace}/${b.node.name}`))
     .map((proxy) => [
       `${proxy.node.name}.${proxy.node.namespace}`,
       proxy.node.cluster,
-      proxy.node.engine,
       proxy.node.version,
-      overall(proxy),
       ...(verbose ? columns.map(([, suffix]) => cell(proxy, suffix)) : [`${proxy.types.length} (${columns.filter(([, suffix]) => proxy.types.some((type) => type.type.endsWith(suffix))).map(([title]) => title).join(',')})`]),
+      proxy.node.engine,
+      stateWords(overall(proxy)),
     ])
   process.stdout.write(`${formatTable(header, rows)}\n`)
 }
