@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 const TABLE = '/proc/net/tcp'
 const TICKS_PER_SECOND = 100
 const KEEPALIVE_TIMER = '02'
+const ESTABLISHED = '01'
 /** Until bytes are acknowledged the kernel shows the timer of that in the place of the other; while it handles a timer it shows none; and its table, read in pieces, can skip a line. */
 const SHOWN_WITHIN_MS = 3000
 const LOOK_EVERY_MS = 20
@@ -24,8 +25,9 @@ function timerOf(local: string): { kind: string; inMs: number } {
   const port = Number(local.slice(at + 1)).toString(16).toUpperCase().padStart(4, '0')
   const address = local.slice(0, at).split('.').reverse().map((one) => Number(one).toString(16).toUpperCase().padStart(2, '0')).join('')
   for (const line of readFileSync(TABLE, 'utf8').split('\n').slice(1)) {
-    const [, own, , , , timer = ''] = line.trim().split(/\s+/)
-    if (own !== `${address}:${port}`) continue
+    // A port may be there once more, for an older connection elsewhere that waits to be forgotten.
+    const [, own, , state, , timer = ''] = line.trim().split(/\s+/)
+    if (own !== `${address}:${port}` || state !== ESTABLISHED) continue
     const [kind = '', ticks = ''] = timer.split(':')
     return { kind, inMs: (Number.parseInt(ticks, 16) * 1000) / TICKS_PER_SECOND }
   }
