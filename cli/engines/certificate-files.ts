@@ -2,6 +2,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { onExit } from './on-exit.ts'
 
 /** Where a configuration says that certificates lie: `root.pem` (who signed all that applications show), `stranger.pem` (who signed none), `client.pem`, `server.pem` and their keys; `client.hash` and `client.spki` stand for the hashes themselves. */
 const SAID = '/etc/weft-test/'
@@ -18,14 +19,14 @@ export interface CertificateFiles {
 export function writeCertificates(files: Readonly<Record<string, string>>): CertificateFiles {
   const folder = mkdtempSync(path.join(tmpdir(), 'weft-certificates-'))
   const remove = (): void => rmSync(folder, { recursive: true, force: true })
-  process.once('exit', remove)
+  const takeBack = onExit(remove)
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text)
   const hashes = hashesOf(files['client.pem'])
   return {
     place: (text) => (text.startsWith(SAID) ? (hashes[text.slice(SAID.length)] ?? path.join(folder, text.slice(SAID.length))) : text),
     text: (text) => files[text.startsWith(SAID) ? text.slice(SAID.length) : ''] ?? text,
     remove: () => {
-      process.removeListener('exit', remove)
+      takeBack()
       remove()
     },
   }

@@ -15,6 +15,7 @@ import { SecretServer } from '#proxy/engine/secret-server.ts'
 import { certificateService } from '#proxy/identity/certificate-service.ts'
 import { WorkloadIdentity } from '#proxy/identity/workload-identity.ts'
 import { type Host, thisMachine } from './hosts.ts'
+import { onExit } from './on-exit.ts'
 
 /** What carries the traffic: the bundled engine's files, or a stock Envoy's binary. */
 export type EngineParts = { readonly kind: 'weft'; readonly proxy: string; readonly gateway: string } | { readonly kind: 'envoy'; readonly binary: string }
@@ -70,12 +71,12 @@ export class LiveProxy {
     this.#doors = options.doors
     this.#folder = mkdtempSync(path.join(tmpdir(), 'weft-play-'))
     // Whatever ends this process must not leave its proxies behind.
-    const kill = (): void => {
-      this.#child?.kill('SIGKILL')
-      rmSync(this.#folder, { recursive: true, force: true })
-    }
-    process.once('exit', kill)
-    this.#cleanUp.push(() => void process.removeListener('exit', kill))
+    this.#cleanUp.push(
+      onExit(() => {
+        this.#child?.kill('SIGKILL')
+        rmSync(this.#folder, { recursive: true, force: true })
+      }),
+    )
   }
 
   /** Resolves when it has its configuration and listens. @throws Error with its own words when it does not get there */

@@ -12,6 +12,7 @@ import { whyNoNamespaces } from './hosts.ts'
 import { play, type Verdict } from './judge.ts'
 import { LiveCase } from './live-case.ts'
 import type { EngineParts } from './live-proxy.ts'
+import { onExit } from './on-exit.ts'
 import { needsCapture, Unplayable } from './observe.ts'
 
 export interface Played {
@@ -33,9 +34,10 @@ export class Player {
   readonly #parts: EngineParts
   readonly #plane: CaseControlPlane
   readonly #folder: string | undefined
-  readonly #onExit = (): void => {
+  readonly #removeFolder = (): void => {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
   }
+  readonly #takeBack: () => void
   #count = 0
   /** Looked for when they are first needed. */
   #namespaces: { readonly lacking: string | undefined } | undefined
@@ -44,7 +46,7 @@ export class Player {
     this.#parts = parts
     this.#plane = plane
     this.#folder = folder
-    process.once('exit', this.#onExit)
+    this.#takeBack = onExit(this.#removeFolder)
     // A signal ends a process without its last words, and its proxies would outlive it.
     process.once('SIGTERM', exitNow)
     process.once('SIGINT', exitNow)
@@ -104,9 +106,10 @@ export class Player {
   }
 
   async close(): Promise<void> {
-    process.removeListener('exit', this.#onExit).removeListener('SIGTERM', exitNow).removeListener('SIGINT', exitNow)
+    process.removeListener('SIGTERM', exitNow).removeListener('SIGINT', exitNow)
     await this.#plane.close()
-    this.#onExit()
+    this.#takeBack()
+    this.#removeFolder()
   }
 }
 
