@@ -136,13 +136,13 @@ for (const [kind, main, direction] of [['a sidecar’s inbound listener', 'proxy
     let most = before
     for (const [name, one] of Object.entries(floods)) {
       await t.test(name, async () => {
-        let under = true
-        const all = Promise.all(Array.from({ length: FLOODERS }, (_, index) => flood(port, one, index > 0))).finally(() => (under = false))
+        const run = { over: false }
+        const all = Promise.all(Array.from({ length: FLOODERS }, (_, index) => flood(port, one, index > 0))).finally(() => (run.over = true))
         const meanwhile = async (): Promise<void> => {
           do {
             await served()
             most = Math.max(most, residentBytes(child))
-          } while (under)
+          } while (!run.over)
         }
         const [ended] = await Promise.all([all, meanwhile()])
         for (const code of ended.flatMap((flooded) => flooded.codes)) assert.equal(code, ENHANCE_YOUR_CALM)
