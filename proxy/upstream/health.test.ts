@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import http2 from 'node:http2'
 import { test } from 'node:test'
+import { BinaryReader } from '@bufbuild/protobuf/wire'
 import type { ClusterPlan, HealthCheckPlan } from '#core/plan/cluster.ts'
 import type { RetryPlan } from '#core/plan/route.ts'
 import { parseRetryOn } from '#core/balance/retry.ts'
@@ -46,6 +48,40 @@ test('a TCP check looks for the bytes that a healthy server says', async (t) => 
   const cluster = proxy.runtime.cluster('up')
   assert.deepEqual([...(cluster?.hosts.values() ?? [])].map((host) => host.failsCheck), [false, true])
   assert.ok(before > 0)
+})
+
+test('a gRPC check asks for a service by its whole name, and believes SERVING alone', async (t) => {
+  const service = 'a.service.with.a.long.name.'.repeat(6)
+  const SERVING = 1
+  const NOT_SERVING = 2
+  let status = NOT_SERVING
+  const asked = new Set<string>()
+  const server = http2.createServer()
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+    const chunks: Buffer[] = []
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.on('end', () => {
+      // A gRPC message: five bytes of head, then the request, whose field 1 is the name.
+      const reader = new BinaryReader(Buffer.concat(chunks).subarray(5))
+      const [field] = reader.tag()
+      asked.add(`${String(headers[':path'])} ${field} ${reader.string()}`)
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+      stream.end(Buffer.of(0, 0, 0, 0, 2, 0x08, status))
+    })
+    stream.on('error', () => {})
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => void server.close())
+  const at = server.address()
+  assert.ok(typeof at === 'object' && at !== null)
+  const check: HealthCheckPlan = { ...every, how: { kind: 'grpc', service, authority: '' } }
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], clusters: [['up', [at.port], { healthChecks: [check], protocol: 'http2' }]] })
+  const fails = (): boolean[] => [...(proxy.runtime.cluster('up')?.hosts.values() ?? [])].map((host) => host.failsCheck)
+  await until(() => fails().join() === 'true')
+  status = SERVING
+  await until(() => fails().join() === 'false')
+  assert.deepEqual([...asked], [`/grpc.health.v1.Health/Check 1 ${service}`])
 })
 
 test('names are resolved to all their addresses', async (t) => {

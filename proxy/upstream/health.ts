@@ -1,3 +1,4 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import type { HealthCheckPlan } from '#core/plan/cluster.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { type Callouts, connectTo } from './callout.ts'
@@ -116,8 +117,8 @@ export class HealthChecks {
 
   /** grpc.health.v1.Health/Check: field 1 of the request is the service, field 1 of the answer its status, 1 is SERVING. */
   async #askGrpc(host: UpstreamHost, port: number, how: Extract<HealthCheckPlan['how'], { kind: 'grpc' }>): Promise<boolean> {
-    const name = Buffer.from(how.service, 'utf8')
-    const message = name.length === 0 ? name : Buffer.concat([Buffer.of(0x0a, name.length), name])
+    // HealthCheckRequest's only field (grpc.health.v1).
+    const message = how.service === '' ? new Uint8Array() : new BinaryWriter().tag(1, WireType.LengthDelimited).string(how.service).finish()
     const answer = await this.#callouts.callHost(host, '/grpc.health.v1.Health/Check', message, { authority: how.authority === '' ? this.#cluster.plan.name : how.authority, metadata: [], timeoutMs: this.#plan.timeoutMs }, port)
     return answer.length >= 2 && answer[0] === 0x08 && answer[1] === 1
   }
