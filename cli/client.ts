@@ -38,7 +38,8 @@ export class ApiError extends Error {
       const place = fault.source ? `${fault.source.file}:${fault.source.line}: ` : fault.resource ? `${fault.resource}: ` : ''
       return `  ${place}${describeFault(fault)}`
     })
-    return [`error: ${this.message}`, ...lines].join('\n')
+    // One finding is its own summary.
+    return [`error: ${this.message}`, ...lines.filter((line) => line.trim() !== this.message)].join('\n')
   }
 }
 

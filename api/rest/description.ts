@@ -29,7 +29,7 @@ export const descriptionRoutes: readonly Route[] = [
       permitNamespace(actor, namespace)
       const kind = kindByName(group, called)
       const stored = kind === undefined ? undefined : await findStored({ doors: request.doors, target, kind, namespace, name })
-      if (kind === undefined || stored === undefined) throw new Faults([fault('object.not-found', { path: '', value: `${called}/${namespace === undefined ? '' : `${namespace}/`}${name}`, rule: 'an object that is there' })])
+      if (kind === undefined || stored === undefined) throw new Faults([fault('object.not-found', { path: '', value: `${called}/${namespace === undefined ? '' : `${namespace}/`}${name}`, rule: 'there is no such object' })])
       const { items } = await request.doors.store.history(mesh.organizationId, mesh.id, { key: stored.key }, { limit: 1 })
       const carriers = request.doors.carriers(mesh.id, objectId(stored.key))
       return {

@@ -144,7 +144,8 @@ test('an object is described with its last change, what is wrong with it and wha
   const json = JSON.parse(await ok(['describe', 'vs/orders', '-n', 'prod', '-o', 'json'])) as { object: { metadata: { name: string } }; lastChange: { author: string } }
   assert.deepEqual([json.object.metadata.name, json.lastChange.author], ['orders', 'owner-key'])
   assert.match(await ok(['describe', 'namespace', 'istio-system']), /^istio-system\n {2}Kind: +Namespace \(v1\)$/m)
-  assert.equal((await weft(['describe', 'vs', 'nobody', '-n', 'prod'])).code, 4)
+  const { code, err } = await weft(['describe', 'vs', 'nobody', '-n', 'prod'])
+  assert.deepEqual([code, err.trim()], [4, 'error: "VirtualService/prod/nobody": there is no such object'])
   assert.equal((await weft(['describe', 'vs'])).code, 2)
 })
 
