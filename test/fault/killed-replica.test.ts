@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { systemDoors } from '#core/time/system.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
 import { MemoryView } from '#api/serve/memory-view.ts'
@@ -14,32 +14,38 @@ import { Relay } from '../peers/relay.ts'
 import { startUpstream } from '../peers/upstream.ts'
 import { pushed } from './pushed.ts'
 
+/** A replica in a process of its own, which pushes without end, clients' way to it, and another that has the newest. */
+async function twoReplicas(t: TestContext, pushesEveryMs: number) {
+  const [a, b] = [await startUpstream('a'), await startUpstream('b')]
+  t.after(() => Promise.all([a.close(), b.close()]))
+  const killed = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'test/fault/pushing-replica.ts', a.address, b.address, String(pushesEveryMs)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => killed.kill('SIGKILL'))
+  let said = ''
+  killed.stdout.on('data', (text: Buffer) => (said += text.toString()))
+  await until('the replica names its port', () => said.includes('\n'))
+  const relay = await Relay.start(Number(said.slice(0, said.indexOf('\n'))))
+  t.after(() => relay.close())
+  const view = new MemoryView(pushed(1_000_003, a.address, b.address))
+  const survivor = await startXds(
+    {
+      ...systemDoors,
+      serve: { authenticate: () => Promise.resolve({ organizationId: 'o', meshId: 'm', identity: undefined, how: 'plaintext-loopback', expiresAtMs: Date.UTC(2100, 0) }), viewFor: () => Promise.resolve(view), connected() {}, disconnected() {} },
+    },
+    { plaintext: { address: '127.0.0.1', port: 0 } },
+  )
+  t.after(() => survivor.close(0))
+  return { killed, said: () => said, relay, view, survivor }
+}
+
 for (const version of ENVOY_VERSIONS) {
   test(`a replica is killed while it pushes to Envoy ${version}: no request fails, and the other replica brings it to the newest`, async (t) => {
-    const [a, b] = [await startUpstream('a'), await startUpstream('b')]
-    t.after(() => Promise.all([a.close(), b.close()]))
-    const killed = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'test/fault/pushing-replica.ts', a.address, b.address], { stdio: ['ignore', 'pipe', 'inherit'] })
-    t.after(() => killed.kill('SIGKILL'))
-    let said = ''
-    killed.stdout.on('data', (text: Buffer) => (said += text.toString()))
-    await until('the replica names its port', () => said.includes('\n'))
-    const relay = await Relay.start(Number(said.slice(0, said.indexOf('\n'))))
-    t.after(() => relay.close())
+    const { killed, said, relay, survivor } = await twoReplicas(t, 2)
     const envoy = await EnvoyProcess.start({ version, xds: relay.address, nodeId: 'sidecar~127.0.0.1~a.prod~prod.svc.cluster.local' })
     t.after(() => envoy.stop())
-    const view = new MemoryView(pushed(1_000_003, a.address, b.address))
-    const survivor = await startXds(
-      {
-        ...systemDoors,
-        serve: { authenticate: () => Promise.resolve({ organizationId: 'o', meshId: 'm', identity: undefined, how: 'plaintext-loopback', expiresAtMs: Date.UTC(2100, 0) }), viewFor: () => Promise.resolve(view), connected() {}, disconnected() {} },
-      },
-      { plaintext: { address: '127.0.0.1', port: 0 } },
-    )
-    t.after(() => survivor.close(0))
     const at = await envoy.listening('l')
     await envoy.ready()
     const load = startLoad(at, { host: 'any', path: '/' }, 300)
-    await until('it is pushing', () => said.split('\n').length > 200)
+    await until('it is pushing', () => said().split('\n').length > 200)
     const gone = new Promise((resolve) => killed.once('exit', resolve))
     killed.kill('SIGKILL')
     await gone
@@ -105,24 +111,7 @@ function comesBack(address: string, name: string): { readonly held: ReadonlyMap<
 }
 
 test(`a replica is killed with ${streams} streams, of which Envoys carry traffic: all of them are back at the other with the newest and nothing that they had, and no request fails`, async (t) => {
-  const [a, b] = [await startUpstream('a'), await startUpstream('b')]
-  t.after(() => Promise.all([a.close(), b.close()]))
-  const killed = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'test/fault/pushing-replica.ts', a.address, b.address, '200'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  t.after(() => killed.kill('SIGKILL'))
-  let said = ''
-  killed.stdout.on('data', (text: Buffer) => (said += text.toString()))
-  await until('the replica names its port', () => said.includes('\n'))
-  const relay = await Relay.start(Number(said.slice(0, said.indexOf('\n'))))
-  t.after(() => relay.close())
-  const view = new MemoryView(pushed(1_000_003, a.address, b.address))
-  const survivor = await startXds(
-    {
-      ...systemDoors,
-      serve: { authenticate: () => Promise.resolve({ organizationId: 'o', meshId: 'm', identity: undefined, how: 'plaintext-loopback', expiresAtMs: Date.UTC(2100, 0) }), viewFor: () => Promise.resolve(view), connected() {}, disconnected() {} },
-    },
-    { plaintext: { address: '127.0.0.1', port: 0 } },
-  )
-  t.after(() => survivor.close(0))
+  const { killed, relay, view, survivor } = await twoReplicas(t, 200)
   const envoys = await Promise.all(ENVOY_VERSIONS.map((version, at) => EnvoyProcess.start({ version, xds: relay.address, nodeId: `sidecar~127.0.0.1~envoy-${at}.prod~prod.svc.cluster.local` })))
   t.after(() => Promise.all(envoys.map((envoy) => envoy.stop())))
   const proxies = Array.from({ length: streams - envoys.length }, (_, at) => comesBack(relay.address, `raw-${at}`))

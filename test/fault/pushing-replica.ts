@@ -5,7 +5,7 @@ import { pushed } from './pushed.ts'
 
 // A replica that changes its configuration without end, until it is killed. Prints its port, then each step that it has made. The third argument: how many milliseconds a step takes.
 
-const [a = '', b = '', stepMs = '2'] = process.argv.slice(2)
+const [a = '', b = '', stepMs = ''] = process.argv.slice(2)
 const view = new MemoryView(pushed(0, a, b))
 const server = await startXds(
   {
