@@ -220,7 +220,7 @@ for (const backend of mainBackends())
 
   test('another tenant’s cursor, ETag, Idempotency-Key or place in the log opens nothing', async () => {
     const ABROAD = '/api/v1/organizations/foreign/meshes/abroad'
-    await ask('POST', `${MESH}/apply`, owner, { objects: ['c-1', 'c-2', 'c-3'].map((name) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'prod' } })) })
+    await ask('POST', `${MESH}/apply`, owner, { objects: ['limits-1', 'limits-2', 'limits-3'].map((name) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'prod' } })) })
     await ask('POST', `${ABROAD}/apply`, keys['foreign'], { objects: ['d-1', 'd-2'].map((name) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } })) })
     for (const [theirs, own] of [[`${MESH}/resources`, `${ABROAD}/resources`], [`${MESH}/history`, `${ABROAD}/history`], ['/api/v1/organizations/demo/keys', '/api/v1/organizations/foreign/keys'], ['/api/v1/organizations/demo/audit', '/api/v1/organizations/foreign/audit'], ['/api/v1/organizations/demo/members', '/api/v1/organizations/foreign/members']] as const) {
       const { json } = await ask('GET', `${theirs}?limit=1`, owner)
@@ -229,7 +229,7 @@ for (const backend of mainBackends())
       const { text, status } = await ask('GET', `${own}?cursor=${cursor}`, keys['foreign'])
       assert.ok(status === 200 || status === 400, own)
       // The names of paths that it tried itself are in its own log.
-      for (const canary of ['secret-team', 'theirs', 'c-1', 'victim']) assert.ok(!text.includes(canary), `${own}: ${canary}`)
+      for (const canary of ['secret-team', 'theirs', 'limits-1', 'victim']) assert.ok(!text.includes(canary), `${own}: ${canary}`)
     }
     const list = await ask('GET', '/k8s/demo/shop/api/v1/namespaces/prod/configmaps?limit=1', owner)
     const more = encodeURIComponent(String((list.json['metadata'] as { continue?: string }).continue))
