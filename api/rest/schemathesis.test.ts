@@ -22,7 +22,8 @@ test('schemathesis finds no failure of the server and no answer outside the Open
     // Among made-up names everything is not found: the interesting paths are those of a mesh that is there.
     await writeFile(join(folder, 'schemathesis.toml'), '[parameters]\n"path.organization" = "demo"\n"path.mesh" = "shop"\n')
     const key = await api.key('owner')
-    const args = ['-m', 'schemathesis.cli', 'run', `${served.url}/openapi.json`, '--header', `Authorization: Bearer ${key}`, '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance', '--phases', 'examples,coverage,fuzzing', '--max-examples', String(EXAMPLES), '--seed', '1', '--workers', '2', '--no-color', '--exclude-path-regex', '/events$']
+    // One worker: two threads that read Python's syntax at once end CPython before 3.12.2 in "recursion depth mismatch" (python/cpython#106905).
+    const args = ['-m', 'schemathesis.cli', 'run', `${served.url}/openapi.json`, '--header', `Authorization: Bearer ${key}`, '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance', '--phases', 'examples,coverage,fuzzing', '--max-examples', String(EXAMPLES), '--seed', '1', '--workers', '1', '--no-color', '--exclude-path-regex', '/events$']
     const { code, said } = await run(python, args, folder)
     assert.deepEqual(api.unexpected, [])
     assert.equal(code, 0, said.slice(-6000))
