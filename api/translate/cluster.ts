@@ -363,7 +363,7 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
   }
 }
 
-function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0], 'certificate' | 'trust'> {
+function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0], 'certificate' | 'trust' | 'revoked'> {
   if (tls.credentialName) {
     const name = `kubernetes://${tls.credentialName}`
     return { certificate: tls.mode === 'MUTUAL' ? meshSecret(name) : undefined, trust: meshSecret(`${name}-cacert`) }
@@ -371,5 +371,6 @@ function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0
   return {
     certificate: tls.mode === 'MUTUAL' ? { chain: tls.clientCertificate ?? '', key: tls.privateKey ?? '' } : undefined,
     trust: tls.caCertificates ? { file: tls.caCertificates } : undefined,
+    revoked: tls.caCrl,
   }
 }

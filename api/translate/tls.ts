@@ -76,6 +76,8 @@ export interface OriginatedTls {
   readonly certificate: SdsSecretConfig | { readonly chain: string; readonly key: string } | undefined
   /** Secret or file with authorities; undefined: those of the system. */
   readonly trust: SdsSecretConfig | { readonly file: string } | undefined
+  /** File of what the authorities took back, where no secret brings it with them. */
+  readonly revoked?: string | undefined
   readonly verify: boolean
 }
 
@@ -83,9 +85,9 @@ const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt'
 
 /** TLS towards what is outside the mesh (DestinationRule tls SIMPLE and MUTUAL). */
 export function originatedSocket(options: OriginatedTls): TransportSocket {
-  const { certificate, trust, sans } = options
+  const { certificate, trust, sans, revoked = '' } = options
   const defaults = { matchTypedSubjectAltNames: sans.map((one) => (/^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(one) ? uriSan(one) : dnsSan(one))), ...(trust !== undefined && 'file' in trust ? { trustedCa: fileSource(trust.file) } : {}) }
-  const roots = trust === undefined ? { ...defaults, trustedCa: fileSource(SYSTEM_ROOTS) } : defaults
+  const roots = { ...defaults, ...(trust === undefined ? { trustedCa: fileSource(SYSTEM_ROOTS) } : {}), ...(revoked === '' ? {} : { crl: fileSource(revoked) }) }
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: options.http2 ? ['h2'] : ['http/1.1'],
     ...(certificate === undefined ? {} : 'chain' in certificate ? { tlsCertificates: [{ certificateChain: fileSource(certificate.chain), privateKey: fileSource(certificate.key) }] } : { tlsCertificateSdsSecretConfigs: [certificate] }),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { onExit } from './on-exit.ts'
 
-/** Where a configuration says that certificates lie: `root.pem` (who signed all that applications show), `stranger.pem` (who signed none), `client.pem`, `server.pem` and their keys; `client.hash` and `client.spki` stand for the hashes themselves. */
+/** Where a configuration says that certificates lie: `root.pem` (who signed all that applications show), `stranger.pem` (who signed none), `client.pem`, `server.pem` and their keys, `revoked.crl` (what the first of them took back); `client.hash` and `client.spki` stand for the hashes themselves. */
 const SAID = '/etc/weft-test/'
 
 /** Certificates of a run, in files. */

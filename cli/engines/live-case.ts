@@ -19,6 +19,7 @@ import { makeTokens, type Tokens } from '../tokens.ts'
 import { type AddressBlock, claimBlock } from './address-block.ts'
 import { Applications } from './applications.ts'
 import { type CertificateFiles, writeCertificates } from './certificate-files.ts'
+import { revocationList } from './revocation-list.ts'
 import type { CaseControlPlane, JoinableMesh } from './control-plane.ts'
 import { type Host, Hosts, thisMachine } from './hosts.ts'
 import { type EngineParts, LiveProxy } from './live-proxy.ts'
@@ -38,6 +39,8 @@ interface Certificates {
   readonly other: { readonly certificate: string; readonly privateKey: string }
   /** Of the client's name, from an authority that nobody trusts. */
   readonly stranger: { readonly certificate: string; readonly privateKey: string }
+  /** Of an application whose certificate was taken back. */
+  readonly revoked: { readonly certificate: string; readonly privateKey: string }
 }
 
 /** A configuration and its workloads at work: an application each, and a proxy for each that calls or that a proxy stands in front of. */
@@ -85,7 +88,7 @@ export class LiveCase {
     const derived = [...worldOf({ objects: configuration, workloads: [] }).model.derivedObjects()].map((one) => one.object)
     const gateways = [...configuration, ...derived].filter(isGatewayObject)
     const certificates = certificatesOf(authority, stranger, gateways, doors.clock.wallMs())
-    const files = writeCertificates({ 'root.pem': authority.certificate, 'stranger.pem': stranger.certificate, 'client.pem': certificates.client.certificate, 'client-key.pem': certificates.client.privateKey, 'server.pem': certificates.server.certificate, 'server-key.pem': certificates.server.privateKey })
+    const files = writeCertificates({ 'root.pem': authority.certificate, 'stranger.pem': stranger.certificate, 'client.pem': certificates.client.certificate, 'client-key.pem': certificates.client.privateKey, 'server.pem': certificates.server.certificate, 'server-key.pem': certificates.server.privateKey, 'revoked.crl': revocationList(authority, [certificates.other.certificate, certificates.revoked.certificate], doors.clock.wallMs()) })
     const tokens = makeTokens(about.tokens, doors.clock.wallMs())
     const services = configuration.filter((one) => one.kind === 'Service')
     const isGateway = (one: WorkloadWords): boolean => gateways.some((object) => Object.keys(selectorOf(object) ?? {}).length > 0 && selects(selectorOf(object), one.labels ?? {}))
@@ -111,7 +114,7 @@ export class LiveCase {
       const started = await Promise.allSettled([
         ...placed.flatMap(({ words: { application = {}, ports = [] }, workload }) => {
           const silent = ports.flatMap((one) => (typeof one === 'object' && one.listens === false ? [one.port] : []))
-          const own = application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
+          const own = application.revoked === true ? certificates.revoked : application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
           // A Sidecar may pass on to loopback, which on a host of its own is nobody else's.
           const addresses = captured ? [workload.address, '127.0.0.1'] : [workload.address]
           return workload.ports.filter(({ port }) => !silent.includes(port)).flatMap((port) => addresses.map((address) => applications.serve(workload.name, address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address))))
@@ -247,6 +250,7 @@ function certificatesOf(authority: Authority, untrusted: Authority, objects: rea
     client: serverCertificate(authority, ['client.example.com'], nowMs),
     other: serverCertificate(authority, ['other.example.com'], nowMs),
     stranger: serverCertificate(untrusted, ['client.example.com'], nowMs),
+    revoked: serverCertificate(authority, ['localhost'], nowMs),
   }
 }
 

@@ -20,6 +20,7 @@ const workloadWords = z.strictObject({
     .strictObject({
       certificate: z.array(z.string()).min(1).optional().describe('Names that its certificate bears, where TLS reaches it; those of the Gateways unless told otherwise.'),
       untrusted: z.boolean().optional().describe('Its certificate is from an authority that nobody trusts.'),
+      revoked: z.boolean().optional().describe('Its certificate is one that its authority took back.'),
       mutual: z.boolean().optional().describe('It asks for client certificates, and closes connections without a good one.'),
       proxyProtocol: z.boolean().optional().describe('Every connection begins with a header of the PROXY protocol.'),
       silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),

@@ -30,10 +30,10 @@ test('a field on which nothing acts is named once, at the outermost place', () =
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
     metadata: { name: 'a', namespace: 'prod' },
-    spec: { host: 'orders', trafficPolicy: { tls: { mode: 'SIMPLE', caCrl: '/revoked.pem' } } },
+    spec: { host: 'orders', trafficPolicy: { loadBalancer: { simple: 'RANDOM', zoneAwareLbSetting: { enabled: true } } } },
   })
   assert.ok(object !== undefined && kind !== undefined)
-  assert.deepEqual(inertFields(kind, object).map((one) => [one.code, one.severity, one.path, one.resource]), [['object.field-inert', 'warning', 'spec.trafficPolicy.tls.caCrl', 'DestinationRule/prod/a']])
+  assert.deepEqual(inertFields(kind, object).map((one) => [one.code, one.severity, one.path, one.resource]), [['object.field-inert', 'warning', 'spec.trafficPolicy.loadBalancer.zoneAwareLbSetting', 'DestinationRule/prod/a']])
 })
 
 test('a kind on which nothing acts is named as a whole', () => {
