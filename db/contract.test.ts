@@ -10,7 +10,7 @@ import { migrate } from './migrate.ts'
 import { openDriver, storeOver } from './open.ts'
 import { openSeal } from './seal.ts'
 import { StoreConflict, StoreDuplicate, StoreUnavailable } from './store.ts'
-import type { Change, Mesh, Organization, ResourceKey, ResourceWrite, Store } from './store.ts'
+import type { Change, Mesh, Organization, ResourceFilter, ResourceKey, ResourceWrite, Store } from './store.ts'
 
 // One suite for whatever a database URL may name.
 
@@ -193,6 +193,29 @@ for (const backend of everyBackend())
       assert.deepEqual(named.items.map(({ key }) => key), [configKey('object-7')])
       const { changes } = await store.changesAfter(mesh.id, 0, 10)
       assert.equal(changes.length, 1_000, 'a revision is never cut in two')
+    })
+
+    test('a list as of a revision shows what was there then, page by page', async () => {
+      const { organization, mesh } = await newTenant()
+      await store.applyResources(organization.id, mesh.id, [write('a', '1', { old: 'yes' }), write('b', '1', { old: 'yes' }), write('c', '1')], by)
+      await store.applyResources(organization.id, mesh.id, [write('a', '2', { old: 'no' }), { key: configKey('b'), object: null }, write('d', '1', { old: 'yes' })], by)
+      const listed = async (at: number, filter: ResourceFilter = {}): Promise<unknown[]> => {
+        const shown: unknown[] = []
+        let cursor: string | undefined
+        do {
+          const page = await store.listResources(organization.id, mesh.id, { kind: 'ConfigMap', ...filter }, { limit: 2, at, ...(cursor === undefined ? {} : { cursor }) })
+          shown.push(...page.items.map(({ key, object, revision }) => [key.name, (object['data'] as { value: string }).value, revision]))
+          cursor = page.next
+          assert.equal(page.revision, 2)
+        } while (cursor !== undefined)
+        return shown
+      }
+      assert.deepEqual(await listed(0), [])
+      assert.deepEqual(await listed(1), [['a', '1', 1], ['b', '1', 1], ['c', '1', 1]])
+      assert.deepEqual(await listed(1, { labels: { old: 'yes' } }), [['a', '1', 1], ['b', '1', 1]])
+      assert.deepEqual(await listed(1, { name: 'b' }), [['b', '1', 1]])
+      assert.deepEqual(await listed(2), [['a', '2', 2], ['c', '1', 1], ['d', '1', 2]])
+      assert.deepEqual((await store.listResources((await newTenant()).organization.id, mesh.id, {}, { limit: 2, at: 1 })).items, [])
     })
 
     test('changes come as of their own revision, a deletion with what was deleted', async () => {

@@ -75,7 +75,8 @@ export interface Store {
   applyResources(organizationId: string, meshId: string, writes: readonly ResourceWrite[], by: Authorship, options?: { dryRun?: boolean; resourcesMax?: number }): Promise<ApplyOutcome>
   getResource(organizationId: string, meshId: string, key: ResourceKey): Promise<StoredResource | undefined>
   countResources(organizationId: string, meshId: string): Promise<number>
-  listResources(organizationId: string, meshId: string, filter: ResourceFilter, page: Page): Promise<Paged<StoredResource> & { revision: number }>
+  /** With `at`, as they were at that revision. */
+  listResources(organizationId: string, meshId: string, filter: ResourceFilter, page: Page & { readonly at?: number }): Promise<Paged<StoredResource> & { revision: number }>
   /** The whole mesh and the revision it is at, for the model: read from the writer in one snapshot. */
   loadMesh(meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined>
   /** Changes after `revision`, in order, at most `limit`: for followers and watchers. `tooOld` when the log no longer reaches back that far. */
@@ -268,7 +269,15 @@ export interface ApplyOutcome {
   readonly revision: number
   readonly results: readonly { readonly key: ResourceKey; readonly verdict: 'created' | 'configured' | 'unchanged' | 'deleted' | 'absent'; readonly before?: StoredResource | undefined; readonly stored: StoredResource | undefined }[]
 }
-export interface ResourceFilter { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name?: string; readonly labels?: Readonly<Record<string, string>>; /** Uids: objects that name one of them as an owner. */ readonly owners?: readonly string[] }
+export interface ResourceFilter {
+  readonly group?: string
+  readonly kind?: string
+  readonly namespace?: string
+  readonly name?: string
+  readonly labels?: Readonly<Record<string, string>>
+  /** Uids: objects that name one of them as an owner, now. */
+  readonly owners?: readonly string[]
+}
 export type Change =
   | { readonly revision: number; readonly of: 'resource'; readonly key: ResourceKey; readonly stored: StoredResource | undefined /* undefined: deleted */; readonly last?: StoredResource /* of a deletion: what was deleted */ }
   | { readonly revision: number; readonly of: 'workload'; readonly namespace: string; readonly name: string; readonly workload: Workload | undefined }

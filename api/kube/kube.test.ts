@@ -124,6 +124,20 @@ test('pages are continued to the last object', async () => {
   assert.deepEqual(names, ['p1', 'p2', 'p3', 'p4', 'p5'])
 })
 
+test('later pages, and an exact list, show what was there at their revision', async () => {
+  for (const name of ['q1', 'q2', 'q3', 'q4']) await ask('POST', MAPS, map(name, 'then', { quiet: 'yes' }))
+  const first = (await ask('GET', `${MAPS}?limit=2&labelSelector=quiet`)).body
+  await ask('DELETE', `${MAPS}/q3`)
+  await ask('PATCH', `${MAPS}/q4`, { data: { value: 'now' }, metadata: { labels: { quiet: null } } }, 'application/merge-patch+json')
+  await ask('POST', MAPS, map('q5', 'now', { quiet: 'yes' }))
+  const rest = (await ask('GET', `${MAPS}?limit=5&labelSelector=quiet&continue=${encodeURIComponent(first.metadata.continue ?? '')}`)).body
+  const shown = (items: typeof rest.items): unknown[] => items.map((one) => [one.metadata.name, one.data?.['value']])
+  assert.deepEqual([shown(rest.items), rest.metadata.continue, rest.metadata.resourceVersion], [[['q3', 'then'], ['q4', 'then']], undefined, first.metadata.resourceVersion])
+  const exact = (await ask('GET', `${MAPS}?labelSelector=quiet&resourceVersionMatch=Exact&resourceVersion=${first.metadata.resourceVersion}`)).body
+  assert.deepEqual([shown(exact.items), exact.metadata.resourceVersion], [[...shown(first.items), ...shown(rest.items)], first.metadata.resourceVersion])
+  assert.deepEqual(shown((await ask('GET', `${MAPS}?labelSelector=quiet`)).body.items), [['q1', 'then'], ['q2', 'then'], ['q5', 'now']])
+})
+
 test('a stale resourceVersion is a conflict; two patches at once both count', async () => {
   const { body: read } = await ask('GET', `${MAPS}/p1`)
   await ask('PATCH', `${MAPS}/p1`, { data: { other: 'y' } }, 'application/merge-patch+json')

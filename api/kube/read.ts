@@ -45,9 +45,9 @@ function filterOf(request: ObjectsRequest, selection: Selection): ResourceFilter
 export const WHOLE: ListOptions = { watch: false, limit: 0, continue: undefined, revision: undefined, match: undefined, sendInitialEvents: false, timeoutSeconds: undefined, bookmarks: false }
 
 /**
- * Objects that the request selects: all of them, or a page of `limit`. The revision is that of the first page, so that a watch from there misses nothing.
- * Later pages show objects as they are when the page is read.
- * @throws Refusal 410 when the log no longer reaches back to the first page, or to the very revision that is asked for; 504 for a revision of the future
+ * Objects that the request selects: all of them, or a page of `limit`, as they were at one revision: that of the first page, or the very one that is asked for.
+ * A watch from there misses nothing.
+ * @throws Refusal 410 when the log no longer reaches back to that revision; 504 for a revision of the future
  */
 export async function listObjects(request: ObjectsRequest, options: ListOptions): Promise<ObjectList> {
   const { doors, target, kind, version } = request
@@ -57,14 +57,15 @@ export async function listObjects(request: ObjectsRequest, options: ListOptions)
   const items: ResourceObject[] = []
   const token = options.continue === undefined ? undefined : readContinue(options.continue)
   let cursor = token?.cursor
-  let revision = token?.revision
-  if (token !== undefined) await stillThere(request, token.revision)
+  const asked = token?.revision ?? (options.match === 'Exact' ? options.revision : undefined)
+  let at = asked
   const names = new Set<string>()
   const full = (): boolean => options.limit !== 0 && items.length >= options.limit
   do {
     const wanted = options.limit === 0 ? PAGE_MAX : Math.min(PAGE_MAX, options.limit - items.length)
-    const page = await doors.store.listResources(mesh.organizationId, mesh.id, filter, { limit: wanted, ...(cursor === undefined ? {} : { cursor }) })
-    revision ??= page.revision
+    const page = await doors.store.listResources(mesh.organizationId, mesh.id, filter, { limit: wanted, ...(cursor === undefined ? {} : { cursor }), ...(at === undefined ? {} : { at }) })
+    notBefore(options.revision, page.revision)
+    at ??= page.revision
     for (const stored of page.items) {
       names.add(stored.key.name)
       const object = present(doors, mesh, kind, stored, version)
@@ -72,26 +73,15 @@ export async function listObjects(request: ObjectsRequest, options: ListOptions)
     }
     cursor = page.next
   } while (cursor !== undefined && !full())
+  if (asked !== undefined) await stillThere(request, asked)
   if (token === undefined && kind.group === '' && kind.kind === 'Namespace') items.push(...(await builtIns(request, selection, names)))
-  const at = revision ?? mesh.revision
-  notBefore(options.revision, at)
-  if (options.match === 'Exact' && options.revision !== undefined && options.revision < at) await unchangedSince(request, options.revision)
-  return { items, revision: options.match === 'Exact' ? (options.revision ?? at) : at, continue: cursor === undefined ? undefined : writeContinue({ cursor, revision: at }) }
+  return { items, revision: at ?? mesh.revision, continue: cursor === undefined ? undefined : writeContinue({ cursor, revision: at ?? mesh.revision }) }
 }
 
-/** @throws Refusal 410 */
+/** The log bounds how far back one may read, as it bounds a watch: whoever lists a state can follow it. @throws Refusal 410 */
 async function stillThere({ doors, target }: ObjectsRequest, revision: number): Promise<void> {
   const { tooOld } = await doors.store.changesAfter(target.mesh.id, revision, 1)
   if (tooOld) throw new Refusal(expired())
-}
-
-const CHANGES_MAX = 500
-
-/** Old states are not kept for lists: an exact one is answered only while nothing of its kind has changed. @throws Refusal 410 */
-async function unchangedSince({ doors, target, kind }: ObjectsRequest, revision: number): Promise<void> {
-  const { changes, tooOld } = await doors.store.changesAfter(target.mesh.id, revision, CHANGES_MAX)
-  const touched = changes.some((change) => change.of === 'resource' && change.key.group === kind.group && change.key.kind === kind.kind)
-  if (tooOld || touched || changes.length >= CHANGES_MAX) throw new Refusal(expired())
 }
 
 async function builtIns(request: ObjectsRequest, selection: Selection, listed: ReadonlySet<string>): Promise<ResourceObject[]> {

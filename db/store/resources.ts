@@ -1,4 +1,5 @@
 import { and, eq, sql } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import { mesh } from '../schema/mesh.ts'
 import { workload } from '../schema/workload.ts'
 import type { Workload } from '#core/workload/workload.ts'
@@ -24,30 +25,55 @@ export function getResource(tenancy: Tenancy, seal: Seal, organizationId: string
   })
 }
 
-/** In order of group, kind, namespace, name. `revision` is the mesh's, read in the same snapshot: whoever follows changes from there misses none. */
-export function listResources(tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, filter: ResourceFilter, page: Page): Promise<Paged<StoredResource> & { revision: number }> {
+/**
+ * In order of group, kind, namespace, name: as they are, or as they were `at` a revision. `revision` is the mesh's, read in the same snapshot: whoever follows
+ * changes from there misses none.
+ */
+export function listResources(tenancy: Tenancy, seal: Seal, organizationId: string, meshId: string, filter: ResourceFilter, page: Page & { readonly at?: number }): Promise<Paged<StoredResource> & { revision: number }> {
   return tenancy.within(
     organizationId,
     async (tx) => {
-      const revision = await revisionOf(tx, meshId)
-      const conditions = [sql`r.organization_id = ${organizationId} and r.mesh_id = ${meshId}`]
-      if (filter.group !== undefined) conditions.push(sql`r.api_group = ${filter.group}`)
-      if (filter.kind !== undefined) conditions.push(sql`r.kind = ${filter.kind}`)
-      if (filter.namespace !== undefined) conditions.push(sql`r.namespace = ${filter.namespace}`)
-      if (filter.name !== undefined) conditions.push(sql`r.name = ${filter.name}`)
-      if (filter.labels !== undefined) conditions.push(sql`r.labels @> ${JSON.stringify(filter.labels)}::jsonb`)
-      // The first half chooses the index of objects that have owners at all.
-      if (filter.owners !== undefined) conditions.push(sql`r.owners <> '{}' and r.owners && array(select json_array_elements_text(${JSON.stringify(filter.owners)}::json))`)
-      const after = readCursor(page, 4)
-      if (after) conditions.push(sql`(r.api_group, r.kind, r.namespace, r.name) > (${String(after[0])}, ${String(after[1])}, ${String(after[2])}, ${String(after[3])})`)
+      const revision = (await revisionOf(tx, meshId)) ?? 0
+      const isPast = page.at !== undefined && page.at < revision
+      const keyed = keyConditions(organizationId, meshId, filter, page)
       const rows = await rowsOf<ResourceRow>(tx, sql`
-        select ${resourceColumns('r')} from resource r where ${and(...conditions)}
+        select ${resourceColumns('r')} from ${isPast ? statesAt(page.at, keyed) : sql`resource r`}
+        where ${isPast ? pastConditions(filter) : and(...keyed, ...presentConditions(filter))}
         order by r.api_group, r.kind, r.namespace, r.name limit ${rowsWanted(page)}`)
-      return { ...paged(page, rows, (row) => readResourceRow(seal, meshId, row), (row) => [row.api_group, row.kind, row.namespace, row.name]), revision: revision ?? 0 }
+      return { ...paged(page, rows, (row) => readResourceRow(seal, meshId, row), (row) => [row.api_group, row.kind, row.namespace, row.name]), revision }
     },
     { snapshot: true },
   )
 }
+
+/** What `resource` and `history` are both asked, under the alias r. */
+function keyConditions(organizationId: string, meshId: string, filter: ResourceFilter, page: Page): SQL[] {
+  const conditions = [sql`r.organization_id = ${organizationId} and r.mesh_id = ${meshId}`]
+  if (filter.group !== undefined) conditions.push(sql`r.api_group = ${filter.group}`)
+  if (filter.kind !== undefined) conditions.push(sql`r.kind = ${filter.kind}`)
+  if (filter.namespace !== undefined) conditions.push(sql`r.namespace = ${filter.namespace}`)
+  if (filter.name !== undefined) conditions.push(sql`r.name = ${filter.name}`)
+  const after = readCursor(page, 4)
+  if (after) conditions.push(sql`(r.api_group, r.kind, r.namespace, r.name) > (${String(after[0])}, ${String(after[1])}, ${String(after[2])}, ${String(after[3])})`)
+  return conditions
+}
+
+function presentConditions(filter: ResourceFilter): SQL[] {
+  const conditions: SQL[] = []
+  if (filter.labels !== undefined) conditions.push(sql`r.labels @> ${JSON.stringify(filter.labels)}::jsonb`)
+  // The first half chooses the index of objects that have owners at all.
+  if (filter.owners !== undefined) conditions.push(sql`r.owners <> '{}' and r.owners && array(select json_array_elements_text(${JSON.stringify(filter.owners)}::json))`)
+  return conditions
+}
+
+/** The last state of each object up to the revision, deletions among them. In the order of the index and of the list, so that a page reads no more than its rows' states. */
+const statesAt = (revision: number, keyed: readonly SQL[]): SQL => sql`(
+  select distinct on (r.api_group, r.kind, r.namespace, r.name) ${resourceColumns('r')}, r.operation from history r
+  where ${and(...keyed)} and r.revision <= ${revision}
+  order by r.api_group, r.kind, r.namespace, r.name, r.revision desc) r`
+
+const pastConditions = (filter: ResourceFilter): SQL =>
+  filter.labels === undefined ? sql`r.operation <> 'delete'` : sql`r.operation <> 'delete' and (r.object->'metadata'->'labels')::jsonb @> ${JSON.stringify(filter.labels)}::jsonb`
 
 export async function loadMesh(tenancy: Tenancy, seal: Seal, meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined> {
   const organizationId = await tenancy.organizationOf(meshId)
