@@ -2,12 +2,15 @@ import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { BenchProcess } from './xds/process.ts'
 import type { ChangeKind, ChangeMade, ClientFigures, ClientOrder, ClientPoll, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
-import { type EventFigures, eventFigures, growthTable, IDLE_SECONDS, type SizeFigures, sizeTable } from './xds/report.ts'
+import { type EventFigures, eventFigures, growthTable, IDLE_SECONDS, type SizeFigures, sizeTable, startLine } from './xds/report.ts'
+import { measureStart } from './xds/start.ts'
 
 const changeKinds: readonly ChangeKind[] = ['weight', 'endpoint', 'service', 'namespace-policy', 'mesh-policy']
 /** Beside the changes: the usual ones, and those that are asked for. */
 const usualEvents: readonly string[] = ['connect', ...changeKinds, 'restart']
-const events: readonly string[] = [...usualEvents, 'idle', 'reconnect', 'tenants']
+/** Of one proxy that comes back: what others brought and were sent is remembered for ten seconds. */
+const RECONNECTS: Readonly<Record<string, number>> = { reconnect: 0, 'reconnect-later': 12_000 }
+const events: readonly string[] = [...usualEvents, 'idle', ...Object.keys(RECONNECTS), 'tenants', 'start']
 
 const usage = `npm run bench -- xds [options]
   --services 100,1000   sizes of mesh, one run each
@@ -16,6 +19,8 @@ const usage = `npm run bench -- xds [options]
   --events weight,…     ${usualEvents.join(', ')}; connect always comes first. Only when they are asked for:
                         idle       ten seconds in which nothing happens: CPU a tenant and a stream
                         reconnect  one proxy comes back with what it holds: first byte
+                        reconnect-later  the same after twelve quiet seconds, when nothing of what others brought is remembered
+                        start      a server's process begins, on a Postgres that holds the mesh: until the first proxy is configured
                         tenants    a weight in the second mesh, alone and while the first changes every 5 ms (--meshes)
   --turns               the longest turn of the event loop in each event, by CPU; spoils the other CPU figures
   --repeat 10           times that each change is made
@@ -81,6 +86,8 @@ export async function run(args: readonly string[]): Promise<void> {
     limitMs: Number(values.limit) * 1000,
     meshes: Number(values.meshes),
   }
+  if (wanted.includes('start')) for (const services of sizes) console.log(startLine(services, await measureStart(services, options.repeat)))
+  if (wanted.every((one) => one === 'start')) return
   const all: SizeFigures[] = []
   for (const [at, services] of sizes.entries()) {
     const figures = await measure(services, streams[at] ?? streams[0] ?? 100, options)
@@ -118,10 +125,14 @@ async function measure(services: number, streams: number, options: Options): Pro
       figures.push(eventFigures(kind, rounds.slice(1)))
     }
     if (options.events.includes('idle')) figures.push(eventFigures('idle', [await run.idle()]))
-    if (options.events.includes('reconnect')) {
+    for (const [event, quietMs] of Object.entries(RECONNECTS)) {
+      if (!options.events.includes(event)) continue
       const rounds: Measured[] = []
-      for (let round = 0; round <= options.repeat; round += 1) rounds.push(await run.reconnect(ready, round))
-      figures.push(eventFigures('reconnect', rounds.slice(1)))
+      for (let round = 0; round <= options.repeat; round += 1) {
+        await sleep(quietMs)
+        rounds.push(await run.reconnect(event, ready, round))
+      }
+      figures.push(eventFigures(event, rounds.slice(1)))
     }
     if (options.events.includes('restart')) {
       await client.ask({ do: 'disconnect' })
@@ -177,9 +188,9 @@ class Run {
     return this.#event(kind, () => this.#server.ask({ do: 'change', kind, round }))
   }
 
-  async reconnect(ready: ServerReady, round: number): Promise<Measured> {
+  async reconnect(event: string, ready: ServerReady, round: number): Promise<Measured> {
     const { engine } = this.#options
-    return this.#event('reconnect', () => this.#client.ask({ do: 'reconnect', server: ready, proxy: round, engine }))
+    return this.#event(event, () => this.#client.ask({ do: 'reconnect', server: ready, proxy: round, engine }))
   }
 
   async idle(): Promise<Measured> {

@@ -27,9 +27,10 @@ function reconnect(order: Extract<ClientOrder, { do: 'reconnect' }>): { startNs:
   const index = order.proxy % clients.length
   const before = clients[index]
   before?.close()
-  const startNs = String(process.hrtime.bigint())
-  clients[index] = clientOf(index, order, before?.held)
-  return { startNs }
+  const client = clientOf(index, order, before?.held)
+  clients[index] = client
+  // To say what it holds is the proxy's own time.
+  return { startNs: String(client.connectsAtNs) }
 }
 
 function disconnect(): void {

@@ -37,7 +37,8 @@ export type Held = Map<string, Map<string, string>>
 
 export interface ClientOptions {
   readonly url: string
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | undefined
+  readonly tls: { readonly ca: string; readonly cert?: string; readonly key?: string } | undefined
+  readonly bearer?: string
   readonly node: ProxyNode
   /** From the stream before. */
   readonly held: Held
@@ -66,17 +67,21 @@ export class DeltaClient {
   #chunks: Buffer[] = []
   #buffered = 0
   #needed = FRAME_HEAD
+  /** When its first requests were made, and it went to connect. */
+  readonly connectsAtNs: bigint
 
   constructor(options: ClientOptions) {
     this.held = options.held
     this.#node = Buffer.from(toBinary(NodeSchema, writeNode(options.node)))
+    const requests = [...this.#firstRequests()]
+    this.connectsAtNs = process.hrtime.bigint()
     this.#session = connect(options.url, {
       ...(options.tls ? { ...options.tls, servername: 'localhost' } : {}),
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     })
     this.#session.once('connect', () => this.#session.setLocalWindowSize(WINDOW_BYTES))
     this.#session.on('error', (error) => this.#break(String(error)))
-    this.#stream = this.#session.request({ ':method': 'POST', ':path': ads.deltaAggregatedResources.path, 'content-type': 'application/grpc', te: 'trailers' })
+    this.#stream = this.#session.request({ ':method': 'POST', ':path': ads.deltaAggregatedResources.path, 'content-type': 'application/grpc', te: 'trailers', ...(options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }) })
     this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     this.#stream.on('trailers', (trailers) => this.#break(`${String(trailers['grpc-status'])} ${String(trailers['grpc-message'])}`))
     this.#stream.on('response', (headers) => {
@@ -84,11 +89,15 @@ export class DeltaClient {
     })
     this.#stream.on('error', (error) => this.#break(String(error)))
     this.#stream.on('close', () => this.#break('closed'))
-    for (const type of WILDCARDS) this.#subscribe(type, [])
+    for (const request of requests) this.#write(request)
+  }
+
+  *#firstRequests(): Iterable<Buffer> {
+    for (const type of WILDCARDS) yield this.#subscription(type, [])
     // A proxy that comes back asks at once for what it uses.
     for (const type of [CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION]) {
       const names = [...(this.held.get(type)?.keys() ?? [])]
-      if (names.length > 0) this.#subscribe(type, names)
+      if (names.length > 0) yield this.#subscription(type, names)
     }
   }
 
@@ -169,10 +178,10 @@ export class DeltaClient {
     this.#write(Buffer.concat([stringField(2, type), stringField(6, nonce)]))
     this.lastMessageNs = process.hrtime.bigint()
     this.tally.lastAckNs = this.lastMessageNs
-    if (follows !== undefined && learned.length > 0) this.#subscribe(follows, learned)
+    if (follows !== undefined && learned.length > 0) this.#write(this.#subscription(follows, learned))
   }
 
-  #subscribe(type: string, names: readonly string[]): void {
+  #subscription(type: string, names: readonly string[]): Buffer {
     const parts: Uint8Array[] = []
     // The node is said once a stream.
     if (this.#asked.size === 0) parts.push(fieldHead(1, this.#node.length), this.#node)
@@ -184,7 +193,7 @@ export class DeltaClient {
         parts.push(fieldHead(5, entry.length), entry)
       }
     }
-    this.#write(Buffer.concat(parts))
+    return Buffer.concat(parts)
   }
 
   #write(message: Buffer): void {
