@@ -13,6 +13,7 @@ import type { Holdings } from './holding.ts'
 import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import type { ResourceView } from './resource.ts'
+import { passOrder } from './pass.ts'
 import { MalformedMessage } from './protobuf.ts'
 import type { Publisher } from './publisher.ts'
 import type { Shares } from './shares.ts'
@@ -64,6 +65,8 @@ export class DiscoverySession {
   readonly #peer: Promise<Peer>
   #stream: XdsStream | undefined
   #over = false
+  /** It has said all that it has to say. */
+  #saidGoodbye = false
   #leave: (() => void) | undefined
   #expiry: Timer | undefined
   #unwatch: (() => void) | undefined
@@ -85,12 +88,15 @@ export class DiscoverySession {
     }
     doors.open.add(this)
     this.#expiry = doors.clock.after(firstMessageMs, () => this.end(status.INVALID_ARGUMENT, 'no first message came'))
-    call.onDrain(() => this.#stream?.drained())
+    call.onDrain(() => {
+      this.#stream?.drained()
+      if (this.#saidGoodbye) this.#goodbye()
+    })
     // A cancelled or broken call ends its reading side too, a moment before it says that it is cancelled.
     call.onEnd(() => {
       doors.schedule(() => {
-        this.#finish(call.cancelled ? 'lost' : 'clean')
-        call.end()
+        if (call.cancelled) this.#finish('lost')
+        else this.#goodbye()
       })
     })
     call.onCancelled(() => this.#finish('lost'))
@@ -102,6 +108,18 @@ export class DiscoverySession {
     if (this.#over) return
     this.#finish('lost')
     this.#call.fail(code, details)
+  }
+
+  /** Whoever has no more to say is answered what it has asked, and then the call ends. */
+  #goodbye(): void {
+    if (this.#over) return
+    // A turn has one large answer of one type.
+    for (let turn = 0; turn < passOrder.length; turn += 1) this.#stream?.pump()
+    this.#saidGoodbye = true
+    // On when what was written has left.
+    if (this.#stream?.isBlocked === true) return
+    this.#finish('clean')
+    this.#call.end()
   }
 
   #onMessage(bytes: Buffer): void {

@@ -17,7 +17,8 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
   // All that the mesh is at the first request is still to be acknowledged.
   const since = first ? 0 : view.revision
   subscription.ask(request.ask, first, view, since, (apart) => read(subscription, request, view, client, { first, since, apart }))
-  if (first && request.held.size > 0) subscription.holdBackGone(view)
+  if (!first) subscription.asksFor(request.names)
+  else if (request.held.size > 0) subscription.holdBackGone(view)
 }
 
 function read(subscription: Subscription, request: DiscoveryRequest, view: ResourceView, client: { readonly resumes: boolean }, { first, since, apart }: { first: boolean; since: number; apart: readonly string[] }): void {

@@ -647,6 +647,46 @@ test('rule 25: changes merge while an ACK is owed, and other types go on', async
   await silence(stream, view)
 })
 
+test('rule 13: what is asked for while an ACK is owed does not wait for it, in delta', async (t) => {
+  const { client, view, server } = await world(t, { view: new MemoryView([endpoints('a'), endpoints('b'), endpoints('c')]) })
+  const stream = client.delta()
+  stream.ask({ node, type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a'] })
+  const first = await stream.next()
+  stream.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['b'] })
+  const second = await stream.next()
+  assert.deepEqual(namesOf(second), ['b'])
+  stream.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a', 'nobody'] })
+  const again = await stream.next()
+  assert.deepEqual([namesOf(again), again.removedResources], [['a'], ['nobody']])
+  // What changes waits, and is no part of what was asked for.
+  view.set(endpoints('a', '2'))
+  stream.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['c'] })
+  const third = await stream.next()
+  assert.deepEqual(namesOf(third), ['c'])
+  assert.equal(new Set([first, second, again, third].map((one) => one.nonce)).size, 4)
+  // Each answer is to its own response, in any order.
+  stream.nack(second, 'b: not this one')
+  for (const owed of [third, first, again]) stream.ack(owed)
+  const merged = await stream.take()
+  assert.deepEqual(merged.resources.map((one) => [one.name, one.version]), [['a', '2']])
+  while ([...server.ledger.streams()].some((one) => one.unackedSince !== undefined)) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual([...server.ledger.streams()].flatMap((one) => [...one.sent()]).filter((one) => one.refused || one.stale).map((one) => one.name), ['b'])
+  await silence(stream, view)
+})
+
+test('rule 25: who asks all the time and never acknowledges is answered so often and then waits', async (t) => {
+  const { client } = await world(t, { view: new MemoryView([endpoints('a')]) })
+  const stream = client.delta()
+  stream.ask({ node, type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a'] })
+  const first = await stream.next()
+  for (let count = 0; count < 100; count += 1) stream.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a'] })
+  stream.ask({ type: SECRET, subscribe: ['probe'] })
+  while (stream.received.at(-1)?.typeUrl !== SECRET) await stream.next()
+  assert.ok(stream.received.length <= 10, `${stream.received.length} responses`)
+  for (const one of stream.received.slice(0, -1)) stream.ack(one)
+  assert.deepEqual(namesOf(first), ['a'])
+})
+
 test('rule 25: a client that stops reading delays nobody, and then gets the last state in one message', async (t) => {
   const big = (version: string): Resource => ({ ...cluster('a', version), bytes: Buffer.alloc(900_000) })
   const { client, view, server } = await world(t, { view: new MemoryView([big('1')]) })
@@ -801,6 +841,22 @@ test('a stream that says goodbye is gone cleanly, one that breaks off is lost, a
   while (gone.length < 2) await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(gone, ['a clean', 'a lost'])
   assert.equal(view.listeners, 0)
+})
+
+test('whoever asks, says goodbye in the same breath and listens is answered before the call ends', async (t) => {
+  const { client } = await world(t, { view: new MemoryView([cluster('a'), { ...endpoints('a'), bytes: Buffer.alloc(400_000) }, listener('l')]) })
+  const delta = client.delta()
+  delta.ask({ node, type: CLUSTER })
+  delta.ask({ type: CLUSTER_LOAD_ASSIGNMENT, subscribe: ['a'] })
+  delta.ask({ type: LISTENER })
+  delta.end()
+  assert.equal((await delta.status()).code, status.OK)
+  assert.deepEqual(delta.received.map((one) => [one.typeUrl, namesOf(one)]), [[CLUSTER, ['a']], [CLUSTER_LOAD_ASSIGNMENT, ['a']], [LISTENER, ['l']]])
+  const sotw = client.sotw()
+  sotw.ask({ node, type: CLUSTER })
+  sotw.end()
+  assert.equal((await sotw.status()).code, status.OK)
+  assert.deepEqual(sotw.received.map(anyNames), [['a']])
 })
 
 test('plaintext is refused on an address that is not loopback', async () => {

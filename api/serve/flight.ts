@@ -16,38 +16,50 @@ export interface InFlight {
   readonly sentAtMs: number
 }
 
-/** The response of a type that is in flight, of which there is one at most (xds-rules 25), and for how long it has been. */
+const none: readonly InFlight[] = []
+/** Responses of a type that are unanswered at once: one, and those that bring names for which the client asked meanwhile. */
+const flightsMax = 8
+
+/** The responses of a type that are in flight, and for how long they have been: one, into which what changes meanwhile merges (xds-rules 25), and what was asked for since. */
 export class Flight {
+  #all: readonly InFlight[] = none
   #now: InFlight | undefined
   /** Resyncs without an answer between them. */
   #resyncs = 0
   /** When what is unanswered was first sent, before any resync. */
   #lateSinceMs: number | undefined
 
+  /** All of them as one, as old as the oldest and as new as the newest. */
   get now(): InFlight | undefined {
     return this.#now
   }
 
+  /** One more would be too many. */
+  get isFull(): boolean {
+    return this.#all.length >= flightsMax
+  }
+
   start(response: Omit<InFlight, 'nonce'>): void {
-    this.#now = { ...response, nonce: '', sentAtMs: this.#lateSinceMs ?? response.sentAtMs }
+    this.#set([...this.#all, { ...response, nonce: '', sentAtMs: this.#lateSinceMs ?? response.sentAtMs }])
   }
 
   /** Its nonce is known once it is encoded. */
   carry(nonce: string): void {
-    if (this.#now) this.#now = { ...this.#now, nonce }
+    const last = this.#all.at(-1)
+    if (last) this.#set([...this.#all.slice(0, -1), { ...last, nonce }])
   }
 
   /** The response that an answer is to; undefined when the nonce is none that waits for one. */
   answered(nonce: string): InFlight | undefined {
-    const flight = this.#now
-    if (flight?.nonce !== nonce) return undefined
-    this.#now = undefined
+    const flight = this.#all.find((one) => one.nonce === nonce)
+    if (flight === undefined) return undefined
+    this.#set(this.#all.filter((one) => one !== flight))
     this.#resyncs = 0
     this.#lateSinceMs = undefined
     return flight
   }
 
-  /** Gives up the response that has been unanswered for longer than `afterMs` and the time that a slow reader takes for it, doubled with each time before. */
+  /** Gives up what has been unanswered for longer than `afterMs` and the time that a slow reader takes for it, doubled with each time before. */
   giveUpIfLate(nowMs: number, afterMs: number): { readonly flight: InFlight; readonly unansweredMs: number } | undefined {
     const flight = this.#now
     if (!flight) return undefined
@@ -59,7 +71,20 @@ export class Flight {
     if (unansweredMs < (afterMs + Math.max(0, bytes - smallBytes) / slowBytesAMs) * patience) return undefined
     this.#resyncs += 1
     this.#lateSinceMs = flight.sentAtMs
-    this.#now = undefined
+    this.#set(none)
     return { flight, unansweredMs }
   }
+
+  #set(all: readonly InFlight[]): void {
+    this.#all = all
+    this.#now = all.length > 1 ? all.reduce(together) : all[0]
+  }
 }
+
+const together = (older: InFlight, newer: InFlight): InFlight => ({
+  ...newer,
+  since: Math.min(older.since, newer.since),
+  resources: [...older.resources, ...newer.resources],
+  adds: older.adds || newer.adds,
+  sentAtMs: older.sentAtMs,
+})

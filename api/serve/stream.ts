@@ -153,7 +153,7 @@ export class XdsStream {
     for (const type of passOrder) {
       if (!this.#writable) return
       const subscription = this.#subscriptions.get(type)
-      if (!subscription || !subscription.hasWork || subscription.inFlight) continue
+      if (!subscription || !subscription.hasWork || !subscription.mayGo) continue
       if (this.#mustHold(subscription)) continue
       if (this.#send(subscription) < turnBytesMax || !this.#hasWork()) continue
       this.#watcher.wake(this, 'change')
@@ -168,6 +168,11 @@ export class XdsStream {
     this.#writable = true
     this.#blockedSinceMs = 0
     if (this.#hasWork()) this.#watcher.wake(this, 'change')
+  }
+
+  /** What was written has not left yet. */
+  get isBlocked(): boolean {
+    return !this.#writable
   }
 
   close(): void {

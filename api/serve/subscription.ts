@@ -10,7 +10,7 @@ import { namedIn } from './rejection.ts'
 import type { Protocol } from './request.ts'
 import type { Resource, ResourceView } from './resource.ts'
 import { ABSENT, Standing } from './standing.ts'
-import { type Taken, Taking } from './taking.ts'
+import { type Taken, Taking, type TakingOrder } from './taking.ts'
 
 /**
  * What one stream wants of one type, what it was sent, and what it is still to be sent: delta and SotW alike. It knows no socket and no clock.
@@ -38,6 +38,8 @@ export class Subscription {
   #owed = false
   #since: number | undefined
   readonly #flight = new Flight()
+  /** Names that the client asked for while it owed an answer: they do not wait for that. */
+  #askedMeanwhile: Set<string> | undefined
   readonly #standing: Standing
   readonly #taking: Taking
 
@@ -101,6 +103,16 @@ export class Subscription {
 
   get inFlight(): { readonly sentAtMs: number } | undefined {
     return this.#flight.now
+  }
+
+  /** What changed waits while an answer is owed, and what is asked for does not: the server must provide it (xDS protocol, "Subscribing to Resources"). Delta alone: there each answer has its own nonce. */
+  get mayGo(): boolean {
+    return this.#flight.now === undefined || (this.#askedMeanwhile !== undefined && !this.#flight.isFull)
+  }
+
+  /** The client has asked for these by a request that was not its first. */
+  asksFor(names: readonly string[]): void {
+    if (this.#flight.now !== undefined) for (const name of names) if (this.#standing.pending.has(name)) (this.#askedMeanwhile ??= new Set()).add(name)
   }
 
   /** Something may be there to send: `take` decides. */
@@ -277,10 +289,14 @@ export class Subscription {
    */
   take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
-    const taken = this.#taking.next(view, { isOwed: this.#owed, isHeartbeatDue: this.#heartbeat, since, atMs: nowMs, bytesMax })
-    if (taken === undefined || taken.heartbeat) this.#heartbeat = false
-    else this.#owed = false
-    const settled = this.#standing.pending.size === 0 && !this.isLeaving
+    const order = { isOwed: this.#owed, isHeartbeatDue: this.#heartbeat, since, atMs: nowMs, bytesMax }
+    const isMeanwhile = this.#flight.now !== undefined
+    const taken = isMeanwhile ? this.#takeAsked(view, order) : this.#taking.next(view, order)
+    if (!isMeanwhile) {
+      if (taken === undefined || taken.heartbeat) this.#heartbeat = false
+      else this.#owed = false
+    }
+    const settled = this.#standing.pending.size === 0 && !this.isLeaving && !this.#owed
     if (settled) this.#since = undefined
     if (!taken) {
       if (settled && this.inFlight === undefined && !this.rejection) this.ackedRevision = view.revision
@@ -297,9 +313,10 @@ export class Subscription {
   settle(nonce: string, refusal: string | undefined, nowMs: number): boolean {
     const flight = this.#flight.answered(nonce)
     if (flight === undefined) return false
+    if (this.#flight.now === undefined) this.#askedMeanwhile = undefined
     this.sinceMs = nowMs
     if (refusal === undefined) {
-      this.ackedRevision = flight.revision
+      this.ackedRevision = Math.max(this.ackedRevision, flight.revision)
       this.rejection = undefined
       this.#refused.clearDoubts()
       this.answered = { accepted: flight.resources, refused: [], revision: flight.revision }
@@ -326,6 +343,7 @@ export class Subscription {
   resyncIfLate(nowMs: number, afterMs: number, revision: number): number | undefined {
     const late = this.#flight.giveUpIfLate(nowMs, afterMs)
     if (late === undefined) return undefined
+    this.#askedMeanwhile = undefined
     const { resources, since } = late.flight
     for (const { name } of resources) this.enqueue(name, since, true)
     if (resources.length === 0) this.owe(since)
@@ -339,6 +357,14 @@ export class Subscription {
     this.#flight.carry(nonce)
   }
 
+  #takeAsked(view: ResourceView, order: TakingOrder): Taken | undefined {
+    const asked = this.#askedMeanwhile ?? []
+    const taken = this.#taking.some(asked, view, order)
+    const left = [...asked].filter((name) => this.#standing.pending.has(name))
+    this.#askedMeanwhile = left.length > 0 ? new Set(left) : undefined
+    return taken
+  }
+
   #fold(): void {
     if (!this.hasWork && !this.isLeaving) this.#standing.fold()
   }
@@ -349,6 +375,7 @@ export class Subscription {
 
   #forget(name: string): void {
     this.#standing.forget(name)
+    this.#askedMeanwhile?.delete(name)
     this.#leaving.delete(name)
     this.#taking.forget(name)
     this.#refused.moved(name, undefined)

@@ -65,6 +65,18 @@ export class Taking {
     return order.isOwed && this.#protocol === 'delta' ? { resources: [], removed: [], adds: false } : heartbeat()
   }
 
+  /** Of what is due these names alone (delta). */
+  some(names: Iterable<string>, view: ResourceView, order: TakingOrder): Taken | undefined {
+    this.#since = order.since
+    this.#atMs = order.atMs
+    const due: [string, boolean][] = []
+    for (const name of names) {
+      const forced = this.#standing.pending.get(name)
+      if (forced !== undefined) due.push([name, forced])
+    }
+    return this.#takeChanged(view, order.bytesMax, due)
+  }
+
   /** The client does not want it any more. */
   forget(name: string): void {
     this.#held?.delete(name)
