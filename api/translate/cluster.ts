@@ -163,9 +163,9 @@ export function translateCluster(scope: ClusterScope): Cluster {
 function istioMetadata(scope: ClusterScope): JsonObject {
   const { service, rule, subset } = scope
   return {
+    ...(rule === undefined ? {} : { config: configPath('networking.istio.io', 'destination-rule', rule.namespace, rule.name) }),
     default_original_port: scope.port.port,
     services: [{ host: service.host, name: service.name, namespace: service.namespace }],
-    ...(rule === undefined ? {} : { config: configPath('networking.istio.io', 'destination-rule', rule.namespace, rule.name) }),
     ...(subset === '' ? {} : { subset }),
   }
 }
@@ -331,7 +331,8 @@ function letMultiplex(cluster: Cluster, scope: ClusterScope): void {
   const meshTls = policy.tls?.mode === 'ISTIO_MUTUAL' || cluster.transportSocketMatches.length > 0
   if (port.protocol !== 'http' || !meshTls || pool?.http?.h2UpgradePolicy === 'DO_NOT_UPGRADE') return
   if (pool?.tcp?.maxConnections || pool?.http?.http1MaxPendingRequests || pool?.http?.maxRequestsPerConnection) return
-  if (cluster.metadata !== undefined) cluster.metadata.filterMetadata['weft'] = { ...cluster.metadata.filterMetadata['weft'], multiplex: true }
+  const { field = '', resource = '' } = cluster.metadata?.filterMetadata['weft'] ?? {}
+  if (cluster.metadata !== undefined) cluster.metadata.filterMetadata['weft'] = { field, multiplex: true, resource }
 }
 
 /** Auto mTLS where no rule speaks: an endpoint whose metadata says that a proxy of the mesh is in front of it gets mTLS, others plaintext. */

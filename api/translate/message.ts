@@ -42,12 +42,12 @@ export interface Origin {
   readonly field: string
 }
 
-/** filter_metadata with our origin, and under `istio` what Istio writes there. */
+/** filter_metadata with our origin, and under `istio` what Istio writes there. Keys in the order in which they are encoded: what is in order is not copied for that. */
 export function metadataOf(origin: Origin | undefined, istio?: JsonObject): Metadata {
   return create(MetadataSchema, {
     filterMetadata: {
       ...(istio === undefined ? {} : { istio }),
-      ...(origin === undefined ? {} : { weft: { resource: origin.resource, field: origin.field } }),
+      ...(origin === undefined ? {} : { weft: { field: origin.field, resource: origin.resource } }),
     },
   })
 }

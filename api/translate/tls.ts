@@ -35,6 +35,10 @@ const workloadSecret = (name: string): SdsSecretConfig =>
     },
   })
 
+// The same for every cluster: made once, and read only.
+const ownCertificate = workloadSecret(OWN_CERTIFICATE)
+const meshRoots = workloadSecret(MESH_ROOTS)
+
 /** A credential that the mesh's configuration holds: a gateway's certificate. */
 export const meshSecret = (name: string): SdsSecretConfig => create(SdsSecretConfigSchema, { name, sdsConfig: fromAds() })
 
@@ -47,10 +51,10 @@ function meshTls(sans: readonly SubjectAltNameMatcher[], alpnProtocols: readonly
   return create(CommonTlsContextSchema, {
     alpnProtocols: [...alpnProtocols],
     tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
-    tlsCertificateSdsSecretConfigs: [workloadSecret(OWN_CERTIFICATE)],
+    tlsCertificateSdsSecretConfigs: [ownCertificate],
     validationContextType: {
       case: 'combinedValidationContext',
-      value: { defaultValidationContext: { matchTypedSubjectAltNames: [...sans] }, validationContextSdsSecretConfig: workloadSecret(MESH_ROOTS) },
+      value: { defaultValidationContext: { matchTypedSubjectAltNames: [...sans] }, validationContextSdsSecretConfig: meshRoots },
     },
   })
 }
@@ -132,7 +136,7 @@ export function servedSocket(options: ServedTls): TransportSocket {
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: ['h2', 'http/1.1'],
     tlsParams: { tlsMinimumProtocolVersion: options.minVersion, tlsMaximumProtocolVersion: options.maxVersion, cipherSuites: [...options.cipherSuites] },
-    tlsCertificateSdsSecretConfigs: options.certificates === 'own' ? [workloadSecret(OWN_CERTIFICATE)] : certificates.flatMap((one) => (typeof one === 'string' ? [meshSecret(one)] : [])),
+    tlsCertificateSdsSecretConfigs: options.certificates === 'own' ? [ownCertificate] : certificates.flatMap((one) => (typeof one === 'string' ? [meshSecret(one)] : [])),
     tlsCertificates: certificates.flatMap((one) => (typeof one === 'string' ? [] : [{ certificateChain: fileSource(one.chain), privateKey: fileSource(one.key) }])),
     ...(options.clientTrust === undefined ? {} : { validationContextType: validationOf(options.clientTrust, demands) }),
   })
@@ -147,7 +151,7 @@ function validationOf(trust: NonNullable<ServedTls['clientTrust']>, demands: { r
     ...(typeof trust === 'string' ? {} : { trustedCa: fileSource(trust.file), ...(trust.revoked === '' ? {} : { crl: fileSource(trust.revoked) }) }),
   })
   if (typeof trust === 'string') {
-    const secret = trust === 'mesh' ? workloadSecret(MESH_ROOTS) : meshSecret(trust)
+    const secret = trust === 'mesh' ? meshRoots : meshSecret(trust)
     return { case: 'combinedValidationContext', value: create(CombinedSchema, { defaultValidationContext: demanded, validationContextSdsSecretConfig: secret }) }
   }
   return { case: 'validationContext', value: demanded }
