@@ -34,7 +34,7 @@ const hexValue = (byte: number): number => {
 }
 
 /** Fields that must not stand in a trailer section (RFC 9110 §6.5.1): framing, routing, authentication. They are dropped. */
-const FORBIDDEN = new Set(['content-length', 'transfer-encoding', 'host', 'connection', 'trailer', 'te', 'upgrade', 'keep-alive', 'authorization', 'cookie', 'set-cookie', 'content-encoding', 'content-type', 'content-range', 'expect'])
+const FORBIDDEN = new Set(['content-length', 'transfer-encoding', 'host', 'connection', 'trailer', 'te', 'upgrade', 'keep-alive', 'authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'content-encoding', 'content-type', 'content-range', 'expect'])
 
 /** Takes a body out of bytes as they arrive. Bounded: sizes of 13 hex digits, 4 KiB of chunk extensions a message, 8 KiB of trailers. */
 export class BodyReader {

@@ -247,7 +247,7 @@ export class Exchange implements Facts {
   #forward(action: ForwardAction): void {
     const { engine } = this
     this.#tunnels = action.endsTunnels === true
-    if (this.#tunnels && !this.#mayTunnel) return this.answerWith(answers.upgradeRefused)
+    if ((this.#tunnels && !this.#mayTunnel) || !this.#mayUpgrade) return this.answerWith(answers.upgradeRefused)
     const entry = pickCluster(action.clusters, engine.doors.random.draw())
     this.entry = entry
     const cluster = engine.cluster(entry.cluster)
@@ -262,6 +262,12 @@ export class Exchange implements Facts {
   /** HTTP/2 has tunnels too, which nobody asks a sidecar for; and what stands before a tunnel is no body (RFC 9110 §9.3.6). */
   get #mayTunnel(): boolean {
     return this.stack.plan.connects === true && !this.overHttp2 && this.request.framing === NO_BODY
+  }
+
+  /** Bytes of any other protocol would pass by every policy. An offer of h2c is not passed on, and the request is served without. */
+  get #mayUpgrade(): boolean {
+    const { upgrade } = this.request
+    return upgrade === '' || upgrade === 'websocket' || (upgrade === 'h2c' && !this.overHttp2)
   }
 
   overflow(cluster: Cluster): void {

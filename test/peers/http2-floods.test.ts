@@ -10,17 +10,9 @@ import { TestControlPlane } from '#proxy/testing/control-plane.ts'
 import { call, connect } from '#proxy/testing/http2-peers.ts'
 import { ask, deadPort, httpServer, until } from '#proxy/testing/peers.ts'
 import { putWay } from '#proxy/testing/ways.ts'
+import { frame } from './raw-http2.ts'
 
 const root = path.join(import.meta.dirname, '../..')
-
-function frame(type: number, flags: number, id: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(FRAME_HEADER_BYTES)
-  head.writeUIntBE(payload.length, 0, 3)
-  head.writeUInt8(type, 3)
-  head.writeUInt8(flags, 4)
-  head.writeUInt32BE(id, 5)
-  return Buffer.concat([head, payload])
-}
 
 /** GET / of http://a, by HPACK's static table (RFC 7541, appendix A). */
 const request = Buffer.from([0x82, 0x86, 0x84, 0x41, 0x01, 0x61])

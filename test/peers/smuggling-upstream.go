@@ -15,7 +15,11 @@ func main() {
 	}
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
 	panic(http.Serve(listener, http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
-		fmt.Printf("%s %s\n", request.Method, request.RequestURI)
+		injected := ""
+		if request.Header.Get("X-Injected") != "" {
+			injected = " injected"
+		}
+		fmt.Printf("%s %s%s\n", request.Method, request.RequestURI, injected)
 		io.Copy(io.Discard, request.Body)
 		answer.Header().Set("x-path", request.RequestURI)
 		answer.Write([]byte(request.RequestURI))

@@ -2,7 +2,7 @@ import { CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE } from '../field-kind.ts
 import { FIELDS_MAX } from '../head-scan.ts'
 import type { FieldTable } from '../head-scan.ts'
 import { readContentLength } from '../request-head.ts'
-import { AUTHORITY, COOKIE, MALFORMED, METHOD, PATH, PROTOCOL, SCHEME, STATUS } from './field.ts'
+import { AUTHORITY, COOKIE, MALFORMED, METHOD, PATH, SCHEME, STATUS } from './field.ts'
 import type { Field } from './field.ts'
 
 /**
@@ -28,6 +28,8 @@ export class HeadBlock {
   #text = ''
   #cookies = ''
   #regular = false
+  /** One bit for each pseudo-field that was there, empty ones too. */
+  #pseudo = 0
   #fields!: FieldTable
 
   /** Begins a section whose lines go to `fields`. */
@@ -39,6 +41,7 @@ export class HeadBlock {
     this.#text = ''
     this.#cookies = ''
     this.#regular = false
+    this.#pseudo = 0
     this.method = ''
     this.scheme = ''
     this.authority = undefined
@@ -103,34 +106,17 @@ export class HeadBlock {
 
   #addPseudo(field: Field): void {
     // They come first, and once (RFC 9113 §8.3).
-    if (field.kind === MALFORMED || this.#regular) this.malformed = true
+    const { kind, value } = field
+    if (kind === MALFORMED || this.#regular || (this.#pseudo & (1 << (kind - METHOD))) !== 0) this.malformed = true
     this.hasPseudo = true
-    switch (field.kind) {
-      case METHOD:
-        if (this.method !== '') this.malformed = true
-        this.method = field.value
-        break
-      case SCHEME:
-        if (this.scheme !== '') this.malformed = true
-        this.scheme = field.value
-        break
-      case AUTHORITY:
-        if (this.authority !== undefined) this.malformed = true
-        this.authority = field.value
-        break
-      case PATH:
-        if (this.path !== '') this.malformed = true
-        this.path = field.value
-        break
-      case STATUS:
-        if (this.status !== '') this.malformed = true
-        this.status = field.value
-            break
-      case PROTOCOL:
-        if (this.protocol !== '') this.malformed = true
-        this.protocol = field.value
-        break
-    }
+    if (kind === MALFORMED) return
+    this.#pseudo |= 1 << (kind - METHOD)
+    if (kind === METHOD) this.method = value
+    else if (kind === SCHEME) this.scheme = value
+    else if (kind === AUTHORITY) this.authority = value
+    else if (kind === PATH) this.path = value
+    else if (kind === STATUS) this.status = value
+    else this.protocol = value
   }
 
   /** Puts the lines into the table. */

@@ -48,10 +48,11 @@ export function readRequest(head: HttpRequestHead, block: HeadBlock, ends: boole
   } else if (block.path === '' || block.scheme === '') return MALFORMED
   else if (!TARGET.test(block.path) || block.path.includes('#') || (block.path.charCodeAt(0) !== 47 && !(block.path === '*' && block.method === 'OPTIONS'))) return problems.target
   if (block.protocol !== '') {
-    if (!isToken(block.protocol)) return MALFORMED
+    // A length would go on beside `upgrade`, and a server that does not switch would take so much of the next request for a body.
+    if (!isToken(block.protocol) || block.contentLength > 0) return MALFORMED
     // Routes and servers know it as HTTP/1.1 has it.
     head.method = 'GET'
-    head.upgrade = block.protocol
+    head.upgrade = block.protocol.toLowerCase()
   }
   head.framing = ends || block.contentLength === 0 || head.upgrade !== '' ? NO_BODY : block.contentLength > 0 ? LENGTH : CHUNKED
   head.bodyLength = head.framing === LENGTH ? block.contentLength : 0
