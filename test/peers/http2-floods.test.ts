@@ -35,22 +35,28 @@ const floods: Readonly<Record<string, Flood>> = {
 }
 
 const FRAMES_A_WRITE = 500
-/** One that may go on for this long was not stopped. Who does not read the GOAWAY is cut off a little later than others, and what it sends until then is thrown away. */
+/** One that may go on for this long was not stopped. */
 const FLOOD_MS_MAX = 60_000
 const FLOODERS = 4
 const RESIDENT_GROWTH_MAX = 160 * 1024 * 1024
+/** Who does not read the GOAWAY is cut off after a megabyte more, whatever of it the kernel holds on both sides. */
+const SENT_BYTES_MAX = 4 * 1024 * 1024 + kernelBytes()
+
+function kernelBytes(): number {
+  return ['tcp_rmem', 'tcp_wmem'].reduce((sum, name) => sum + Number(readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').trim().split(/\s+/)[2]), 0)
+}
 
 interface Flooded {
   /** Error codes of the GOAWAY frames that came; a reset may have overtaken them. */
   readonly codes: readonly number[]
-  readonly writes: number
+  readonly sentBytes: number
 }
 
 /** Floods one connection until the proxy ends it. `reads`: whether it takes what it is answered. */
 function flood(port: number, { first = Buffer.alloc(0), nth }: Flood, reads: boolean): Promise<Flooded> {
   return new Promise((resolve, reject) => {
     let n = 0
-    let writes = 0
+    let sentBytes = 0
     const received: Buffer[] = []
     const timer = setTimeout(() => {
       socket.destroy()
@@ -62,9 +68,11 @@ function flood(port: number, { first = Buffer.alloc(0), nth }: Flood, reads: boo
     })
     const more = (): void => {
       if (socket.destroyed) return
-      writes += 1
-      socket.write(Buffer.concat(Array.from({ length: FRAMES_A_WRITE }, () => nth(n++))), (error) => {
-        if (error === null || error === undefined) setImmediate(more)
+      const bytes = Buffer.concat(Array.from({ length: FRAMES_A_WRITE }, () => nth(n++)))
+      socket.write(bytes, (error) => {
+        if (error !== null && error !== undefined) return
+        sentBytes += bytes.length
+        setImmediate(more)
       })
     }
     if (reads) socket.on('data', (bytes: Buffer) => void received.push(bytes))
@@ -72,7 +80,7 @@ function flood(port: number, { first = Buffer.alloc(0), nth }: Flood, reads: boo
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
       clearTimeout(timer)
-      resolve({ codes: goawaysIn(Buffer.concat(received)), writes })
+      resolve({ codes: goawaysIn(Buffer.concat(received)), sentBytes })
     })
   })
 }
@@ -137,10 +145,11 @@ for (const [kind, main, direction] of [['a sidecar’s inbound listener', 'proxy
           } while (!run.over)
         }
         const [ended] = await Promise.all([all, meanwhile()])
+        for (const { sentBytes } of ended) assert.ok(sentBytes <= SENT_BYTES_MAX, `${sentBytes} bytes of ${name} were taken`)
         for (const code of ended.flatMap((flooded) => flooded.codes)) assert.equal(code, ENHANCE_YOUR_CALM)
         await served()
         assert.equal((await ask(port, '/')).body, 'served')
-        t.diagnostic(`${name}: ended after ${ended.map((flooded) => flooded.writes * FRAMES_A_WRITE).join(', ')} frames`)
+        t.diagnostic(`${name}: ended after ${ended.map((flooded) => flooded.sentBytes).join(', ')} bytes`)
       })
     }
     assert.equal(child.exitCode, null)

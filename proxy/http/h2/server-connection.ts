@@ -25,6 +25,8 @@ const HELLO_TIMEOUT_MS = 10_000
 /** A client that takes nothing, not even answers to its PINGs, is cut off here. */
 const UNSENT_BYTES_MAX = 16 * 1024 * 1024
 const FREE_HEADS_MAX = 128
+/** What a client still sends when it was told to go is thrown away, up to here. */
+const IGNORED_BYTES_MAX = 1024 * 1024
 
 /** Edges meet strangers, sidecars meet each other: Envoy's advice for the edge (configuration/best_practices/edge), and room for a busy peer. */
 const edge = { streamWindow: 64 * 1024, connectionWindow: 1024 * 1024, concurrentStreamsMax: 100 }
@@ -50,6 +52,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
   #closing = false
   #asked = false
   #closeByMs = 0
+  #ignoredBytes = 0
   #drainsSinceMs = 0
   #idleSinceMs: number
   readonly #beganMs: number
@@ -94,7 +97,11 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
   // ---- the wire
 
   onRead(bytes: Buffer, length: number): void {
-    if (this.#closing) return
+    if (this.#closing) {
+      this.#ignoredBytes += length
+      if (this.#ignoredBytes > IGNORED_BYTES_MAX) this.wire.destroy()
+      return
+    }
     this.#connection.nowMs = this.engine.sweptMs
     this.reading = true
     this.#connection.read(bytes, 0, length)
