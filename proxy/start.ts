@@ -81,7 +81,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const cell = new PlanCell(clock, secrets, log, bootstrap.dns.length > 0)
   const workers =
     bootstrap.concurrency > 1
-      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, environment: bootstrap.environment, logLevel: log.level }, sockets?.forThreads(bootstrap.concurrency - 1) ?? [], log, () => look(), around.quit)
+      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, environment: bootstrap.environment, ticketSecret: secrets.ticketSecret, logLevel: log.level }, sockets?.forThreads(bootstrap.concurrency - 1) ?? [], log, () => look(), around.quit)
       : undefined
   if (workers !== undefined) cell.echo((update) => workers.update(update))
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)

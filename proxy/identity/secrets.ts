@@ -1,5 +1,6 @@
+import { hkdfSync, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import type { ClientTlsPlan } from '#core/plan/cluster.ts'
 import type { ServerTlsPlan } from '#core/plan/listener.ts'
 import type { SecretPlan } from '#core/plan/secret.ts'
@@ -38,6 +39,11 @@ interface Made {
 const OWN_CERTIFICATE = 'default'
 const OWN_ROOTS = 'ROOTCA'
 
+/** Clients may resume a session for so long after its handshake (seconds): it is not asked again whether their certificate is valid still. */
+const SESSION_SECONDS = 300
+const TICKET_KEY_BYTES = 48
+const TICKET_SECRET_BYTES = 32
+
 /**
  * Certificates, keys and roots by name, and the TLS contexts made of them: one for each plan and each version of its secrets.
  * A connection keeps the context of its handshake, so rotation changes the next handshake and cuts nothing.
@@ -49,9 +55,12 @@ export class Secrets implements SecretSource, SecretStore {
   readonly #contexts = new WeakMap<ServerTlsPlan | ClientTlsPlan, Made>()
   readonly #listeners: (() => void)[] = []
   #epoch = 0
+  /** What the keys of session tickets are made from, in hex: threads of one proxy share it, so that a client may resume its session with any of them. */
+  readonly ticketSecret: string
 
-  constructor(log: Log) {
+  constructor(log: Log, ticketSecret: string = randomBytes(TICKET_SECRET_BYTES).toString('hex')) {
     this.#log = log
+    this.ticketSecret = ticketSecret
   }
 
   /** The proxy's own certificate, first or renewed. */
@@ -74,11 +83,11 @@ export class Secrets implements SecretSource, SecretStore {
   }
 
   serverContext(tls: ServerTlsPlan): SecureContext | undefined {
-    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion, ...ciphersOf(tls.cipherSuites) })
+    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion, ...ciphersOf(tls.cipherSuites) }, true)
   }
 
   clientContext(tls: ClientTlsPlan): SecureContext | undefined {
-    return this.#contextOf(tls, tls.certificate === undefined ? [] : [tls.certificate], tls.trust, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' })
+    return this.#contextOf(tls, tls.certificate === undefined ? [] : [tls.certificate], tls.trust, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' }, false)
   }
 
   onChange(changed: () => void): void {
@@ -103,6 +112,7 @@ export class Secrets implements SecretSource, SecretStore {
     certificates: readonly string[],
     trust: string | undefined,
     versions: Versions,
+    serves: boolean,
   ): SecureContext | undefined {
     const known = this.#contexts.get(tls)
     if (known?.epoch === this.#epoch) return known.context
@@ -114,9 +124,18 @@ export class Secrets implements SecretSource, SecretStore {
       return known.context
     }
     const complete = pairs.every((one) => one !== undefined) && (trust === undefined || roots !== undefined)
-    const context = complete ? this.#make(pairs.map(({ pair }) => pair), roots, versions) : undefined
+    const sessions = serves ? this.#sessions(`${certificates.join()} ${trust ?? '-'} ${parts}`) : {}
+    const context = complete ? this.#make(pairs.map(({ pair }) => pair), roots, { ...versions, ...sessions }) : undefined
     this.#contexts.set(tls, { epoch: this.#epoch, versions: parts, context })
     return context
+  }
+
+  /**
+   * Sessions are resumed under the same certificates and roots alone: with new ones, and with a trust or without, keys differ, and there is a handshake in full.
+   * OpenSSL fails the handshake of a client that resumes where certificates are asked for, unless there is a context of sessions.
+   */
+  #sessions(secrets: string): Pick<SecureContextOptions, 'ticketKeys' | 'sessionIdContext' | 'sessionTimeout'> {
+    return { ticketKeys: Buffer.from(hkdfSync('sha256', this.ticketSecret, '', secrets, TICKET_KEY_BYTES)), sessionIdContext: 'weft', sessionTimeout: SESSION_SECONDS }
   }
 
   /** `file-cert:CHAIN~KEY`, as Istio names a certificate that lies on the proxy's host. Read once: whoever replaces the files restarts the proxy. */
@@ -152,10 +171,10 @@ export class Secrets implements SecretSource, SecretStore {
     }
   }
 
-  #make(pairs: readonly Pair[], roots: { readonly pem: string; readonly revokedPem?: string | undefined } | undefined, versions: Versions): SecureContext | undefined {
+  #make(pairs: readonly Pair[], roots: { readonly pem: string; readonly revokedPem?: string | undefined } | undefined, options: SecureContextOptions): SecureContext | undefined {
     try {
       return createSecureContext({
-        ...versions,
+        ...options,
         ...(pairs.length > 0 && { cert: pairs.map(({ chainPem }) => chainPem), key: pairs.map((pair) => pair.keyPem) }),
         ...(roots !== undefined && { ca: roots.pem }),
         ...(roots?.revokedPem !== undefined && { crl: roots.revokedPem }),

@@ -49,6 +49,53 @@ async function pair(t: TestContext, listener: ListenerPlan, client: Secrets, ser
   return { client: before, server: behind }
 }
 
+/** One request over a TLS connection of its own, which resumes `session` when there is one. Answers what came, and a session to resume. */
+async function askOver(t: TestContext, port: number, client: Secrets, session?: Buffer): Promise<{ answer: string; resumed: boolean; session: Buffer | undefined }> {
+  const socket = tls.connect({ host: '127.0.0.1', port, secureContext: client.clientContext(clientTls), servername: 'order', checkServerIdentity: () => undefined, ...(session && { session }) })
+  t.after(() => socket.destroy())
+  let given: Buffer | undefined
+  let resumed = false
+  socket.once('secureConnect', () => (resumed = socket.isSessionReused()))
+  socket.on('session', (ticket) => (given = ticket))
+  let answer = ''
+  socket.setEncoding('latin1').on('data', (text: string) => (answer += text))
+  socket.write('GET / HTTP/1.1\r\nhost: order\r\nconnection: close\r\n\r\n')
+  const failure = await new Promise<string>((ended) => socket.once('error', ({ message }) => ended(message)).once('close', () => ended('')))
+  return { answer: answer + failure, resumed, session: given }
+}
+
+test('a client with a certificate resumes its session, with another thread of the proxy too, and is still known; with new roots it begins anew', async (t) => {
+  const authority = createAuthority()
+  const upstream = await httpServer(t, app)
+  const threads = [secretsOf(authority, 'order')]
+  threads.push(new Secrets(quiet, threads[0]?.ticketSecret))
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const certificate = { kind: 'certificate', name: 'default', version: '1', chainPem: authority.issue(publicKey, { uri: uriOf('order') }, Date.now() - 60_000, Date.now() + 3_600_000), keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() } as const
+  for (const one of threads) {
+    one.put(certificate)
+    one.put({ kind: 'trust', name: 'ROOTCA', version: '1', rootsPem: authority.rootPem })
+  }
+  const proxies = []
+  for (const secrets of threads) proxies.push(await startProxy(t, { listener: strict(), clusters: [['app', [upstream.port]]], secrets }))
+  const [first, second] = proxies.map(({ port }) => port)
+  assert.ok(first !== undefined && second !== undefined)
+  const client = secretsOf(authority, 'checkout')
+
+  const begun = await askOver(t, first, client)
+  assert.ok(begun.session)
+  assert.equal(begun.resumed, false)
+  for (const port of [first, second]) {
+    const again = await askOver(t, port, client, begun.session)
+    assert.equal(again.resumed, true, again.answer)
+    assert.match(again.answer, new RegExp(`URI=${uriOf('checkout')}`))
+  }
+
+  threads[0]?.put({ kind: 'trust', name: 'ROOTCA', version: '2', rootsPem: createAuthority().rootPem })
+  const refused = await askOver(t, first, client, begun.session)
+  assert.equal(refused.resumed, false)
+  assert.doesNotMatch(refused.answer, /HTTP\/1.1 200/)
+})
+
 test('two sidecars speak mutual TLS, and the application learns who called', async (t) => {
   const authority = createAuthority()
   const { client, server } = await pair(t, strict(), secretsOf(authority, 'checkout'), secretsOf(authority, 'order'))

@@ -13,6 +13,8 @@ export interface WorkerData {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** What it takes over from a thread of the process before this one: descriptors of this process, its own from now on. */
   readonly sockets?: readonly { readonly key: string; readonly fd: number }[]
+  /** In hex: tickets of TLS sessions are of the proxy, and not of a thread. */
+  readonly ticketSecret: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'off'
 }
 

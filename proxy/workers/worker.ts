@@ -15,10 +15,10 @@ export const isWorker = (): boolean => !isMainThread && (workerData as Partial<W
 
 /** One thread that carries traffic, for as long as its process is there. */
 export function runWorker(doors: Doors): void {
-  const { node, principal, limits, environment, logLevel, sockets: given = [] } = workerData as WorkerData
+  const { node, principal, limits, environment, logLevel, ticketSecret, sockets: given = [] } = workerData as WorkerData
   const log = jsonLog(doors.clock, (line) => process.stderr.write(line))
   log.level = logLevel
-  const secrets = new Secrets(log)
+  const secrets = new Secrets(log, ticketSecret)
   const sockets = new ListeningSockets()
   for (const { key, fd } of given) sockets.put(key, handleFrom(fd))
   const cell = new PlanCell(doors.clock, secrets, log)
