@@ -65,7 +65,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...(wild ? [[`wildcard/${gateway}`, '*'] as const] : []),
         ...(tls.length + tcp.length > 0 ? [[`passthrough/${gateway}`, '*'] as const] : []),
       ])
-      const byLabels = http.some((route) => route.match?.some((match) => match.sourceLabels !== undefined))
+      const byLabels = [...http, ...tls, ...tcp].some((route) => route.match?.some((match) => match.sourceLabels !== undefined))
       const named = [
         ...virtualServiceGateways(spec as VirtualServiceSpec, namespace).filter((gateway) => gateway !== 'mesh').map((gateway) => ['bound-to', gateway] as const),
         ...[...new Set(destinations(spec as VirtualServiceSpec).map(({ destination }) => resolveHost(destination.host, namespace)))].map((host) => ['leads-to', host] as const),

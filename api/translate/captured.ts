@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf'
-import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
@@ -7,7 +6,6 @@ import { writtenAt, writtenBehind } from '#api/model/written.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
-import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
@@ -15,16 +13,18 @@ import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_com
 import { HttpInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import type { EgressListener } from '#core/resource/sidecar.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
-import { connectionRoute, holds } from './connection-route.ts'
+import { connectionRoutes, holds, subnetsOf } from './connection-route.ts'
+import type { ConnectionRoute } from './connection-route.ts'
 import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
 import { anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
-import type { Origin } from './message.ts'
 import { outboundCluster, outboundRoutes } from './naming.ts'
+import { inOrder, prefixRange } from './range-chains.ts'
+import type { ChainInit } from './range-chains.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes, serviceDestination } from './route-scope.ts'
+import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
 import { scopeResource } from './scope.ts'
@@ -43,8 +43,6 @@ function unclaimed(reader: MeshReader, client: string): ScopedDestination {
   if (proxy !== undefined) return resolveDestination(reader, { namespace: client, gateway: 'mesh' }, proxy, client, 0)
   return { cluster: reader.unknownHosts() === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH, host: '', port: 0, hash: undefined }
 }
-
-type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
 const listenerFilter = (name: string, typedConfig: ReturnType<typeof anyOf>) => ({ name, configType: { case: 'typedConfig' as const, value: typedConfig } })
 export const tlsInspector = () => listenerFilter('envoy.filters.listener.tls_inspector', anyOf(TlsInspectorSchema, {}))
@@ -93,29 +91,25 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   const claimed = reader.servicesAtPort(port, client.namespace, at.address !== '0.0.0.0').flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
   if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])] })
-  const names = new Set<string>()
+  const ofRanges: ChainInit[] = []
   for (const { service, port: servicePort } of claimed) {
-    const ranges = service.ranges.map(prefixRange)
-    if (ranges.length > 0) chains.push(...rangeChains(reader, client, service, servicePort, ranges, tracing))
-    if (servicePort.protocol === 'auto') continue
-    for (const chain of serverNameChains(reader, client, service, servicePort)) {
-      const [first] = chain.filterChainMatch?.serverNames ?? []
-      if (first === undefined || names.has(first) || ranges.length > 0) continue
-      names.add(first)
-      chains.push(chain)
-    }
+    if (service.ranges.length > 0) ofRanges.push(...rangeChains(reader, client, service, servicePort, tracing))
+    else if (servicePort.protocol !== 'auto') chains.push(...serverNameChains(reader, client, service, servicePort))
   }
   const tcp = claimed.find((one) => isTcp(one.port) && one.service.ranges.length === 0)
   const nobody = unclaimed(reader, client.namespace)
-  const rest = tcp === undefined ? tcpProxy(nobody.cluster, [], [nobody]) : connectionProxy(reader, client, tcp.service, tcp.port).filter
+  const own = tcp === undefined ? undefined : connectionProxies(reader, client, tcp.service, tcp.port)
+  if (own !== undefined) chains.push(...own.narrow)
+  const rest = own?.rest.filters ?? [tcpProxy(nobody.cluster, [], [nobody])]
+  const placed = [...inOrder(chains), ...ofRanges]
   const message = create(ListenerSchema, {
     name,
     address: socketAddress(at.address, port),
     ...(at.bound ? {} : { bindToPort: false }),
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: chains,
-    defaultFilterChain: { name: tcp === undefined ? 'PassthroughFilterChain' : `${name}_tcp`, filters: [rest] },
-    listenerFilters: [...(chains.length > 0 ? [tlsInspector()] : []), ...(http || claimed.some((one) => one.port.protocol === 'auto') ? [httpInspector()] : [])],
+    filterChains: placed,
+    defaultFilterChain: { name: tcp === undefined ? 'PassthroughFilterChain' : `${name}_tcp`, filters: rest },
+    listenerFilters: [...(placed.length > 0 ? [tlsInspector()] : []), ...(http || claimed.some((one) => one.port.protocol === 'auto') ? [httpInspector()] : [])],
     listenerFiltersTimeout: duration(0),
     continueOnListenerFiltersTimeout: true,
   })
@@ -140,17 +134,13 @@ const outboundManager = (name: string, tracing: TracingScope, routes: Parameters
 /** Server names tell services without an address apart; TCP goes as it comes. */
 const isTcp = (port: ServicePort): boolean => port.protocol !== 'tls' && port.protocol !== 'https'
 
-function prefixRange(range: string): { addressPrefix: string; prefixLen: number } {
-  const [addressPrefix = '', length = '0'] = range.split('/')
-  return { addressPrefix, prefixLen: Number(length) }
-}
-
-/** Connections into ranges of addresses: HTTP by the service's own routes where the protocol is not said, the rest to the service. */
-function rangeChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort, prefixRanges: ReturnType<typeof prefixRange>[], tracing: TracingScope): ChainInit[] {
+/** Connections into a service's ranges of addresses: HTTP by the service's own routes where the protocol is not said, the rest to the service. */
+function rangeChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort, tracing: TracingScope): ChainInit[] {
   const name = `${service.host}_${port.port}`
-  const { filter, origin } = connectionProxy(reader, client, service, port)
-  const plain: ChainInit = { name: `${name}_range`, filterChainMatch: { prefixRanges }, filters: [filter], metadata: metadataOf(origin) }
-  return port.protocol === 'auto' ? [{ name: `${name}_range_http`, filterChainMatch: { prefixRanges, transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }, { ...plain, name: `${name}_range` }] : [plain]
+  const prefixRanges = service.ranges.map(prefixRange)
+  const { narrow, rest } = connectionProxies(reader, client, service, port)
+  const http: ChainInit[] = port.protocol === 'auto' ? [{ name: `${name}_range_http`, filterChainMatch: { prefixRanges, transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }] : []
+  return inOrder([...http, ...narrow, { ...rest, name: `${name}_range`, filterChainMatch: { prefixRanges } }])
 }
 
 /** The routes of one service's port, whatever host a request names. */
@@ -167,15 +157,15 @@ export function addressListeners(reader: MeshReader, client: RouteClient, host: 
       addresses.map((address) => {
         const name = `${address}_${port.port}`
         const auto = port.protocol === 'auto'
-        const { filter, origin } = connectionProxy(reader, client, service, port)
+        const { narrow, rest, origin } = connectionProxies(reader, client, service, port)
         const http: ChainInit[] = auto ? [{ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }] : []
         const message = create(ListenerSchema, {
           name,
           address: socketAddress(address, port.port),
           bindToPort: false,
           trafficDirection: TrafficDirection.OUTBOUND,
-          filterChains: [...http, ...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), ...(auto ? [] : [{ name, filters: [filter], metadata: metadataOf(origin) }])],
-          ...(auto ? { defaultFilterChain: { name, filters: [filter], metadata: metadataOf(origin) } } : {}),
+          filterChains: inOrder([...http, ...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), ...narrow, ...(auto ? [] : [{ ...rest, name }])]),
+          ...(auto ? { defaultFilterChain: { ...rest, name } } : {}),
           listenerFilters: [...(auto || !isTcp(port) ? [tlsInspector()] : []), ...(auto ? [httpInspector()] : [])],
           listenerFiltersTimeout: duration(0),
           continueOnListenerFiltersTimeout: true,
@@ -185,13 +175,15 @@ export function addressListeners(reader: MeshReader, client: RouteClient, host: 
     )
 }
 
-/** Connections to a service's port, as a filter. */
-function connectionProxy(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort): { filter: ReturnType<typeof tcpProxy>; origin: Origin } {
-  const { routes, destinations, origin } = connectionRoute(reader, client, service, port)
-  return { filter: tcpProxy(outboundCluster(port.port, '', service.host), routes, destinations), origin }
+/** Connections to a service's port: what holds for some addresses, as chains, and what they carry to all others. */
+function connectionProxies(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort) {
+  const { narrow, rest } = connectionRoutes(reader, client, service, port)
+  const carried = ({ routes, destinations, origin }: ConnectionRoute) => ({ filters: [tcpProxy(outboundCluster(port.port, '', service.host), routes, destinations)], metadata: metadataOf(origin) })
+  const chains = narrow.map((one): ChainInit => ({ ...carried(one), name: `${service.host}_${port.port}_${one.origin.field}`, filterChainMatch: { prefixRanges: one.subnets.map(prefixRange) } }))
+  return { narrow: chains, rest: carried(rest), origin: rest.origin }
 }
 
-/** TLS connections by server name: as `tls` routes say, and to the service itself under its own host. */
+/** TLS connections by server name: as `tls` routes say, and under the service's own host as all that reach it. */
 function serverNameChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort): ChainInit[] {
   const [virtualService] = reader.virtualServices('mesh', service.host, client.namespace)
   const chains: ChainInit[] = []
@@ -203,18 +195,21 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
       if (!holds(match, client, virtualService.namespace, port.port)) continue
       const serverNames = match.sniHosts.map((one) => one.toLowerCase()).filter((one) => !taken.has(one) && one !== '*')
       if (serverNames.length === 0) continue
-      for (const one of serverNames) taken.add(one)
+      const subnets = subnetsOf(match)
+      if (subnets.length === 0) for (const one of serverNames) taken.add(one)
       const destinations = (route.route ?? []).map((one) => resolveDestination(reader, client, one.destination, virtualService.namespace, port.port))
       chains.push({
         name: `${service.host}_${port.port}_tls[${index}]`,
-        filterChainMatch: { serverNames },
+        filterChainMatch: { serverNames, prefixRanges: subnets.map(prefixRange) },
         filters: [tcpProxy(statPrefix, route.route ?? [], destinations)],
         metadata: metadataOf(writtenAt(virtualService, `tls[${index}]`)),
       })
     }
   }
   if (!taken.has(service.host) && service.host !== '*') {
-    chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: [tcpProxy(statPrefix, [], [serviceDestination(reader, service, client.namespace, '', port.port)])] })
+    const { narrow, rest, origin } = connectionProxies(reader, client, service, port)
+    for (const one of narrow) chains.push({ ...one, filterChainMatch: { ...one.filterChainMatch, serverNames: [service.host] } })
+    chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: rest.filters, ...(origin.field === '' ? {} : { metadata: rest.metadata }) })
   }
   return chains
 }
