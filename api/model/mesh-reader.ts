@@ -212,6 +212,19 @@ export class MeshReader {
     return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
   }
 
+  /** Headless services with an HTTP port, whose pods have names of their own below the service's. */
+  headlessAtPort(port: number, client: string): MeshService[] {
+    this.#record(`headless-port/${port}`)
+    const found: MeshService[] = []
+    for (const id of this.#model.filed('headless-port', String(port))) {
+      for (const one of this.#declared(id)) {
+        const scoped = this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
+        if (scoped?.ports.some((of) => of.port === port) === true) found.push(scoped)
+      }
+    }
+    return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
+  }
+
   /** Services of a namespace whose selector meets a workload's labels. */
   servicesOf(namespace: string, labels: Labels): MeshService[] {
     for (const pair of Object.entries(labels)) {

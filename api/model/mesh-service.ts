@@ -43,6 +43,8 @@ export interface MeshService {
   readonly exportTo: readonly string[]
   /** `eds`: endpoints are known; `dns`: the proxy resolves names; `none`: connections go where they were going. */
   readonly resolution: 'eds' | 'dns' | 'none'
+  /** Of what the name resolves to, only the first address is called (DNS_ROUND_ROBIN). */
+  readonly callsFirst?: boolean
   readonly external: boolean
   /** Labels of the workloads behind it; undefined: none are selected. */
   readonly selector: Labels | undefined
@@ -66,6 +68,7 @@ export function portProtocol(name: string | undefined, appProtocol: string | und
   if (transport?.toUpperCase() === 'UDP') return 'udp'
   const word = (appProtocol ?? name ?? '').toLowerCase()
   if (word === 'kubernetes.io/h2c') return 'http2'
+  if (word === 'kubernetes.io/wss') return 'https'
   if (word.startsWith('grpc-web')) return 'http'
   switch (word.split('-')[0]) {
     case 'http':
@@ -157,6 +160,7 @@ function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[
     alias: undefined,
     exportTo: spec.exportTo ?? [],
     resolution: resolution === 'STATIC' ? 'eds' : resolution === 'NONE' ? 'none' : 'dns',
+    ...(resolution === 'DNS_ROUND_ROBIN' ? { callsFirst: true } : {}),
     external: spec.location !== 'MESH_INTERNAL',
     selector: spec.workloadSelector?.labels,
     endpoints: spec.endpoints ?? [],

@@ -228,7 +228,19 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   return [...ofService, ...beside]
 }
 
-/** Requests on a port for hosts that nobody claims: wildcard hosts, then on to where they were going, or 502. */
+/** The pods of headless services by names of their own (`web-0.web`, as StatefulSets have them): by the service's routes, on to the pod that the caller found. */
+function podHosts(reader: MeshReader, client: RouteClient, port: number, taken: Set<string>, origins: string[]): VirtualHost[] {
+  return reader.headlessAtPort(port, client.namespace).flatMap((service) => {
+    const domains = namesOf(reader, service, client.namespace).map((name) => `*.${name}`).filter((name) => !taken.has(name))
+    const scope = routeScopes(reader, client, service.host).find((one) => one.port === port)
+    if (scope === undefined || domains.length === 0) return []
+    for (const domain of domains) taken.add(domain)
+    origins.push(...scope.origins)
+    return [virtualHost(`*.${service.host}:${port}`, domains, scope)]
+  })
+}
+
+/** Requests on a port for hosts that nobody claims: wildcard hosts, pods of headless services, then on to where they were going, or 502. */
 export function capturedFallback(reader: MeshReader, client: RouteClient, port: number): Resource[] {
   if (!reader.hasPort('http-port', port, client.namespace)) return []
   const origins: string[] = []
@@ -241,6 +253,7 @@ export function capturedFallback(reader: MeshReader, client: RouteClient, port: 
       origins.push(...scope.origins)
     }
   }
+  virtualHosts.push(...podHosts(reader, client, port, new Set(virtualHosts.flatMap((one) => one.domains)), origins))
   const match = { pathSpecifier: { case: 'prefix' as const, value: '/' } }
   const unknown = reader.unknownHosts()
   const open = unknown !== 'REGISTRY_ONLY'

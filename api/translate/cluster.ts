@@ -34,7 +34,7 @@ export interface ClusterScope {
   readonly port: ServicePort
   readonly subset: string
   readonly policy: Policy
-  /** Captured connections go on to the pod that the caller chose: the service is headless. */
+  /** Captured connections go on to where the caller chose: the service is headless, or its balancer is PASSTHROUGH. */
   readonly passesOn: boolean
   /** Whether mTLS is used where no rule speaks: `endpoint` as each endpoint takes it, `all` by all of them, `none`. */
   readonly mutualTls: 'endpoint' | 'all' | 'none'
@@ -58,16 +58,19 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
   const accounts = service.external ? service.subjectAltNames : reader.accounts(host)
   const { rule } = destination
   const origin = rule === undefined ? { resource: service.source, field: '' } : { resource: rule.id, field: 'trafficPolicy' }
-  const passesOn = captured && service.headless
-  const mutualTls = autoMutualTls(reader, service, passesOn)
   const defaults = clusterDefaults(reader)
+  // Without capture nothing tells where a connection was going.
+  const onward = (policy: Policy) => {
+    const passesOn = captured && (service.headless || policy.loadBalancer?.simple === 'PASSTHROUGH')
+    return { policy, passesOn, mutualTls: autoMutualTls(reader, service, passesOn) }
+  }
   const scopes: ClusterScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
-    const common = { service, port, passesOn, mutualTls, accounts, rule, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins], backendTls: backendTls(reader, service.host, destination.ofBackend, port.port, certificate) }
-    scopes.push({ ...common, subset: '', policy: withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults), origin })
+    const common = { service, port, accounts, rule, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins], backendTls: backendTls(reader, service.host, destination.ofBackend, port.port, certificate) }
+    scopes.push({ ...common, subset: '', ...onward(withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults)), origin })
     for (const subset of destination.subsets) {
-      scopes.push({ ...common, subset: subset.name, policy: withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults), origin: subset.origin })
+      scopes.push({ ...common, subset: subset.name, ...onward(withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults)), origin: subset.origin })
     }
   }
   return scopes
@@ -178,7 +181,7 @@ function setDiscovery(cluster: Cluster, scope: ClusterScope): void {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.EDS }
     cluster.edsClusterConfig = { $typeName: 'envoy.config.cluster.v3.Cluster.EdsClusterConfig', edsConfig: fromAds(), serviceName: cluster.name }
   } else if (service.resolution === 'dns') {
-    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STRICT_DNS }
+    cluster.clusterDiscoveryType = { case: 'type', value: service.callsFirst === true ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS }
     cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED
     cluster.respectDnsTtl = true
     if (durationMs(scope.dnsRefresh) > 0) cluster.dnsRefreshRate = durationOf(scope.dnsRefresh)
@@ -229,12 +232,6 @@ function setBalancer(cluster: Cluster, balancer: LoadBalancer | undefined): void
       break
     case 'RANDOM':
       cluster.lbPolicy = Cluster_LbPolicy.RANDOM
-      break
-    case 'PASSTHROUGH':
-      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
-      cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
-      cluster.edsClusterConfig = undefined
-      cluster.loadAssignment = undefined
       break
     default:
       // LEAST_CONN is the deprecated name of LEAST_REQUEST, which is the default.
@@ -344,7 +341,7 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
     return
   }
   const tls = policy.tls
-  if (tls === undefined || tls.mode === undefined) {
+  if (tls === undefined) {
     if (service.resolution !== 'eds' || scope.mutualTls === 'none') return
     if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
       if (scope.mutualTls === 'all') cluster.transportSocket = meshClientSocket({ accounts: scope.accounts, sni, http2 })
@@ -359,7 +356,7 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
   if (tls.mode === 'ISTIO_MUTUAL') {
     const accounts = tls.subjectAltNames !== undefined && tls.subjectAltNames.length > 0 ? tls.subjectAltNames : scope.accounts
     cluster.transportSocket = meshClientSocket({ accounts, sni: tls.sni || sni, http2 })
-  } else if (tls.mode !== 'DISABLE') {
+  } else if (tls.mode !== undefined && tls.mode !== 'DISABLE') {
     cluster.transportSocket = originatedSocket({ ...credentials(tls), sni: tls.sni || (service.external ? service.host : ''), sans: tls.subjectAltNames ?? scope.service.subjectAltNames, http2, verify: tls.insecureSkipVerify !== true })
   }
 }

@@ -2,7 +2,7 @@
  * A host of a case: `capture|host|middle NAMES PORTS`. Whoever starts it in a network namespace of its own asks it for sockets there, and is handed them.
  * With `capture` it first has its namespace's connections redirected to the proxy; then it is nobody, for a proxy's own connections are told from an application's by their user.
  * PORTS, JSON, are those to which connections are not captured.
- * The one that captures nothing is the next hop of the others, and their resolver, whichever they ask: NAMES, JSON, has an address for each name that there is.
+ * The one that captures nothing is the next hop of the others, and their resolver, whichever they ask: NAMES, JSON, has the addresses of each name that there is.
  */
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
@@ -40,12 +40,11 @@ function ask(): void {
   if (status !== 0) throw new Error(`nft: ${stderr.trim()}`)
 }
 
-async function resolve(names: Readonly<Record<string, string>>): Promise<void> {
+async function resolve(names: Readonly<Record<string, readonly string[]>>): Promise<void> {
   const socket = createSocket('udp4')
   socket.on('message', (bytes, from) => {
     const query = readQuery(bytes)
-    const address = query && names[query.name]
-    if (query !== undefined) socket.send(answer(query, { host: query.name, addresses: address === undefined ? [] : [address] }, query.udpBytes), from.port, from.address)
+    if (query !== undefined) socket.send(answer(query, { host: query.name, addresses: names[query.name] ?? [] }, query.udpBytes), from.port, from.address)
   })
   await new Promise<void>((resolve) => socket.bind(53, '0.0.0.0', resolve))
 }
@@ -58,7 +57,7 @@ try {
   if (kind === 'capture') installCapture({ outboundPort: 15_001, inboundPort: 15_006, excludedUids: [0], excludedOutboundPorts: [], excludedInboundPorts: JSON.parse(ports) as number[], excludedRanges: [], includedRanges: [] })
   if (kind === 'middle') {
     writeFileSync('/proc/sys/net/ipv4/ip_forward', '1')
-    await resolve(JSON.parse(names) as Record<string, string>)
+    await resolve(JSON.parse(names) as Record<string, string[]>)
   } else {
     // The machine's resolver may be one on loopback.
     writeFileSync('/proc/sys/net/ipv4/conf/all/route_localnet', '1')

@@ -66,8 +66,8 @@ export class Hosts {
     this.#middle = middle
   }
 
-  /** @param addresses of the hosts that there will be, each once, and whether their connections are captured. @param names what look-ups are answered, an address for each name. @param reached ports to which connections are not captured. @throws Error with the words of the tool that fails */
-  static async open(addresses: ReadonlyMap<string, { readonly captured: boolean }>, names: Readonly<Record<string, string>>, reached: readonly number[] = []): Promise<Hosts> {
+  /** @param addresses of the hosts that there will be, each once, and whether their connections are captured. @param names what look-ups are answered, the addresses of each name. @param reached ports to which connections are not captured. @throws Error with the words of the tool that fails */
+  static async open(addresses: ReadonlyMap<string, { readonly captured: boolean }>, names: Readonly<Record<string, readonly string[]>>, reached: readonly number[] = []): Promise<Hosts> {
     const hosts = new Hosts(new NamespaceHost('middle', names))
     try {
       for (const [address, { captured }] of addresses) hosts.#hosts.set(address, new NamespaceHost(captured ? 'capture' : 'host', {}, reached))
@@ -132,7 +132,7 @@ class NamespaceHost implements Host {
   readonly #onEnd: (() => void)[] = []
   #count = 0
 
-  constructor(kind: 'capture' | 'host' | 'middle', names: Readonly<Record<string, string>>, reached: readonly number[] = []) {
+  constructor(kind: 'capture' | 'host' | 'middle', names: Readonly<Record<string, readonly string[]>>, reached: readonly number[] = []) {
     this.#child = spawn('unshare', ['--net', process.execPath, '--disable-warning=ExperimentalWarning', path.join(import.meta.dirname, 'host-process.ts'), kind, JSON.stringify(names), JSON.stringify(reached)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     this.#child.on('message', (message, handle) => this.#hear(message as FromHost, handle as net.Server | net.Socket | undefined))
     this.#child.on('error', (error) => this.#failAll(error))

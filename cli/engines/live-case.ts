@@ -50,7 +50,7 @@ export class LiveCase {
   readonly certificates: Certificates
   readonly tokens: Tokens
   /** What look-ups are answered where traffic is captured. */
-  readonly names: ReadonlyMap<string, string>
+  readonly names: ReadonlyMap<string, readonly string[]>
   readonly #plane: CaseControlPlane
   /** On loopback, where applications speak to their proxies. */
   readonly #block: AddressBlock | undefined
@@ -60,7 +60,7 @@ export class LiveCase {
   readonly #proxies = new Map<string, LiveProxy>()
   readonly #files: CertificateFiles
 
-  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock | undefined; hosts: Hosts | undefined; names: ReadonlyMap<string, string>; files: CertificateFiles }) {
+  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock | undefined; hosts: Hosts | undefined; names: ReadonlyMap<string, readonly string[]>; files: CertificateFiles }) {
     this.#files = of.files
     this.world = of.world
     this.applications = of.applications
@@ -104,7 +104,8 @@ export class LiveCase {
       return calls || (workload.mutualTls && workload.ports.length > 0) ? [sidecarNode(workload, captured)] : []
     })
     const unnamed = [...callers].flatMap((from) => unnamedGateway(from, gateways, nodes)).map((one, index) => gatewayNode({ ...one, address: block?.at(placed.length + index) ?? `${UNNAMED_GATEWAYS}.${index + 1}` }, gateways, captured))
-    const names = new Map(placed.flatMap(({ words: { names = [] }, workload }) => names.map((name) => [name, workload.address] as const)))
+    const names = new Map<string, string[]>()
+    for (const { words, workload } of placed) for (const name of words.names ?? []) names.set(name, [...(names.get(name) ?? []), workload.address])
     const proxied = new Set(nodes.filter((one) => one.type === 'sidecar').map((one) => one.address))
     const addressesOfAll = [...placed.map(({ workload }) => workload.address), ...unnamed.map((one) => one.address)]
     const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map((address) => [address, { captured: proxied.has(address) }])), Object.fromEntries(names), reachedPorts(configuration)) : undefined

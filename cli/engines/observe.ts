@@ -69,7 +69,7 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const proxy = live.proxy(from)
   if (proxy === undefined) throw new Unplayable(`there is no workload ${from} with a proxy`)
   if (proxy.node.outbound !== undefined) return { proxy, call: { ...about, ...proxy.node.outbound } }
-  const address = request.address ?? live.names.get(url.hostname) ?? addressOf(live.world.model.read(() => {}), url.hostname, proxy.node.namespace)
+  const address = request.address ?? live.names.get(url.hostname)?.[0] ?? addressOf(live.world.model.read(() => {}), url.hostname, proxy.node.namespace)
   return { proxy, call: { ...about, ...ofTls, ...by(proxy.node.address), address, port } }
 }
 
