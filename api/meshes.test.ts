@@ -4,7 +4,7 @@ import type { ResourceObject } from '#core/resource/object.ts'
 import { SteppedClock } from '#core/time/seeded.ts'
 import { startStore } from '#test/parts/store.ts'
 import { jsonLog } from './log.ts'
-import { Meshes } from './meshes.ts'
+import { type MeshReads, Meshes } from './meshes.ts'
 import type { ViewChange } from './serve/resource.ts'
 import { nodeFrom } from './translate/testing/mesh-case.ts'
 
@@ -160,4 +160,56 @@ test('a mesh that nobody holds is let go after a while, one that a stream holds 
   const again = await meshes.get(mesh.id)
   assert.ok(again !== undefined && again !== first)
   assert.equal(again.model.revision, revision)
+})
+
+test('changes that could not be read are asked for again, though their revision is told once', async (t) => {
+  const { store, end } = await startStore()
+  t.after(end)
+  const organization = await store.createOrganization('demo')
+  const mesh = await store.createMesh(organization.id, { name: 'shop', trustDomain: 'cluster.local', sealedRoot: new Uint8Array(1), rootCertificate: '' })
+  const clock = new SteppedClock()
+  let tell = (_meshId: string, _revision: number): void => {}
+  let isAway = false
+  const failed = Promise.withResolvers<void>()
+  const log = jsonLog((line) => (line.includes('mesh.follow-failed') ? failed.resolve() : undefined), () => 0, 'warn')
+  const meshes = new Meshes({ ...store, onChange: (listener) => ((tell = listener), () => {}), changesAfter: (...asked) => (isAway ? Promise.reject(new Error('the connection is gone')) : store.changesAfter(...asked)) }, clock, log)
+  t.after(() => meshes.close())
+  await meshes.get(mesh.id)
+  const { revision } = await store.applyResources(organization.id, mesh.id, [{ key: { group: 'networking.istio.io', kind: 'ServiceEntry', namespace: 'prod', name: 'svc-1' }, object: serviceEntry(1) }], { author: 'test', message: '' })
+  isAway = true
+  tell(mesh.id, revision)
+  await failed.promise
+  await new Promise((resolve) => setImmediate(resolve))
+  isAway = false
+  const arrived = new Promise<void>((resolve) => (meshes.onRevision = () => resolve()))
+  clock.advance(1000)
+  await arrived
+  assert.equal(meshes.loaded(mesh.id)?.model.revision, revision)
+})
+
+test('a mesh that is deleted while it is followed is asked for once and no more', async (t) => {
+  let tell = (_meshId: string, _revision: number): void => {}
+  let asked = 0
+  const looked = Promise.withResolvers<void>()
+  let isGone = false
+  const row = { id: 'm', organizationId: 'o', name: 'shop', trustDomain: 'cluster.local', revision: 1, rootCertificate: '', settings: {}, createdAtMs: 0 }
+  const reads: MeshReads = {
+    onChange: (listener) => ((tell = listener), () => {}),
+    meshById: () => Promise.resolve(row),
+    changesAfter: () => Promise.resolve({ changes: [], tooOld: true }),
+    loadMesh: () => {
+      if (!isGone) return Promise.resolve({ revision: 1, resources: [], workloads: [] })
+      asked += 1
+      looked.resolve()
+      return Promise.resolve(undefined)
+    },
+  }
+  const meshes = new Meshes(reads, new SteppedClock(), jsonLog(() => {}, () => 0, 'error'))
+  t.after(() => meshes.close())
+  await meshes.get('m')
+  isGone = true
+  tell('m', 99)
+  await looked.promise
+  for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(asked, 1)
 })

@@ -13,6 +13,11 @@ import { LongWork } from './turns.ts'
 const CHANGES_MAX = 1000
 /** A mesh that nobody holds is let go after this long. */
 const IDLE_MS = 10 * 60_000
+/** When changes could not be read, they are asked for again after this long: a revision is told once. */
+const RETRY_MS = 1000
+
+/** What of the store the meshes in memory read. */
+export type MeshReads = Pick<Store, 'onChange' | 'meshById' | 'loadMesh' | 'changesAfter'>
 
 /** One mesh in memory: its model and the views that streams hold of it. */
 export interface LoadedMesh {
@@ -67,11 +72,13 @@ interface Entry {
   following: boolean
   holders: number
   idle: Timer | undefined
+  /** The store failed, and is asked again. */
+  retry: Timer | undefined
 }
 
 /** The meshes in memory: loaded when first needed, kept up to the store's revision, dropped when idle. */
 export class Meshes {
-  readonly #store: Store
+  readonly #store: MeshReads
   readonly #clock: Clock
   readonly #longWork: LongWork
   readonly #log: Log
@@ -85,7 +92,7 @@ export class Meshes {
   /** Called after a mesh reached a revision, for followers of the API. */
   onRevision: (mesh: LoadedMesh) => void = () => {}
 
-  constructor(store: Store, clock: Clock, log: Log) {
+  constructor(store: MeshReads, clock: Clock, log: Log) {
     this.#store = store
     this.#clock = clock
     this.#longWork = new LongWork(clock)
@@ -176,12 +183,15 @@ export class Meshes {
 
   close(): void {
     this.#stop()
-    for (const entry of this.#entries.values()) entry.idle?.cancel()
+    for (const entry of this.#entries.values()) {
+      entry.idle?.cancel()
+      entry.retry?.cancel()
+    }
     this.#entries.clear()
   }
 
   #load(meshId: string): Entry {
-    const entry: Entry = { loading: Promise.resolve(undefined), loaded: undefined, wanted: 0, heardAtMs: undefined, following: false, holders: 0, idle: undefined }
+    const entry: Entry = { loading: Promise.resolve(undefined), loaded: undefined, wanted: 0, heardAtMs: undefined, following: false, holders: 0, idle: undefined, retry: undefined }
     entry.loading = this.#fill(meshId, entry).catch((error: unknown) => {
       this.#entries.delete(meshId)
       throw error
@@ -229,18 +239,28 @@ export class Meshes {
         // What is heard while the store is asked may be in its answer or not: its time is taken as the earlier.
         entry.heardAtMs = undefined
         const { changes, tooOld } = await this.#store.changesAfter(meshId, mesh.model.revision, CHANGES_MAX)
-        if (tooOld) await this.#reload(mesh)
-        else if (changes.length === 0) break
+        if (tooOld) {
+          if (!(await this.#reload(mesh))) break
+        } else if (changes.length === 0) break
         else this.#apply(mesh, changes, heardAtMs)
       }
     } catch (error) {
-      // The store's own polling speaks up again once it is back; until then the mesh stays as it is.
+      // Until it is back the mesh stays as it is.
+      this.#retry(meshId, entry)
       this.#log.warn('mesh.follow-failed', { mesh: meshId, reason: error instanceof Error ? error.message : String(error) })
     } finally {
       entry.following = false
       // Heard of what is in already: the time of the next change begins with its own notice.
       if (mesh.model.revision >= entry.wanted) entry.heardAtMs = undefined
     }
+  }
+
+  #retry(meshId: string, entry: Entry): void {
+    entry.retry?.cancel()
+    if (this.#entries.get(meshId) !== entry) return
+    entry.retry = this.#clock.after(RETRY_MS, () => {
+      if (this.#entries.get(meshId) === entry) void this.#follow(meshId, entry)
+    })
   }
 
   #apply(mesh: LoadedMesh, changes: readonly Change[], heardAtMs: number): void {
@@ -251,13 +271,14 @@ export class Meshes {
     this.#arrived(mesh)
   }
 
-  /** The change log no longer reaches back to where the model stands: what differs becomes one step, and streams go on while that is found out. */
-  async #reload(mesh: LoadedMesh): Promise<void> {
+  /** The change log no longer reaches back to where the model stands: what differs becomes one step, and streams go on while that is found out. False when the mesh is no more. */
+  async #reload(mesh: LoadedMesh): Promise<boolean> {
     const rows = await this.#store.loadMesh(mesh.id)
-    if (!rows) return
+    if (!rows) return false
     mesh.views.apply(await differing(mesh.model, rows, this.#longWork.turns()), rows.revision)
     this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
     this.#arrived(mesh)
+    return true
   }
 
   #arrived(mesh: LoadedMesh): void {

@@ -21,6 +21,8 @@ class Pair {
   readonly subscription: Subscription
   readonly #full: boolean
   #nonce = 0
+  /** Of responses that it has not answered. */
+  readonly #owed: string[] = []
 
   constructor(type: string, protocol: Protocol) {
     this.subscription = new Subscription(type, protocol)
@@ -38,17 +40,22 @@ class Pair {
   }
 
   send(bytesMax = 1000): Taken | undefined {
-    if (this.subscription.inFlight) return undefined
+    if (!this.subscription.mayGo) return undefined
     const taken = this.subscription.take(this.view, 0, bytesMax)
-    if (taken) this.subscription.carry(String((this.#nonce += 1)))
+    if (taken) {
+      this.#owed.push(String((this.#nonce += 1)))
+      this.subscription.carry(String(this.#nonce))
+    }
     if (taken && this.#full) this.held.clear()
     for (const { name, version } of taken?.resources ?? []) this.held.set(name, version)
     for (const name of taken?.removed ?? []) this.held.delete(name)
     return taken
   }
 
+  /** Answers the oldest. */
   settle(refusal?: string): void {
-    this.subscription.settle(this.subscription.nonce, refusal, 0)
+    const nonce = this.#owed.shift()
+    if (nonce !== undefined) assert.ok(this.subscription.settle(nonce, refusal, 0))
   }
 
   /** Until nothing is left to say. */
@@ -56,7 +63,7 @@ class Pair {
     for (let round = 0; round < 1000; round += 1) {
       this.subscription.releaseLeaving()
       this.settle()
-      if (!this.send()) return
+      if (!this.send() && this.#owed.length === 0) return
     }
     assert.fail('it never falls silent')
   }
@@ -153,6 +160,17 @@ test('what waits is forgotten with the name that it is about, and leaves nothing
   assert.notEqual(pair.subscription.unackedSince, undefined)
   pair.ask({ dropped: ['a'] })
   assert.equal(pair.subscription.hasWork, false)
+  assert.equal(pair.subscription.unackedSince, undefined)
+})
+
+test('what goes and comes back as it was, before the client has heard of it, leaves nothing unacknowledged', () => {
+  const pair = new Pair(CLUSTER, 'delta')
+  pair.view.set(resource(CLUSTER, 'a', '1'))
+  pair.ask({})
+  pair.drain()
+  pair.view.remove(CLUSTER, 'a')
+  pair.view.set(resource(CLUSTER, 'a', '1'))
+  assert.equal(pair.send(), undefined)
   assert.equal(pair.subscription.unackedSince, undefined)
 })
 

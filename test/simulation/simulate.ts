@@ -1,6 +1,9 @@
 import { SteppedClock, seededRandom } from '#core/time/seeded.ts'
 import type { Random } from '#core/time/clock.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
+import { jsonLog } from '#api/log.ts'
+import { Meshes } from '#api/meshes.ts'
+import { MeshModel } from '#api/model/mesh-model.ts'
 import type { Change } from '#db/store.ts'
 import { Answers } from '#api/serve/answers.ts'
 import { Asks } from '#api/serve/asks.ts'
@@ -9,9 +12,12 @@ import { Ledger } from '#api/serve/ledger.ts'
 import type { Peer } from '#api/serve/peer.ts'
 import { Publisher } from '#api/serve/publisher.ts'
 import { readRequest } from '#api/serve/request.ts'
+import type { ResourceView } from '#api/serve/resource.ts'
 import { type StreamWatcher, XdsStream } from '#api/serve/stream.ts'
-import { deleteChange, meshOf, nodeFrom, putChange, storedFrom, workloadChange, workloadFrom } from '#api/translate/testing/mesh-case.ts'
+import { deleteChange, nodeFrom, putChange, storedFrom, workloadChange, workloadFrom } from '#api/translate/testing/mesh-case.ts'
+import { MeshViews } from '#api/translate/view.ts'
 import { CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { FaultyStore } from './faulty-store.ts'
 import { SimulatedProxy, simulatedTypes } from './proxy.ts'
 
 const peer: Peer = { organizationId: 'o', meshId: 'm', identity: undefined, how: 'plaintext-loopback', expiresAtMs: Number.MAX_SAFE_INTEGER }
@@ -29,24 +35,26 @@ interface Member {
   readonly proxy: SimulatedProxy
   readonly node: ReturnType<typeof nodeFrom>
   link: Link | undefined
+  /** Its view is being made, or its mesh loaded for it. */
+  isConnecting: boolean
 }
 
+/** What is not awaited has run: all that follows from one step, and nothing that waits for another. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 /**
- * A whole control plane's way from commit to proxy in one process and one thread, everything by one seed: changes are committed, the follower reads them late and in pieces, streams are cut and
- * come back, messages wait, clients refuse, do not read, do not answer, the clock jumps. Then the faults end, and every proxy must hold exactly what its scope says.
+ * A whole control plane's way from commit to proxy in one process and one thread, everything by one seed: changes are committed, notices of them are late or lost, the store's reads are slow, fail, come
+ * in pieces, or find the log cut; streams are cut and come back, messages wait, clients refuse, do not read, do not answer, the clock jumps. Then the faults end, and every proxy must hold exactly
+ * what its scope says.
  * @throws Error that says how it does not
  */
-export function simulate(seed: number): void {
-  new Simulation(seed).run()
-}
+export const simulate = (seed: number): Promise<void> => new Simulation(seed).run()
 
 class Simulation {
   readonly #random: Random
   readonly #clock = new SteppedClock()
-  readonly #mesh = meshOf([], [])
-  readonly #log: Change[] = []
-  #followed = 0
-  #revision = 0
+  readonly #store: FaultyStore
+  readonly #meshes: Meshes
   readonly #tasks: (() => void)[] = []
   readonly #publisher: Publisher
   readonly #ledger: Ledger
@@ -59,8 +67,12 @@ class Simulation {
 
   constructor(seed: number) {
     this.#random = seededRandom(seed)
+    this.#store = new FaultyStore(this.#random, 'm')
+    this.#meshes = new Meshes(this.#store, this.#clock, jsonLog(() => {}, () => 0, 'error'))
     this.#publisher = new Publisher(this.#clock, (run) => this.#tasks.push(run))
     this.#ledger = new Ledger(this.#clock)
+    this.#meshes.onChanges = (mesh, from, heardAtMs) => this.#ledger.pushes.begins(mesh.id, from, heardAtMs)
+    this.#meshes.onRevision = (mesh) => this.#ledger.advanced(mesh.id)
     this.#answers = new Answers(this.#clock)
     this.#watcher = {
       wake: (stream, urgency) => this.#publisher.wake(stream, urgency),
@@ -74,14 +86,21 @@ class Simulation {
       const proxy = new SimulatedProxy(this.#below(3) === 0 ? 'sotw' : 'delta', this.#random)
       proxy.nackShare = this.#below(3) === 0 ? 0.1 : 0
       const node = { ...nodeFrom({ name: `p${at}`, namespace: at % 2 === 0 ? 'prod' : 'other', outbound: '127.0.0.1:15001' }), engine: this.#below(2) === 0 ? 'envoy' : 'weft' }
-      return { proxy, node, link: undefined }
+      return { proxy, node, link: undefined, isConnecting: false }
     })
   }
 
-  run(): void {
-    for (let step = 0; step < 120; step += 1) this.#step()
-    this.#heal()
-    for (const member of this.#members) this.#judge(member)
+  async run(): Promise<void> {
+    try {
+      for (let step = 0; step < 120; step += 1) {
+        this.#step()
+        await settled()
+      }
+      await this.#heal()
+      for (const member of this.#members) this.#judge(member)
+    } finally {
+      this.#meshes.close()
+    }
   }
 
   #below(limit: number): number {
@@ -98,8 +117,8 @@ class Simulation {
     const what = this.#below(100)
     const member = this.#pick(this.#members)
     if (what < 12) this.#commit()
-    else if (what < 22) this.#follow(1 + this.#below(4))
-    else if (what < 30) member.link ??= this.#connect(member)
+    else if (what < 22) this.#stir()
+    else if (what < 30) this.#connect(member)
     else if (what < 33) this.#cut(member)
     else if (what < 55) this.#deliverUp(member)
     else if (what < 77) this.#deliverDown(member)
@@ -110,11 +129,22 @@ class Simulation {
     for (const stream of this.#ledger.streams()) if (what >= 96) stream.resyncLate(lateMs)
   }
 
-  /** A random edit of a handful of objects and workloads that lean on each other. */
+  /** A random edit of a handful of objects and workloads that lean on each other. Who is told that it failed may have written it all the same, and writes again. */
   #commit(): void {
-    this.#revision += 1
-    const change = this.#edit(this.#revision)
-    this.#log.push(change)
+    const change = this.#edit(this.#store.revision + 1)
+    const outcome = this.#below(10)
+    if (outcome > 0) this.#store.commit(change)
+    if (outcome === 1) this.#store.commit({ ...change, revision: change.revision + 1 })
+  }
+
+  /** The store moves: a read ends, one way or the other, a notice comes, somebody looks, or the log is cut. */
+  #stir(): void {
+    const what = this.#below(20)
+    if (what < 9) this.#store.endRead('answer')
+    else if (what < 12) this.#store.endRead('fail')
+    else if (what < 17) this.#store.notify()
+    else if (what < 19) this.#store.poll()
+    else this.#store.cutLog()
   }
 
   #edit(revision: number): Change {
@@ -135,18 +165,20 @@ class Simulation {
     }
   }
 
-  /** Notifications come late or not at all, and the log is read in pieces: nothing more than that may matter. */
-  #follow(pieces: number): void {
-    const changes = this.#log.slice(this.#followed, this.#followed + pieces)
-    const last = changes.at(-1)
-    if (!last) return
-    this.#followed += changes.length
-    this.#ledger.pushes.begins('m', changes[0]?.revision ?? 0, this.#clock.monotonicMs())
-    this.#mesh.views.apply(changes, last.revision)
-    this.#ledger.advanced('m')
+  #connect(member: Member): void {
+    if (member.link !== undefined || member.isConnecting) return
+    member.isConnecting = true
+    this.#meshes
+      .viewFor('m', member.node, undefined)
+      .then(
+        (view) => (member.link = this.#linked(member, view)),
+        // The mesh could not be read: the stream ends, and the proxy comes again.
+        () => undefined,
+      )
+      .finally(() => (member.isConnecting = false))
   }
 
-  #connect(member: Member): Link {
+  #linked(member: Member, view: ResourceView): Link {
     const up: Buffer[] = []
     const down: Buffer[] = []
     const channel = {
@@ -155,7 +187,6 @@ class Simulation {
         return !link.congested
       },
     }
-    const view = this.#mesh.views.viewFor(member.node, undefined)
     const stream = new XdsStream({ clock: this.#clock, watcher: this.#watcher, channel, answers: this.#answers, holdings: this.#holdings }, { peer, node: member.node, protocol: member.proxy.protocol, view })
     const link: Link = { stream, up, down, congested: false }
     this.#ledger.add(stream)
@@ -194,35 +225,40 @@ class Simulation {
   }
 
   /** The faults are over: whoever refused comes back and refuses no more, everything under way arrives. */
-  #heal(): void {
+  async #heal(): Promise<void> {
     for (const member of this.#members) {
       member.proxy.nackShare = 0
       if (member.proxy.refusals > 0) this.#cut(member)
       this.#relieve(member)
     }
     for (let round = 0; round < 400; round += 1) {
-      this.#follow(1000)
-      let moved = this.#tasks.length > 0
+      this.#store.poll()
+      let moved = this.#store.endRead('answer') || this.#tasks.length > 0
       this.#runTasks(this.#tasks.length)
+      for (const member of this.#members) this.#connect(member)
+      await settled()
       for (const member of this.#members) {
-        member.link ??= this.#connect(member)
+        if (member.link === undefined) {
+          moved = true
+          continue
+        }
         moved ||= member.link.up.length + member.link.down.length > 0
         while (member.link.up.length > 0) this.#deliverUp(member)
         while (member.link.down.length > 0) this.#deliverDown(member)
       }
       // What waits for its time: removals, held routes.
       if (!moved) {
-        if (this.#members.every((member) => member.link?.stream.unackedSince === undefined)) return
+        if (this.#members.every((member) => member.link?.stream.unackedSince === undefined) && this.#meshes.loaded('m')?.model.revision === this.#store.revision) return
         this.#clock.advance(1100)
       }
     }
-    throw new Error(`it does not come to rest: ${this.#members.map(({ link, node, proxy }) => `${node.name} (${proxy.protocol}) ${JSON.stringify(link?.stream.status().types.map((one) => [one.type.slice(one.type.lastIndexOf('.') + 1), one.state]))} unacked since ${link?.stream.unackedSince}`).join('; ')}`)
+    throw new Error(`it does not come to rest: the mesh is at ${this.#meshes.loaded('m')?.model.revision} of ${this.#store.revision}; ${this.#members.map(({ link, node, proxy }) => `${node.name} (${proxy.protocol}) ${JSON.stringify(link?.stream.status().types.map((one) => [one.type.slice(one.type.lastIndexOf('.') + 1), one.state]))} unacked since ${link?.stream.unackedSince}`).join('; ')}`)
   }
 
   #judge({ link, proxy, node }: Member): void {
     if (!link) throw new Error('a proxy without a stream')
-    // A scope of its own, made from nothing: neither the stream's view nor what was incremental in it is believed.
-    const view = this.#mesh.views.viewFor(node, undefined)
+    // A mesh of its own, made from nothing: neither the stream's view nor what was incremental in it is believed.
+    const view = this.#afresh().viewFor(node, undefined)
     for (const type of simulatedTypes) {
       const expected = new Map<string, string>()
       if (type === CLUSTER_LOAD_ASSIGNMENT || type === ROUTE_CONFIGURATION) {
@@ -237,7 +273,16 @@ class Simulation {
     }
     const status = link.stream.status()
     const unsettled = status.types.filter((one) => one.state !== 'SYNCED' && one.state !== 'NOT_SENT')
-    if (unsettled.length > 0 || link.stream.syncedRevision < this.#revision) throw new Error(`${node.name} holds all and is said to be ${unsettled.map((one) => `${one.state} in ${one.type}`).join(', ')}, at ${link.stream.syncedRevision} of ${this.#revision}`)
+    if (unsettled.length > 0 || link.stream.syncedRevision < this.#store.revision) throw new Error(`${node.name} holds all and is said to be ${unsettled.map((one) => `${one.state} in ${one.type}`).join(', ')}, at ${link.stream.syncedRevision} of ${this.#store.revision}`)
     view.release()
+  }
+
+  /** What a replica that starts now makes of the store's rows. */
+  #afresh(): MeshViews {
+    const model = new MeshModel({ trustDomain: 'cluster.local', settings: {} })
+    const views = new MeshViews(model)
+    const { revision, resources, workloads } = this.#store.rows
+    views.apply([...resources.map((stored) => putChange(stored)), ...workloads.map((workload) => workloadChange(workload, revision))], revision)
+    return views
   }
 }
