@@ -9,10 +9,13 @@ import { RequestReader } from '#proxy/http/request-reader.ts'
 import { ResponseReader } from '#proxy/http/response-reader.ts'
 import { sniff } from '#proxy/listener/sniff.ts'
 import { readProxyHeader } from '#proxy/tcp/proxy-header.ts'
+import { discovery, lookUps, resources, tokens } from './message-targets.ts'
 
 /** What reads bytes of strangers. `read` answers what was made of them, in the order of the calls; the same bytes in other pieces must come to the same. */
 export interface Target {
   readonly seeds: readonly string[]
+  /** How long it is tried, unless told otherwise. */
+  readonly seconds?: number
   /** Events that name kinds and outcomes, and no content: inputs with new ones are worth keeping. */
   read(pieces: readonly Buffer[]): string[]
 }
@@ -130,4 +133,17 @@ const first: Target = {
   },
 }
 
-export const targets: Readonly<Record<string, Target>> = { requests, responses, sections, frames, first }
+/** The codecs stand before everything else, and are tried the longest. */
+const CODEC_SECONDS = 20
+
+export const targets: Readonly<Record<string, Target>> = {
+  requests: { ...requests, seconds: CODEC_SECONDS },
+  responses: { ...responses, seconds: CODEC_SECONDS },
+  sections: { ...sections, seconds: CODEC_SECONDS },
+  frames: { ...frames, seconds: CODEC_SECONDS },
+  first,
+  'look-ups': lookUps,
+  tokens,
+  resources,
+  discovery,
+}
