@@ -138,7 +138,7 @@ test('an authority that never answers for one mesh holds two orders of that mesh
   for (const name of ['a', 'b', 'c', 'd', 'e']) assert.deepEqual(orderState(state, `cert-${name}`), { failures: 0, retryAtMs: 0, error: '', holder: '', untilMs: 0 })
 })
 
-test('an answer that trickles is none: it is over when its time is', { timeout: 60_000 }, async (t) => {
+test('an answer that trickles is none: it is over when its time is', { timeout: 240_000 }, async (t) => {
   const { worker: start, mesh: make, put, error } = await world(t)
   const silent = await silentAuthority(t)
   const mesh = await make('slow')

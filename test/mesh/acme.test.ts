@@ -124,7 +124,7 @@ test('while the authority is away orders wait, and are made when it is back', { 
   await until('the second certificate is there', async () => (await shown(edge.address, edge.port(443), 'c.shop.example')) !== undefined, 110_000)
 })
 
-test('of two control planes on one database one orders at a time, and a failure holds for both', { timeout: 60_000 }, async (t) => {
+test('of two control planes on one database one orders at a time, and a failure holds for both', { timeout: 240_000 }, async (t) => {
   const { store, end } = await startStore()
   t.after(end)
   const organization = await store.createOrganization('demo')
