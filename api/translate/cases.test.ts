@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse, stringify } from 'yaml'
+import { brokenInView } from './testing/envoy-rules.ts'
 import { listed, meshOf, nodeFrom, objectsIn, readable, workloadFrom } from './testing/mesh-case.ts'
 import type { MeshCase } from './testing/mesh-case.ts'
 
@@ -16,6 +17,7 @@ for (const name of readdirSync(root).sort()) {
     const { views } = meshOf(objectsIn(readFileSync(join(folder, 'mesh.yaml'), 'utf8')), (about.workloads ?? []).map(workloadFrom), about.settings)
     const view = views.viewFor(nodeFrom(about.proxy), undefined)
     assert.deepEqual(views.faults().flatMap((one) => one.faults.map((fault) => fault.code)), about.faults ?? [])
+    for (const engine of ['weft', 'envoy'] as const) assert.deepEqual(brokenInView(views.viewFor({ ...nodeFrom(about.proxy), engine }, undefined)), [], 'rules of Envoy’s API')
     const expected = join(folder, 'expected')
     if (write) rmSync(expected, { recursive: true, force: true })
     for (const [file, resources] of Object.entries(listed(view))) {

@@ -12,6 +12,7 @@ import { emitCode } from './emit.ts'
 import { istioCa } from './istio-ca.ts'
 import { istioNds } from './istio-nds.ts'
 import { annotations, roots } from './roots.ts'
+import { RULES_FILE, withRules } from './rules.ts'
 import { takeSubset } from './subset.ts'
 import { wellKnown } from './well-known.ts'
 import { fetchWheel, readWheel, source } from './wheel.ts'
@@ -19,7 +20,7 @@ import { fetchWheel, readWheel, source } from './wheel.ts'
 const keptPath = join(import.meta.dirname, 'descriptors.binpb.gz')
 export const codeDirectory = join(import.meta.dirname, '../../core/wire/gen')
 
-/** The descriptors that were last generated from, options stripped. */
+/** The descriptors that were last generated from: of their options only the validation rules, with the file that declares these. */
 export function readKept(): FileDescriptorProto[] {
   return fromBinary(FileDescriptorSetSchema, gunzipSync(readFileSync(keptPath))).file
 }
@@ -56,7 +57,11 @@ function generate(fromKept: boolean, say: (line: string) => void): void {
     bytes += text.length
   }
   say(`wrote      core/wire/gen: ${code.size} files, ${Math.round(bytes / 1024)} KB`)
-  const own = subset.filter((file) => !file.name.startsWith('google/protobuf/') && file.name !== istioCa.name && file.name !== istioNds.name)
+  const published = new Map(all.map((file) => [file.name, file]))
+  const own = [RULES_FILE, ...subset.map((file) => file.name)].flatMap((name) => {
+    const from = name.startsWith('google/protobuf/') ? undefined : published.get(name)
+    return from === undefined ? [] : [withRules(subset.find((file) => file.name === name) ?? from, from)]
+  })
   const kept = gzipSync(toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: own })), { level: 9 })
   if (!fromKept) writeFileSync(keptPath, kept)
   say(`kept       infra/wire/descriptors.binpb.gz: ${Math.round(kept.length / 1024)} KB`)
