@@ -34,8 +34,8 @@ export async function startBundled({ folder, node }: Bed, resources: Resources):
   writeFileSync(root, plane.authority.rootPem)
   const variables = [`WEFT_XDS=${plane.target}`, `WEFT_XDS_ROOT=${root}`, `WEFT_JOIN_TOKEN=${plane.token}`, 'WEFT_NAME=bench', 'WEFT_ADDRESS=127.0.0.1', 'WEFT_ADMIN=127.0.0.1:0', 'WEFT_DRAIN_SECONDS=1', 'WEFT_LOG_LEVEL=error']
   return {
-    // The young generation is as small as `weft up` makes it.
-    command: (flags, compiled) => ['env', ...variables, ...(compiled === undefined ? [] : [`NODE_COMPILE_CACHE=${compiled}`]), ...node, '--max-semi-space-size=1', proxy, ...flags],
+    // The young generation is as small as `weft up` makes it, and glibc's heap one.
+    command: (flags, compiled) => ['env', 'MALLOC_ARENA_MAX=1', ...variables, ...(compiled === undefined ? [] : [`NODE_COMPILE_CACHE=${compiled}`]), ...node, '--max-semi-space-size=1', proxy, ...flags],
     close: () => plane.stop(),
   }
 }

@@ -46,7 +46,7 @@ export async function builtParts(): Promise<BuiltParts> {
   const draft = await mkdtemp(path.join(dist, 'draft-'))
   try {
     const [proxies, plane, page] = await Promise.all([bundleProxies({ outDir: draft }), bundleControlPlane({ outDir: draft }), buildConsole(path.join(draft, 'console'))])
-    const inputs = [...new Set([...Object.keys(proxies.metafile.inputs), ...Object.keys(plane.inputs), ...page.inputs, ...alsoRead])].filter((file) => !file.includes('node_modules/') && !file.startsWith('<')).sort()
+    const inputs = [...new Set([...Object.keys(proxies.metafile.inputs), ...Object.keys(plane.inputs), ...page.inputs, ...alsoRead])].filter((file) => !file.includes('node_modules/') && !/^(<|builtin:)/.test(file)).sort()
     const key = hashOf(inputs) ?? ''
     const folder = folderOf(key)
     await rename(draft, folder).catch((error: unknown) => {

@@ -26,6 +26,9 @@ test('a sidecar and a gateway carry nothing of the control plane, and load trace
   const all = Object.keys(metafile.inputs)
   assert.deepEqual([...packagesOf(all)].filter((name) => neverInAProxy.some((one) => name === one || name.startsWith(`${one}/`))), [])
   assert.deepEqual(all.filter((file) => /^(api|db|cli|console|agent)\//.test(file)), [])
+  // As an import or a require it would have Node load its fetch client (infra/build/bundle.ts).
+  const external = Object.values(metafile.outputs).flatMap(({ imports }) => imports.filter((one) => one.external).map((one) => one.path))
+  assert.deepEqual(external.filter((one) => /^(node:)?http$/.test(one)), [])
   for (const name of ['proxy', 'gateway']) {
     const entry = Object.keys(metafile.outputs).find((file) => file.endsWith(`/${name}.mjs`))
     assert.ok(entry)
