@@ -9,6 +9,7 @@ import type { WorkloadGroupSpec } from '#core/resource/workload-group.ts'
 import type { StoredResource } from '#db/store.ts'
 import { coveringWildcards, resolveHost } from './host.ts'
 import { filingPair } from './labels.ts'
+import { sessionOfRoute, sessionOfRule } from './gateway-api/session.ts'
 import { carriesHttp } from './mesh-service.ts'
 import type { MeshService, ServicePort } from './mesh-service.ts'
 
@@ -30,6 +31,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `bound-to` GATEWAY and `leads-to` HOST: VirtualServices by what they name, for whoever judges what a change leaves dangling
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
+ * - `keeps-sessions` *: VirtualServices and DestinationRules that keep clients at an endpoint
  * - `in-namespace/KIND` NAMESPACE: policies
  * - `ingress` *: Ingress objects
  * - `gateway-api` KIND: objects of the Gateway API; `namespaces` *: Namespaces
@@ -70,10 +72,10 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...virtualServiceGateways(spec as VirtualServiceSpec, namespace).filter((gateway) => gateway !== 'mesh').map((gateway) => ['bound-to', gateway] as const),
         ...[...new Set(destinations(spec as VirtualServiceSpec).map(({ destination }) => resolveHost(destination.host, namespace)))].map((host) => ['leads-to', host] as const),
       ]
-      return [...byGateway, ...named, ...(byLabels ? [['source-labels', '*'] as const] : [])]
+      return [...byGateway, ...named, ...(byLabels ? [['source-labels', '*'] as const] : []), ...(http.some((route) => sessionOfRoute(route) !== undefined) ? [['keeps-sessions', '*'] as const] : [])]
     }
     case 'DestinationRule':
-      return destinationRuleEntries(spec as DestinationRuleSpec, namespace)
+      return [...destinationRuleEntries(spec as DestinationRuleSpec, namespace), ...(sessionOfRule(stored.object) === undefined ? [] : [['keeps-sessions', '*'] as const])]
     case 'Gateway':
       return [
         ['gateway-selector', filingPair((spec as GatewaySpec).selector)],

@@ -367,6 +367,12 @@ export class MeshReader {
     return this.#model.filed('source-labels', '*').size > 0
   }
 
+  /** Whether anything keeps clients at the endpoint that served them first. */
+  keepsSessions(): boolean {
+    this.#record('keeps-sessions/*')
+    return this.#model.filed('keeps-sessions', '*').size > 0
+  }
+
   /** Hosts of ServiceEntries that have an endpoint at an address, in order. */
   hostsAtEndpoint(address: string): string[] {
     this.#record(`endpoint-address/${address}`)

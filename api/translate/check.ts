@@ -8,10 +8,12 @@ import type { FaultCode } from '#core/fault/codes.ts'
 import { fault } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
+import type { HttpRouteSpec } from '#core/resource/http-route.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { ResourceKey } from '#db/store.ts'
 import { authenticationFindings, authorizationFindings } from './check-access.ts'
 import { logFormatFindings, telemetryFindings } from './check-telemetry.ts'
+import { gatewayRouteFindings } from './check-gateway-routes.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { routeResource } from './route.ts'
 import { routeScopes, scopedRoutes } from './route-scope.ts'
@@ -81,6 +83,12 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
     case 'EnvoyFilter': {
       const one = reader.envoyFilter(namespace, name)
       if (one !== undefined) yield* patchFindings(one)
+      return
+    }
+    case 'HTTPRoute':
+    case 'GRPCRoute': {
+      const route = model.object(objectId(key))
+      if (route !== undefined) yield* gatewayRouteFindings(objectId(key), (route.object.spec ?? {}) as HttpRouteSpec)
       return
     }
     case 'WasmPlugin': {

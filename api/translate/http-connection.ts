@@ -4,6 +4,7 @@ import type { FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/liste
 import { CorsSchema } from '#core/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { HTTPFaultSchema } from '#core/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LuaSchema } from '#core/wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
+import { StatefulSessionSchema } from '#core/wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { RouterSchema } from '#core/wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { HeaderMutationSchema } from '#core/wire/gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts'
 import {
@@ -14,7 +15,7 @@ import {
 import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
 import { metricsFilter } from './metrics.ts'
-import { CORS_FILTER, FAULT_FILTER } from './route-filters.ts'
+import { CORS_FILTER, FAULT_FILTER, SESSION_FILTER } from './route-filters.ts'
 import { CONNECT_SCOPE, FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { applySettings } from './http-settings.ts'
 import { tracingOf } from './spans.ts'
@@ -43,7 +44,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
   const manager: HttpManager = {
     statPrefix: scope.statPrefix,
     routeSpecifier: scope.routes,
-    httpFilters: [...(reporting?.metrics === undefined ? [] : [metricsFilter(reporting.metrics)]), ...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
+    httpFilters: [...(reporting?.metrics === undefined ? [] : [metricsFilter(reporting.metrics)]), ...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), ...(scope.role !== 'inbound' && scope.tracing.http?.sessions === true ? [httpFilter(SESSION_FILTER, anyOf(StatefulSessionSchema, {}))] : []), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
     accessLog: accessLogs(reporting?.log),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),

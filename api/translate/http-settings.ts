@@ -11,6 +11,8 @@ export interface HttpSettings {
   /** Connections to gateways begin with the PROXY protocol. */
   readonly proxyProtocol?: boolean
   readonly clientCertificate?: keyof typeof CLIENT_CERTIFICATE
+  /** Some route keeps clients at an endpoint. */
+  readonly sessions?: true
 }
 
 const CLIENT_CERTIFICATE = {
@@ -34,6 +36,7 @@ export function httpSettings(reader: MeshReader, own: GatewayTopology | undefine
     ...(topology.numTrustedProxies ? { trustedProxies: topology.numTrustedProxies } : {}),
     ...(isMode(certificate) ? { clientCertificate: certificate } : {}),
     ...(topology.proxyProtocol === undefined ? {} : { proxyProtocol: true }),
+    ...(reader.keepsSessions() ? { sessions: true } : {}),
   }
   return Object.keys(settings).length === 0 ? undefined : settings
 }

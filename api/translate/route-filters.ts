@@ -1,18 +1,24 @@
 import type { Any } from '@bufbuild/protobuf/wkt'
+import type { Session } from '#api/model/gateway-api/session.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { CorsPolicy as CorsSpec, FaultInjection, HttpRoute, Percent } from '#core/resource/virtual-service-http.ts'
 import { CorsPolicySchema } from '#core/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { StatefulSessionPerRouteSchema } from '#core/wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
+import { CookieBasedSessionStateSchema } from '#core/wire/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.ts'
+import { HeaderBasedSessionStateSchema } from '#core/wire/gen/envoy/extensions/http/stateful_session/header/v3/header_pb.ts'
 import { HTTPFaultSchema } from '#core/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { anyOf, durationOf, exactly, fraction, matchingRegex, runtimeFraction, startingWith } from './message.ts'
 
 export const FAULT_FILTER = 'envoy.filters.http.fault'
 export const CORS_FILTER = 'envoy.filters.http.cors'
+export const SESSION_FILTER = 'envoy.filters.http.stateful_session'
 
-/** Settings of HTTP filters for one route: faults to inject, answers to browsers. */
-export function filterSettings(route: HttpRoute): Record<string, Any> {
+/** Settings of HTTP filters for one route: faults to inject, answers to browsers, where clients are kept. */
+export function filterSettings(route: HttpRoute, session: Session | undefined): Record<string, Any> {
   return {
     ...(route.fault === undefined ? {} : { [FAULT_FILTER]: faultSettings(route.fault) }),
     ...(route.corsPolicy === undefined ? {} : { [CORS_FILTER]: corsSettings(route.corsPolicy) }),
+    ...(session === undefined ? {} : { [SESSION_FILTER]: sessionSettings(session) }),
   }
 }
 
@@ -52,4 +58,13 @@ function corsSettings(cors: CorsSpec): Any {
     filterEnabled: runtimeFraction(100),
     forwardNotMatchingPreflights: cors.unmatchedPreflights !== 'IGNORE',
   })
+}
+
+/** What keeps a client at an endpoint as long as that is there and healthy (envoy.extensions.filters.http.stateful_session.v3). */
+export function sessionSettings({ by, name, lifetime }: Session): Any {
+  const sessionState =
+    by === 'header'
+      ? { name: 'envoy.http.stateful_session.header', typedConfig: anyOf(HeaderBasedSessionStateSchema, { name }) }
+      : { name: 'envoy.http.stateful_session.cookie', typedConfig: anyOf(CookieBasedSessionStateSchema, { cookie: { name, path: '/', ...(lifetime === undefined ? {} : { ttl: durationOf(lifetime) }) } }) }
+  return anyOf(StatefulSessionPerRouteSchema, { override: { case: 'statefulSession', value: { sessionState } } })
 }

@@ -1,5 +1,7 @@
 import { resolveHost } from '#api/model/host.ts'
 import { resolveGateway } from '#api/model/index-entries.ts'
+import { sessionOfRoute } from '#api/model/gateway-api/session.ts'
+import type { Session } from '#api/model/gateway-api/session.ts'
 import { selects } from '#api/model/labels.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
@@ -22,6 +24,8 @@ export interface ScopedDestination {
   readonly host: string
   readonly port: number
   readonly hash: ConsistentHash | undefined
+  /** What a policy of the service says of keeping its clients at an endpoint. */
+  readonly session?: Session
   /** How connections that are passed on whole are treated there; absent: as usual. */
   readonly connection?: ConnectionSettings
 }
@@ -39,6 +43,8 @@ export interface ScopedRoute {
   /** Undefined: every request. */
   readonly matches: readonly HttpMatch[] | undefined
   readonly destinations: readonly ScopedDestination[]
+  /** How clients are kept at an endpoint: the route's own word, or its first destination's that has one. */
+  readonly session: Session | undefined
   readonly mirrors: readonly { readonly cluster: string; readonly percent: number }[]
   readonly owner: RouteOwner
   /** `http[0]` */
@@ -68,6 +74,8 @@ export interface RouteScope {
   readonly service: MeshService | undefined
   /** What the service's own policy hashes by, for requests that no VirtualService routes. */
   readonly serviceHash: ConsistentHash | undefined
+  /** How its clients are kept, likewise. */
+  readonly serviceSession?: Session | undefined
   /** How requests that no VirtualService routes are tried again, where the mesh's settings say it. */
   readonly retries?: Retries | undefined
   readonly origins: readonly string[]
@@ -95,7 +103,7 @@ export function routeScopes(reader: MeshReader, client: RouteClient, host: strin
     if (held.length === 0 && !isPort && !isForOthers) return []
     const routes = held.length === 0 && !isForOthers ? undefined : held
     const serviceHash = service === undefined || routes !== undefined ? undefined : hashFor(reader, service, client.namespace, '', port)
-    return [{ host, port, routes, service, serviceHash, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : writtenBehind(virtualService)), ...(routes ?? []).map((one) => one.written.resource)] }]
+    return [{ host, port, routes, service, serviceHash, serviceSession: service === undefined || routes !== undefined ? undefined : destinationPolicy(reader, service, client.namespace).session, retries: reader.meshConfig().defaultHttpRetryPolicy, origins: [...(service === undefined ? [] : [service.source]), ...(virtualService === undefined ? [] : writtenBehind(virtualService)), ...(routes ?? []).map((one) => one.written.resource)] }]
   })
 }
 
@@ -129,10 +137,12 @@ export function scopedRoutes(reader: MeshReader, client: RouteClient, virtualSer
     if (matches !== undefined && matches.length === 0 && (route.match?.length ?? 0) > 0) continue
     const retries = route.retries ?? reader.meshConfig().defaultHttpRetryPolicy
     const resolve = (to: Destination): ScopedDestination => resolveDestination(reader, client, to, owner.namespace, port)
+    const to = (route.route ?? []).map((one) => resolve(one.destination))
     found.push({
       route: retries === undefined ? route : { ...route, retries },
       matches: matches === undefined || matches.length === 0 ? undefined : matches,
-      destinations: (route.route ?? []).map((one) => resolve(one.destination)),
+      destinations: to,
+      session: sessionOfRoute(route) ?? to.find((one) => one.session !== undefined)?.session,
       mirrors: mirrorsOf(route).map((one) => ({ cluster: resolve(one.destination).cluster, percent: one.percent })),
       owner: { id: owner.id, name: owner.name, namespace: owner.namespace, ...semanticsOf(owner.stored.object.metadata.annotations) },
       field,
@@ -182,9 +192,10 @@ export function resolveDestination(reader: MeshReader, client: Pick<RouteClient,
 /** A service's port as a destination, with what a DestinationRule says of it. */
 export function serviceDestination(reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ScopedDestination {
   const { loadBalancer, connectionPool, tunnel } = policyOf(reader, service, client, subset, port)
+  const { session } = destinationPolicy(reader, service, client)
   const { idleTimeout, maxConnectionDuration } = connectionPool?.tcp ?? {}
   const connection = { ...(idleTimeout === undefined ? {} : { idleTimeout }), ...(maxConnectionDuration === undefined ? {} : { maxConnectionDuration }), ...(tunnel === undefined ? {} : { tunnel }) }
-  return { cluster: outboundCluster(port, subset, service.host), host: service.host, port, hash: loadBalancer?.consistentHash, ...(Object.keys(connection).length === 0 ? {} : { connection }) }
+  return { cluster: outboundCluster(port, subset, service.host), host: service.host, port, hash: loadBalancer?.consistentHash, ...(session === undefined ? {} : { session }), ...(Object.keys(connection).length === 0 ? {} : { connection }) }
 }
 
 const hashFor = (reader: MeshReader, service: MeshService, client: string, subset: string, port: number): ConsistentHash | undefined => policyOf(reader, service, client, subset, port).loadBalancer?.consistentHash

@@ -11,7 +11,7 @@ import type { RouteConfiguration } from '#core/wire/gen/envoy/config/route/v3/ro
 import { headerChanges } from './header-operations.ts'
 import { duration, durationOf, escapeRegex, metadataOf, runtimeFraction } from './message.ts'
 import { configPath, outboundCluster, outboundRoutes } from './naming.ts'
-import { filterSettings } from './route-filters.ts'
+import { filterSettings, SESSION_FILTER, sessionSettings } from './route-filters.ts'
 import { matchesAll, routeMatch } from './route-match.ts'
 import type { RouteScope, ScopedDestination, ScopedRoute } from './route-scope.ts'
 import { retryPolicy } from './retry.ts'
@@ -65,6 +65,7 @@ function serviceRoute(scope: RouteScope): Route {
     name: 'default',
     match: routeMatch(undefined),
     action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: destination.cluster }, timeout: duration(0), hashPolicy: scope.serviceHash === undefined ? [] : hashPolicies(scope.serviceHash), ...(retry === undefined ? {} : { retryPolicy: retry }) } },
+    ...(scope.serviceSession === undefined ? {} : { typedPerFilterConfig: { [SESSION_FILTER]: sessionSettings(scope.serviceSession) } }),
     decorator: { operation: `${host}:${port}/*` },
     metadata: metadataOf(service === undefined ? undefined : { resource: service.source, field: '' }),
   })
@@ -83,7 +84,7 @@ function translateRoute(scoped: ScopedRoute, match: HttpMatch | undefined, scope
     requestHeadersToRemove: [...changes.requestHeadersToRemove, ...ofOnly.requestHeadersToRemove],
     responseHeadersToAdd: [...changes.responseHeadersToAdd, ...ofOnly.responseHeadersToAdd],
     responseHeadersToRemove: [...changes.responseHeadersToRemove, ...ofOnly.responseHeadersToRemove],
-    typedPerFilterConfig: filterSettings(route),
+    typedPerFilterConfig: filterSettings(route, scoped.session),
     decorator: { operation: operationName(scoped, match, scope) },
     ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
   })

@@ -1,3 +1,5 @@
+import { sessionOfRule } from '#api/model/gateway-api/session.ts'
+import type { Session } from '#api/model/gateway-api/session.ts'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import type { DestinationRuleSpec, Subset } from '#core/resource/destination-rule.ts'
@@ -16,12 +18,14 @@ export interface DestinationPolicy {
   readonly origins: readonly string[]
   /** What policies of the Gateway API say of the service. */
   readonly ofBackend: TrafficPolicy | undefined
+  readonly session: Session | undefined
 }
 
 export function destinationPolicy(reader: MeshReader, service: MeshService, client: string): DestinationPolicy {
   const rules = reader.destinationRules(service.host, client, service.namespace)
   const written = rules.filter((one) => !isDerivedRule(one))
-  const ofBackend = rules.find(isDerivedRule)?.spec.trafficPolicy
+  const derived = rules.find(isDerivedRule)
+  const ofBackend = derived?.spec.trafficPolicy
   const [rule] = written.length > 0 ? written : rules
   const subsets = new Map<string, Subset & { readonly origin: Origin }>()
   for (const one of rules) {
@@ -30,7 +34,7 @@ export function destinationPolicy(reader: MeshReader, service: MeshService, clie
     }
   }
   const trafficPolicy = written.find((one) => one.spec.trafficPolicy !== undefined)?.spec.trafficPolicy
-  return { rule, trafficPolicy: ofBackend === undefined ? trafficPolicy : underPolicy(trafficPolicy, ofBackend), ofBackend, subsets: [...subsets.values()], origins: rules.map((one) => one.id) }
+  return { rule, trafficPolicy: ofBackend === undefined ? trafficPolicy : underPolicy(trafficPolicy, ofBackend), ofBackend, session: derived && sessionOfRule(derived.stored.object), subsets: [...subsets.values()], origins: rules.map((one) => one.id) }
 }
 
 /**

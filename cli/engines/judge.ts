@@ -38,7 +38,7 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
   const { delay, ...application } = test.application ?? {}
   const behaviour = test.application === undefined ? {} : { behaviour: { ...application, ...(delay === undefined ? {} : { delayMs: durationMs(delay) }) } }
   const copies = expect.mirrors === undefined ? {} : { copies: Math.floor(expect.mirrors.reduce((sum, one) => sum + (times * (one.percent ?? 100)) / 100, 0)) }
-  const seen = await observe(live, route, times, id, { ...behaviour, ...copies, parallel: test.every === undefined ? test.parallel : 1, everyMs: test.every === undefined ? 0 : durationMs(test.every) })
+  const seen = await observe(live, route, times, id, { ...behaviour, ...copies, parallel: test.every === undefined && test.brings === undefined ? test.parallel : 1, brings: test.brings, everyMs: test.every === undefined ? 0 : durationMs(test.every) })
   const plans = route.proxy === undefined ? undefined : live.world.plansOf(route.proxy.node)
   const wrong = [
     ...outcomeWrong(expect, seen),

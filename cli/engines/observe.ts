@@ -99,7 +99,7 @@ function inboundOf(live: LiveCase, host: string, port: number): { bind: { addres
 }
 
 /** Plays a request so often, each with an id of its own, and gathers what became of each. */
-export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number; readonly parallel?: number | undefined; readonly everyMs?: number } = {}): Promise<Observation[]> {
+export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number; readonly parallel?: number | undefined; readonly everyMs?: number; readonly brings?: string | undefined } = {}): Promise<Observation[]> {
   const parallel = options.parallel ?? PARALLEL
   const agent = times > 1 && route.call.dial === undefined ? new http.Agent({ keepAlive: true, maxSockets: parallel }) : undefined
   const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]?.toString()
@@ -117,7 +117,7 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
       const id = ids[index] ?? idBase
       if (index > 0 && options.everyMs) await new Promise((resolve) => setTimeout(resolve, options.everyMs))
       if (options.behaviour !== undefined) live.applications.behave(id, options.behaviour)
-      answers[index] = await send({ ...route.call, headers: { ...route.call.headers, 'user-agent': id } }, agent)
+      answers[index] = await send({ ...route.call, headers: { ...route.call.headers, ...broughtBack(options.brings, answers[0]), 'user-agent': id } }, agent)
     }
   }
   try {
@@ -134,6 +134,13 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
     agent?.destroy()
     for (const id of [...ids, BYTES]) live.applications.forget(id)
   }
+}
+
+/** What a client keeps of its first answer, as its next requests say it. */
+function broughtBack(name: string | undefined, first: Answer | undefined): Record<string, string> {
+  const value = name === undefined || first?.kind !== 'answer' ? undefined : first.headers[name]
+  if (name === undefined || value === undefined) return {}
+  return name === 'set-cookie' ? { cookie: value.slice(0, value.indexOf(';')) } : { [name]: value }
 }
 
 /** The first proxy's lines by id. A connection that was closed without an answer may leave none, and is not waited for. */

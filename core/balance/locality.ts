@@ -80,7 +80,7 @@ function statesOf(locality: Locality, hosts: ReadonlyMap<string, HostState>): Ho
   return locality.endpoints.flatMap((endpoint) => hosts.get(endpoint.key) ?? [])
 }
 
-function isHealthy(host: HostState): boolean {
+export function isHealthy(host: HostState): boolean {
   return host.plan.health === 'healthy' && host.ejectedUntilMs === 0 && !host.failsCheck
 }
 

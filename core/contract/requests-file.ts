@@ -158,6 +158,7 @@ const requestTest = z.strictObject({
   repeat: z.int().min(1).max(2000).optional().describe('How often it is played; enough to tell weights apart unless said otherwise.'),
   parallel: z.int().min(1).max(100).optional().describe('How many are under way at a time where it is repeated; 8 unless said otherwise.'),
   every: duration.optional().describe('Time between repeated requests, which are then sent one by one.'),
+  brings: z.string().min(1).optional().describe('A header of the first answer that the requests after it bring back, one by one; `set-cookie` as a cookie.'),
   wait: duration.optional().describe('How long nothing is sent before it.'),
   healthy: z.record(z.string(), z.boolean()).optional().describe('Workloads, NAME.NAMESPACE, that come or go before it.'),
   captured: z.boolean().optional().describe('As of the file, for this one.'),

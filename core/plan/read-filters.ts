@@ -3,6 +3,7 @@ import { CorsSchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/co
 import { ExtAuthzSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { JwtAuthenticationSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
+import { StatefulSessionSchema } from '../wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { type LocalRateLimit, LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { LuaSchema } from '../wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
 import { RateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
@@ -97,6 +98,12 @@ function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any
     }
     case CorsSchema.typeName:
       return [{ kind: 'cors', name }]
+    case StatefulSessionSchema.typeName: {
+      const message = reading.unpack(path, any, StatefulSessionSchema)
+      // Routes say how clients are kept; for all of a listener's nothing is.
+      if (message?.sessionState !== undefined) reading.unsupported(at(path, 'session_state'), 'is supported on routes alone')
+      return []
+    }
     case LocalRateLimitSchema.typeName: {
       const message = reading.unpack(path, any, LocalRateLimitSchema)
       return message === undefined ? [] : readLocalRateLimit(reading, path, name, message)

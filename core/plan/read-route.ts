@@ -3,13 +3,14 @@ import { type Route as WireRoute, RouteSchema, type VirtualHost as WireHost, Vir
 import { CorsPolicySchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { ExtAuthzPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { StatefulSessionPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { PerRouteConfigSchema as JwtPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { type RateLimitPerRoute, RateLimitPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { RouteExtAuthz } from './ext-authz.ts'
 import type { RouteJwt } from './jwt.ts'
 import type { RateLimitActions } from './rate-limit.ts'
-import type { CorsPlan, FaultPlan, HeaderOperations, MirrorPlan, Route, RouteTable, VirtualHost } from './route.ts'
+import type { CorsPlan, FaultPlan, HeaderOperations, MirrorPlan, Route, RouteTable, SessionPlan, VirtualHost } from './route.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { type Inherited, readDirect, readForward, readMirror, readRedirect } from './read-action.ts'
 import { readFilterCors, readRouteCors } from './read-cors.ts'
@@ -20,6 +21,7 @@ import { type MatchedPath, readRouteMatch } from './read-match.ts'
 import { originOf } from './read-origin.ts'
 import { readRateLimits, readRouteRateLimits } from './read-rate-limit.ts'
 import { readRetry } from './read-retry.ts'
+import { readSession } from './read-session.ts'
 
 /** RouteConfiguration → RouteTable. */
 export function readRoute(bytes: Uint8Array, version: string): Read<RouteTable> {
@@ -33,6 +35,7 @@ interface PerFilter {
   readonly jwt: RouteJwt | undefined
   readonly extAuthz: RouteExtAuthz | undefined
   readonly rateLimits: RateLimitPerRoute | undefined
+  readonly session: SessionPlan | undefined
 }
 
 interface Outer extends Inherited, PerFilter {
@@ -123,6 +126,7 @@ function readHost(reading: Reading, path: string, wire: WireHost, table: Outer, 
     jwt: filters.jwt ?? table.jwt,
     extAuthz: filters.extAuthz ?? table.extAuthz,
     rateLimits: filters.rateLimits ?? table.rateLimits,
+    session: filters.session ?? table.session,
     limits: readRateLimits(reading, path, wire.rateLimits),
     requestHeaders: order(readHeaderOperations(reading, path, 'request', wire.requestHeadersToAdd, wire.requestHeadersToRemove), table.requestHeaders),
     responseHeaders: order(readHeaderOperations(reading, path, 'response', wire.responseHeadersToAdd, wire.responseHeadersToRemove), table.responseHeaders),
@@ -152,7 +156,7 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
     origin,
     words: predicate.words,
     matches: predicate.matches,
-    action: readAction(reading, path, wire, matched, origin, outer),
+    action: withSession(readAction(reading, path, wire, matched, origin, outer), filters.session ?? outer.session),
     requestHeaders: order(readHeaderOperations(reading, path, 'request', wire.requestHeadersToAdd, wire.requestHeadersToRemove), outer.requestHeaders),
     responseHeaders: order(readHeaderOperations(reading, path, 'response', wire.responseHeadersToAdd, wire.responseHeadersToRemove), outer.responseHeaders),
     fault: filters.fault ?? outer.fault,
@@ -163,6 +167,8 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
     operation: wire.decorator?.operation ?? '',
   }
 }
+
+const withSession = (action: Route['action'], session: SessionPlan | undefined): Route['action'] => (action.kind !== 'forward' || session === undefined ? action : { ...action, session })
 
 function readAction(reading: Reading, path: string, wire: WireRoute, matched: MatchedPath, origin: Route['origin'], outer: Outer): Route['action'] {
   const { action } = wire
@@ -185,6 +191,7 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
   let jwt: RouteJwt | undefined
   let extAuthz: RouteExtAuthz | undefined
   let rateLimits: RateLimitPerRoute | undefined
+  let session: SessionPlan | undefined
   for (const [name, any] of Object.entries(configs)) {
     const where = at(path, 'typed_per_filter_config', name)
     switch (typeNameOf(any)) {
@@ -211,9 +218,14 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
       case RateLimitPerRouteSchema.typeName:
         rateLimits = reading.unpack(where, any, RateLimitPerRouteSchema)
         break
+      case StatefulSessionPerRouteSchema.typeName: {
+        const message = reading.unpack(where, any, StatefulSessionPerRouteSchema)
+        session = message && readSession(reading, where, message)
+        break
+      }
       default:
         reading.unsupported(where, 'is not supported', typeNameOf(any))
     }
   }
-  return { fault, cors, jwt, extAuthz, rateLimits }
+  return { fault, cors, jwt, extAuthz, rateLimits, session }
 }

@@ -78,6 +78,18 @@ export interface ForwardAction {
   /** Take the chosen endpoint's hostname as :authority. */
   readonly autoHostRewrite: boolean
   readonly hash: readonly HashPlan[]
+  /** Keeps a client at the endpoint that served it first; absent: it is not. */
+  readonly session?: SessionPlan
+}
+
+/** Envoy's stateful session: what a client brings back tells the endpoint. */
+export interface SessionPlan {
+  readonly by: 'cookie' | 'header'
+  readonly name: string
+  /** How long a cookie lives; 0: as long as the browser. */
+  readonly ttlMs: number
+  /** Of a cookie; empty: of the request that got it. */
+  readonly path: string
 }
 
 export interface WeightedClusters {

@@ -58,6 +58,7 @@ export const sessionPersistence = z.strictObject({
   type: z.enum(['Cookie', 'Header']).optional().describe('Where the session is kept; Cookie by default.'),
   cookieConfig: z.strictObject({ lifetimeType: z.enum(['Permanent', 'Session']).optional().describe('Whether the cookie outlives the browser; Session by default.') }).optional().describe('Details of the cookie.'),
 })
+export type SessionPersistence = z.infer<typeof sessionPersistence>
 
 const rule = z
   .strictObject({

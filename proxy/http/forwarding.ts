@@ -7,6 +7,7 @@ import type { UpstreamHost } from '../upstream/host.ts'
 import type { PoolUser } from '../upstream/pool.ts'
 import { countTry } from '../upstream/count-try.ts'
 import { pickHost } from '../upstream/pick-host.ts'
+import { keptHost, tellHost } from '../upstream/session.ts'
 import { stickyHash } from '../upstream/sticky.ts'
 import { startMirrors } from '../upstream/mirror.ts'
 import { answers } from './answer.ts'
@@ -164,7 +165,8 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const cluster = this.#cluster
     exchange.attempts += 1
     if (action.hash.length > 0) this.#hash ??= stickyHash(exchange, action.hash)
-    const host = pickHost(cluster, exchange.request, exchange.peer, this.#hash, this.#retries)
+    const kept = action.session !== undefined && exchange.attempts === 1 ? keptHost(action.session, exchange.request, cluster) : undefined
+    const host = kept ?? pickHost(cluster, exchange.request, exchange.peer, this.#hash, this.#retries)
     if (host === undefined) return exchange.answerWith(answers.noHealthyUpstream)
     exchange.host = host
     host.active += 1
@@ -251,6 +253,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     if (exchange.details === '') exchange.details = 'via_upstream'
     exchange.responseStarted = true
     this.tryDeadlineMs = 0
+    if (this.action.session !== undefined) tellHost(this.action.session, exchange, host)
     exchange.connection.sendHead(head.status, head.statusText, responseLines(exchange, head), head.framing)
     if (!this.#mirrors) this.#stopKeeping()
   }

@@ -6,6 +6,8 @@ import type { XBackendTrafficPolicySpec } from '#core/resource/x-backend-traffic
 import { judgeAuthority } from './authority.ts'
 import { DERIVED } from './listener.ts'
 import { byAge } from './listener-set.ts'
+import { SESSION_ANNOTATION, sessionFrom } from './session.ts'
+import type { Session } from './session.ts'
 import { fine, GATEWAY_API, MESH_CONTROLLER, wrong } from './surroundings.ts'
 import type { ApiObject, ApiStatus, ConditionValue, GatewayApiObjects, NamedPort, ParentReference, ParentStatus, Surroundings } from './surroundings.ts'
 
@@ -38,6 +40,7 @@ interface HostPolicy {
   readonly parents: string[]
   readonly trafficPolicy: { loadBalancer?: object; retryBudget?: object; tls?: ClientTls; portLevelSettings?: { port: { number: number }; tls: ClientTls }[] }
   createdAtMs: number
+  session?: Session
 }
 
 /** BackendTLSPolicies, XBackendTrafficPolicies and XBackends: DestinationRules of Istio's model, and what is told of each. */
@@ -54,11 +57,11 @@ export function derivePolicies(context: PolicyContext): DerivedPolicies {
   return { objects: [...derived, ...entries], status }
 }
 
-function destinationRule(name: string, { namespace, host, parents, trafficPolicy, createdAtMs }: HostPolicy): ResourceObject {
+function destinationRule(name: string, { namespace, host, parents, trafficPolicy, createdAtMs, session }: HostPolicy): ResourceObject {
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
-    metadata: { name, namespace, ...(createdAtMs > 0 ? { creationTimestamp: new Date(createdAtMs).toISOString() } : {}), annotations: { 'internal.istio.io/parents': parents.join(',') } },
+    metadata: { name, namespace, ...(createdAtMs > 0 ? { creationTimestamp: new Date(createdAtMs).toISOString() } : {}), annotations: { 'internal.istio.io/parents': parents.join(','), ...(session === undefined ? {} : { [SESSION_ANNOTATION]: JSON.stringify(session) }) } },
     spec: { host, trafficPolicy },
   }
 }
@@ -151,14 +154,16 @@ function acceptTarget(policy: ApiObject<BackendTlsPolicySpec>, ref: TlsTarget, {
 const coreGroup = (group: string): string => (group === 'core' ? '' : group)
 
 function trafficPolicyAncestors(policy: ApiObject<XBackendTrafficPolicySpec>, context: PolicyContext, rules: Map<string, HostPolicy>): ParentStatus[] {
-  const { targetRefs, retryConstraint } = policy.spec
+  const { targetRefs, retryConstraint, sessionPersistence } = policy.spec
   return targetRefs.map((ref): ParentStatus => {
     const target = targetHosts(ref, policy.namespace, context)
     const told = (accepted: ConditionValue): ParentStatus => ({ ref, controller: MESH_CONTROLLER, conditions: { Accepted: accepted } })
     if (target === undefined) return told(wrong('TargetNotFound', `targetRefs invalid: ${ref.kind} ${policy.namespace}/${ref.name} does not exist`))
     for (const { rule: name, host } of target.hosts) {
-      const { trafficPolicy } = ruleOf(rules, policy, name, host)
+      const rule = ruleOf(rules, policy, name, host)
+      const { trafficPolicy } = rule
       trafficPolicy.loadBalancer = {}
+      if (sessionPersistence !== undefined) rule.session ??= sessionFrom(sessionPersistence)
       if (retryConstraint === undefined) continue
       const { budget, minRetryRate } = retryConstraint
       trafficPolicy.retryBudget = { ...(budget?.percent === undefined ? {} : { percent: budget.percent }), ...(budget?.interval === undefined ? {} : { budgetInterval: budget.interval }), ...(minRetryRate?.count === undefined ? {} : { minRetryConcurrency: minRetryRate.count }) }

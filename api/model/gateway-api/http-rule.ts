@@ -3,6 +3,8 @@ import type { GrpcRouteSpec } from '#core/resource/grpc-route.ts'
 import type { HttpRouteSpec } from '#core/resource/http-route.ts'
 import type { HttpMatch, HttpRoute } from '#core/resource/virtual-service-http.ts'
 import { judgeBackend, NOWHERE } from './backend.ts'
+import { sessionFrom } from './session.ts'
+import type { DerivedHttpRoute } from './session.ts'
 import type { ApiObject, BackendReference, ConditionValue, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
 
 type HttpRule = NonNullable<HttpRouteSpec['rules']>[number]
@@ -12,7 +14,7 @@ type Filters = readonly HttpFilter[]
 
 /** One condition of one rule in Istio's model, with what its rank among the others depends on. */
 export interface RankedRoute {
-  readonly route: HttpRoute
+  readonly route: DerivedHttpRoute
   readonly of: ApiObject<RouteSpec>
   readonly index: number
   /** Which of the rule's conditions; undefined: it has none. */
@@ -37,7 +39,7 @@ export function ruleRoutes(context: RuleContext): RankedRoute[] {
     const grpc = route.kind === 'GRPCRoute'
     const matches = grpc ? grpcMatches(rule as GrpcRule) : httpMatches(rule as HttpRule)
     const name = `${route.namespace}.${route.name}.${index}`
-    const made = (match: HttpMatch | undefined): HttpRoute => ({ name, ...(match === undefined ? {} : { match: [match] }), ...actionOf(rule as HttpRule, match, context) })
+    const made = (match: HttpMatch | undefined): DerivedHttpRoute => ({ name, ...(match === undefined ? {} : { match: [match] }), ...actionOf(rule as HttpRule, match, context) })
     const conditions: (HttpMatch | undefined)[] = matches.length === 0 ? [undefined] : matches
     // What is wrong with a backend is told once, however many conditions lead to it.
     const backends = ((rule as HttpRule).backendRefs ?? []).flatMap((backend, place) => (backend.weight === 0 ? [] : [place]))
@@ -87,10 +89,13 @@ const grpcMatches = (rule: GrpcRule): HttpMatch[] =>
     }
   })
 
-function actionOf(rule: HttpRule, match: HttpMatch | undefined, context: RuleContext): Omit<HttpRoute, 'match' | 'name'> {
+function actionOf(rule: HttpRule, match: HttpMatch | undefined, context: RuleContext): Omit<DerivedHttpRoute, 'match' | 'name'> {
   const filters = rule.filters ?? []
-  const redirect = redirectOf(filters)
-  const common = { ...headersOf(filters), ...corsOf(filters), ...mirrorsOf(filters, context), ...timesOf(rule) }
+  const shared = (rule.backendRefs ?? []).filter((one) => one.weight !== 0)
+  // What is done for the one backend of a rule is done for all of its requests; headers aside, which stand with a backend in any case.
+  const all = shared.length === 1 ? [...filters, ...(shared[0]?.filters ?? []).filter((one) => !isHeaderFilter(one))] : filters
+  const redirect = redirectOf(all)
+  const common = { ...headersOf(filters), ...corsOf(all), ...mirrorsOf(all, context), ...timesOf(rule), ...(rule.sessionPersistence === undefined ? {} : { session: sessionFrom(rule.sessionPersistence) }) }
   if (redirect !== undefined) return { ...headersOf(filters), redirect }
   // A filter that cannot be done must not be passed over: what it guards would lie open.
   const undone = [...filters, ...(rule.backendRefs ?? []).flatMap((one) => one.filters ?? [])].some((one) => one.type === 'ExtensionRef' || one.type === 'ExternalAuth')
@@ -100,10 +105,15 @@ function actionOf(rule: HttpRule, match: HttpMatch | undefined, context: RuleCon
   const several = backends.length > 1
   return {
     ...common,
-    ...rewriteOf(filters, match),
-    route: backends.map(({ backend, destination }) => ({ destination: destination ?? NOWHERE, ...(several ? { weight: backend.weight ?? 1 } : {}), ...headersOf(backend.filters ?? []) })),
+    ...rewriteOf(all, match),
+    route: backends.map(({ backend, destination }) => ({ destination: (several && isUndoneBesideOthers(backend.filters ?? []) ? undefined : destination) ?? NOWHERE, ...(several ? { weight: backend.weight ?? 1 } : {}), ...headersOf(backend.filters ?? [], several) })),
   }
 }
+
+const isHeaderFilter = ({ type }: HttpFilter): boolean => type === 'RequestHeaderModifier' || type === 'ResponseHeaderModifier'
+
+/** Where a backend has others beside it, its share of requests cannot be sent elsewhere or to another path: they are answered with an error, as where a backend is not there. Copies and answers to browsers are left out. */
+export const isUndoneBesideOthers = (filters: Filters): boolean => filters.some((one) => one.type === 'RequestRedirect' || (one.type === 'URLRewrite' && one.urlRewrite?.path !== undefined))
 
 function judge(backend: BackendReference, { route, objects, around, problems }: RuleContext) {
   const judged = judgeBackend(route, backend, objects, around)
@@ -111,20 +121,25 @@ function judge(backend: BackendReference, { route, objects, around, problems }: 
   return judged
 }
 
-function headersOf(filters: Filters): Pick<HttpRoute, 'headers'> {
-  const of = (kind: 'requestHeaderModifier' | 'responseHeaderModifier') => {
-    const one = filters.find((filter) => filter[kind] !== undefined)?.[kind]
+/** `renames`: a host that a filter gives to the requests of one backend is among its headers. */
+function headersOf(filters: Filters, renames = false): Pick<HttpRoute, 'headers'> {
+  const of = (type: 'RequestHeaderModifier' | 'ResponseHeaderModifier') => {
+    const found = filters.find((one) => one.type === type)
+    const one = type === 'RequestHeaderModifier' ? found?.requestHeaderModifier : found?.responseHeaderModifier
     if (one === undefined) return undefined
     const map = (list: readonly { readonly name: string; readonly value: string }[] | undefined) => (list === undefined || list.length === 0 ? undefined : Object.fromEntries(list.map(({ name, value }) => [name, value])))
     const [set, add] = [map(one.set), map(one.add)]
     return { ...(set === undefined ? {} : { set }), ...(add === undefined ? {} : { add }), ...(one.remove === undefined || one.remove.length === 0 ? {} : { remove: one.remove }) }
   }
-  const [request, response] = [of('requestHeaderModifier'), of('responseHeaderModifier')]
+  const hostname = renames ? filters.find((one) => one.type === 'URLRewrite')?.urlRewrite?.hostname : undefined
+  const [changed, response] = [of('RequestHeaderModifier'), of('ResponseHeaderModifier')]
+  const request = hostname === undefined ? changed : { ...changed, set: { ...changed?.set, ':authority': hostname } }
   return request === undefined && response === undefined ? {} : { headers: { ...(request === undefined ? {} : { request }), ...(response === undefined ? {} : { response }) } }
 }
 
 function mirrorsOf(filters: Filters, context: RuleContext): Pick<HttpRoute, 'mirrors'> {
-  const mirrors = filters.flatMap(({ requestMirror }) => {
+  const mirrors = filters.flatMap(({ type, requestMirror }) => {
+    if (type !== 'RequestMirror') return []
     const backend = requestMirror && judge(requestMirror.backendRef, context)
     // Copies that would reach nobody are not made.
     if (requestMirror === undefined || backend?.destination === undefined || backend.problem !== undefined) return []
@@ -137,30 +152,30 @@ function mirrorsOf(filters: Filters, context: RuleContext): Pick<HttpRoute, 'mir
 }
 
 function redirectOf(filters: Filters): HttpRoute['redirect'] {
-  const redirect = filters.find((one) => one.requestRedirect !== undefined)?.requestRedirect
+  const redirect = filters.find((one) => one.type === 'RequestRedirect')?.requestRedirect
   if (redirect === undefined) return undefined
   const { scheme, hostname, port, statusCode, path } = redirect
   return {
     redirectCode: statusCode ?? 302,
     ...(scheme === undefined ? {} : { scheme }),
     ...(hostname === undefined ? {} : { authority: hostname }),
-    ...(path?.replaceFullPath === undefined ? {} : { uri: path.replaceFullPath }),
+    ...(path?.type === 'ReplaceFullPath' ? { uri: path.replaceFullPath ?? '/' } : {}),
     // By Istio's convention: a prefix in place of the one that matched.
-    ...(path?.replacePrefixMatch === undefined ? {} : { uri: `%PREFIX()%${path.replacePrefixMatch}` }),
+    ...(path?.type === 'ReplacePrefixMatch' ? { uri: `%PREFIX()%${path.replacePrefixMatch ?? ''}` } : {}),
     ...(port !== undefined ? { port } : { derivePort: scheme === undefined ? ('FROM_REQUEST_PORT' as const) : ('FROM_PROTOCOL_DEFAULT' as const) }),
   }
 }
 
 function rewriteOf(filters: Filters, match: HttpMatch | undefined): Pick<HttpRoute, 'rewrite'> {
-  const rewrite = filters.find((one) => one.urlRewrite !== undefined)?.urlRewrite
+  const rewrite = filters.find((one) => one.type === 'URLRewrite')?.urlRewrite
   if (rewrite === undefined) return {}
   const { hostname, path } = rewrite
   const prefix = (match?.uri?.prefix ?? '/').replace(/\/$/, '')
-  const replacement = path?.replacePrefixMatch?.replace(/\/$/, '')
+  const replacement = path?.type === 'ReplacePrefixMatch' ? path.replacePrefixMatch?.replace(/\/$/, '') : undefined
   return {
     rewrite: {
       ...(hostname === undefined ? {} : { authority: hostname }),
-      ...(path?.replaceFullPath === undefined ? {} : { uriRegexRewrite: { match: '/.*', rewrite: path.replaceFullPath } }),
+      ...(path?.type === 'ReplaceFullPath' ? { uriRegexRewrite: { match: '/.*', rewrite: path.replaceFullPath ?? '/' } } : {}),
       // By whole segments, and with one slash between what replaces the prefix and the rest: where either is all of a path, Envoy's prefix rewrite would have two or none.
       ...(replacement === undefined ? {} : prefix !== '' && replacement !== '' ? { uri: replacement } : { uriRegexRewrite: { match: `^${escaped(prefix)}(/?)(.*)`, rewrite: `${replacement}/\\2` } }),
     },
@@ -170,7 +185,7 @@ function rewriteOf(filters: Filters, match: HttpMatch | undefined): Pick<HttpRou
 const escaped = (text: string): string => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&')
 
 function corsOf(filters: Filters): Pick<HttpRoute, 'corsPolicy'> {
-  const cors = filters.find((one) => one.cors !== undefined)?.cors
+  const cors = filters.find((one) => one.type === 'CORS')?.cors
   if (cors === undefined) return {}
   const origins = (cors.allowOrigins ?? []).map((one) => (one === '*' ? { regex: '.*' } : one.includes('*') ? { regex: one.split('*').map(escaped).join('.*') } : { exact: one }))
   return {
