@@ -59,7 +59,7 @@ export class MeshReader {
    * Namespaces whose clients may get another answer than clients elsewhere: each place that looks at where a client is adds those for which what it finds could differ, and no more,
    * for a namespace named here has a unit of its own made for it.
    */
-  readonly named = new Set<string>()
+  readonly named: Set<string>
   readonly #model: MeshModel
   readonly #record: (key: string) => void
   readonly #egress: EgressScope | undefined
@@ -67,7 +67,8 @@ export class MeshReader {
   readonly #ownRules: readonly string[]
   readonly #allocated: AddressFamily | undefined
 
-  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = [], allocated?: AddressFamily) {
+  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = [], allocated?: AddressFamily, named = new Set<string>()) {
+    this.named = named
     this.#allocated = allocated
     this.#ownRules = ownRules
     this.#model = model
@@ -79,7 +80,7 @@ export class MeshReader {
   within(scope: ClientScope | undefined): MeshReader {
     if (scope === undefined) return this
     const found = scope.sidecar === undefined ? undefined : this.#object<SidecarSpec>(`Sidecar/${scope.sidecar.namespace}/${scope.sidecar.name}`)
-    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(scope.listener === undefined ? found.spec : { ...found.spec, egress: (found.spec.egress ?? []).slice(scope.listener, scope.listener + 1) }, scope.client, found.namespace), scope.rules, scope.allocated)
+    return new MeshReader(this.#model, this.#record, found === undefined ? undefined : new EgressScope(scope.listener === undefined ? found.spec : { ...found.spec, egress: (found.spec.egress ?? []).slice(scope.listener, scope.listener + 1) }, scope.client, found.namespace), scope.rules, scope.allocated, this.named)
   }
 
   /** What becomes of hosts that nothing describes. */
@@ -471,8 +472,8 @@ export class MeshReader {
     this.#record(`object/${id}`)
     const stored = this.#model.object(id)
     if (stored === undefined) return undefined
-    const { http } = (stored.object.spec ?? {}) as { http?: VirtualServiceSpec['http'] }
-    if (stored.key.kind === 'VirtualService') for (const route of http ?? []) for (const { sourceNamespace } of route.match ?? []) if (sourceNamespace) this.named.add(sourceNamespace)
+    const { http = [], tcp = [], tls = [] } = (stored.object.spec ?? {}) as Pick<VirtualServiceSpec, 'http' | 'tcp' | 'tls'>
+    if (stored.key.kind === 'VirtualService') for (const route of [...http, ...tcp, ...tls]) for (const { sourceNamespace } of route.match ?? []) if (sourceNamespace) this.named.add(sourceNamespace)
     return typed<Spec>(id, stored)
   }
 

@@ -106,16 +106,12 @@ const isCaptured = (node: ProxyNode): boolean => node.type === 'sidecar' && node
 /** `seen`: what the listeners see, by the addresses that its application is told. */
 function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress, seen: Egress): LayerSpec[] {
   const { namespace } = client
-  const ofPort = (port: string, at: MeshReader) => [...portListener(at, client, Number(port), tracing), ...capturedFallback(at, client, Number(port))]
-  const layer = (kind: string, indices: readonly string[], make: (at: MeshReader, member: string) => readonly Resource[], ...scope: readonly unknown[]): LayerSpec => {
-    const key = keyOf(kind, ...scope, seen ?? '')
-    return { key, indices, unit: (member) => ({ key: keyOf(key, member), build: (at) => built(...make(at.within(seen), member)) }) }
-  }
+  const anywhere = { ...client, namespace: '' }
   return [
     routesLayer(client, egress),
-    layer('captured-scopes', MESH_HOSTS, (at, host) => capturedScopes(at, namespace, host), namespace),
-    layer('captured-addresses', ['service-host'], (at, host) => addressListeners(at, client, host, tracing), client, tracing),
-    layer('captured-ports', ['http-port', 'plain-port'], (at, port) => ofPort(port, at), client, tracing),
+    seenFrom('captured-scopes', namespace, MESH_HOSTS, seen, (at, of, host) => capturedScopes(at, of, host)),
+    seenFrom(keyOf('captured-addresses', anywhere, tracing), namespace, ['service-host'], seen, (at, of, host) => addressListeners(at, { ...client, namespace: of }, host, tracing)),
+    seenFrom(keyOf('captured-ports', anywhere, tracing), namespace, ['http-port', 'plain-port'], seen, (at, of, port) => [...portListener(at, { ...client, namespace: of }, Number(port), tracing), ...capturedFallback(at, { ...client, namespace: of }, Number(port))]),
     single(keyOf('captured-outbound', tracing, egress ?? ''), (at) => virtualOutbound(at.within(egress), namespace, tracing)),
   ]
 }
@@ -204,9 +200,10 @@ function seenFrom(kind: string, namespace: string, indices: readonly string[], e
     indices,
     unit: (host) => ({ key: keyOf(key, host), build: (reader) => built(...make(reader.within(egress), of, host)) }),
   })
-  // What a Sidecar scopes is its own workloads' alone.
-  if (egress !== undefined) return layer(namespace, keyOf(kind, namespace, egress))
-  return { ...layer(namespace, keyOf(kind, namespace)), namespace, elsewhere: layer(ELSEWHERE, keyOf(kind, ELSEWHERE)) }
+  // What a Sidecar scopes, and rules that select workloads, are for its own workloads alone.
+  if (egress?.sidecar !== undefined || egress?.rules !== undefined) return layer(namespace, keyOf(kind, namespace, egress))
+  const key = egress?.allocated === undefined ? kind : keyOf(kind, { allocated: egress.allocated })
+  return { ...layer(namespace, keyOf(key, namespace)), namespace, elsewhere: layer(ELSEWHERE, keyOf(key, ELSEWHERE)) }
 }
 
 const single = (key: string, make: (reader: MeshReader) => readonly Resource[]): LayerSpec => ({ key, units: [{ key, build: (reader) => built(...make(reader)) }] })

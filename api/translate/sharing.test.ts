@@ -4,11 +4,14 @@ import fc from 'fast-check'
 import { MeshModel } from '#api/model/mesh-model.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, NAME_TABLE, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { addressListeners, capturedFallback, capturedScopes, portListener } from './captured.ts'
 import { clusterResource, clusterScopes } from './cluster.ts'
 import { connectScopes } from './connect.ts'
 import { endpointResource, endpointScopes } from './endpoint.ts'
+import { nameTable } from './name-table.ts'
 import { explicitScopes } from './outbound.ts'
+import { reportingOf } from './reporting.ts'
 import { routeResource } from './route.ts'
 import { routeScopes } from './route-scope.ts'
 import { deleteChange, nodeFrom, putChange, storedFrom } from './testing/mesh-case.ts'
@@ -24,14 +27,31 @@ const host = fc.constantFrom(...hosts)
 const exportTo = fc.option(fc.subarray(['.', '*', ...namespaces], { minLength: 1, maxLength: 2 }), { nil: undefined })
 
 const of = (kind: string, at: string, name: string, spec: object): ResourceObject => ({ apiVersion: networking, kind, metadata: { name, namespace: at }, spec })
-const entry = fc.tuple(namespace, host, exportTo, fc.constantFrom('10.0.0.1', '10.0.0.2')).map(([at, name, to, address]) =>
-  of('ServiceEntry', at, name, { hosts: [name], exportTo: to, location: 'MESH_INTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address }], addresses: ['240.0.0.1'] }),
+const source = fc.option(namespace, { nil: undefined })
+const entry = fc.tuple(namespace, host, exportTo, fc.constantFrom('10.0.0.1', '10.0.0.2'), fc.boolean()).map(([at, name, to, address, isAddressed]) =>
+  of('ServiceEntry', at, name, {
+    hosts: [name],
+    exportTo: to,
+    location: 'MESH_INTERNAL',
+    resolution: 'STATIC',
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }, { number: 9000, name: 'tcp', protocol: 'TCP' }, { number: 9443, name: 'tls', protocol: 'TLS' }],
+    endpoints: [{ address }],
+    ...(isAddressed ? { addresses: ['240.0.0.1'] } : {}),
+  }),
 )
 const service = namespace.map((at): ResourceObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'plain', namespace: at }, spec: { ports: [{ name: 'http', port: 80 }, { name: 'tcp', port: 9000 }] } }))
 const rule = fc.tuple(namespace, host, exportTo, fc.constantFrom('RANDOM', 'LEAST_REQUEST')).map(([at, name, to, simple]) => of('DestinationRule', at, 'rule', { host: name, exportTo: to, trafficPolicy: { loadBalancer: { simple } } }))
-const virtualService = fc.tuple(namespace, host, host, exportTo, fc.option(namespace, { nil: undefined })).map(([at, name, to, seen, source]) =>
-  of('VirtualService', at, 'routes', { hosts: [name], exportTo: seen, tcp: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }], http: [{ ...(source === undefined ? {} : { match: [{ sourceNamespace: source }] }), route: [{ destination: { host: to } }] }, { route: [{ destination: { host: name } }] }] }),
-)
+const virtualService = fc.tuple(namespace, host, host, exportTo, source, source, source).map(([at, name, to, seen, http, tcp, tls]) => {
+  const matchOf = (sourceNamespace: string | undefined) => (sourceNamespace === undefined ? {} : { match: [{ sourceNamespace }] })
+  const route = [{ destination: { host: to } }]
+  return of('VirtualService', at, 'routes', {
+    hosts: [name],
+    exportTo: seen,
+    tcp: [{ ...matchOf(tcp), route }],
+    tls: [{ match: [{ port: 9443, sniHosts: [name], ...(tls === undefined ? {} : { sourceNamespace: tls }) }], route }],
+    http: [{ ...matchOf(http), route }, { route: [{ destination: { host: name } }] }],
+  })
+})
 const rootRule = fc.tuple(host, exportTo).map(([name, to]) => of('DestinationRule', ROOT, 'rule', { host: name, exportTo: to, trafficPolicy: { loadBalancer: { simple: 'ROUND_ROBIN' } } }))
 const meshConfig = fc.tuple(exportTo, exportTo, exportTo).map(([services, routes, rules]): ResourceObject => ({ apiVersion: 'weft.dev/v1', kind: 'MeshConfig', metadata: { name: 'default' }, spec: { defaultServiceExportTo: services, defaultVirtualServiceExportTo: routes, defaultDestinationRuleExportTo: rules } }))
 const step = fc.tuple(fc.oneof({ weight: 3, arbitrary: entry }, service, { weight: 2, arbitrary: rule }, rootRule, { weight: 3, arbitrary: virtualService }, meshConfig), fc.boolean())
@@ -83,19 +103,52 @@ test('clients of each namespace hold what would be made for that namespace alone
   )
 })
 
+for (const dnsCapture of [false, true]) {
+  test(`captured clients of each namespace hold what would be made for that namespace alone, after any changes${dnsCapture ? ': where the mesh resolves names' : ''}`, () => {
+    const nodes = [...namespaces, ROOT, 'named-by-nothing'].map((at) => nodeFrom({ name: 'client', namespace: at, address: '10.9.0.1', dnsCapture }))
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
+        const model = new MeshModel({ trustDomain: 'cluster.local' })
+        const views = new MeshViews(model)
+        const held = nodes.map((node) => ({ node, view: views.viewFor(node, undefined) }))
+        for (const [index, [object, put]] of steps.entries()) {
+          const stored = storedFrom(object, index + 1)
+          views.apply([put ? putChange(stored) : deleteChange(stored, index + 1)], index + 1)
+        }
+        for (const { node, view } of held) {
+          const { namespace: of } = node
+          const whole = model.read(() => {})
+          const reader = whole.within(dnsCapture ? { client: of, allocated: 'IPv4' } : undefined)
+          const client = { namespace: of, labels: {}, gateway: 'mesh' }
+          const tracing = { endpoint: '', serviceName: '', ...reportingOf(whole, node) }
+          const hostsOf = [...new Set([...model.members('service-host'), ...model.members('virtual-service/mesh')])]
+          const ports = [...new Set([...model.members('http-port'), ...model.members('plain-port')])].map(Number)
+          const alone = [
+            ...hostsOf.flatMap((name) => [...routeScopes(whole, client, name).map(routeResource), ...capturedScopes(reader, of, name), ...addressListeners(reader, client, name, tracing), ...(dnsCapture ? nameTable(reader, of, name) : [])]),
+            ...ports.flatMap((port) => [...portListener(reader, client, port, tracing), ...capturedFallback(reader, client, port)]),
+          ]
+          const listed = [LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, NAME_TABLE].flatMap((type) => [...view.list(type)]).filter((one) => !one.name.startsWith('virtual'))
+          assert.deepEqual(summary(listed), summary(alone))
+        }
+      }),
+      { numRuns: 150 },
+    )
+  })
+}
+
 test('what no namespace has for itself is made once, however many namespaces have clients', () => {
-  const cost = (clients: number) => {
+  const cost = (clients: number, captured: boolean) => {
     const views = new MeshViews(new MeshModel({ trustDomain: 'cluster.local' }))
     const weight = (revision: number) =>
       putChange(storedFrom(of('VirtualService', 'shop', 'routes', { hosts: ['one.example'], http: [{ route: [{ destination: { host: 'one.example' }, weight: 100 }], timeout: `${revision}s` }] }), revision))
     const declared = storedFrom(of('ServiceEntry', 'shop', 'one', { hosts: ['one.example'], resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '10.0.0.1' }] }), 1)
     views.apply([putChange(declared), weight(2)], 2)
-    for (let at = 0; at < clients; at += 1) views.viewFor(nodeFrom({ name: 'client', namespace: at === 1 ? 'shop' : `clients-${at}`, outbound: '127.0.0.1:15001' }), undefined)
+    for (let at = 0; at < clients; at += 1) views.viewFor(nodeFrom({ name: 'client', namespace: at === 1 ? 'shop' : `clients-${at}`, ...(captured ? { address: '10.9.0.1', dnsCapture: true } : { outbound: '127.0.0.1:15001' }) }), undefined)
     const before = views.computed
     views.apply([weight(3)], 3)
     return views.computed - before
   }
-  assert.equal(cost(50), cost(1))
+  for (const captured of [false, true]) assert.equal(cost(50, captured), cost(1, captured))
 })
 
 test('clients of all namespaces that see the same are told so by one object, until one namespace sees something else', () => {
