@@ -13,7 +13,8 @@ function stage() {
     clock,
     publisher,
     served,
-    stream: (name: string, costMs = 0) => ({
+    stream: (name: string, costMs = 0, share = 'mesh') => ({
+      share,
       pump() {
         served.push(name)
         clock.advance(costMs)
@@ -67,6 +68,24 @@ test('rule 26: endpoints jump the queue', () => {
   publisher.wake(stream('endpoints'), 'endpoints')
   turn()
   assert.deepEqual(served, ['endpoints', 'routes'])
+})
+
+test('rule 26: of meshes each has its turn: a thousand busy streams of one, endpoints too, delay a stream of another by one of theirs', () => {
+  const { publisher, served, stream, turn } = stage()
+  const busy = Array.from({ length: 1000 }, () => stream('busy', 10, 'busy'))
+  const quiet = stream('quiet', 0, 'quiet')
+  const late: number[] = []
+  for (let round = 0; round < 50; round += 1) {
+    // They are never done.
+    for (const one of busy) publisher.wake(one, round % 2 === 0 ? 'endpoints' : 'change')
+    publisher.wake(quiet, 'change')
+    const before = served.length
+    turn()
+    const after = served.slice(before)
+    assert.ok(after.includes('quiet'), 'in the very next turn')
+    late.push(after.indexOf('quiet'))
+  }
+  assert.ok(Math.max(...late) <= 2, `behind ${late.join(' ')}`)
 })
 
 test('a turn ends early when streams are costly, and goes on with those who did not have theirs', () => {

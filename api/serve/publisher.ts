@@ -1,25 +1,28 @@
 import type { Clock } from '#core/time/clock.ts'
+import { FairQueue, type Sharer } from './fair-queue.ts'
 
 /** Streams served in one turn of the event loop, and the time after which a turn ends early. */
 const streamsPerTurn = 64
 const turnMs = 8
 /** First answers are large; so many a turn, that a herd of new proxies does not delay the connected ones (xds-rules 26). */
 const firstAnswersPerTurn = 4
+/** Changes of other things than endpoints that a turn has time for, however many endpoints there are. */
+const changesOfTurnMin = 2
 
 /** Whoever has something to send: it sends a bounded amount. */
-export interface Turn {
+export interface Turn extends Sharer {
   pump(): void
 }
 
 type Urgency = 'endpoints' | 'change' | 'first'
 
 /**
- * Gives streams their turns: at once, without a quiet time, and round robin, a bounded amount of work a turn of the event loop.
+ * Gives streams their turns: at once, without a quiet time, and round robin, first among meshes and then among the streams of one, a bounded amount of work a turn of the event loop.
  * Endpoints jump the queue; what is new waits behind what is connected.
  */
 export class Publisher {
   readonly #clock: Clock
-  readonly #queues: Readonly<Record<Urgency, Set<Turn>>> = { endpoints: new Set(), change: new Set(), first: new Set() }
+  readonly #queues: Readonly<Record<Urgency, FairQueue<Turn>>> = { endpoints: new FairQueue(), change: new FairQueue(), first: new FairQueue() }
   readonly #schedule: (run: () => void) => void
   #scheduled = false
 
@@ -62,18 +65,18 @@ export class Publisher {
     this.#serve(first, 1, Infinity)
     const endsAtMs = this.#clock.monotonicMs() + turnMs
     this.#serve(endpoints, streamsPerTurn, endsAtMs)
-    this.#serve(change, streamsPerTurn, endsAtMs)
+    this.#serve(change, streamsPerTurn, endsAtMs, changesOfTurnMin)
     this.#serve(first, firstAnswersPerTurn - 1, endsAtMs)
     if (endpoints.size + change.size + first.size > 0) this.#arrange()
   }
 
-  #serve(queue: Set<Turn>, count: number, endsAtMs: number): void {
-    let served = 0
-    for (const stream of queue) {
-      if (served >= count || this.#clock.monotonicMs() > endsAtMs) return
-      served += 1
+  /** @param least so many have their turn, however late it is */
+  #serve(queue: FairQueue<Turn>, count: number, endsAtMs: number, least = 0): void {
+    for (let served = 0; served < count; served += 1) {
+      if (served >= least && this.#clock.monotonicMs() > endsAtMs) return
       // Taken out before its turn: whoever wakes during it stands at the end again.
-      queue.delete(stream)
+      const stream = queue.take()
+      if (stream === undefined) return
       stream.pump()
     }
   }

@@ -185,6 +185,11 @@ export class XdsStream {
     this.#view.release()
   }
 
+  /** Its mesh: meshes share a replica fairly. */
+  get share(): string {
+    return this.peer.meshId
+  }
+
   accepts(resource: Resource): boolean {
     return this.#subscriptions.get(resource.type)?.accepts(resource) ?? false
   }
