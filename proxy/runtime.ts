@@ -21,7 +21,8 @@ import type { LogSink } from './telemetry/access-log.ts'
 import { Identifiers } from './telemetry/identifiers.ts'
 import { clusterReport, statsText, takeLoad } from './telemetry/reports.ts'
 import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
-import { TrafficMetrics } from './telemetry/metrics.ts'
+import { TrafficMetrics, workloadName } from './telemetry/metrics.ts'
+import { peerMetadataOf } from './telemetry/peer-metadata.ts'
 import { Collectors } from './telemetry/collectors.ts'
 import type { SpanSink } from './telemetry/span.ts'
 import { Callouts } from './upstream/callout.ts'
@@ -67,6 +68,7 @@ const GOODBYE_MS = 1000
 export class Runtime implements Engine {
   readonly doors: Doors
   readonly node: ProxyNode
+  readonly peerLines: string
   readonly plans: PlanSource
   readonly metrics: TrafficMetrics
   readonly identifiers = new Identifiers()
@@ -104,6 +106,7 @@ export class Runtime implements Engine {
     this.plans = plans
     this.#secrets = secrets
     this.node = options.node
+    this.peerLines = `x-envoy-peer-metadata-id: ${this.node.id}\r\nx-envoy-peer-metadata: ${peerMetadataOf(this.node, workloadName(this.node))}\r\n`
     this.#sink = options.accessLog ?? new FileSink()
     this.onSpan = options.onSpan
     this.#environment = options.environment ?? {}

@@ -29,6 +29,8 @@ export interface ClientConnection {
 export interface Engine {
   readonly doors: Doors
   readonly node: ProxyNode
+  /** `x-envoy-peer-metadata-id: …` and `x-envoy-peer-metadata: …` with their CRLFs: who this proxy is, for mesh peers. */
+  readonly peerLines: string
   readonly plans: PlanSource
   readonly metrics: TrafficMetrics
   readonly identifiers: Identifiers

@@ -51,7 +51,7 @@ export class RequestLines {
 
     // Only a mesh peer may say who it is, and only to a mesh peer.
     dropByKind(fields, dropped, PEER_ID)
-    if (direction !== 'inbound' && exchange.cluster?.securesPeers === true) added += `x-envoy-peer-metadata-id: ${engine.node.id}\r\n`
+    if (direction !== 'inbound' && exchange.cluster?.securesPeers === true) added += engine.peerLines
 
     // A client of HTTP/2 has no key to prove (RFC 8441 §5), and a server of HTTP/1.1 wants one.
     if (request.upgrade === 'websocket' && fields.find('sec-websocket-key') === undefined) added += `sec-websocket-key: ${Buffer.from(engine.identifiers.uuid().replaceAll('-', ''), 'hex').toString('base64')}\r\n`

@@ -2,8 +2,9 @@ import type { HeaderOperations } from '#core/plan/route.ts'
 import { operationsOf, renderConditional, renderOperations } from '../filter/header-operations.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
-import { DATE, SERVER, UPSTREAM_SERVICE_TIME } from './field-kind.ts'
+import { DATE, PEER_ID, SERVER, UPSTREAM_SERVICE_TIME } from './field-kind.ts'
 import { dropByKind, dropByName, dropByOperations, keptLines } from './request-out.ts'
+import type { FieldTable } from './head-scan.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 
 /** The lines of an upstream's head as the client gets them, but for those of its connection. */
@@ -26,13 +27,23 @@ export function responseLines(exchange: Exchange, head: HttpResponseHead): strin
   for (let i = 0; i < count; i++) {
     const kind = kinds[i]
     if (kind === DATE) dated = true
+    else if (kind === PEER_ID) dropMetadata(fields, dropped)
     else if (kind === UPSTREAM_SERVICE_TIME || (kind === SERVER && stack.serverName !== '')) dropped[i] = 1
   }
   if (stack.serverName !== '') added += `server: ${stack.serverName}\r\n`
-  if (stack.direction !== 'inbound') added += `x-envoy-upstream-service-time: ${exchange.upstreamServiceMs}\r\n`
+  // To a proxy that said who it is, and to nobody else (Istio's metadata exchange).
+  if (stack.direction === 'inbound') {
+    if (exchange.peer.tls && exchange.request.fields.findKind(PEER_ID) !== undefined) added += engine.peerLines
+  } else added += `x-envoy-upstream-service-time: ${exchange.upstreamServiceMs}\r\n`
   if (!dated) added += engine.dateLine
   if (head.lacksLength && exchange.connection.protocol === 'HTTP/1.1') added += 'content-length: 0\r\n'
   return keptLines(fields, dropped) + added
+}
+
+/** What a mesh peer says of itself is for its peer alone. */
+function dropMetadata(fields: FieldTable, dropped: Uint8Array): void {
+  dropByKind(fields, dropped, PEER_ID)
+  dropByName(fields, dropped, 'x-envoy-peer-metadata')
 }
 
 /** The same of a 101; without a head, of a CONNECT that is granted. */

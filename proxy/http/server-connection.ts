@@ -88,7 +88,8 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   sourceOf(request: HttpRequestHead): Source {
     const peerId = this.peer.tls ? (request.fields.findKind(PEER_ID) ?? '') : ''
     if (this.#source === undefined || peerId !== this.#sourceId) {
-      this.#source = this.engine.metrics.source(this.peer.uriSans[0] ?? '', peerId, this.peer.uriSans.length > 0)
+      // Who does not say its name does not say more of itself.
+      this.#source = this.engine.metrics.source(this.peer.uriSans[0] ?? '', peerId, this.peer.uriSans.length > 0, peerId === '' ? '' : request.fields.find('x-envoy-peer-metadata'))
       this.#sourceId = peerId
     }
     return this.#source

@@ -4,6 +4,7 @@ import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Facts } from './facts.ts'
 import type { MetricRules } from './metric-rules.ts'
+import { readPeerMetadata } from './peer-metadata.ts'
 
 /**
  * Istio's standard metrics (istio.io/latest/docs/reference/config/metrics): counted in typed arrays by label sets that are prepared when an endpoint or a peer is first seen;
@@ -20,6 +21,8 @@ const SERIES_MAX = 5000
 const GRPC_STATUS_MAX = 17
 const GRPC_STATUSES = GRPC_STATUS_MAX + 2
 const SOURCES_MAX = 1000
+/** Above the numbers of all others, those without a name among them. */
+const SELF_SECURED = SOURCES_MAX + 8
 
 /** Who calls, as labels. */
 export interface Source {
@@ -99,31 +102,37 @@ export class TrafficMetrics {
       }),
     })
     this.self = own(0, 'unknown')
-    this.selfSecured = principal === '' ? this.self : own(SOURCES_MAX + 1, principal)
+    this.selfSecured = principal === '' ? this.self : own(SELF_SECURED, principal)
     this.unknownDestination = this.destination({ host: '', name: '', namespace: '', subset: '', port: 0 }, undefined)
   }
 
-  /** A caller seen on an inbound connection: its SPIFFE ID, empty without one, and its own word of its name (`x-envoy-peer-metadata-id`), believed within the proven namespace only. */
-  source(principal: string, peerId: string, secured: boolean): Source {
-    const key = `${principal} ${peerId} ${secured}`
+  /**
+   * A caller seen on an inbound connection: its SPIFFE ID, empty without one, and its own word of its name (`x-envoy-peer-metadata-id`) and of its labels (`x-envoy-peer-metadata`), believed within
+   * the proven namespace only.
+   */
+  source(principal: string, peerId: string, secured: boolean, metadata = ''): Source {
+    const key = `${principal} ${peerId} ${secured} ${metadata}`
     const known = this.#sources.get(key)
     if (known !== undefined) return known
-    if (this.#sources.size >= SOURCES_MAX) return this.source('', '', secured)
+    // Those of whom nothing is known have a place of their own above the bound.
+    if (this.#sources.size >= SOURCES_MAX && (principal !== '' || peerId !== '' || metadata !== '')) return this.source('', '', secured)
     const proven = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(principal)
     const words = /^[a-z]+~[^~]*~([^~]*)\.([^.~]+)~/.exec(peerId)
     const believed = words !== null && (proven === null || words[2] === proven[1])
+    const told = metadata === '' ? undefined : readPeerMetadata(metadata)
+    const of = told !== undefined && proven !== null && told.namespace === proven[1] ? told : undefined
     const made: Source = {
       id: this.#sources.size + 1,
       policy: secured ? 'mutual_tls' : 'none',
       labels: sourceLabels({
-        workload: believed ? stripReplica(words[1] ?? '') : '',
+        workload: of?.workload || (believed ? stripReplica(words[1] ?? '') : ''),
         namespace: proven?.[1] ?? (believed ? (words[2] ?? '') : ''),
         principal: principal === '' ? 'unknown' : principal,
-        app: '',
-        version: '',
-        service: '',
-        revision: 'latest',
-        cluster: '',
+        app: of?.app ?? '',
+        version: of?.version ?? '',
+        service: of?.service ?? '',
+        revision: of?.revision ?? 'latest',
+        cluster: of?.cluster ?? '',
       }),
     }
     this.#sources.set(key, made)
@@ -316,7 +325,7 @@ const sourceLabels = (of: { workload: string; namespace: string; principal: stri
     label('source_cluster', of.cluster),
   ].join(',')
 
-const workloadName = (node: ProxyNode): string => stripReplica(node.name)
+export const workloadName = (node: ProxyNode): string => stripReplica(node.name)
 
 /** `orders-v1-7d9f8b6c5-x2x7q` → `orders-v1`: the hash of a ReplicaSet and its pod are not a workload's name. */
 const stripReplica = (name: string): string => name.replace(/-[0-9a-f]{8,10}-[0-9a-z]{5}$/, '')

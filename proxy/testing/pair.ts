@@ -39,7 +39,7 @@ export interface PairOptions {
 const BOTH = ['h2', 'http/1.1']
 
 /** Two sidecars with mutual TLS between them, checkout's and order's, in front of an application. */
-export async function startPair(t: TestContext, appPort: number, options: PairOptions = {}): Promise<{ readonly before: TestProxy; readonly behind: TestProxy }> {
+export async function startPair(t: TestContext, appPort: number, options: PairOptions = {}): Promise<{ readonly before: TestProxy; readonly behind: TestProxy; readonly authority: Authority }> {
   const authority = createAuthority()
   const serverTls: ServerTlsPlan = { certificates: ['default'], trust: 'ROOTCA', requireClientCertificate: true, allowedSans: [], alpn: options.serves ?? BOTH, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' }
   const clientTls: ClientTlsPlan = { certificate: 'default', trust: 'ROOTCA', allowedSans: [{ words: 'order', matches: (name) => name === uriOf('order') }], sni: 'outbound_.8080_._.order.prod.svc.cluster.local', alpn: options.offers ?? BOTH }
@@ -51,5 +51,5 @@ export async function startPair(t: TestContext, appPort: number, options: PairOp
     clusters: [['order', [behind.port], { protocol: 'alpn', transports: [{ name: 'mtls', match: {}, tls: clientTls }] }]],
     secrets: secretsOf(authority, 'checkout'),
   })
-  return { before, behind }
+  return { before, behind, authority }
 }
