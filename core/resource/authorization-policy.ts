@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { judged, text, texts } from './field.ts'
 import type { Complaint } from './field.ts'
-import { fault } from '../fault/fault.ts'
+import { fault, warning } from '../fault/fault.ts'
 import type { Fault } from '../fault/fault.ts'
 import { isCidr, isIp } from './address.ts'
 import type { ResourceKind } from './kind.ts'
@@ -31,15 +31,25 @@ const source = z
       for (const field of ['ipBlocks', 'notIpBlocks', 'remoteIpBlocks', 'notRemoteIpBlocks'] as const) {
         for (const [index, block] of (value[field] ?? []).entries()) if (!isIp(block) && !isCidr(block)) yield { at: [field, index], value: block, rule: 'an IP address or a block such as 10.0.0.0/8' }
       }
+      for (const field of ['trustDomains', 'notTrustDomains'] as const) {
+        for (const [index, domain] of (value[field] ?? []).entries()) if (!isTrustDomainPattern(domain)) yield { at: [field, index], value: domain, rule: 'a trust domain, with one * at its start or end at most' }
+      }
+      for (const field of ['serviceAccounts', 'notServiceAccounts'] as const) {
+        for (const [index, account] of (value[field] ?? []).entries()) if (!isServiceAccount(account)) yield { at: [field, index], value: account, rule: '[NAMESPACE/]NAME' }
+      }
       const accounts = (['serviceAccounts', 'notServiceAccounts'] as const).find((field) => value[field] !== undefined)
       if (accounts === undefined) return
       for (const field of ['principals', 'notPrincipals', 'namespaces', 'notNamespaces'] as const) if (value[field] !== undefined) yield { at: [accounts], code: 'object.field-conflict', rule: `not together with ${field}` }
-      for (const field of ['serviceAccounts', 'notServiceAccounts'] as const) {
-        for (const [index, account] of (value[field] ?? []).entries()) if (account.split('/').length > 2 || account.split('/').includes('')) yield { at: [field, index], value: account, rule: '[NAMESPACE/]NAME' }
-      }
     }),
   )
 export type Source = z.infer<typeof source>
+
+const isServiceAccount = (text: string): boolean => !text.includes('*') && text.split('/').length <= 2 && !text.split('/').includes('')
+
+const isWildcard = (text: string): boolean => /^(\*?[^*]*|[^*]*\*)$/.test(text)
+const isTrustDomainPattern = (text: string): boolean => isWildcard(text) && !text.includes('/')
+/** Nothing that could match is named: an empty list is one that is left out. */
+const isEmpty = (lists: Readonly<Record<string, unknown>>): boolean => Object.values(lists).every((one) => Array.isArray(one) && one.length === 0)
 
 const operation = z
   .strictObject({
@@ -54,10 +64,10 @@ const operation = z
   })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
-      if (Object.keys(value).length === 0) yield { code: 'object.field-required', rule: 'an operation names something' }
+      if (isEmpty(value)) yield { code: 'object.field-required', rule: 'an operation names something' }
       yield* emptyEntries(value)
       for (const field of ['ports', 'notPorts'] as const) {
-        for (const [index, port] of (value[field] ?? []).entries()) if (!/^\d{1,5}$/.test(port) || Number(port) > 65535 || Number(port) < 1) yield { at: [field, index], value: port, rule: 'a port, 1..65535' }
+        for (const [index, port] of (value[field] ?? []).entries()) if (!isPort(port)) yield { at: [field, index], value: port, rule: 'a port, 0..65535' }
       }
       for (const field of ['paths', 'notPaths'] as const) {
         for (const [index, path] of (value[field] ?? []).entries()) {
@@ -69,23 +79,19 @@ const operation = z
   )
 export type Operation = z.infer<typeof operation>
 
+/** 0 is a port that nobody listens on: it matches nothing, and is no fault. */
+const isPort = (text: string): boolean => /^\d+$/.test(text) && Number(text) <= 65535
+
 // istio.io/latest/docs/reference/config/security/authorization-policy/#Operation: {*} is one segment, {**} the rest, once.
 function pathTemplateComplaint(path: string): string | undefined {
-  if (!path.includes('{*}') && !path.includes('{**}')) return undefined
-  if (path.startsWith('*') || path.endsWith('*')) return 'either * at an end, or a template with {*} and {**}'
-  const segments = path.split('/').slice(1)
+  const isTemplate = path.includes('{*}') || path.includes('{**}')
   let deep = false
-  for (const segment of segments) {
-    if (segment === '{*}') {
+  for (const segment of path.replace(/^\/+|\/+$/g, '').split('/')) {
+    if (segment === '{*}' || segment === '{**}') {
       if (deep) return 'nothing but text after {**}'
-      continue
-    }
-    if (segment === '{**}') {
-      if (deep) return '{**} once'
-      deep = true
-      continue
-    }
-    if (segment.includes('{') || segment.includes('}')) return '{*} or {**} as a whole segment'
+      deep = segment === '{**}'
+    } else if (/[{}]/.test(segment)) return '{*} or {**} as a whole segment'
+    else if (isTemplate && !/^[a-zA-Z0-9-._~%!$&'()+,;:@=]+$/.test(segment)) return 'a template of {*}, {**} and text that a path may hold'
   }
   return undefined
 }
@@ -105,7 +111,9 @@ const condition = z
       for (const field of ['values', 'notValues'] as const) {
         for (const [index, one] of (value[field] ?? []).entries()) {
           if (['source.ip', 'remote.ip', 'destination.ip'].includes(value.key) && !isIp(one) && !isCidr(one)) yield { at: [field, index], value: one, rule: 'an IP address or a block such as 10.0.0.0/8' }
-          if (value.key === 'destination.port' && (!/^\d{1,5}$/.test(one) || Number(one) < 1 || Number(one) > 65535)) yield { at: [field, index], value: one, rule: 'a port, 1..65535' }
+          if (value.key === 'destination.port' && !isPort(one)) yield { at: [field, index], value: one, rule: 'a port, 0..65535' }
+          if (value.key === 'source.serviceAccount' && !isServiceAccount(one)) yield { at: [field, index], value: one, rule: '[NAMESPACE/]NAME' }
+          if (value.key === 'source.trustDomain' && !isWildcard(one)) yield { at: [field, index], value: one, rule: 'a trust domain, with one * at its start or end at most' }
         }
       }
     }),
@@ -115,7 +123,7 @@ const ATTRIBUTES = ['source.ip', 'remote.ip', 'source.namespace', 'source.princi
 
 function isAttribute(key: string): boolean {
   if (ATTRIBUTES.includes(key)) return true
-  return /^request\.headers\[[^\]]+\]$/.test(key) || /^request\.auth\.claims(\[[^\]]+\])+$/.test(key) || /^experimental\.envoy\.filters\..+$/.test(key)
+  return /^(request\.headers|request\.auth\.claims|experimental\.)[^[]*\[.+\]$/.test(key)
 }
 
 function* emptyEntries(lists: { readonly [field: string]: readonly string[] | undefined }): Iterable<Complaint> {
@@ -139,8 +147,7 @@ const authorizationRule = z
   })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
-      for (const field of ['from', 'to'] as const) if (value[field]?.length === 0) yield { at: [field], code: 'object.field-required', rule: 'left out, or at least one entry' }
-      for (const [index, one] of (value.from ?? []).entries()) if (Object.keys(one.source).length === 0) yield { at: ['from', index, 'source'], code: 'object.field-required', rule: 'a source names something' }
+      for (const [index, one] of (value.from ?? []).entries()) if (isEmpty(one.source)) yield { at: ['from', index, 'source'], code: 'object.field-required', rule: 'a source names something' }
     }),
   )
 export type AuthorizationRule = z.infer<typeof authorizationRule>
@@ -159,9 +166,9 @@ const authorizationPolicySpec = z
       if (action === 'CUSTOM') {
         if (!value.provider?.name) yield { at: ['provider', 'name'], code: 'object.field-required', rule: 'needed for action CUSTOM' }
         yield* customComplaints(value.rules ?? [])
-        if (value.rules === undefined) yield { at: ['rules'], code: 'object.field-required', rule: 'needed for action CUSTOM' }
+        if (!value.rules?.length) yield { at: ['rules'], code: 'object.field-required', rule: 'needed for action CUSTOM: without rules nothing is asked about' }
       } else if (value.provider !== undefined) yield { at: ['provider'], code: 'object.field-conflict', rule: `only for action CUSTOM, and this is ${action}` }
-      if (action === 'DENY' && value.rules === undefined) yield { at: ['rules'], code: 'object.field-required', rule: 'needed for action DENY: without rules it would do nothing' }
+      if (action === 'DENY' && !value.rules?.length) yield { at: ['rules'], code: 'object.field-required', rule: 'needed for action DENY: without rules it would do nothing' }
     }),
   )
 export type AuthorizationPolicySpec = z.infer<typeof authorizationPolicySpec>
@@ -172,7 +179,7 @@ function* customComplaints(rules: readonly AuthorizationRule[]): Iterable<Compla
   const fields = ['namespaces', 'notNamespaces', 'principals', 'notPrincipals', 'requestPrincipals', 'notRequestPrincipals', 'serviceAccounts', 'notServiceAccounts', 'trustDomains', 'notTrustDomains'] as const
   for (const [index, rule] of rules.entries()) {
     for (const [at, one] of (rule.from ?? []).entries()) {
-      for (const field of fields) if (one.source[field] !== undefined) yield { at: ['rules', index, 'from', at, 'source', field], code: 'object.field-conflict', rule: 'not for action CUSTOM' }
+      for (const field of fields) if (one.source[field]?.length) yield { at: ['rules', index, 'from', at, 'source', field], code: 'object.field-conflict', rule: 'not for action CUSTOM' }
     }
     for (const [at, one] of (rule.when ?? []).entries()) {
       if (/^(source\.(namespace|principal|serviceAccount|trustDomain)|request\.auth\.)/.test(one.key)) yield { at: ['rules', index, 'when', at, 'key'], value: one.key, code: 'object.field-conflict', rule: 'not for action CUSTOM' }
@@ -180,8 +187,21 @@ function* customComplaints(rules: readonly AuthorizationRule[]): Iterable<Compla
   }
 }
 
+const CONNECTION_FIELDS = ['principals', 'notPrincipals', 'ipBlocks', 'notIpBlocks', 'namespaces', 'notNamespaces', 'remoteIpBlocks', 'notRemoteIpBlocks', 'serviceAccounts', 'notServiceAccounts'] as const
+
+/** A rule that says nothing of connections: where there are no requests, all that is left of it matches. */
+function deniesAllBytes({ from = [], to = [] }: AuthorizationRule): boolean {
+  if (to.length > 0) return !to.some(({ operation }) => operation.ports?.length || operation.notPorts?.length)
+  return from.length > 0 && !from.some(({ source }) => CONNECTION_FIELDS.some((field) => source[field]?.length))
+}
+
 function check(object: AuthorizationPolicy): Fault[] {
   const faults = emptySelectorWarnings(object.spec?.selector, 'spec.selector')
+  if (object.spec?.action === 'DENY') {
+    for (const [index, rule] of (object.spec.rules ?? []).entries()) {
+      if (deniesAllBytes(rule)) faults.push(warning('object.field-range', { path: `spec.rules[${index}]`, rule: 'denies all TCP traffic of its workloads: what it names is known of requests alone', hint: 'name the ports that it is meant for' }))
+    }
+  }
   const dryRun = object.metadata.annotations?.['istio.io/dry-run']
   if (dryRun === undefined) return faults
   const path = 'metadata.annotations["istio.io/dry-run"]'

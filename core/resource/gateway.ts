@@ -8,7 +8,8 @@ import { isDnsLabel, wildcardDomainComplaint } from './host-name.ts'
 import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { isHttpProtocol, isTlsProtocol, PROTOCOLS, readProtocol } from './protocol.ts'
-import { serverTls } from './server-tls.ts'
+import { serverTls, serverTlsWarnings } from './server-tls.ts'
+import type { ServerTls } from './server-tls.ts'
 
 const gatewayPort = z
   .strictObject({
@@ -38,7 +39,7 @@ const gatewayServer = z
   .superRefine(judged(serverComplaints))
 export type GatewayServer = z.infer<typeof gatewayServer>
 
-function* serverComplaints(server: { port: GatewayPort; bind?: string | undefined; hosts: string[]; tls?: Record<string, unknown> | undefined }): Iterable<Complaint> {
+function* serverComplaints(server: { port: GatewayPort; bind?: string | undefined; hosts: string[]; tls?: Pick<ServerTls, 'mode' | 'caCertificates' | 'privateKey' | 'serverCertificate'> | undefined }): Iterable<Complaint> {
   const unix = server.bind?.startsWith('unix://') === true
   if (unix && server.port.number !== 0) yield { at: ['port', 'number'], value: server.port.number, rule: '0 for a Unix socket' }
   if (!unix && server.port.number === 0) yield { at: ['port', 'number'], value: 0, rule: '1..65535' }
@@ -49,7 +50,7 @@ function* serverComplaints(server: { port: GatewayPort; bind?: string | undefine
     const namespace = cut < 0 ? undefined : host.slice(0, cut)
     const name = host.slice(cut + 1)
     if (namespace !== undefined && !['*', '.', '~'].includes(namespace) && !isDnsLabel(namespace)) yield { at: ['hosts', index], value: host, rule: 'a namespace, * or . before the slash' }
-    const complaint = isIp(name) ? undefined : wildcardDomainComplaint(name)
+    const complaint = isIp(name) ? undefined : /^\*[^.]/.test(name) ? 'a wildcard stands for a whole first label, as in *.example.com' : wildcardDomainComplaint(name)
     if (complaint !== undefined) yield { at: ['hosts', index], value: host, rule: complaint }
     else if (name !== '*' && !name.includes('.') && !isIp(name)) yield { at: ['hosts', index], value: host, rule: 'a full host name', hint: `${name}.NAMESPACE.svc.cluster.local` }
   }
@@ -57,9 +58,9 @@ function* serverComplaints(server: { port: GatewayPort; bind?: string | undefine
   if (isTlsProtocol(protocol)) {
     if (server.tls === undefined) yield { at: ['tls'], code: 'object.field-required', rule: `needed for ${protocol}` }
   } else if (server.tls !== undefined) {
-    const others = Object.entries(server.tls).filter(([name, value]) => name !== 'httpsRedirect' && value !== undefined)
+    const { mode = 'PASSTHROUGH', caCertificates, privateKey, serverCertificate } = server.tls
     if (!isHttpProtocol(protocol)) yield { at: ['tls'], code: 'object.field-conflict', rule: 'only where the protocol is HTTPS or TLS' }
-    else if (others.length > 0) yield { at: ['tls', others[0]?.[0] ?? ''], code: 'object.field-conflict', rule: 'plain HTTP takes httpsRedirect alone' }
+    else if (!['PASSTHROUGH', 'AUTO_PASSTHROUGH'].includes(mode) || caCertificates || privateKey || serverCertificate) yield { at: ['tls', 'mode'], value: mode, code: 'object.field-conflict', rule: 'plain HTTP takes httpsRedirect alone' }
   }
 }
 
@@ -69,8 +70,6 @@ const gatewaySpec = z.strictObject({
 })
 export type GatewaySpec = z.infer<typeof gatewaySpec>
 type Gateway = ResourceObject & { readonly spec: GatewaySpec }
-
-const KNOWN_CIPHERS = /^-?(TLS_|ECDHE-|AES|DHE-|PSK-|DES-)[A-Z0-9_-]+$/
 
 function check(object: Gateway): Fault[] {
   const faults: Fault[] = []
@@ -87,9 +86,7 @@ function check(object: Gateway): Fault[] {
     if (server.tls?.httpsRedirect === true && !isHttpProtocol(readProtocol(server.port.protocol))) {
       faults.push(warning('object.field-inert', { path: `${path}.tls.httpsRedirect`, rule: 'only plain HTTP is redirected' }))
     }
-    for (const [at, suite] of (server.tls?.cipherSuites ?? []).entries()) {
-      if (!KNOWN_CIPHERS.test(suite)) faults.push(warning('object.field-range', { path: `${path}.tls.cipherSuites[${at}]`, value: suite, rule: 'a cipher suite by its OpenSSL name; it is left out' }))
-    }
+    if (server.tls !== undefined) faults.push(...serverTlsWarnings(server.tls, `${path}.tls`))
   }
   return faults
 }

@@ -1,9 +1,9 @@
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
-// Istio reads host names more widely than RFC 1123: capitals and underscores pass.
-const HOST_LABEL = /^[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,61}[a-zA-Z0-9_])?$/
-const WILDCARD_LABEL = /^(\*|(\*-)?[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,61}[a-zA-Z0-9_])?)$/
+// Istio reads host names without regard to case.
+const HOST_LABEL = /^[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/
+const WILDCARD_LABEL = /^(\*|(\*-?)?[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)$/
 
 /** RFC 1123 label, at most 63 octets: a namespace, a Service. */
 export const isDnsLabel = (text: string): boolean => DNS_LABEL.test(text)
@@ -21,13 +21,12 @@ export function domainComplaint(text: string): string | undefined {
   return wrong === undefined ? undefined : `the label ${JSON.stringify(wrong)} of the domain name is not valid`
 }
 
-/** Like `domainComplaint`, for names whose first label may be `*`: `*.example.com`, `*`. */
+/** Like `domainComplaint`, for names whose first label may be a wildcard or begin with one: `*.example.com`, `*`, `*-shop.example.com`. */
 export function wildcardDomainComplaint(text: string): string | undefined {
   if (text === '') return 'an empty domain name is not allowed'
   if (text.length > 255) return 'a domain name has at most 255 octets'
   const [first = '', ...rest] = text.split('.')
-  if (first.includes('*') && first !== '*' && !first.startsWith('*-')) return 'a wildcard stands for a whole first label, as in *.example.com'
-  if (!WILDCARD_LABEL.test(first)) return `the label ${JSON.stringify(first)} of the domain name is not valid`
+  if (first.length > 63 || !WILDCARD_LABEL.test(first)) return `the label ${JSON.stringify(first)} of the domain name is not valid`
   return rest.length === 0 ? undefined : rest.join('.').includes('*') ? 'a wildcard stands in the first label only' : domainComplaint(rest.join('.'))
 }
 

@@ -37,7 +37,8 @@ function faultsOfIssue(issue: Issue, schema: z.core.$ZodType, input: unknown, hi
     case 'custom': {
       const given: unknown = issue.params?.['fault']
       const hint: unknown = issue.params?.['hint']
-      const shown = secret ? undefined : (issue.input ?? value)
+      // Null hides what may be secret.
+      const shown = secret || issue.input === null ? undefined : (issue.input ?? value)
       return [
         fault(isFaultCode(given) ? given : 'object.field-range', {
           path,

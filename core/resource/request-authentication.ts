@@ -3,6 +3,7 @@ import { duration, flag, judged, text } from './field.ts'
 import type { Complaint } from './field.ts'
 import { warning } from '../fault/fault.ts'
 import type { Fault } from '../fault/fault.ts'
+import { inspectKeySet } from './json-web-key.ts'
 import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { emptySelectorWarnings, whereComplaints, whereFields } from './selector.ts'
@@ -48,7 +49,9 @@ const jwtRule = z
       const uri = value.jwksUri ?? value.jwks_uri
       if (!value.issuer && uri === undefined) yield { at: ['issuer'], code: 'object.field-required', rule: 'an issuer, or a jwksUri' }
       if (uri !== undefined && !isHttpUrl(uri)) yield { at: ['jwksUri'], value: uri, rule: 'a URL that begins with http:// or https://' }
-      if (value.jwks && keysOf(value.jwks) === undefined) yield { at: ['jwks'], rule: 'a JSON Web Key Set', code: 'object.field-type' }
+      const found = value.jwks ? inspectKeySet(value.jwks) : undefined
+      // It may hold a private key by mistake: the value is not repeated.
+      if (found !== undefined && 'rule' in found) yield { at: ['jwks'], value: null, rule: found.rule, code: 'object.field-type' }
     }),
   )
 export type JwtRule = z.infer<typeof jwtRule>
@@ -57,32 +60,17 @@ function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:\/\//.test(text)
 }
 
-function keysOf(jwks: string): unknown[] | undefined {
-  try {
-    const parsed: unknown = JSON.parse(jwks)
-    if (typeof parsed !== 'object' || parsed === null || !('keys' in parsed) || !Array.isArray(parsed.keys)) return undefined
-    return parsed.keys
-  } catch {
-    // Not JSON: there are no keys, which is what the caller asks.
-    return undefined
-  }
-}
-
 const requestAuthenticationSpec = z
   .strictObject({ ...whereFields, jwtRules: z.array(jwtRule).max(4096).optional().describe('Issuers whose tokens are accepted. A request without a token passes; one with a bad token does not.') })
   .superRefine(judged(whereComplaints))
 export type RequestAuthenticationSpec = z.infer<typeof requestAuthenticationSpec>
 type RequestAuthentication = ResourceObject & { readonly spec?: RequestAuthenticationSpec | undefined }
 
-// Members of a JSON Web Key that hold private or symmetric key material: RFC 7518 §6.
-const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
-
 function check(object: RequestAuthentication): Fault[] {
   const faults = emptySelectorWarnings(object.spec?.selector, 'spec.selector')
   for (const [index, one] of (object.spec?.jwtRules ?? []).entries()) {
-    for (const key of one.jwks ? (keysOf(one.jwks) ?? []) : []) {
-      if (typeof key === 'object' && key !== null && PRIVATE.some((name) => name in key)) faults.push(warning('object.field-range', { path: `spec.jwtRules[${index}].jwks`, rule: 'public keys alone; a private key is in there' }))
-    }
+    const found = one.jwks ? inspectKeySet(one.jwks) : undefined
+    if (found !== undefined && 'privateKeys' in found && found.privateKeys.length > 0) faults.push(warning('object.field-range', { path: `spec.jwtRules[${index}].jwks`, rule: `public keys alone; key ${found.privateKeys.join(', ')} holds private material` }))
   }
   return faults
 }

@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { flag, judged, text, texts } from './field.ts'
 import type { Complaint } from './field.ts'
+import { warning } from '../fault/fault.ts'
+import type { Fault } from '../fault/fault.ts'
+import { isCipherSuite } from './cipher-suite.ts'
 
 const version = z.enum(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'])
 
@@ -44,6 +47,7 @@ interface Parts {
   serverCertificate?: string | undefined
   privateKey?: string | undefined
   caCertificates?: string | undefined
+  caCrl?: string | undefined
   credentialName?: string | undefined
   credentialNames?: string[] | undefined
   caCertCredentialName?: string | undefined
@@ -52,17 +56,30 @@ interface Parts {
   tlsCertificates?: { serverCertificate?: string | undefined; privateKey?: string | undefined; caCertificates?: string | undefined }[] | undefined
 }
 
+const PASSING = ['PASSTHROUGH', 'AUTO_PASSTHROUGH']
+const CERTIFICATES = ['serverCertificate', 'privateKey', 'caCertificates', 'caCrl', 'credentialName', 'credentialNames', 'tlsCertificates'] as const
+
+/** What is taken and does not do what it looks like. `path` leads to the settings. */
+export function serverTlsWarnings(tls: ServerTls, path: string): Fault[] {
+  const faults: Fault[] = []
+  const mode = tls.mode ?? 'PASSTHROUGH'
+  if (['TLSV1_0', 'TLSV1_1'].includes(tls.minProtocolVersion ?? '') && !tls.cipherSuites?.length) {
+    faults.push(warning('object.field-range', { path: `${path}.minProtocolVersion`, value: tls.minProtocolVersion, rule: 'with cipherSuites: those that are offered by default serve TLS 1.2 and above alone' }))
+  }
+  for (const [at, suite] of (tls.cipherSuites ?? []).entries()) {
+    if (!isCipherSuite(suite)) faults.push(warning('object.field-range', { path: `${path}.cipherSuites[${at}]`, value: suite, rule: 'a cipher suite by its OpenSSL name; it is left out' }))
+    else if (tls.cipherSuites?.indexOf(suite) !== at) faults.push(warning('object.field-conflict', { path: `${path}.cipherSuites[${at}]`, value: suite, rule: 'each cipher suite once; it is left out' }))
+  }
+  const unused = PASSING.includes(mode) ? CERTIFICATES.find((field) => tls[field]?.length) : undefined
+  if (unused !== undefined) faults.push(warning('object.field-inert', { path: `${path}.${unused}`, rule: `mode ${mode} uses no certificates: TLS does not end here` }))
+  return faults
+}
+
 function* serverTlsComplaints(tls: Parts): Iterable<Complaint> {
   const mode = tls.mode ?? 'PASSTHROUGH'
   if (mode === 'ISTIO_MUTUAL') {
     for (const field of ['serverCertificate', 'privateKey', 'caCertificates', 'credentialName', 'credentialNames', 'tlsCertificates'] as const) {
       if (tls[field]) yield { at: [field], code: 'object.field-conflict', rule: 'not for mode ISTIO_MUTUAL, where the mesh issues certificates' }
-    }
-    return
-  }
-  if (mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH') {
-    for (const field of ['serverCertificate', 'privateKey', 'caCertificates', 'credentialName', 'credentialNames', 'tlsCertificates'] as const) {
-      if (mode === 'AUTO_PASSTHROUGH' && tls[field]) yield { at: [field], code: 'object.field-conflict', rule: `not for mode ${mode}, where TLS does not end here` }
     }
     return
   }
@@ -74,7 +91,9 @@ function* serverTlsComplaints(tls: Parts): Iterable<Complaint> {
     yield { at: [tls.tlsCertificates?.length ? 'tlsCertificates' : tls.credentialNames?.length ? 'credentialNames' : 'serverCertificate'], code: 'object.field-conflict', rule: 'only one of credentialName, credentialNames, serverCertificate with privateKey, tlsCertificates may be set' }
     return
   }
+  if (PASSING.includes(mode)) return
   if (tls.credentialName || tls.credentialNames?.length) return
+  if (mode === 'SIMPLE' && tls.caCrl) yield { at: ['caCrl'], code: 'object.field-conflict', rule: 'not for mode SIMPLE, where clients show no certificate' }
   if (tls.tlsCertificates?.length) {
     for (const [index, one] of tls.tlsCertificates.entries()) {
       for (const field of ['serverCertificate', 'privateKey'] as const) if (!one[field]) yield { at: ['tlsCertificates', index, field], code: 'object.field-required', rule: `needed for mode ${mode}` }

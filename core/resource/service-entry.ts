@@ -22,7 +22,7 @@ const serviceEntryPort = z
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
       if (!/^[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/.test(value.name)) yield { at: ['name'], value: value.name, rule: 'a name of letters, digits and dashes' }
-      if (value.protocol && readProtocol(value.protocol) === 'UNSUPPORTED') yield { at: ['protocol'], value: value.protocol, rule: `one of ${PROTOCOLS.join(', ')}` }
+      if (value.protocol && ['UNSUPPORTED', 'HBONE'].includes(readProtocol(value.protocol))) yield { at: ['protocol'], value: value.protocol, rule: `one of ${PROTOCOLS.join(', ')}` }
     }),
   )
 type ServiceEntryPort = z.infer<typeof serviceEntryPort>
@@ -57,9 +57,8 @@ function* serviceEntryComplaints(value: Parts): Iterable<Complaint> {
   const resolution = value.resolution ?? 'NONE'
   const endpoints = value.endpoints ?? []
   for (const [index, host] of value.hosts.entries()) {
-    const complaint = host === '*' ? 'a host, not * alone' : isIp(host) ? undefined : wildcardDomainComplaint(host)
-    // A wildcard within a label (`*shop.com`) matches nothing more than the name says, which deserves a warning and no more.
-    if (complaint !== undefined && !/^\*[a-zA-Z0-9]/.test(host)) yield { at: ['hosts', index], value: host, rule: complaint }
+    const complaint = host === '*' ? 'a host, not * alone' : wildcardDomainComplaint(host)
+    if (complaint !== undefined) yield { at: ['hosts', index], value: host, rule: complaint }
   }
   for (const [index, address] of (value.addresses ?? []).entries()) {
     if (!isIp(address) && !isCidr(address)) yield { at: ['addresses', index], value: address, rule: 'an IP address or a block such as 10.0.0.0/8' }
@@ -87,16 +86,19 @@ function* serviceEntryComplaints(value: Parts): Iterable<Complaint> {
 
 function* resolutionComplaints(value: Parts, resolution: string): Iterable<Complaint> {
   const endpoints = value.endpoints ?? []
-  if (resolution === 'NONE' && endpoints.length > 0) yield { at: ['endpoints'], code: 'object.field-conflict', rule: 'none for resolution NONE', hint: 'resolution: STATIC for addresses, DNS for names' }
-  if (resolution === 'STATIC' && value.endpoints !== undefined && endpoints.length === 0 && value.workloadSelector === undefined) yield { at: ['endpoints'], code: 'object.field-required', rule: 'endpoints, or a workloadSelector, for resolution STATIC' }
+  if (resolution !== 'NONE' && value.hosts.length > 1) {
+    const mute = (value.ports ?? []).findIndex(({ protocol = '' }) => !isHttpProtocol(readProtocol(protocol)) && !isTlsProtocol(readProtocol(protocol)))
+    if (mute >= 0) yield { at: ['ports', mute, 'protocol'], value: value.ports?.[mute]?.protocol ?? '', code: 'object.field-conflict', rule: 'HTTP or TLS, where there are several hosts: plain bytes do not say which is meant' }
+  }
+  if (resolution === 'NONE' && value.endpoints !== undefined) yield { at: ['endpoints'], code: 'object.field-conflict', rule: 'none for resolution NONE', hint: 'resolution: STATIC for addresses, DNS for names' }
   if (resolution.startsWith('DNS')) {
-    if (endpoints.length === 0 && value.workloadSelector === undefined) {
+    if (endpoints.length === 0) {
       for (const [index, host] of value.hosts.entries()) if (host.includes('*')) yield { at: ['hosts', index], value: host, code: 'object.field-conflict', rule: 'a full name, where endpoints are not given and names are looked up' }
     }
     if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1) yield { at: ['endpoints'], code: 'object.field-conflict', rule: 'at most one for resolution DNS_ROUND_ROBIN' }
   }
   if (resolution === 'DYNAMIC_DNS') {
-    for (const [index, host] of value.hosts.entries()) if (!host.startsWith('*.')) yield { at: ['hosts', index], value: host, rule: 'a wildcard such as *.example.com for resolution DYNAMIC_DNS' }
+    for (const [index, host] of value.hosts.entries()) if (!host.startsWith('*')) yield { at: ['hosts', index], value: host, rule: 'a wildcard such as *.example.com for resolution DYNAMIC_DNS' }
     if (value.location === 'MESH_INTERNAL') yield { at: ['location'], code: 'object.field-conflict', rule: 'MESH_EXTERNAL for resolution DYNAMIC_DNS' }
     for (const field of ['addresses', 'endpoints', 'workloadSelector'] as const) if (value[field] !== undefined) yield { at: [field], code: 'object.field-conflict', rule: 'not for resolution DYNAMIC_DNS' }
     for (const [index, port] of (value.ports ?? []).entries()) {
@@ -112,13 +114,17 @@ function check(object: ServiceEntry): Fault[] {
   const resolution = spec.resolution ?? 'NONE'
   if (spec.workloadSelector !== undefined && resolution === 'NONE') faults.push(warning('object.field-inert', { path: 'spec.workloadSelector', rule: 'resolution NONE has no endpoints' }))
   for (const [index, host] of spec.hosts.entries()) {
-    if (/^\*[a-zA-Z0-9]/.test(host)) faults.push(warning('object.field-range', { path: `spec.hosts[${index}]`, value: host, rule: 'a wildcard stands for a whole first label, as in *.example.com' }))
+    if (/^\*[^.]/.test(host) && resolution !== 'DYNAMIC_DNS') faults.push(warning('object.field-range', { path: `spec.hosts[${index}]`, value: host, rule: 'a wildcard stands for a whole first label, as in *.example.com' }))
   }
+  // Where it is given none of its own, an address is allocated, unless this was declined.
+  const allocated = resolution !== 'NONE' && object.metadata.labels?.['networking.istio.io/enable-autoallocate-ip']?.toLowerCase() !== 'false'
   for (const [index, port] of (spec.ports ?? []).entries()) {
-    const protocol = readProtocol(port.protocol || 'TCP')
-    if (resolution === 'NONE' && protocol === 'TCP' && !spec.addresses?.length && !spec.exportTo?.includes('~')) {
+    if (!allocated && ['', 'TCP'].includes(port.protocol ?? '') && !spec.addresses?.length) {
       faults.push(warning('object.field-range', { path: `spec.ports[${index}]`, value: port.name, rule: 'a TCP port without addresses is reached by its number alone, whoever owns it' }))
     }
+  }
+  if (resolution.startsWith('DNS') && spec.addresses?.length && spec.hosts.length > 1 && (spec.ports ?? []).some(({ protocol = '' }) => isTlsProtocol(readProtocol(protocol)))) {
+    faults.push(warning('object.field-conflict', { path: 'spec.addresses', rule: 'one host, where connections are told apart by address: the others are not looked up' }))
   }
   if (Object.keys(spec.workloadSelector?.labels ?? {}).length === 0 && spec.workloadSelector !== undefined && resolution !== 'NONE') faults.push(warning('object.field-inert', { path: 'spec.workloadSelector', rule: 'a selector without labels selects nothing' }))
   return faults
