@@ -14,6 +14,8 @@ export type Support = 'sidecar and Envoy' | 'sidecar' | 'Envoy' | 'none'
  * Fields that one kind of proxy alone carries out; the other is not sent them. By kind, as paths of `schemaFields`.
  */
 const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy', readonly string[]>>>>> = {
+  // The bundled proxy counts by service and by nothing else.
+  'VirtualService.networking.istio.io': { Envoy: ['spec.http[].match[].statPrefix'] },
   // Stock Envoys have none of Istio's metrics.
   'Telemetry.telemetry.istio.io': { sidecar: ['spec.metrics'] },
 }
