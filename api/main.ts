@@ -22,7 +22,7 @@ import { Meshes } from './meshes.ts'
 import { monitoringApp } from './monitoring.ts'
 import { reportOf } from './observe/load-report.ts'
 import { MeshTraffic } from './observe/mesh-traffic.ts'
-import { boundNode } from './registry/bound-node.ts'
+import { bound } from './model/bound-claims.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors, ArchiveDoors } from './rest/doors.ts'
 import { carriersOf } from './observe/carriers.ts'
@@ -91,9 +91,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         hold: ({ credentialId, organizationId }) => (credentialId === undefined ? undefined : streams.hold({ id: credentialId, organizationId }, POLL_BOUNDS)),
         async admit(peer, node) {
           const mesh = await meshes.get(peer.meshId)
-          const bound = mesh === undefined ? node : boundNode(mesh.model, node)
-          await registration.judge(peer, bound)
-          return bound
+          const known = mesh === undefined ? node : bound(mesh.model, node)
+          await registration.judge(peer, known)
+          return known
         },
         viewFor: (peer, node) => meshes.viewFor(peer.meshId, node, peer.identity),
         connected: (peer, node, refuse) => registration.connected(peer, node, refuse),

@@ -349,6 +349,7 @@ function workloadOfEntry({ key, object }: StoredResource): Workload {
     cluster: '',
     ports: [],
     ...(spec.ports === undefined ? {} : { portsByName: spec.ports }),
+    ...(spec.weight ? { weight: spec.weight } : {}),
     mutualTls: labels['security.istio.io/tlsMode'] === 'istio',
     health: 'healthy',
   }

@@ -49,6 +49,8 @@ function workloadOf(peer: Peer, node: ProxyNode): Workload {
     locality: node.locality,
     cluster: node.cluster,
     ports: node.ports,
+    ...(node.portsByName === undefined ? {} : { portsByName: node.portsByName }),
+    ...(node.weight === undefined ? {} : { weight: node.weight }),
     // A gRPC server without a proxy takes mutual TLS where it has certificates.
     mutualTls: node.type === 'sidecar' || (node.type === 'grpc' && node.grpcCertificates === true && node.ports.length > 0),
     health: node.health ?? 'healthy',

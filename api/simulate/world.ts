@@ -1,4 +1,5 @@
 import { credentialNames } from '#api/translate/secret.ts'
+import { bound } from '#api/model/bound-claims.ts'
 import { MeshModel, objectId } from '#api/model/mesh-model.ts'
 import { PROCESSES_ANNOTATION } from '#api/model/gateway-api/gateway.ts'
 import { MeshViews } from '#api/translate/view.ts'
@@ -151,8 +152,10 @@ export function worldOf(parts: WorldParts): World {
     const stored = storedFrom(object, index + 1)
     return { of: 'resource', revision: stored.revision, key: stored.key, stored }
   })
-  const workloads = parts.workloads.map((workload, index): Change => ({ of: 'workload', revision: objects.length + index + 1, namespace: workload.namespace, name: workload.name, workload }))
-  views.apply([...objects, ...workloads], objects.length + workloads.length)
+  views.apply(objects, objects.length)
+  // As they would be registered: one without a proxy never says who it is.
+  const workloads = parts.workloads.map((one, index): Change => ({ of: 'workload', revision: objects.length + index + 1, namespace: one.namespace, name: one.name, workload: one.mutualTls ? bound(model, one) : one }))
+  views.apply(workloads, objects.length + workloads.length)
   return new World(model, views)
 }
 
@@ -193,6 +196,7 @@ export function sidecarOf(workload: Workload, explicit: boolean): ProxyNode {
     ...blankNode('sidecar', workload.name, workload.namespace, workload.address),
     serviceAccount: workload.serviceAccount,
     labels: workload.labels,
+    ...(workload.portsByName === undefined ? {} : { portsByName: workload.portsByName }),
     cluster: workload.cluster,
     network: workload.network,
     locality: workload.locality,

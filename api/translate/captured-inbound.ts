@@ -136,6 +136,8 @@ function targetsOf(service: MeshService, targetPort: number | string, port: numb
   // An endpoint of a ServiceEntry may say where it has the port.
   const own = service.endpoints.filter((one) => one.address === workload.address).map((one) => one.ports?.[named] ?? Number(targetPort))
   if (own.length > 0) return own
+  const moved = workload.portsByName?.[named]
+  if (moved !== undefined) return [moved]
   if (typeof targetPort === 'number') return [targetPort]
   return workload.ports.filter((one) => one.name === targetPort).map((one) => one.port)
 }

@@ -86,7 +86,7 @@ function workloadEndpoint(reader: MeshReader, service: MeshService, port: Servic
       address: target.listen.address,
       port: target.listen.port,
       locality: workload.locality,
-      weight: 1,
+      weight: workload.weight ?? 1,
       labels: { ...placeLabels(workload.locality, workload), ...workload.labels },
       mutualTls,
       workload: [workload.name, workload.namespace, service.name, version, workload.cluster].join(';'),
@@ -98,7 +98,7 @@ function workloadEndpoint(reader: MeshReader, service: MeshService, port: Servic
 function targetOf(port: ServicePort, workload: Workload): Pick<WorkloadPort, 'port' | 'listen'> | undefined {
   const { targetPort } = port
   const moved = workload.portsByName?.[port.name]
-  if (moved !== undefined) return { port: moved, listen: { address: workload.address, port: moved } }
+  if (moved !== undefined) return workload.ports.find((one) => one.port === moved) ?? { port: moved, listen: { address: workload.address, port: moved } }
   const named = workload.ports.find((one) => (typeof targetPort === 'number' ? one.port === targetPort : one.name === targetPort))
   if (named !== undefined) return named
   return workload.ports.length === 0 && typeof targetPort === 'number' ? { port: targetPort, listen: { address: workload.address, port: targetPort } } : undefined

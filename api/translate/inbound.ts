@@ -33,6 +33,8 @@ export interface InboundWorkload {
   readonly namespace: string
   readonly labels: Labels
   readonly ports: readonly WorkloadPort[]
+  /** Where it has the ports of services by their names, where they differ. */
+  readonly portsByName?: Readonly<Record<string, number>>
   readonly tracing: TracingScope
   readonly engine: Engine
   /** Where traffic is captured: the workload's address, and the hosts that name it by that. */
@@ -60,7 +62,7 @@ export function inboundScopes(reader: MeshReader, workload: InboundWorkload): In
   const services = reader.servicesOf(namespace, labels)
   const access = accessFor(reader, namespace, labels)
   return workload.ports.map((port) => {
-    const lead = leadingTo(services, port)
+    const lead = leadingTo(services, port, workload)
     const mutualTls = mutualTlsFor(reader, namespace, labels, port.port)
     return {
       port,
@@ -76,9 +78,9 @@ export function inboundScopes(reader: MeshReader, workload: InboundWorkload): In
   })
 }
 
-function leadingTo(services: readonly MeshService[], target: WorkloadPort) {
+function leadingTo(services: readonly MeshService[], target: WorkloadPort, { portsByName = {} }: InboundWorkload) {
   for (const service of services) {
-    const port = service.ports.find((one) => (typeof one.targetPort === 'number' ? one.targetPort === target.port : one.targetPort === target.name))
+    const port = service.ports.find((one) => (portsByName[one.name] !== undefined ? portsByName[one.name] === target.port : typeof one.targetPort === 'number' ? one.targetPort === target.port : one.targetPort === target.name))
     if (port !== undefined) return { service, port }
   }
   return undefined

@@ -89,7 +89,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     const hosts = captured ? reader.hostsAtEndpoint(node.address) : []
     // Replicas share what does not look at where they are.
     const placed = hosts.length > 0 || (captured && (reader.sidecarFor(node.namespace, node.labels)?.spec.ingress ?? []).length > 0)
-    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, tracing, engine: engineOf(node), address: placed ? node.address : '', hosts }
+    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, ...(node.portsByName === undefined ? {} : { portsByName: node.portsByName }), tracing, engine: engineOf(node), address: placed ? node.address : '', hosts }
     layers.push(single(keyOf('inbound', workload), (at) => (captured ? capturedInbound(at, workload) : inboundScopes(at, workload).flatMap(inboundResources))))
   }
   const { namespace, labels, locality } = node

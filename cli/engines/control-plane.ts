@@ -1,6 +1,7 @@
 import { certificateService } from '#api/ca/certificate-service.ts'
 import { makeRoot, readAuthority, type Authority } from '#api/ca/root.ts'
 import { serverCertificate } from '#api/ca/sign.ts'
+import { bound } from '#api/model/bound-claims.ts'
 import { startXds, type XdsServer } from '#api/serve/server.ts'
 import { TrustStore } from '#api/serve/trust.ts'
 import type { World } from '#api/simulate/world.ts'
@@ -47,6 +48,7 @@ export class CaseControlPlane {
             if (certificate === undefined || identity === undefined) throw new Faults([fault('access.unauthenticated', { path: 'certificate', rule: 'a certificate of the mesh' })])
             return { organizationId: 'weft test', meshId: certificate.meshId, identity, how: 'certificate', expiresAtMs: certificate.notAfterMs }
           },
+          admit: async (peer, node) => bound(plane.#world(peer.meshId).model, node),
           viewFor: async (peer, node) => plane.#world(peer.meshId).viewFor(node, peer.identity),
           connected() {},
           disconnected() {},

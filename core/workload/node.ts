@@ -39,6 +39,9 @@ export interface ProxyNode {
   readonly gatewayTopology?: GatewayTopology
   /** The names that its application looks up come to it (metadata `DNS_CAPTURE`, "true", as Istio's). */
   readonly dnsCapture?: boolean
+  /** What a WorkloadGroup says of its workload's ports and its weight; never its own word. */
+  readonly portsByName?: Readonly<Record<string, number>>
+  readonly weight?: number
   /** Where spans go, `http://HOST:PORT/v1/traces`; empty: nowhere (metadata `WEFT_OTLP`). */
   readonly otlp: string
   /** It is not to be called yet, or not any more: `unhealthy` (metadata `WEFT_HEALTH`). What changes while a stream stands is told by HealthInformation. */

@@ -15,8 +15,10 @@ export interface Workload {
   readonly locality: string
   readonly cluster: string
   readonly ports: readonly WorkloadPort[]
-  /** Where it has the ports of services by their names, as a WorkloadEntry says it. */
+  /** Where it has the ports of services by their names, as a WorkloadEntry or its WorkloadGroup says it. */
   readonly portsByName?: Readonly<Record<string, number>>
+  /** Its share of requests beside others, as these say it; 1 unless told otherwise. */
+  readonly weight?: number
   /** True when a proxy in front of it accepts mesh mTLS. */
   readonly mutualTls: boolean
   readonly health: 'healthy' | 'unhealthy' | 'draining'

@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { DescMessage } from '@bufbuild/protobuf'
 import { parseAllDocuments } from 'yaml'
+import { bound } from '#api/model/bound-claims.ts'
 import { MeshModel } from '#api/model/mesh-model.ts'
 import type { Resource, ResourceView } from '#api/serve/resource.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
@@ -135,8 +136,9 @@ export function objectsIn(yaml: string): ResourceObject[] {
 export function meshOf(objects: readonly ResourceObject[], workloads: readonly Workload[], settings: MeshSettings = {}): { model: MeshModel; views: MeshViews } {
   const model = new MeshModel({ trustDomain: 'cluster.local', settings })
   const views = new MeshViews(model)
-  const changes = [...objects.map((object, index) => putChange(storedFrom(object, index + 1))), ...workloads.map((workload, index) => workloadChange(workload, objects.length + index + 1))]
-  views.apply(changes, changes.length)
+  views.apply(objects.map((object, index) => putChange(storedFrom(object, index + 1))), objects.length)
+  const joined = workloads.map((workload, index) => workloadChange(bound(model, workload), objects.length + index + 1))
+  views.apply(joined, objects.length + joined.length)
   return { model, views }
 }
 
