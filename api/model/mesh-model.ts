@@ -334,7 +334,11 @@ export class MeshModel {
   }
 }
 
-/** A WorkloadEntry's workload. A proxy is in front of it only where its labels say so. */
+/** Whether a proxy is in front of what an object names as a workload: as its labels say, else where it has an account, by which it could prove itself. As in Istio. */
+export const isProxied = ({ labels, serviceAccount }: { readonly labels?: Labels | undefined; readonly serviceAccount?: string | undefined }): boolean =>
+  labels?.['security.istio.io/tlsMode'] === undefined ? Boolean(serviceAccount) : labels['security.istio.io/tlsMode'] === 'istio'
+
+/** A WorkloadEntry's workload. */
 function workloadOfEntry({ key, object }: StoredResource): Workload {
   const spec = object.spec as WorkloadEntrySpec
   const labels = { ...object.metadata.labels, ...spec.labels }
@@ -350,7 +354,7 @@ function workloadOfEntry({ key, object }: StoredResource): Workload {
     ports: [],
     ...(spec.ports === undefined ? {} : { portsByName: spec.ports }),
     ...(spec.weight ? { weight: spec.weight } : {}),
-    mutualTls: labels['security.istio.io/tlsMode'] === 'istio',
+    mutualTls: isProxied({ labels, serviceAccount: spec.serviceAccount }),
     health: 'healthy',
   }
 }

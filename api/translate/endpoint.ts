@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { selects } from '#api/model/labels.ts'
+import { isProxied } from '#api/model/mesh-model.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
@@ -109,7 +110,7 @@ function declaredEndpoints(service: MeshService, port: ServicePort): ScopedEndpo
   return targets.flatMap((one) =>
     one.address === undefined
       ? []
-      : [{ address: one.address, port: one.ports?.[port.name] ?? Number(port.targetPort), locality: one.locality ?? '', weight: one.weight || 1, labels: { ...placeLabels(one.locality ?? '', {}), ...one.labels }, mutualTls: false, workload: '' }],
+      : [{ address: one.address, port: one.ports?.[port.name] ?? Number(port.targetPort), locality: one.locality ?? '', weight: one.weight || 1, labels: { ...placeLabels(one.locality ?? '', {}), ...one.labels }, mutualTls: !service.external && isProxied(one), workload: '' }],
   )
 }
 
