@@ -3,13 +3,12 @@ import { judged, text, textMap, texts } from './field.ts'
 import type { Complaint } from './field.ts'
 import { fault, warning } from '../fault/fault.ts'
 import type { Fault } from '../fault/fault.ts'
-import { isIp } from './address.ts'
 import { SUBSET, SUBSET_RULE } from './destination.ts'
 import { exportToFaults } from './export-to.ts'
 import { wildcardDomainComplaint } from './host-name.ts'
 import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
-import { labelComplaints, workloadSelector } from './selector.ts'
+import { emptySelectorWarnings, labelComplaints, workloadSelector } from './selector.ts'
 import { trafficPolicy } from './traffic-policy.ts'
 import type { PortTrafficPolicy, TrafficPolicy } from './traffic-policy.ts'
 
@@ -41,12 +40,13 @@ type DestinationRule = ResourceObject & { readonly spec: DestinationRuleSpec }
 function check(object: DestinationRule): Fault[] {
   const { spec } = object
   const faults = exportToFaults(spec.exportTo, { namespace: object.metadata.namespace ?? '', ownNamespaceOnly: spec.workloadSelector !== undefined })
-  const complaint = isIp(spec.host) ? undefined : wildcardDomainComplaint(spec.host)
+  const complaint = wildcardDomainComplaint(spec.host)
   if (complaint !== undefined) faults.push(fault('object.field-range', { path: 'spec.host', value: spec.host, rule: complaint }))
+  faults.push(...emptySelectorWarnings(spec.workloadSelector, 'spec.workloadSelector'))
   faults.push(...policyWarnings(spec.trafficPolicy, 'spec.trafficPolicy'))
   const names = new Set<string>()
   for (const [index, one] of (spec.subsets ?? []).entries()) {
-    if (names.has(one.name)) faults.push(warning('object.field-conflict', { path: `spec.subsets[${index}].name`, value: one.name, rule: 'each subset once' }))
+    if (names.has(one.name)) faults.push(fault('object.field-conflict', { path: `spec.subsets[${index}].name`, value: one.name, rule: 'each subset once' }))
     names.add(one.name)
     faults.push(...policyWarnings(one.trafficPolicy, `spec.subsets[${index}].trafficPolicy`))
   }

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { portNumber, text } from './field.ts'
-import { isIp } from './address.ts'
 import { wildcardDomainComplaint } from './host-name.ts'
 import type { Complaint } from './field.ts'
 
@@ -15,14 +14,14 @@ export type Destination = z.infer<typeof destination>
 
 export function* destinationComplaints(value: Destination, at: readonly (string | number)[]): Iterable<Complaint> {
   if (value.host === '*') yield { at: [...at, 'host'], value: value.host, rule: 'the name of a service, not *' }
-  else if (!isIp(value.host)) {
-    // Istio lets `*foo.example.com` pass here; it matches no service, which analysis says.
-    const complaint = wildcardDomainComplaint(value.host.replace(/^\*(?=[a-zA-Z0-9])/, ''))
+  else {
+    const complaint = wildcardDomainComplaint(value.host)
     if (complaint !== undefined) yield { at: [...at, 'host'], value: value.host, rule: complaint }
   }
+  if (value.port !== undefined && value.port.number === undefined) yield { at: [...at, 'port', 'number'], code: 'object.field-required', rule: 'a port, 1..65535' }
   if (value.subset !== undefined && value.subset !== '' && !SUBSET.test(value.subset)) yield { at: [...at, 'subset'], value: value.subset, rule: SUBSET_RULE }
 }
 
-/** Subset names become parts of cluster names, so they are DNS labels, though capitals and underscores pass. */
-export const SUBSET = /^[a-zA-Z0-9]([-_a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?$/
+/** Subset names become parts of cluster names: they are DNS labels, capitals allowed. */
+export const SUBSET = /^[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/
 export const SUBSET_RULE = 'letters, digits and dashes, at most 63 characters'

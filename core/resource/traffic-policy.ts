@@ -45,7 +45,7 @@ export const clientTls = z
   })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
-      if (value.insecureSkipVerify === true) {
+      if (value.insecureSkipVerify === true && (value.mode === 'SIMPLE' || value.mode === 'MUTUAL')) {
         if (value.caCertificates) yield { at: ['caCertificates'], code: 'object.field-conflict', rule: 'not where insecureSkipVerify is true' }
         if (value.subjectAltNames?.length) yield { at: ['subjectAltNames'], code: 'object.field-conflict', rule: 'not where insecureSkipVerify is true' }
         if (value.mode === 'SIMPLE' && value.credentialName) yield { at: ['credentialName'], code: 'object.field-conflict', rule: 'not where insecureSkipVerify is true' }
@@ -56,9 +56,6 @@ export const clientTls = z
       }
       if (value.mode === 'MUTUAL') {
         for (const field of ['clientCertificate', 'privateKey'] as const) if (!value[field]) yield { at: [field], code: 'object.field-required', rule: 'needed for mode MUTUAL' }
-      }
-      if (value.mode === 'ISTIO_MUTUAL') {
-        for (const field of ['clientCertificate', 'privateKey', 'caCertificates'] as const) if (value[field]) yield { at: [field], code: 'object.field-conflict', rule: 'not for mode ISTIO_MUTUAL, where the mesh issues certificates' }
       }
     }),
   )
@@ -76,6 +73,7 @@ const portTrafficPolicy = z
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
       if (!value.port?.number) yield { at: ['port'], code: 'object.field-required', rule: 'the number of a port' }
+      if (!value.loadBalancer && !value.connectionPool && !value.outlierDetection && !value.tls) yield { code: 'object.field-required', rule: 'settings of a port set something' }
     }),
   )
 export type PortTrafficPolicy = z.infer<typeof portTrafficPolicy>
@@ -109,7 +107,8 @@ export const trafficPolicy = z
   })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
-      if (!Object.values(value).some((one) => one !== undefined)) yield { code: 'object.field-required', rule: 'a traffic policy sets something' }
+      if (!Object.values(value).some((one) => one !== undefined && !(Array.isArray(one) && one.length === 0))) yield { code: 'object.field-required', rule: 'a traffic policy sets something' }
+      if (value.tunnel !== undefined && value.proxyProtocol !== undefined) yield { at: ['proxyProtocol'], code: 'object.field-conflict', rule: 'not together with tunnel' }
     }),
   )
 export type TrafficPolicy = z.infer<typeof trafficPolicy>

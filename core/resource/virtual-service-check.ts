@@ -3,9 +3,11 @@ import type { Fault } from '../fault/fault.ts'
 import { isIp } from './address.ts'
 import { exportToFaults } from './export-to.ts'
 import { hostsOverlap, isDnsLabel, isDnsSubdomain, wildcardDomainComplaint } from './host-name.ts'
+import { formatPath } from './path.ts'
+import { labelComplaints } from './selector.ts'
 import { shadowedRoutes } from './virtual-service-shadow.ts'
 import type { VirtualService, VirtualServiceSpec } from './virtual-service.ts'
-import type { HttpMatch, HttpRoute } from './virtual-service-http.ts'
+import type { HttpRoute } from './virtual-service-http.ts'
 
 const MESH = 'mesh'
 
@@ -17,6 +19,9 @@ export function virtualServiceFaults(object: VirtualService): Fault[] {
     ...exportToFaults(spec.exportTo, { namespace: object.metadata.namespace ?? '' }),
     ...hostFaults(spec),
   ]
+  for (const name of ['internal.istio.io/parents', 'internal.istio.io/parent-namespace']) {
+    if (object.metadata.annotations?.[name] !== undefined) faults.push(fault('object.field-conflict', { path: formatPath(['metadata', 'annotations', name]), rule: 'left out: a control plane writes it into what it makes itself' }))
+  }
   if (!spec.http?.length && !spec.tls?.length && !spec.tcp?.length) {
     faults.push(fault('object.field-required', { path: 'spec', rule: 'at least one of http, tls, tcp' }))
   }
@@ -24,11 +29,11 @@ export function virtualServiceFaults(object: VirtualService): Fault[] {
   for (const [index, route] of (spec.tls ?? []).entries()) {
     for (const [at, match] of route.match.entries()) {
       const path = `spec.tls[${index}].match[${at}]`
-      faults.push(...gatewayFaults(match.gateways, `${path}.gateways`), ...serverNameFaults(match.sniHosts, spec.hosts ?? [], `${path}.sniHosts`))
+      faults.push(...gatewayFaults(match.gateways, `${path}.gateways`), ...sourceFaults(match, path), ...serverNameFaults(match.sniHosts, spec.hosts ?? [], `${path}.sniHosts`))
     }
   }
   for (const [index, route] of (spec.tcp ?? []).entries()) {
-    for (const [at, match] of (route.match ?? []).entries()) faults.push(...gatewayFaults(match.gateways, `spec.tcp[${index}].match[${at}].gateways`))
+    for (const [at, match] of (route.match ?? []).entries()) faults.push(...gatewayFaults(match.gateways, `spec.tcp[${index}].match[${at}].gateways`), ...sourceFaults(match, `spec.tcp[${index}].match[${at}]`))
   }
   return [...faults, ...shadowedRoutes(spec)]
 }
@@ -75,6 +80,12 @@ function gatewayFaults(gateways: readonly string[] | undefined, path: string): F
   return faults
 }
 
+function sourceFaults(match: { sourceNamespace?: string | undefined; sourceLabels?: Readonly<Record<string, string>> | undefined }, path: string): Fault[] {
+  const labels = [...labelComplaints(match.sourceLabels, [])].map(({ at = [], rule, value }) => fault('object.field-range', { path: formatPath([path, 'sourceLabels', ...at]), value, rule }))
+  const namespace = match.sourceNamespace
+  return namespace && !isDnsLabel(namespace.toLowerCase()) ? [...labels, fault('object.field-range', { path: `${path}.sourceNamespace`, value: namespace, rule: 'the name of a namespace' })] : labels
+}
+
 function serverNameFaults(names: readonly string[], hosts: readonly string[], path: string): Fault[] {
   const faults: Fault[] = []
   for (const [index, name] of names.entries()) {
@@ -96,26 +107,15 @@ function routeFaults(spec: VirtualServiceSpec, route: HttpRoute, path: string): 
   if (route.mirrorPercent !== undefined || route.mirror_percent !== undefined) {
     faults.push(warning('object.field-range', { path: `${path}.mirrorPercent`, rule: 'deprecated', hint: 'use mirrorPercentage' }))
   }
-  if (route.corsPolicy?.allowOrigin?.length) faults.push(warning('object.field-range', { path: `${path}.corsPolicy.allowOrigin`, rule: 'deprecated', hint: 'use allowOrigins' }))
   if (route.fault?.delay?.percent) faults.push(warning('object.field-range', { path: `${path}.fault.delay.percent`, rule: 'deprecated', hint: 'use percentage' }))
   for (const [index, match] of (route.match ?? []).entries()) {
     const at = `${path}.match[${index}]`
-    faults.push(...gatewayFaults(match.gateways, `${at}.gateways`))
-    if (isDelegate || route.delegate !== undefined) faults.push(...delegateMatchFaults(match, at))
+    faults.push(...gatewayFaults(match.gateways, `${at}.gateways`), ...sourceFaults(match, at))
     if (!forGateways(spec)) {
       for (const name of [...Object.keys(match.headers ?? {}), ...Object.keys(match.withoutHeaders ?? {})]) {
         if (name.startsWith('@request.auth.claims')) faults.push(fault('object.field-conflict', { path: `${at}.headers`, value: name, rule: 'routing by claims of a token is for gateways alone' }))
       }
     }
-  }
-  return faults
-}
-
-// Root and delegate matches are merged into one, which regular expressions cannot be.
-function delegateMatchFaults(match: HttpMatch, path: string): Fault[] {
-  const faults: Fault[] = []
-  for (const field of ['uri', 'scheme', 'method', 'authority'] as const) {
-    if (match[field]?.regex !== undefined) faults.push(fault('object.field-conflict', { path: `${path}.${field}`, value: match[field].regex, rule: 'no regular expression where routes are delegated' }))
   }
   return faults
 }
