@@ -7,6 +7,7 @@ import { boundedBody } from './kube/request.ts'
 import { problemOf } from './rest/problem.ts'
 import { CallRefused } from './serve/credentials.ts'
 import { type LongPoll, pollKinds } from './serve/long-poll.ts'
+import { TurnstileFull } from './serve/turnstile.ts'
 
 const httpStatus: ReadonlyMap<status, 400 | 401 | 403> = new Map([
   [status.UNAUTHENTICATED, 401],
@@ -24,6 +25,7 @@ export function discoveryApp(longPoll: LongPoll, turnedAway?: TurnedAway): Hono 
       return answer === undefined ? context.body(null, 304) : context.body(JSON.stringify(answer), 200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
     } catch (error) {
       if (error instanceof CallRefused) return context.json({ title: error.message, status: httpStatus.get(error.code) ?? 400 }, httpStatus.get(error.code) ?? 400)
+      if (error instanceof TurnstileFull) return context.json({ title: 'more proxies begin here at once than this replica can have wait', status: 503 }, 503, { 'retry-after': '5' })
       const problem = problemOf(error)
       if (problem === undefined) throw error
       if (problem.status === 429) turnedAway?.add('discovery')

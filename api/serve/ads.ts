@@ -22,7 +22,7 @@ import { type DiscoveryRequest, nodeIdOf, type Protocol, readRequest } from './r
 import { type StreamWatcher, TooManyNames, XdsStream } from './stream.ts'
 import type { ServerCall } from './transport/server-call.ts'
 import type { TrustStore } from './trust.ts'
-import type { Turnstile } from './turnstile.ts'
+import { type Turnstile, TurnstileFull } from './turnstile.ts'
 
 /** What all discovery calls of a process share. */
 export interface DiscoveryDoors {
@@ -42,12 +42,18 @@ export interface DiscoveryDoors {
   /** What takes long for one call has a turn of the event loop to itself, whoever asks. */
   readonly alone: Turnstile
   readonly shares: Shares
+  /** Callers that were asked to come again. */
+  readonly sentAway: { count: number }
   /** Calls that are open, for the shutdown. */
   readonly open: Set<DiscoverySession>
 }
 
 /** Discovery calls that a process holds at once. */
 const callsMax = 50_000
+/** Whoever is sent away for now may come again after this long at the earliest, and they after each other: a herd that is turned away comes back as a file. */
+const awayMs = 1000
+const awayStepMs = 5
+const awaySteps = 800
 /** After a request that took so long, the next of the call waits for a turn of its own. */
 const longMs = 4
 /** How long a call may stay silent before its first message. */
@@ -83,7 +89,7 @@ export class DiscoverySession {
     })
     this.#peer.catch((raised: unknown) => this.#refuse(raised))
     if (doors.open.size >= callsMax) {
-      this.end(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can')
+      this.#refuse(new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can', true))
       return
     }
     doors.open.add(this)
@@ -104,10 +110,10 @@ export class DiscoverySession {
   }
 
   /** Ends the call with a status, after the messages in hand (xds-rules 4). */
-  end(code: status, details: string): void {
+  end(code: status, details: string, retryAfterMs?: number): void {
     if (this.#over) return
     this.#finish('lost')
-    this.#call.fail(code, details)
+    this.#call.fail(code, details, retryAfterMs)
   }
 
   /** Whoever has no more to say is answered what it has asked, and then the call ends. */
@@ -211,7 +217,8 @@ export class DiscoverySession {
   }
 
   #refuse(raised: unknown): void {
-    if (raised instanceof CallRefused) this.end(raised.code, raised.message)
+    if (raised instanceof TurnstileFull) this.#refuse(new CallRefused(status.RESOURCE_EXHAUSTED, 'more proxies begin here at once than this replica can have wait', true))
+    else if (raised instanceof CallRefused) this.end(raised.code, raised.message, raised.isForNow ? awayMs + (this.#doors.sentAway.count++ % awaySteps) * awayStepMs : undefined)
     else if (raised instanceof Faults) this.#refuse(refusalBy(raised))
     else if (raised instanceof MalformedMessage) this.end(status.INVALID_ARGUMENT, raised.message)
     else if (raised instanceof TooManyNames) this.end(status.RESOURCE_EXHAUSTED, raised.message)

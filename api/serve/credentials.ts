@@ -18,10 +18,13 @@ export interface CallerSide {
 /** A call that ends with a status of its own. */
 export class CallRefused extends Error {
   readonly code: status
+  /** Another time it may be taken. */
+  readonly isForNow: boolean
 
-  constructor(code: status, details: string) {
+  constructor(code: status, details: string, isForNow = false) {
     super(details)
     this.code = code
+    this.isForNow = isForNow
   }
 }
 

@@ -24,6 +24,8 @@ import { Turnstile } from './turnstile.ts'
 const requestBytesMax = 16 << 20
 /** First views that are made at once. */
 const firstViewsAtOnce = 8
+/** Proxies that wait for their first view: with more it takes minutes, and another replica may be quicker. */
+const waitingMax = 8192
 const stallCheckMs = 10_000
 const callsMax = 50_000
 /** Calls on one connection: a proxy needs one, or one a type. */
@@ -40,6 +42,8 @@ export interface XdsOptions {
   readonly services?: readonly ((trust: TrustStore | undefined, ledger: Ledger) => readonly GrpcMethod[])[]
   /** Discovery calls that this process holds at once. */
   readonly callsMax?: number
+  /** Proxies that wait for their first view at once; whoever comes then is told when to come again. */
+  readonly waitingMax?: number
   /** By which peers are given time to answer over the network; the clock of all else unless told. Whoever steps that one while sockets are real has another here. */
   readonly sockets?: Clock
   /** Runs something in the event loop's next turn. */
@@ -89,13 +93,13 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
     note: (event, fields) => options.note?.(event, fields),
   }
   const open = new Set<DiscoverySession>()
-  const turnstile = new Turnstile(firstViewsAtOnce)
+  const turnstile = new Turnstile(firstViewsAtOnce, options.waitingMax ?? waitingMax)
   const longPoll = new LongPoll(clock, doors.serve, turnstile)
   const holdings = new Holdings(clock)
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
   const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, alone: new Turnstile(1), schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), schedule, open }
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]

@@ -36,11 +36,11 @@ export class Shares {
     const ofOrganization = this.#organizations.get(organizationId) ?? 0
     const who = `${meshId} ${identity ? formatSpiffeId(identity) : how}`
     const ofIdentity = this.#identities.get(who) ?? 0
-    if (this.#held >= all) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can')
-    if (ofOrganization >= organization) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this organization holds as many streams of this replica as it may')
-    if (ofIdentity >= identityMax) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this identity holds as many streams of this replica as it may')
+    if (this.#held >= all) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica holds as many streams as it can', true)
+    if (ofOrganization >= organization) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this organization holds as many streams of this replica as it may', true)
+    if (ofIdentity >= identityMax) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this identity holds as many streams of this replica as it may', true)
     const sharers = this.#organizations.size + (ofOrganization === 0 ? 1 : 0)
-    if (this.#held >= crowded && ofOrganization >= all / sharers) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica is crowded, and this organization holds its share of it')
+    if (this.#held >= crowded && ofOrganization >= all / sharers) throw new CallRefused(status.RESOURCE_EXHAUSTED, 'this replica is crowded, and this organization holds its share of it', true)
     this.#held += 1
     this.#organizations.set(organizationId, ofOrganization + 1)
     this.#identities.set(who, ofIdentity + 1)

@@ -23,6 +23,14 @@ const RECONNECT_BASE_MS = 200
 const RECONNECT_MAX_MS = 10_000
 /** How long a control plane may take to answer a goodbye. */
 const GOODBYE_MS = 1000
+/** The longest that a control plane may send a proxy away for. */
+const AWAY_MS_MAX = 60_000
+
+/** gRFC A6: in how many milliseconds a call may be tried again, where its status says so. */
+function pushbackMsOf(error: Error | undefined): number {
+  const [said] = error !== undefined && 'metadata' in error ? (error as grpc.ServiceError).metadata.get('grpc-retry-pushback-ms') : []
+  return typeof said === 'string' && /^\d+$/.test(said) ? Math.min(Number(said), AWAY_MS_MAX) : 0
+}
 
 type Call = grpc.ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>
 
@@ -166,7 +174,8 @@ export class Ads {
     this.#drop(connection)
     if (this.#stopped) return
     this.counts.failures += 1
-    const delayMs = backOffMs(this.#attempt++, this.#doors.random.draw(), RECONNECT_BASE_MS, RECONNECT_MAX_MS)
+    // Whoever sends us away for now says for how long.
+    const delayMs = Math.max(pushbackMsOf(error), backOffMs(this.#attempt++, this.#doors.random.draw(), RECONNECT_BASE_MS, RECONNECT_MAX_MS))
     this.#log.warn('xds.lost', { target: this.#controlPlane.target, error: error ? describeError(error) : 'closed by the control plane', retryInMs: Math.round(delayMs) })
     this.#retry = this.#doors.clock.after(delayMs, () => this.#connect())
   }

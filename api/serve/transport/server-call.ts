@@ -22,6 +22,8 @@ export interface CallLimits {
 const copiedBytesMax = 8 << 10
 /** How long a caller that was given its status may leave its side open. */
 const lingerMs = 5000
+/** In how many milliseconds a caller may come again. */
+const PUSHBACK = 'grpc-retry-pushback-ms'
 const responseHeaders = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' } as const
 
 /** One gRPC call on a stream of node:http2, as bytes (gRPC over HTTP/2). Ends with exactly one status, unless the caller is gone before. */
@@ -147,9 +149,12 @@ export class ServerCall implements CallerSide {
     this.#finish(status.OK, '')
   }
 
-  /** Ends the call with a status, after what was written. */
-  fail(code: status, details: string): void {
-    this.#finish(code, details)
+  /**
+   * Ends the call with a status, after what was written.
+   * @param retryAfterMs when the caller may come again (gRFC A6, server pushback)
+   */
+  fail(code: status, details: string, retryAfterMs?: number): void {
+    this.#finish(code, details, retryAfterMs)
   }
 
   #take(chunk: Buffer): void {
@@ -209,14 +214,14 @@ export class ServerCall implements CallerSide {
     this.#onCancelled()
   }
 
-  #finish(code: status, details: string): void {
+  #finish(code: status, details: string, retryAfterMs?: number): void {
     if (this.#over) return
     this.#over = true
     this.#forget()
     this.#deadline?.cancel()
     const stream = this.#stream
     if (stream.destroyed) return
-    const trailers = { 'grpc-status': String(code), ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }) }
+    const trailers = { 'grpc-status': String(code), ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }), ...(retryAfterMs === undefined ? {} : { [PUSHBACK]: String(retryAfterMs) }) }
     if (stream.headersSent) {
       this.#trailers = trailers
       stream.end()
