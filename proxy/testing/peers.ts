@@ -153,7 +153,7 @@ export function speak(port: number, text: string, done: (received: string) => bo
 
 /** Waits until something is so; fails after half a minute, which a busy machine may need. */
 export async function until(what: () => boolean): Promise<void> {
-  const deadline = performance.now() + 30_000
+  const deadline = performance.now() + 120_000
   while (!what()) {
     if (performance.now() > deadline) throw new Error(`never so: ${what.toString()}`)
     await new Promise((tick) => setTimeout(tick, 5))

@@ -75,7 +75,7 @@ export const askOnce = (port: number, url: string, agent: http.Agent | false): P
   })
 
 /** Asks without a pause, over new connections, `loops` at a time, until told to stop; answers how often each answer came. */
-export function keepAsking(port: number, loops = 2): { stop: () => Promise<Record<string, number>>; count: () => number } {
+export function keepAsking(t: TestContext, port: number, loops = 2): { stop: () => Promise<Record<string, number>>; count: () => number } {
   const answers: Record<string, number> = {}
   let count = 0
   let going = true
@@ -88,5 +88,7 @@ export function keepAsking(port: number, loops = 2): { stop: () => Promise<Recor
     }
   }
   const all = Promise.all(Array.from({ length: loops }, loop))
+  // A test that fails leaves nobody who asks on.
+  t.after(() => (going = false))
   return { count: () => count, stop: async () => (going = false, await all, answers) }
 }

@@ -21,7 +21,7 @@ const listeningOn = (port: number): number => {
 
 test('a proxy of several threads is replaced in place, again and again, and no connection that waits to be accepted is lost', { timeout: 300_000 }, async (t) => {
   const { port, child, lines, successors } = await upgradeWorld(t, { WEFT_CONCURRENCY: '3' })
-  const asking = keepAsking(port, 24)
+  const asking = keepAsking(t, port, 24)
   t.after(asking.stop)
   for (let nth = 1; nth <= 4; nth++) {
     child.kill('SIGUSR2')

@@ -9,7 +9,7 @@ test('a proxy is replaced in place, twice, while it serves: no request is lost, 
   const { plane, port, slow, child, lines, successors } = await upgradeWorld(t)
   const inFlight = askOnce(port, '/slow', false)
   await until(() => slow.length === 1)
-  const asking = keepAsking(port)
+  const asking = keepAsking(t, port)
   child.kill('SIGUSR2')
   await until(() => successors().length === 1)
   const beforeSecond = asking.count()
