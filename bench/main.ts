@@ -5,6 +5,7 @@ const benches: Readonly<Record<string, () => Promise<{ run(args: readonly string
   gateway: () => import('./gateway.ts'),
   soak: () => import('./soak.ts'),
   api: () => import('./api.ts'),
+  router: () => import('./router.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

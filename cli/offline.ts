@@ -11,6 +11,7 @@ import { faultsOf } from '#core/resource/issue.ts'
 import { objectName, type ResourceObject } from '#core/resource/object.ts'
 import { parseObject } from '#core/resource/parse.ts'
 import { readFiles, type TextFile } from './files.ts'
+import { withReadableKeys } from './tokens.ts'
 
 /** Where an object's fields stand: file and line of a path within it, by the object's name. */
 export type Places = ReadonlyMap<string, { readonly file: string; lineOf(path: string): number }>
@@ -48,7 +49,7 @@ export async function readConfiguration(sources: readonly string[]): Promise<{ r
     const read = readDocuments(file.text, file.name)
     faults.push(...read.faults)
     for (const document of read.documents) {
-      const parsed = parseObject(document.value, { defaultNamespace: 'default' })
+      const parsed = parseObject(withReadableKeys(document.value), { defaultNamespace: 'default' })
       faults.push(...parsed.faults.filter((one) => one.severity === 'error').map((one) => ({ ...one, source: { file: file.name, line: document.lineOf(one.path) } })))
       if (parsed.object === undefined) continue
       objects.push(parsed.object)
@@ -71,6 +72,12 @@ export function readRequestsFile(file: TextFile): RequestsFile {
   const read = (requestsFile as z.ZodType<RequestsFile>).safeParse(value)
   if (read.success) return read.data
   throw new Faults(faultsOf(read.error.issues, requestsFile, value).map((one): Fault => ({ ...one, code: 'request.invalid', source: { file: file.name, line: document.lineOf(one.path) } })))
+}
+
+/** The line of a requests file on which a test says what it expects. */
+export function expectationLines(file: TextFile): (test: number) => number {
+  const [document] = readDocuments(file.text, file.name).documents
+  return (test) => document?.lineOf(`tests[${test}].expect`) ?? 1
 }
 
 /** The configuration that a requests file names, beside it; without any, what lies in `mesh.yaml` beside it. */

@@ -4,6 +4,8 @@ import type { RequestsFile, TokenWords } from '#core/contract/requests-file.ts'
 
 /** How a configuration names the keys of a run among those of a `jwks`. */
 const OWN_KEYS = '/etc/weft-test/keys.json'
+/** A set that a configuration's judge takes, and that names the keys of the run still. */
+const STAND_IN = JSON.stringify({ keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', kid: OWN_KEYS }] })
 const HOUR_S = 3600
 const DAY_S = 86_400
 
@@ -34,6 +36,13 @@ export function makeTokens(words: RequestsFile['tokens'], nowMs: number): Tokens
     withKeys: (text) => (text.includes(`"${OWN_KEYS}"`) ? jwks : text),
     door: { nowMs, isSigned: (token) => !bad.has(token) },
   }
+}
+
+/** A configuration's value in which a key set that names the keys of a run by their path alone has the form of one. */
+export function withReadableKeys(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes(`"${OWN_KEYS}"`) ? STAND_IN : value
+  if (Array.isArray(value)) return value.map(withReadableKeys)
+  return value !== null && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withReadableKeys(one)])) : value
 }
 
 const ecKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey

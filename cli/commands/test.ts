@@ -7,7 +7,7 @@ import type { Trail } from '#core/explain/trail.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import type { Script } from '../engines/play.ts'
 import { sentence, stepLines } from '../explain-words.ts'
-import { configBeside, offlineMesh, readConfiguration, readRequestsFile } from '../offline.ts'
+import { configBeside, expectationLines, offlineMesh, readConfiguration, readRequestsFile } from '../offline.ts'
 import { asked } from '../question.ts'
 import { routerDifferences } from '../router-differences.ts'
 import { makeTokens } from '../tokens.ts'
@@ -20,13 +20,15 @@ Asks the configuration what becomes of requests, and compares with what must. PA
 Without --engine the answer comes from the pure router, and nothing is started. With it each file's workloads get small applications and real proxies
 on loopback, or on hosts of their own where traffic must be captured, and the requests are sent; what live proxies cannot show is skipped with its reason.
 
-With each that is not, every rule that was tried and the one that decided, by file and line; weft explain --test says the same of any.
+With each that is not, the line that expects it, every rule that was tried and the one that decided, by file and line; weft explain --test says the same of any.
 
 Exit 0 when everything is as expected, 79 when something is not.`
 
 /** One expectation and what came of it. */
 interface Outcome {
   readonly file: string
+  /** Where it is expected, in its file. */
+  readonly line?: number
   readonly name: string
   readonly pass: boolean
   /** Not judged: `why` says for what reason. */
@@ -47,9 +49,10 @@ export async function run(args: string[]): Promise<ExitCode> {
   if (engine !== undefined && engine !== 'weft' && engine !== 'envoy') throw new UsageError('--engine is weft or envoy')
   if (values['envoy-version'] !== undefined && engine !== 'envoy') throw new UsageError('--envoy-version goes with --engine envoy')
   const all: Outcome[] = []
+  const began = performance.now()
   const tell = (outcome: Outcome): void => {
     all.push(outcome)
-    if (format === 'jsonl') process.stdout.write(`${JSON.stringify(outcome.row ?? { file: outcome.file, name: outcome.name, pass: outcome.pass, ...(outcome.skipped === true ? { skipped: true } : {}), got: outcome.got, why: outcome.why, ...(outcome.explained === undefined ? {} : { explained: outcome.explained }) })}\n`)
+    if (format === 'jsonl') process.stdout.write(`${JSON.stringify(outcome.row ?? { file: outcome.file, ...(outcome.line === undefined ? {} : { line: outcome.line }), name: outcome.name, pass: outcome.pass, ...(outcome.skipped === true ? { skipped: true } : {}), got: outcome.got, why: outcome.why, ...(outcome.explained === undefined ? {} : { explained: outcome.explained }) })}\n`)
     if (format === 'table') process.stdout.write(lineOf(outcome))
   }
   const files = positionals.flatMap(testFilesOf)
@@ -58,13 +61,18 @@ export async function run(args: string[]): Promise<ExitCode> {
   const failed = all.filter((one) => !one.pass).length
   const skipped = all.filter((one) => one.skipped === true).length
   if (format === 'junit') process.stdout.write(junitOf(all))
-  process.stderr.write(`${all.length - failed - skipped} of ${all.length - skipped} as expected${skipped === 0 ? '' : `, ${skipped} not played`}\n`)
+  process.stderr.write(`${all.length - failed - skipped} of ${all.length - skipped} as expected${skipped === 0 ? '' : `, ${skipped} not played`}, in ${timeTaken(performance.now() - began)}\n`)
   return failed === 0 ? exitCodes.done : exitCodes.findings
 }
 
-function lineOf({ file, name, pass, skipped, why, explained = [] }: Outcome): string {
+const timeTaken = (ms: number): string => (ms < 1000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`)
+
+const placeOf = ({ file, line }: Outcome): string => (line === undefined ? file : `${file}:${line}`)
+
+function lineOf(outcome: Outcome): string {
+  const { name, pass, skipped, why, explained = [] } = outcome
   if (skipped === true) return `skip  ${name}: ${why}\n`
-  return `${pass ? 'pass' : 'FAIL'}  ${name}${pass ? '' : `\n      ${file}: ${why}${explained.map((line) => `\n        ${line}`).join('')}`}\n`
+  return `${pass ? 'pass' : 'FAIL'}  ${name}${pass ? '' : `\n      ${placeOf(outcome)}: ${why}${explained.map((line) => `\n        ${line}`).join('')}`}\n`
 }
 
 /** Cases at a time: each has proxies of its own. */
@@ -82,7 +90,8 @@ async function played(files: readonly string[], engine: 'weft' | 'envoy', envoyV
       for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
         try {
           const script = await scriptIn(file)
-          for await (const { name, result, why, got } of player.play(script)) tell({ file, name, pass: result !== 'fail', skipped: result === 'skipped', why, got, ...(result === 'fail' ? { explained: await byRouter(file, script.about, name) } : {}) })
+          const lineOfTest = expectationLines({ name: file, text: readFileSync(file, 'utf8') })
+          for await (const { name, result, why, got } of player.play(script)) tell({ file, line: lineOfTest((script.about.tests ?? []).findIndex((one) => one.name === name)), name, pass: result !== 'fail', skipped: result === 'skipped', why, got, ...(result === 'fail' ? { explained: await byRouter(file, script.about, name) } : {}) })
         } catch (error) {
           tell({ file, name: 'its proxies start', pass: false, why: error instanceof Error ? error.message : String(error), got: undefined })
         }
@@ -126,24 +135,27 @@ function testFilesOf(given: string): string[] {
 }
 
 async function* written(file: string): AsyncGenerator<Outcome> {
-  const about = readRequestsFile({ name: file, text: readFileSync(file, 'utf8') })
+  const text = { name: file, text: readFileSync(file, 'utf8') }
+  const about = readRequestsFile(text)
   const { world, places } = await offlineMesh(configBeside(file, about), about)
   const tokens = makeTokens(about.tokens, Date.now())
-  for (const one of about.tests ?? []) {
+  const lineOfTest = expectationLines(text)
+  for (const [index, one] of (about.tests ?? []).entries()) {
     const { name, playedOnly } = one
+    const told = { file, line: lineOfTest(index), name }
     if (playedOnly !== undefined) {
-      yield { file, name, pass: true, skipped: true, why: playedOnly, got: undefined }
+      yield { ...told, pass: true, skipped: true, why: playedOnly, got: undefined }
       continue
     }
     let got: Trail
     try {
       got = asked(world, one, tokens)
     } catch (error) {
-      yield { file, name, pass: false, why: error instanceof Error ? error.message : String(error), got: undefined }
+      yield { ...told, pass: false, why: error instanceof Error ? error.message : String(error), got: undefined }
       continue
     }
     const wrong = routerDifferences(one, got)
-    yield { file, name, pass: wrong.length === 0, why: wrong.length === 0 ? got.why : `${wrong.join('; ')} (${got.why})`, got: { outcome: got.outcome, status: got.status, by: got.by, to: got.to }, ...(wrong.length === 0 ? {} : { explained: [...stepLines(got, places), sentence(got, places)] }) }
+    yield { ...told, pass: wrong.length === 0, why: wrong.length === 0 ? got.why : `${wrong.join('; ')} (${got.why})`, got: { outcome: got.outcome, status: got.status, by: got.by, to: got.to }, ...(wrong.length === 0 ? {} : { explained: [...stepLines(got, places), sentence(got, places)] }) }
   }
 }
 
@@ -164,8 +176,14 @@ const escaped = (text: string): string => text.replace(/[<>&"']/g, (one) => `&#$
 function junitOf(all: readonly Outcome[]): string {
   const suites = [...new Set(all.map((one) => one.file))].map((file) => {
     const of = all.filter((one) => one.file === file)
-    const cases = of.map((one) => (one.skipped === true ? `    <testcase name="${escaped(one.name)}">\n      <skipped message="${escaped(one.why)}"/>\n    </testcase>\n` : one.pass ? `    <testcase name="${escaped(one.name)}"/>\n` : `    <testcase name="${escaped(one.name)}">\n      <failure message="${escaped(one.why)}"/>\n    </testcase>\n`))
-    return `  <testsuite name="${escaped(file)}" tests="${of.length}" failures="${of.filter((one) => !one.pass).length}" skipped="${of.filter((one) => one.skipped === true).length}">\n${cases.join('')}  </testsuite>\n`
+    return `  <testsuite name="${escaped(file)}" tests="${of.length}" failures="${of.filter((one) => !one.pass).length}" skipped="${of.filter((one) => one.skipped === true).length}">\n${of.map(testcase).join('')}  </testsuite>\n`
   })
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n${suites.join('')}</testsuites>\n`
+}
+
+function testcase(one: Outcome): string {
+  const open = `    <testcase classname="${escaped(one.file)}" name="${escaped(one.name)}" file="${escaped(one.file)}"${one.line === undefined ? '' : ` line="${one.line}"`}`
+  if (one.skipped === true) return `${open}>\n      <skipped message="${escaped(one.why)}"/>\n    </testcase>\n`
+  if (one.pass) return `${open}/>\n`
+  return `${open}>\n      <failure message="${escaped(one.why)}">${escaped([`${placeOf(one)}: ${one.why}`, ...(one.explained ?? [])].join('\n'))}</failure>\n    </testcase>\n`
 }
