@@ -5,13 +5,13 @@ import { fault, warning } from '../fault/fault.ts'
 import type { Fault } from '../fault/fault.ts'
 import { isIp } from './address.ts'
 import { connectionPool } from './connection-pool.ts'
-import { destination } from './destination.ts'
+import { destination, destinationComplaints } from './destination.ts'
 import { isDnsLabel, wildcardDomainComplaint } from './host-name.ts'
 import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
-import { isTlsProtocol, PROTOCOLS, readProtocol } from './protocol.ts'
+import { isHttpProtocol, isTlsProtocol, PROTOCOLS, readProtocol } from './protocol.ts'
 import { labelSelector } from './selector.ts'
-import { serverTls } from './server-tls.ts'
+import { serverTls, serverTlsWarnings } from './server-tls.ts'
 import type { ServerTls } from './server-tls.ts'
 
 const sidecarPort = z
@@ -23,6 +23,8 @@ const sidecarPort = z
   })
   .superRefine(
     judged(function* (value): Iterable<Complaint> {
+      if (value.name && !isDnsLabel(value.name.toLowerCase())) yield { at: ['name'], value: value.name, rule: 'a name of letters, digits and dashes' }
+      if (value.targetPort) yield { at: ['targetPort'], value: value.targetPort, rule: 'left out: it has no meaning here' }
       if (value.protocol && readProtocol(value.protocol) === 'UNSUPPORTED') yield { at: ['protocol'], value: value.protocol, rule: `one of ${PROTOCOLS.join(', ')}` }
     }),
   )
@@ -68,20 +70,23 @@ const egressListener = z
     judged(function* (value): Iterable<Complaint> {
       if (value.hosts.length === 0) yield { at: ['hosts'], code: 'object.field-required', rule: 'at least one host' }
       for (const [index, host] of value.hosts.entries()) {
-        const [namespace = '', name, ...more] = host.split('/')
-        if (name === undefined || more.length > 0) yield { at: ['hosts', index], value: host, rule: 'NAMESPACE/HOST' }
+        const [namespace = '', name = '', ...more] = host.split('/')
+        if (name === '' || namespace === '' || more.length > 0) yield { at: ['hosts', index], value: host, rule: 'NAMESPACE/HOST' }
         else {
-          if (!['*', '.', '~'].includes(namespace) && !isDnsLabel(namespace)) yield { at: ['hosts', index], value: host, rule: 'a namespace, *, . or ~ before the slash' }
-          const complaint = isIp(name) ? undefined : wildcardDomainComplaint(name)
+          if (!['*', '.', ''].includes(namespace.replace(/^~/, '')) && !isDnsLabel(namespace.replace(/^~/, '').toLowerCase())) yield { at: ['hosts', index], value: host, rule: 'a namespace, *, . or ~ before the slash' }
+          const complaint = wildcardDomainComplaint(name)
           if (complaint !== undefined) yield { at: ['hosts', index], value: host, rule: complaint }
+          else if (name !== '*' && (!name.includes('.') || /^\*[^.]/.test(name))) yield { at: ['hosts', index], value: host, rule: 'a full host name, or *. and the end of one' }
         }
       }
-      const unix = value.bind?.startsWith('unix://') === true
-      if (unix && !/^unix:\/\/(@|\/).*[^/]$/.test(value.bind ?? '')) yield { at: ['bind'], value: value.bind, rule: 'an absolute path after unix://' }
-      if (unix && value.port?.number) yield { at: ['port', 'number'], value: value.port.number, rule: '0 for a Unix socket' }
-      if (value.bind && !unix && !isIp(value.bind)) yield { at: ['bind'], value: value.bind, rule: 'an IP address, or unix:// and a path' }
-      if (value.bind && !unix && !value.port?.number) yield { at: ['port'], code: 'object.field-required', rule: 'a port, where bind is given' }
-      if (!value.bind && value.port !== undefined && !value.port.number) yield { at: ['port', 'number'], code: 'object.field-required', rule: '1..65535' }
+      const { port, bind = '' } = value
+      if (port === undefined) return
+      if (port.number) {
+        if (bind.startsWith('unix://')) yield { at: ['port', 'number'], value: port.number, rule: '0 for a Unix socket' }
+        else if (bind !== '' && !isIp(bind)) yield { at: ['bind'], value: bind, rule: 'an IP address, or unix:// and a path' }
+      } else if (!bind.startsWith('unix://')) yield { at: ['port', 'number'], code: 'object.field-required', rule: '1..65535' }
+      else if (!/^unix:\/\/(@|\/).*[^/]$/.test(bind)) yield { at: ['bind'], value: bind, rule: 'an absolute path after unix://' }
+      else if (value.captureMode === 'IPTABLES') yield { at: ['captureMode'], value: value.captureMode, rule: 'NONE or DEFAULT for a Unix socket' }
     }),
   )
 export type EgressListener = z.infer<typeof egressListener>
@@ -99,7 +104,10 @@ const sidecarSpec = z
       })
       .superRefine(
         judged(function* (value): Iterable<Complaint> {
-          if (value.egressProxy !== undefined && value.mode !== 'ALLOW_ANY') yield { at: ['egressProxy'], code: 'object.field-conflict', rule: 'only for mode ALLOW_ANY' }
+          if (value.egressProxy === undefined) return
+          if (value.mode !== 'ALLOW_ANY') yield { at: ['egressProxy'], code: 'object.field-conflict', rule: 'only for mode ALLOW_ANY' }
+          else if (value.egressProxy.port === undefined) yield { at: ['egressProxy', 'port'], code: 'object.field-required', rule: 'the port of the proxy' }
+          else yield* destinationComplaints(value.egressProxy, ['egressProxy'])
         }),
       )
       .optional()
@@ -124,30 +132,44 @@ function* egressListComplaints(listeners: readonly EgressListener[]): Iterable<C
   const seen = new Set<string>()
   for (const [index, one] of listeners.entries()) {
     const at = ['egress', index]
-    if (one.port === undefined && !one.bind?.startsWith('unix://')) {
+    if (one.port === undefined) {
       if (index !== listeners.length - 1) yield { at, code: 'object.field-conflict', rule: 'a listener without port stands last' }
       continue
     }
-    const key = one.bind?.startsWith('unix://') ? one.bind : `${one.bind ?? ''}:${one.port?.number}`
-    if (seen.has(key)) yield { at, code: 'object.field-conflict', rule: 'each address and port once' }
+    const key = one.port.number ? String(one.port.number) : (one.bind ?? '')
+    if (seen.has(key)) yield { at, code: 'object.field-conflict', rule: 'each port, and each Unix socket, once' }
     seen.add(key)
   }
+}
+
+/** Hosts that others of the list cover already. */
+function coveredHosts(hosts: readonly string[], own: string, path: string): Fault[] {
+  const faults: Fault[] = []
+  const seen = new Map<string, Set<string>>()
+  for (const [index, host] of hosts.entries()) {
+    if (host.startsWith('~')) continue
+    const cut = host.indexOf('/')
+    const namespace = host.slice(0, cut) === '.' ? own : host.slice(0, cut)
+    const name = host.slice(cut + 1)
+    const names = seen.get(namespace) ?? new Set()
+    seen.set(namespace, names)
+    if (name === '*' ? names.size > 0 : names.has(name) || names.has('*')) faults.push(warning('object.field-inert', { path: `${path}[${index}]`, value: host, rule: 'each host once: one before and this cover the same' }))
+    names.add(name)
+  }
+  if (seen.get('*')?.has('*') === true && seen.size > 1) faults.push(warning('object.field-inert', { path, rule: '*/* covers all others' }))
+  return faults
 }
 
 function check(object: Sidecar): Fault[] {
   const { spec } = object
   const faults: Fault[] = []
   if (spec.workloadSelector !== undefined && Object.keys(spec.workloadSelector.labels ?? {}).length === 0) faults.push(warning('object.field-inert', { path: 'spec.workloadSelector', rule: 'a selector without labels selects every workload' }))
-  for (const [index, listener] of (spec.egress ?? []).entries()) {
-    const seen = new Set<string>()
-    for (const [at, host] of listener.hosts.entries()) {
-      const everything = host.slice(0, host.indexOf('/') + 1) + '*'
-      const own = host.startsWith('./') || host.startsWith(`${object.metadata.namespace}/`)
-      if (seen.has(host) || seen.has(everything) || (own && (seen.has('./*') || seen.has(`${object.metadata.namespace}/*`)))) faults.push(warning('object.field-inert', { path: `spec.egress[${index}].hosts[${at}]`, value: host, rule: 'each host once: an entry before covers it' }))
-      seen.add(host)
-    }
-    if (seen.has('*/*') && seen.size > 1) faults.push(warning('object.field-inert', { path: `spec.egress[${index}].hosts`, rule: '*/* covers all others' }))
+  for (const [index, listener] of (spec.ingress ?? []).entries()) {
+    const protocol = listener.port.protocol ?? ''
+    if (listener.connectionPool?.http !== undefined && !isHttpProtocol(readProtocol(protocol))) faults.push(warning('object.field-inert', { path: `spec.ingress[${index}].connectionPool.http`, rule: `the port does not speak HTTP${protocol === '' ? ', as far as it says' : ` but ${protocol}`}` }))
+    if (listener.tls !== undefined) faults.push(...serverTlsWarnings(listener.tls, `spec.ingress[${index}].tls`))
   }
+  for (const [index, listener] of (spec.egress ?? []).entries()) faults.push(...coveredHosts(listener.hosts, object.metadata.namespace ?? '', `spec.egress[${index}].hosts`))
   if (spec.outboundTrafficPolicy?.egressProxy?.host.includes('*')) faults.push(fault('object.field-range', { path: 'spec.outboundTrafficPolicy.egressProxy.host', value: spec.outboundTrafficPolicy.egressProxy.host, rule: 'a host without wildcards' }))
   return faults
 }

@@ -3,9 +3,15 @@ import { duration, flag, judged, text } from './field.ts'
 import type { Complaint } from './field.ts'
 import { warning } from '../fault/fault.ts'
 import type { Fault } from '../fault/fault.ts'
+import { expressionComplaint } from '../match/expression-syntax.ts'
 import type { ResourceKind } from './kind.ts'
 import type { ResourceObject } from './object.ts'
 import { emptySelectorWarnings, whereComplaints, whereFields } from './selector.ts'
+
+function* filterComplaints({ expression = '' }: { expression?: string | undefined }): Iterable<Complaint> {
+  const rule = expressionComplaint(expression)
+  if (rule !== undefined) yield { at: ['expression'], value: expression, rule: `an expression in CEL: ${rule}` }
+}
 
 const mode = z.enum(['CLIENT_AND_SERVER', 'CLIENT', 'SERVER']).optional().describe('Whether it counts for outbound traffic, inbound, or both (the default).')
 const providers = z.array(z.strictObject({ name: z.string().min(1).describe('A provider of the mesh.') })).optional().describe('Where it goes.')
@@ -79,7 +85,7 @@ const accessLogging = z.strictObject({
   match: z.strictObject({ mode }).optional().describe('Which traffic.'),
   providers,
   disabled: flag().optional().describe('Switches it off.'),
-  filter: z.strictObject({ expression: text().optional().describe('A CEL expression over Envoy’s attributes.') }).optional().describe('Which requests are logged.'),
+  filter: z.strictObject({ expression: text().optional().describe('A CEL expression over Envoy’s attributes.') }).superRefine(judged(filterComplaints)).optional().describe('Which requests are logged.'),
 })
 
 const telemetrySpec = z
