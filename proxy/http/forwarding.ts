@@ -281,10 +281,6 @@ export class Forwarding implements UpstreamUser, PoolUser {
     exchange.responseBytes += end - start
     exchange.lastActiveMs = this.#engine.sweptMs
     connection.sendBody(bytes, start, end)
-    if (connection.congested && !this.upstreamPaused) {
-      this.upstreamPaused = true
-      upstream.pause()
-    }
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -308,9 +304,15 @@ export class Forwarding implements UpstreamUser, PoolUser {
   }
 
   onUpstreamReadDone(): void {
-    const exchange = this.#exchange
-    if (this.#upstream?.readsRecords === true) exchange.connection.flushLate()
-    else exchange.connection.flush()
+    const { connection } = this.#exchange
+    const upstream = this.#upstream
+    if (upstream?.readsRecords === true) connection.flushLate()
+    else connection.flush()
+    // Asked once a read, and not of an answer that is complete with it: to pause and to resume costs more than what one read brings.
+    if (upstream !== undefined && connection.congested && !this.upstreamPaused) {
+      this.upstreamPaused = true
+      upstream.pause()
+    }
   }
 
   onUpstreamReset(why: 'reset' | 'protocol' | 'remote' | 'refused'): void {

@@ -207,7 +207,8 @@ export class Wire {
 
   /** Flushes now or soon: nobody waits for these bytes in this turn of the event loop. */
   flushSoon(): void {
-    if (this.#handle !== undefined && late.gathers) this.flushLate()
+    // What was copied into a buffer leaves while the processor's caches still have it.
+    if (this.#handle !== undefined && this.#pooled === undefined && late.gathers) this.flushLate()
     else this.flush()
   }
 
