@@ -3,8 +3,10 @@ import { resourceOf } from '#api/translate/resource.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { TypedExtensionConfigSchema } from '#core/wire/gen/envoy/config/core/v3/extension_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { ScopedRouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/scoped_route_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { messageFromJson } from '#core/wire/registry.ts'
 
@@ -109,6 +111,51 @@ export const anyClusterListener = (name: string, over: 'own-stream' | 'ads'): Re
     ],
   })
 }
+
+/** A listener with a filter whose configuration comes by ECDS. It waits for the first one. */
+export const extendedListener = (name: string, routeName: string, filter: string): Resource =>
+  listener(name, routeName, fromAds, [{ name: filter, config_discovery: { config_source: fromAds, type_urls: [`type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation`] } }])
+
+/** The configuration of a filter that puts a header on each answer. */
+export const answerHeader = (filter: string, key: string, value: string): Resource =>
+  made(TypedExtensionConfigSchema, filter, {
+    name: filter,
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation',
+      mutations: { response_mutations: [{ append: { header: { key, value }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' } }] },
+    },
+  })
+
+/** A listener that finds its routes by scope (SRDS): the header `x-scope` is the key. */
+export const scopedListener = (name: string): Resource =>
+  made(ListenerSchema, name, {
+    name,
+    address: socketAddress('127.0.0.1:0'),
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            typed_config: {
+              '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: name,
+              scoped_routes: {
+                name,
+                scope_key_builder: { fragments: [{ header_value_extractor: { name: 'x-scope', element_separator: ':', index: 0 } }] },
+                rds_config_source: fromAds,
+                scoped_rds: { scoped_rds_config_source: fromAds },
+              },
+              http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
+            },
+          },
+        ],
+      },
+    ],
+  })
+
+/** Which routes a key leads to. */
+export const scope = (key: string, routeName: string): Resource =>
+  made(ScopedRouteConfigurationSchema, key, { name: key, route_configuration_name: routeName, key: { fragments: [{ string_key: key }] } })
 
 /** Routes without a virtual host of their own: each is asked for when a request comes that needs it. */
 export const onDemandRoutes = (name: string): Resource => made(RouteConfigurationSchema, name, { name, vhds: { config_source: fromOwnStream } })
