@@ -23,6 +23,7 @@ import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import { putProxyHeaderFirst } from './proxy-header.ts'
+import { goesByLatency, putLatencyFirst } from './latency-balancer.ts'
 import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
 import type { Policy } from './traffic-policy.ts'
@@ -43,6 +44,8 @@ export interface ClusterScope {
   /** The DestinationRule, or the service itself. */
   readonly origin: Origin
   readonly rule: { readonly namespace: string; readonly name: string } | undefined
+  /** The DestinationRule asks for the balancer that goes by how long answers take. */
+  readonly byLatency: boolean
   /** How often the proxy resolves names. */
   readonly dnsRefresh: string
   readonly origins: readonly string[]
@@ -58,6 +61,7 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
   const accounts = service.external ? service.subjectAltNames : reader.accounts(host)
   const { rule } = destination
   const origin = rule === undefined ? { resource: service.source, field: '' } : { resource: rule.id, field: 'trafficPolicy' }
+  const byLatency = rule !== undefined && goesByLatency(rule.stored.object.metadata.annotations)
   const defaults = clusterDefaults(reader)
   // Without capture nothing tells where a connection was going.
   const onward = (policy: Policy) => {
@@ -67,7 +71,7 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
   const scopes: ClusterScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
-    const common = { service, port, accounts, rule, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins], backendTls: backendTls(reader, service.host, destination.ofBackend, port.port, certificate) }
+    const common = { service, port, accounts, rule, byLatency, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins], backendTls: backendTls(reader, service.host, destination.ofBackend, port.port, certificate) }
     scopes.push({ ...common, subset: '', ...onward(withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults)), origin })
     for (const subset of destination.subsets) {
       scopes.push({ ...common, subset: subset.name, ...onward(withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults)), origin: subset.origin })
@@ -153,6 +157,7 @@ export function translateCluster(scope: ClusterScope): Cluster {
   setDiscovery(cluster, scope)
   setBalancer(cluster, policy.loadBalancer)
   setLocalities(cluster, policy)
+  if (scope.byLatency) putLatencyFirst(cluster)
   if (policy.outlierDetection !== undefined) setOutlierDetection(cluster, policy.outlierDetection)
   setProtocol(cluster, scope, protocol)
   setTransport(cluster, scope, protocol === 'http2')

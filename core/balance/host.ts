@@ -14,6 +14,9 @@ export interface HostState {
   failsCheck: boolean
   /** Share of its weight that it may have while it warms up, 0..1. */
   ramp: number
+  /** Average of how long answers took, and as of when: of the balancer that goes by it alone (peak-ewma.ts). */
+  latencyMs?: number
+  latencyAtMs?: number
 }
 
 export function hostState(plan: EndpointPlan): HostState {

@@ -3,15 +3,16 @@ import type { Random } from '../time/clock.ts'
 import type { HostState } from './host.ts'
 import { buildMaglev, buildRing, pickFromRing, RING_SIZE_MAX, RING_SIZE_MIN } from './hash.ts'
 import { buildPickSet, type PickGroup, type PickLevel, type PickSet } from './locality.ts'
+import { pickPeakEwma } from './peak-ewma.ts'
 
 export { type HostState, hostState } from './host.ts'
 export { buildPickSet, type PickSet }
 
 /**
  * The host for one request; undefined when none may be chosen (flag UH). Allocates nothing, except once per set for hash tables.
- * `hash` is `requestHash`'s; without it ring-hash and maglev choose at random. `cluster-provided` (original destination) has no hosts to choose from.
+ * `hash` is `requestHash`'s; without it ring-hash and maglev choose at random. `nowMs` counts for peak-ewma alone. `cluster-provided` (original destination) has no hosts to choose from.
  */
-export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: bigint | undefined): HostState | undefined {
+export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: bigint | undefined, nowMs = 0): HostState | undefined {
   const { levels } = set
   if (levels.length === 0) return undefined
   if (cluster.balancer === 'ring-hash' || cluster.balancer === 'maglev') {
@@ -26,6 +27,8 @@ export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: b
   switch (cluster.balancer) {
     case 'round-robin':
       return pickRoundRobin(group, random)
+    case 'peak-ewma':
+      return pickPeakEwma(group, nowMs, random.draw(), random.draw())
     case 'least-request':
       return pickLeastOf(group, cluster.choiceCount, random)
     default:

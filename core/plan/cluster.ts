@@ -12,7 +12,7 @@ export interface ClusterPlan {
   /** The endpoints themselves, for static and strict-dns (address is then a host name). */
   readonly inlineEndpoints: EndpointsPlan | undefined
   readonly connectTimeoutMs: number
-  readonly balancer: 'round-robin' | 'least-request' | 'random' | 'ring-hash' | 'maglev' | 'cluster-provided'
+  readonly balancer: 'round-robin' | 'least-request' | 'peak-ewma' | 'random' | 'ring-hash' | 'maglev' | 'cluster-provided'
   readonly choiceCount: number
   /** Points of a ring (at least) or slots of a Maglev table; absent: Envoy's default. */
   readonly hashTableSize?: number

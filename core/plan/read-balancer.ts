@@ -9,6 +9,8 @@ import { RandomSchema } from '../wire/gen/envoy/extensions/load_balancing_polici
 import { RingHash_HashFunction, RingHashSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.ts'
 import { RoundRobinSchema } from '../wire/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.ts'
 import { WrrLocalitySchema } from '../wire/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.ts'
+import { TypedStructSchema } from '../wire/gen/xds/type/v3/typed_struct_pb.ts'
+import { PEAK_EWMA } from '../balance/peak-ewma.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { ClusterPlan, SlowStartPlan } from './cluster.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
@@ -125,6 +127,8 @@ function readTyped(reading: Reading, path: string, any: Any): BalancerPlan | und
       if (message?.endpointPickingPolicy === undefined) return undefined
       return { ...readPolicies(reading, at(path, 'endpoint_picking_policy'), message.endpointPickingPolicy), localityWeighted: true }
     }
+    case TypedStructSchema.typeName:
+      return reading.unpack(path, any, TypedStructSchema)?.typeUrl.endsWith(`/${PEAK_EWMA}`) === true ? { ...PLAIN, balancer: 'peak-ewma' } : undefined
     case CLUSTER_PROVIDED:
       return { ...PLAIN, balancer: 'cluster-provided' }
     default:

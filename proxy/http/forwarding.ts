@@ -1,5 +1,6 @@
 import type { PeerInfo } from '#core/route/request.ts'
 import type { ForwardAction, RetryPlan } from '#core/plan/route.ts'
+import { observeLatency } from '#core/balance/peak-ewma.ts'
 import { shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
 import type { Cluster } from '../upstream/cluster.ts'
@@ -400,6 +401,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
   #countLoad(host: UpstreamHost, succeeded: boolean, nowMs = this.#engine.doors.clock.monotonicMs()): void {
     const ms = this.#attemptMs === 0 ? 0 : Math.max(0, nowMs - this.#attemptMs)
     countTry(host, ms, succeeded)
+    if (this.#exchange.cluster?.plan.balancer === 'peak-ewma') observeLatency(host, ms, succeeded, nowMs)
   }
 
   /** Lets go of whatever is upstream: a place in a queue, or a connection, which is closed. */

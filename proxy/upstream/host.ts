@@ -31,6 +31,8 @@ export class UpstreamHost implements HostState {
   ejectedUntilMs = 0
   failsCheck = false
   ramp = 1
+  latencyMs = 0
+  latencyAtMs = 0
   /** Since when it warms up. */
   addedMs = 0
   priority = 0
