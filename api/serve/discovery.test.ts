@@ -9,6 +9,7 @@ import type { Clock } from '#core/time/clock.ts'
 import { contentHash, encodeCanonical } from '#core/wire/encode.ts'
 import { type Cluster, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { type DeltaDiscoveryResponse, type DiscoveryResponse, ResourceSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { cds, eds } from '#core/wire/grpc.ts'
@@ -672,6 +673,34 @@ test('rule 13: what is asked for while an ACK is owed does not wait for it, in d
   while ([...server.ledger.streams()].some((one) => one.unackedSince !== undefined)) await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual([...server.ledger.streams()].flatMap((one) => [...one.sent()]).filter((one) => one.refused || one.stale).map((one) => one.name), ['b'])
   await silence(stream, view)
+})
+
+test('rule 13: so does a wildcard that is asked for while an ACK is owed', async (t) => {
+  const { client, view } = await world(t, { view: new MemoryView([cluster('a'), cluster('b')]) })
+  const stream = client.delta()
+  stream.ask({ node, type: CLUSTER, subscribe: ['a'] })
+  const first = await stream.next()
+  stream.ask({ type: CLUSTER, subscribe: ['*'] })
+  const second = await stream.next()
+  assert.deepEqual(namesOf(second), ['b'])
+  stream.ask({ type: CLUSTER, unsubscribe: ['*'] })
+  stream.ask({ type: CLUSTER, subscribe: ['*'] })
+  const third = await stream.next()
+  assert.deepEqual(namesOf(third), ['b'])
+  for (const owed of [first, second, third]) stream.ack(owed)
+  await silence(stream, view)
+})
+
+test('rule 14: to an Envoy that comes back and asks for clusters alone those that are gone are told, after a while', async (t) => {
+  const clock = new SteppedClock()
+  const { client, server } = await world(t, { view: new MemoryView([cluster('a')]), clock })
+  const stream = client.delta()
+  stream.ask({ node: create(NodeSchema, { ...node, userAgentName: 'envoy' }), type: CLUSTER, held: { a: '1', gone: '1' } })
+  const [answer] = [await stream.take()]
+  assert.deepEqual([namesOf(answer), answer.removedResources], [[], []])
+  while ([...server.ledger.streams()].some((one) => one.isLate(0))) await new Promise((resolve) => setImmediate(resolve))
+  clock.advance(5000)
+  assert.deepEqual((await stream.take()).removedResources, ['gone'])
 })
 
 test('rule 25: who asks all the time and never acknowledges is answered so often and then waits', async (t) => {

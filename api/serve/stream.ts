@@ -26,6 +26,8 @@ const setBytesWarn = 3 << 20
 const patienceMs = 1000
 /** A slow link takes this long for the parts of a large first answer. */
 const firstPatienceMs = 15_000
+/** How long an Envoy that has come back takes to ask for what points at its clusters; one that does not by then has nothing that does. */
+const askPatienceMs = 5000
 /** Our own sidecar, by its user agent: it puts a cluster in force with the endpoints that it has. */
 const ownEngine = 'weft'
 /** Names that one stream may subscribe to in one type. */
@@ -446,7 +448,15 @@ export class XdsStream {
     this.#isLeaving = leaving.length > 0
     if (!this.#isLeaving) return
     if (this.#arePointersQuiet()) this.#releaseLeaving(leaving)
-    else this.#removalTimer ??= this.#clock.after(this.#removalPatienceMs, () => this.#releaseLeaving([...this.#subscriptions.values()]))
+    else this.#removalTimer ??= this.#clock.after(Math.min(this.#removalPatienceMs, askPatienceMs), () => this.#releaseOverdue())
+  }
+
+  /** What points at what is leaving has had its time; more of it, where it has been asked for and is large. */
+  #releaseOverdue(): void {
+    const all = [...this.#subscriptions.values()]
+    const leftMs = this.#removalPatienceMs - askPatienceMs
+    if (leftMs > 0 && pointers.some((type) => this.#subscriptions.has(type))) this.#removalTimer = this.#clock.after(leftMs, () => this.#releaseLeaving(all))
+    else this.#releaseLeaving(all)
   }
 
   /** An Envoy that comes back asks for clusters first, and for what points at them in messages of their own. */

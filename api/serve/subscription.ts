@@ -39,7 +39,7 @@ export class Subscription {
   #since: number | undefined
   readonly #flight = new Flight()
   /** Names that the client asked for while it owed an answer: they do not wait for that. */
-  #askedMeanwhile: Set<string> | undefined
+  #askedMeanwhile: Set<string> | 'all' | undefined
   readonly #standing: Standing
   readonly #taking: Taking
 
@@ -112,7 +112,14 @@ export class Subscription {
 
   /** The client has asked for these by a request that was not its first. */
   asksFor(names: readonly string[]): void {
-    if (this.#flight.now !== undefined) for (const name of names) if (this.#standing.pending.has(name)) (this.#askedMeanwhile ??= new Set()).add(name)
+    if (this.#flight.now === undefined || this.#askedMeanwhile === 'all' || !this.hasWork) return
+    if (this.wildcard && names.includes('*')) {
+      this.#askedMeanwhile = 'all'
+      return
+    }
+    const asked = this.#askedMeanwhile ?? new Set<string>()
+    for (const name of names) if (this.#standing.pending.has(name)) asked.add(name)
+    if (asked.size > 0) this.#askedMeanwhile = asked
   }
 
   /** Something may be there to send: `take` decides. */
@@ -290,7 +297,8 @@ export class Subscription {
   take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
     const order = { isOwed: this.#owed, isHeartbeatDue: this.#heartbeat, since, atMs: nowMs, bytesMax }
-    const isMeanwhile = this.#flight.now !== undefined
+    const isMeanwhile = this.#flight.now !== undefined && this.#askedMeanwhile !== 'all'
+    if (!isMeanwhile) this.#askedMeanwhile = undefined
     const taken = isMeanwhile ? this.#takeAsked(view, order) : this.#taking.next(view, order)
     if (!isMeanwhile) {
       if (taken === undefined || taken.heartbeat) this.#heartbeat = false
@@ -358,7 +366,7 @@ export class Subscription {
   }
 
   #takeAsked(view: ResourceView, order: TakingOrder): Taken | undefined {
-    const asked = this.#askedMeanwhile ?? []
+    const asked = this.#askedMeanwhile === 'all' ? [] : (this.#askedMeanwhile ?? [])
     const taken = this.#taking.some(asked, view, order)
     const left = [...asked].filter((name) => this.#standing.pending.has(name))
     this.#askedMeanwhile = left.length > 0 ? new Set(left) : undefined
@@ -375,7 +383,7 @@ export class Subscription {
 
   #forget(name: string): void {
     this.#standing.forget(name)
-    this.#askedMeanwhile?.delete(name)
+    if (this.#askedMeanwhile !== 'all') this.#askedMeanwhile?.delete(name)
     this.#leaving.delete(name)
     this.#taking.forget(name)
     this.#refused.moved(name, undefined)

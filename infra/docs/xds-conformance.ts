@@ -86,6 +86,10 @@ everything else is shown by a client that speaks the messages itself.
 State of the world and incremental, aggregated (ADS) and by each type's own service: LDS, RDS, SRDS, CDS, EDS, SDS, ECDS; VHDS incremental alone, as its protocol has it, with aliases and on demand.
 \`POST /v3/discovery:KIND\` by long polling. Load reporting (LRS), client status for operators (CSDS), times to live with heartbeats.
 
+A client owes an answer (ACK or NACK) to every response. While it owes one, what changes of that type waits and merges; what it asks for by name or by \`*\` does not wait (incremental; in state of the world
+a request with the newest nonce is the answer). Whoever has no more to say (half-closes) is answered what it asked before the call ends with OK. Over a limit a call ends with RESOURCE_EXHAUSTED and
+\`grpc-retry-pushback-ms\`.
+
 Types besides these are answered with nothing. \`*\` means everything for listeners, clusters, scopes and virtual hosts, and nothing for other types. Virtual hosts with aliases are sent to whoever asks for
 one and not listed under the wildcard; to a host that nobody serves the answer is a resource without content, which Envoy's filter \`on_demand\` takes for a 404 at once. An Envoy whose RouteConfiguration has no
 virtual host of its own waits for \`initial_fetch_timeout\` of its VHDS source before it opens the listener: keep that short.
