@@ -41,3 +41,25 @@ test('what is sent part by part is what one map would be after each part, and ea
     assert.ok(map.has(last))
   }
 })
+
+test('what is said anew again and again does not pile up', () => {
+  const sent = new LayeredMap<string>()
+  const plain = new Map<string, string>()
+  for (const name of names.slice(0, 3000)) {
+    sent.set(name, 'first')
+    plain.set(name, 'first')
+  }
+  sent.rest(sent.frozen())
+  for (let change = 0; change < 2000; change += 1) {
+    for (let at = 0; at < 64; at += 1) {
+      const name = names[(change * 64 + at) % 3000] ?? ''
+      sent.set(name, `${change}`)
+      plain.set(name, `${change}`)
+    }
+    const frozen = sent.frozen()
+    sent.rest(frozen)
+    const levels: readonly ReadonlyMap<string, unknown>[] = Reflect.get(frozen, 'levels')
+    assert.ok(levels.length < 16 && levels.reduce((sum, level) => sum + level.size, 0) < 8000, `${levels.length} levels after ${change} changes`)
+  }
+  assert.deepEqual(new Map(sent), plain)
+})

@@ -9,9 +9,12 @@ export type Level<V> = ReadonlyMap<string, V | typeof GONE>
 
 /** A level is made one with those above it when it has at most so many times their entries: so small ones are few, and an entry is copied a few times only. */
 const ratio = 2
-/** What comes together stays below this, or below a share of the whole where that is more: no step costs as much as the whole, and a large map has about as many levels as a small one. */
+/** What comes together stays below this, or below a share of the whole where that is more: no step of a first answer costs as much as the whole, and a large map has about as many levels as a small one. */
 const togetherMax = 2048
-const shareMax = 1 / 8
+const shareMax = 1 / 2
+/** All levels together have at most so many times the entries that there are, and this many: what is said anew again and again would pile up. They become one then, at the cost of the whole for as many changes. */
+const pileMax = 2
+const pileEntriesMin = 1024
 
 /** A map in levels, the newest last, none of which is written to again: one that differs from another in little shares the rest with it, and making it costs about what differs. */
 class LevelMap<V extends string | boolean> implements Settled<V> {
@@ -59,9 +62,7 @@ function isFrom(levels: readonly ReadonlyMap<string, unknown>[], from: number, n
 export function settle<V extends string | boolean>(base: Settled<V>, own: Level<V>, size: number): Settled<V> {
   if (size === 0) return NOTHING
   const levels = [...levelsOf(base), own]
-  const lowest = levels[0]?.size ?? 0
-  // More is gone than is there: what is gone would be stepped over each time.
-  if (lowest > 2 * size) return new LevelMap([new Map(new LevelMap(levels, size))], size)
+  if (levels.reduce((sum, level) => sum + level.size, 0) > pileMax * size + pileEntriesMin) return new LevelMap([merged(levels, true)], size)
   const entriesMax = Math.max(togetherMax, size * shareMax)
   let together = own.size
   let from = levels.length - 1

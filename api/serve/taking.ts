@@ -6,6 +6,9 @@ import type { Resource, ResourceView } from './resource.ts'
 import { sizeWithin } from './response.ts'
 import { ABSENT, type Standing } from './standing.ts'
 
+/** A response tells of so many resources at most, however small: to choose and lay out as many takes about 8 ms. */
+const resourcesMax = 1024
+
 /** What happens when a response is made, among steps that streams share. */
 const TAKING = {}
 
@@ -131,6 +134,7 @@ export class Taking {
     let bytes = 0
     let adds = false
     for (const [name, forced] of due) {
+      if (resources.length + removed.length >= resourcesMax) break
       let resource = this.#standing.wants(name) ? this.#resolve(view, name) : undefined
       if (resource && this.#standing.sent.get(name) !== resource.version && this.#isKeptBack(resource, view)) {
         // Who has an older one keeps it; who has none and asked for it by name is told what stands for absence, and does not wait (xds-rules 19).
