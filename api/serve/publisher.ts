@@ -4,6 +4,8 @@ import { FairQueue, type Sharer } from './fair-queue.ts'
 /** Streams served in one turn of the event loop, and the time after which a turn ends early. */
 const streamsPerTurn = 64
 const turnMs = 8
+/** The first turn after a rest: what it wrote leaves the process when it is over, so the first byte does not wait for many streams. */
+const openingTurnMs = 1
 /** First answers are large; so many a turn, that a herd of new proxies does not delay the connected ones (xds-rules 26). */
 const firstAnswersPerTurn = 4
 /** Changes of other things than endpoints that a turn has time for, however many endpoints there are. */
@@ -25,6 +27,8 @@ export class Publisher {
   readonly #queues: Readonly<Record<Urgency, FairQueue<Turn>>> = { endpoints: new FairQueue(), change: new FairQueue(), first: new FairQueue() }
   readonly #schedule: (run: () => void) => void
   #scheduled = false
+  /** Nobody waited when the last turn was over. */
+  #rested = true
 
   /** @param schedule runs something in the event loop's next turn: `setImmediate` */
   constructor(clock: Clock, schedule: (run: () => void) => void) {
@@ -63,11 +67,12 @@ export class Publisher {
     const { endpoints, change, first } = this.#queues
     // New streams keep a share of their own: without it a mesh that changes all the time would never let anyone in. It is no part of the others' time, however much that one costs.
     this.#serve(first, 1, Infinity)
-    const endsAtMs = this.#clock.monotonicMs() + turnMs
+    const endsAtMs = this.#clock.monotonicMs() + (this.#rested ? openingTurnMs : turnMs)
     this.#serve(endpoints, streamsPerTurn, endsAtMs)
     this.#serve(change, streamsPerTurn, endsAtMs, changesOfTurnMin)
     this.#serve(first, firstAnswersPerTurn - 1, endsAtMs)
-    if (endpoints.size + change.size + first.size > 0) this.#arrange()
+    this.#rested = endpoints.size + change.size + first.size === 0
+    if (!this.#rested) this.#arrange()
   }
 
   /** @param least so many have their turn, however late it is */

@@ -72,8 +72,9 @@ export class Quarantine {
 
   /** A client took these: what others of its kind refused among them is sent again to those from whom it was kept, and what they refused before of these names is past. */
   accepted(by: Judged, resources: readonly Resource[], revision: number): void {
+    if (this.#cases.size === 0) return
     const kind = kindOf(by)
-    const cases = this.#cases.size === 0 ? undefined : this.#cases.get(kind)
+    const cases = this.#cases.get(kind)
     if (cases === undefined) return
     const taken = new Map(resources.map((resource) => [`${resource.type} ${resource.name}`, resource]))
     for (const [key, { resource, revision: refusedAt }] of cases) {

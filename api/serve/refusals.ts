@@ -57,6 +57,7 @@ export class Refusals {
 
   /** What stands of what `revision` brought: the contents that were kept back, or those that the client refused itself. */
   broughtBy(revision: number, kept: boolean): readonly Rejection[] {
+    if (this.#standing.size === 0) return []
     return [...this.#standing].flatMap((name) => {
       const refused = this.#refused.get(name)
       return refused?.kept === kept && refused.since <= revision && revision <= refused.revision ? this.#plain(name) : []

@@ -228,7 +228,9 @@ export class XdsStream {
 
   /** Refusals of responses that carried `revision`. */
   rejectionsOf(revision: number): readonly { type: string; rejection: Rejection }[] {
-    return [...this.#subscriptions.values()].flatMap((subscription) => subscription.rejectionsOf(revision).map((rejection) => ({ type: subscription.type, rejection })))
+    const found: { type: string; rejection: Rejection }[] = []
+    for (const subscription of this.#subscriptions.values()) for (const rejection of subscription.rejectionsOf(revision)) found.push({ type: subscription.type, rejection })
+    return found
   }
 
   get syncedRevision(): number {

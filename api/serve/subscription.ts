@@ -12,6 +12,8 @@ import type { Resource, ResourceView } from './resource.ts'
 import { ABSENT, Standing } from './standing.ts'
 import { type Taken, Taking, type TakingOrder } from './taking.ts'
 
+const NOTHING_REFUSED: readonly Rejection[] = []
+
 /**
  * What one stream wants of one type, what it was sent, and what it is still to be sent: delta and SotW alike. It knows no socket and no clock.
  * `delta.ts` and `sotw.ts` read requests into it. What it asked for and was sent is in its `Standing`, what goes out next is for `Taking` to say, and `Flight` has what is not answered.
@@ -190,6 +192,7 @@ export class Subscription {
   /** Refusals of what `revision` brought: by this client, or by others before it was sent. */
   rejectionsOf(revision: number): readonly Rejection[] {
     const { rejection } = this
+    if (rejection === undefined && this.#refused.size === 0) return NOTHING_REFUSED
     const own = rejection && this.rejectedSince <= revision && revision <= rejection.revision ? [rejection] : this.#refused.broughtBy(revision, false)
     return [...own, ...this.#refused.broughtBy(revision, true)]
   }
