@@ -163,7 +163,7 @@ export class Http2Connection implements WireHandler, ConnectionOwner {
         if (nowMs - this.#pingSentMs >= ping.timeoutMs) return connection.fail(PROTOCOL_ERROR, 'no answer to PING')
       } else if (nowMs - this.#lastReadMs >= ping.intervalMs) {
         this.#pingSentMs = nowMs
-        connection.ping()
+        connection.control.ping()
       }
     }
     if (idleTimeoutMs > 0 && connection.streams.size === 0 && nowMs - this.idleSinceMs >= idleTimeoutMs) this.retire()

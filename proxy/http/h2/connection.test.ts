@@ -143,7 +143,7 @@ test('whatever the cuts between reads, the same is told in the same order', () =
           stream.sendData(Buffer.alloc(size, 97), 0, size)
           stream.sendEnd(trailers ? 'x-sum: 1\r\n' : '')
         }
-        client.connection.ping()
+        client.connection.control.ping()
         const bytes = client.take()
         const whole = new Side(true)
         feed(whole, bytes, [])
@@ -291,7 +291,7 @@ test('what a window does not let through waits, in order, with its end behind it
 test('a drain tells the client twice, finishes what runs, and takes nothing new', () => {
   const side = started()
   feed(side, frame(HEADERS, 0x4, 1, request), [])
-  side.connection.drain()
+  side.connection.control.drain()
   const first = framesIn(side.take())
   assert.equal(first.find((one) => one.type === GOAWAY)?.payload.readUInt32BE(0), 0x7fffffff)
   // A request that was on its way is still served.
@@ -302,9 +302,9 @@ test('a drain tells the client twice, finishes what runs, and takes nothing new'
   assert.deepEqual([goaway?.payload.readUInt32BE(0), goaway?.payload.readUInt32BE(4)], [3, NO_ERROR])
   feed(side, frame(HEADERS, 0x4, 5, request), [])
   assert.deepEqual(side.connection.streams.all().map((one) => one.id), [1, 3])
-  assert.equal(side.connection.drained, false)
+  assert.equal(side.connection.control.drained, false)
   for (const one of side.connection.streams.all()) one.reset(NO_ERROR)
-  assert.equal(side.connection.drained, true)
+  assert.equal(side.connection.control.drained, true)
 })
 
 test('a client refuses what only a client may send, and gives back what was never begun', () => {

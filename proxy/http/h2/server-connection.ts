@@ -206,10 +206,10 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
     const { plan } = this.stack
     // Who has asked nothing yet came because no balancer has told it otherwise, and gets its answer first.
     if (this.draining || (this.engine.draining && (this.engine.closesIdle || this.#asked))) {
-      connection.drain()
+      connection.control.drain()
       this.#drainsSinceMs ||= nowMs
       // A client that does not even answer a PING is not waited for.
-      if (connection.streams.size === 0 && (connection.drained || nowMs - this.#drainsSinceMs >= LINGER_MS)) return this.#close()
+      if (connection.streams.size === 0 && (connection.control.drained || nowMs - this.#drainsSinceMs >= LINGER_MS)) return this.#close()
     }
     connection.sweepBlocked(nowMs, plan.streamIdleTimeoutMs > 0 ? plan.streamIdleTimeoutMs : this.engine.overload.limits.stallMs)
     const helloMs = plan.headersTimeoutMs > 0 ? plan.headersTimeoutMs : HELLO_TIMEOUT_MS

@@ -1,4 +1,4 @@
-import { DEFAULT_WINDOW, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, FLOW_CONTROL_ERROR, FRAME_BYTES, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_FRAME_SIZE, NO_ERROR, PROTOCOL_ERROR, WINDOW_MAX } from './frames.ts'
+import { DEFAULT_WINDOW, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, FLOW_CONTROL_ERROR, FRAME_BYTES, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE, NO_ERROR, PROTOCOL_ERROR, WINDOW_MAX } from './frames.ts'
 
 /** What the peer said of itself (RFC 9113 §6.5.2); its defaults until it did. */
 export class PeerSettings {
@@ -48,4 +48,19 @@ export interface OwnSettings {
   readonly concurrentStreamsMax: number
   /** RFC 9113 §6.5.2: names, values and 32 bytes a field. */
   readonly headerBytesMax: number
+}
+
+/** The payload of the SETTINGS that we begin with. */
+export function settingsPayload(own: OwnSettings, isServer: boolean): Buffer {
+  const pairs: readonly (readonly [number, number])[] = [
+    [INITIAL_WINDOW_SIZE, own.streamWindow],
+    [MAX_HEADER_LIST_SIZE, own.headerBytesMax],
+    ...(isServer ? ([[MAX_CONCURRENT_STREAMS, own.concurrentStreamsMax], [ENABLE_CONNECT_PROTOCOL, 1]] as const) : ([[ENABLE_PUSH, 0]] as const)),
+  ]
+  const payload = Buffer.alloc(6 * pairs.length)
+  for (const [at, [id, value]] of pairs.entries()) {
+    payload.writeUInt16BE(id, 6 * at)
+    payload.writeUInt32BE(value, 6 * at + 2)
+  }
+  return payload
 }

@@ -66,7 +66,7 @@ export class Stream {
   sendResponse(status: number, lines: string, ends: boolean): void {
     if (this.localEnded || this.closed) return
     const { connection } = this
-    const encoder = connection.beginHead(lines.length + 16)
+    const encoder = connection.heads.begin(lines.length + 16)
     encoder.status(status)
     encoder.lines(lines)
     this.#headSent(ends)
@@ -74,7 +74,7 @@ export class Stream {
 
   sendRequest(method: string, scheme: string, authority: string, path: string, protocol: string, lines: string, ends: boolean): void {
     if (this.localEnded || this.closed) return
-    const encoder = this.connection.beginHead(method.length + authority.length + path.length + protocol.length + lines.length + 64)
+    const encoder = this.connection.heads.begin(method.length + authority.length + path.length + protocol.length + lines.length + 64)
     encoder.method(method)
     if (path !== '') {
       encoder.scheme(scheme)
@@ -88,7 +88,7 @@ export class Stream {
 
   #headSent(ends: boolean): void {
     const { connection } = this
-    this.#frameAt = connection.endHead(this.id, ends)
+    this.#frameAt = connection.heads.end(this.id, ends)
     this.#frameGeneration = connection.out.generation
     if (ends) this.#localEnd()
   }
@@ -103,20 +103,20 @@ export class Stream {
     this.#pending.push(Buffer.from(bytes.subarray(from, end)))
     if (this.pendingBytes === 0) this.blockedSinceMs = this.connection.nowMs
     this.pendingBytes += end - from
-    this.connection.blocked.add(this)
+    this.connection.windows.blocked.add(this)
   }
 
   #sendWithinWindow(bytes: Buffer, start: number, end: number): number {
     const { connection } = this
     let from = start
     while (from < end) {
-      const length = Math.min(end - from, this.sendWindow, connection.sendWindow, FRAME_BYTES)
+      const length = Math.min(end - from, this.sendWindow, connection.windows.send, FRAME_BYTES)
       if (length <= 0) break
       connection.out.frame(DATA, 0, this.id, bytes, from, from + length)
       this.#frameGeneration = connection.out.generation
       this.#frameAt = connection.out.used - length - 9
       this.sendWindow -= length
-      connection.sendWindow -= length
+      connection.windows.send -= length
       connection.calm.work()
       from += length
     }
@@ -133,8 +133,8 @@ export class Stream {
   #end(trailers: string): void {
     const { connection } = this
     if (trailers !== '') {
-      connection.beginHead(trailers.length).lines(trailers)
-      connection.endHead(this.id, true)
+      connection.heads.begin(trailers.length).lines(trailers)
+      connection.heads.end(this.id, true)
     } else if (!connection.out.amend(this.#frameGeneration, this.#frameAt, END_STREAM)) connection.out.frame(DATA, END_STREAM, this.id, nothing, 0, 0)
     this.#localEnd()
   }
@@ -150,7 +150,7 @@ export class Stream {
     this.pendingBytes -= sent
     this.blockedSinceMs = this.connection.nowMs
     if (this.pendingBytes === 0) {
-      this.connection.blocked.delete(this)
+      this.connection.windows.blocked.delete(this)
       if (this.#pendingEnd !== undefined) this.#end(this.#pendingEnd)
     }
     if (this.pendingBytes <= PENDING_BYTES_MAX / 2 && !this.closed) this.receiver?.onWritable()
