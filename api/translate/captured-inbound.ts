@@ -14,6 +14,7 @@ import { OriginalDstSchema } from '#core/wire/gen/envoy/extensions/filters/liste
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
 import { httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
+import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
@@ -25,16 +26,13 @@ import { onceFor } from './once.ts'
 import { mutualTlsFor, type MutualTls, mutualTlsPorts } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
 import type { TracingScope } from './telemetry.ts'
-import { meshServerSocket } from './tls.ts'
+import { meshServerSocket, MTLS_HTTP, MTLS_TCP } from './tls.ts'
 import { tcpProxy } from './tls-route.ts'
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 type Filters = MessageInitShape<typeof FilterSchema>[]
 
 const PASSTHROUGH = 'InboundPassthroughCluster'
-/** What Istio's proxies offer in mTLS, so that the other end knows what is inside without looking. */
-const MTLS_HTTP = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
-const MTLS_TCP = ['istio-peer-exchange', 'istio']
 const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c']
 
 /** One port of a captured workload that something is known of. */
@@ -61,6 +59,8 @@ interface CapturedInboundScope extends InboundContext {
   readonly ports: readonly (KnownPort & { readonly mutualTls: MutualTls; readonly pool: ReturnType<typeof inboundPool> })[]
   /** Ports of which only a PeerAuthentication speaks: they keep its mode. */
   readonly spokenFor: readonly { readonly port: number; readonly mutualTls: MutualTls }[]
+  /** How long what comes first is awaited. */
+  readonly detection: string
   /** Of all other ports. */
   readonly others: MutualTls
 }
@@ -72,7 +72,7 @@ export function capturedInbound(reader: MeshReader, workload: InboundWorkload): 
   const ports = knownPorts(reader, workload).map((one) => ({ ...one, mutualTls: modeOf(one.port), pool: inboundPool(reader, namespace, labels, one.port) }))
   const known = new Set(ports.map((one) => one.port))
   const spokenFor = mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).map((port) => ({ port, mutualTls: modeOf(port) }))
-  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), engine, tracing })
+  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), detection: detectionTimeout(reader, DETECTION.inbound), engine, tracing })
 }
 
 const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly Resource[] => {
@@ -83,8 +83,7 @@ const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: [...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
     listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
-    listenerFiltersTimeout: duration(10_000),
-    continueOnListenerFiltersTimeout: true,
+    ...detects(scope.detection),
   })
   const origins = [...ports.map((one) => one.origin), ...ports.flatMap((one) => one.mutualTls.by ?? []), ...access.origins]
   return [resourceOf(ListenerSchema, 'virtualInbound', message, origins), ...ports.flatMap((one) => (one.bind === undefined ? [] : [boundListener(one.bind, one, scope)])), ...ports.map((one) => portCluster(one, one.pool)), resourceOf(ClusterSchema, PASSTHROUGH, originalDestination(PASSTHROUGH), [])]
@@ -99,8 +98,7 @@ function boundListener(bind: string, known: CapturedInboundScope['ports'][number
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: knownChains(known, known.mutualTls, scope),
     listenerFilters: [tlsInspector(), httpInspector()],
-    listenerFiltersTimeout: duration(10_000),
-    continueOnListenerFiltersTimeout: true,
+    ...detects(scope.detection),
   })
   return resourceOf(ListenerSchema, name, message, [known.origin, ...(known.mutualTls.by === undefined ? [] : [known.mutualTls.by]), ...scope.access.origins])
 }

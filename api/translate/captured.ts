@@ -15,6 +15,7 @@ import type { EgressListener } from '#core/resource/sidecar.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { connectionRoutes, holds, subnetsOf } from './connection-route.ts'
 import type { ConnectionRoute } from './connection-route.ts'
+import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
@@ -63,8 +64,7 @@ export function virtualOutbound(reader: MeshReader, client: string, tracing: Tra
           filterChains: [{ name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
           defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] },
           listenerFilters: [tlsInspector(), httpInspector()],
-          listenerFiltersTimeout: duration(0),
-          continueOnListenerFiltersTimeout: true,
+          ...detects(detectionTimeout(reader, DETECTION.declared)),
         }
       : { filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] }] }),
   })
@@ -110,8 +110,7 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
     filterChains: placed,
     defaultFilterChain: { name: tcp === undefined ? 'PassthroughFilterChain' : `${name}_tcp`, filters: rest },
     listenerFilters: [...(placed.length > 0 ? [tlsInspector()] : []), ...(http || claimed.some((one) => one.port.protocol === 'auto') ? [httpInspector()] : [])],
-    listenerFiltersTimeout: duration(0),
-    continueOnListenerFiltersTimeout: true,
+    ...detects(detectionTimeout(reader, !http && claimed.some((one) => isTcp(one.port)) ? DETECTION.undeclared : DETECTION.declared)),
   })
   return [resourceOf(ListenerSchema, name, message, claimed.map((one) => one.service.source))]
 }
@@ -167,8 +166,7 @@ export function addressListeners(reader: MeshReader, client: RouteClient, host: 
           filterChains: inOrder([...http, ...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), ...narrow, ...(auto ? [] : [{ ...rest, name }])]),
           ...(auto ? { defaultFilterChain: { ...rest, name } } : {}),
           listenerFilters: [...(auto || !isTcp(port) ? [tlsInspector()] : []), ...(auto ? [httpInspector()] : [])],
-          listenerFiltersTimeout: duration(0),
-          continueOnListenerFiltersTimeout: true,
+          ...detects(detectionTimeout(reader, auto ? DETECTION.undeclared : DETECTION.declared)),
         })
         return resourceOf(ListenerSchema, name, message, [service.source, origin.resource])
       }),

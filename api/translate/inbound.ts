@@ -13,6 +13,7 @@ import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
 import { tlsInspector } from './captured.ts'
+import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
@@ -25,7 +26,7 @@ import type { MutualTls } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
 import type { TracingScope } from './telemetry.ts'
 import { atListeningPort } from './listening-port.ts'
-import { meshServerSocket } from './tls.ts'
+import { meshServerSocket, MTLS_HTTP, MTLS_TCP } from './tls.ts'
 import { tcpProxy } from './tls-route.ts'
 
 /** A workload as far as its inbound side depends on it. */
@@ -51,6 +52,8 @@ export interface InboundScope {
   readonly mutualTls: MutualTls
   /** What bounds what goes on to the application. */
   readonly pool: ReturnType<typeof inboundPool>
+  /** How long what comes first is awaited. */
+  readonly detection: string
   readonly access: Access
   readonly engine: Engine
   readonly tracing: TracingScope
@@ -70,6 +73,7 @@ export function inboundScopes(reader: MeshReader, workload: InboundWorkload): In
       service: lead === undefined ? undefined : { host: lead.service.host, name: lead.service.name, namespace: lead.service.namespace, port: lead.port.port },
       mutualTls,
       pool: inboundPool(reader, namespace, labels, port.port),
+      detection: detectionTimeout(reader, DETECTION.inbound),
       access: { ...access, policies: access.policies.map((one) => atListeningPort(one, port)) },
       engine: workload.engine,
       tracing: workload.tracing,
@@ -96,7 +100,7 @@ function inboundListener(scope: InboundScope): Resource {
     name,
     address: socketAddress(port.listen.address, port.listen.port),
     trafficDirection: TrafficDirection.INBOUND,
-    ...(mutualTls.mode === 'DISABLE' ? {} : { listenerFilters: [tlsInspector()], listenerFiltersTimeout: duration(10_000) }),
+    ...(!looks(scope) ? {} : { listenerFilters: [tlsInspector()], ...detects(scope.detection) }),
     filterChains: inboundChains(scope),
     metadata: metadataOf(mutualTls.by === undefined ? undefined : { resource: mutualTls.by, field: 'mtls' }),
   })
@@ -105,25 +109,37 @@ function inboundListener(scope: InboundScope): Resource {
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
-/** STRICT: only mTLS gets an answer. PERMISSIVE: mTLS and plaintext, told apart by the first bytes. */
+/** A port that may get TLS of the application's own: its protocol is not HTTP, or nobody said it. */
+const passesTls = ({ protocol }: InboundScope): boolean => protocol === 'auto' || !carriesHttp(protocol)
+
+/** Whether the first bytes decide. */
+const looks = (scope: InboundScope): boolean => scope.mutualTls.mode !== 'DISABLE' || scope.protocol === 'auto'
+
+/**
+ * STRICT: only mTLS gets an answer. PERMISSIVE: mTLS and plaintext, told apart by the first bytes. TLS that is not the mesh's is the application's own, and passes unopened where it is not refused.
+ * A port that is said to be HTTP takes any TLS for the mesh's: callers of gRPC without a proxy offer `h2` alone.
+ */
 function inboundChains(scope: InboundScope): ChainInit[] {
   const { mode } = scope.mutualTls
   const name = `0.0.0.0_${scope.port.port}`
   const filters = inboundFilters(scope)
-  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: meshServerSocket(scope.access.trustDomains), filters }
-  const plaintext: ChainInit = { name: `${name}_plaintext`, ...(mode === 'DISABLE' ? {} : { filterChainMatch: { transportProtocol: 'raw_buffer' } }), filters }
-  return mode === 'STRICT' ? [secured] : mode === 'DISABLE' ? [plaintext] : [secured, plaintext]
+  const ofMesh = mode === 'PERMISSIVE' && passesTls(scope) ? { applicationProtocols: [...MTLS_TCP, ...MTLS_HTTP] } : {}
+  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls', ...ofMesh }, transportSocket: meshServerSocket(scope.access.trustDomains), filters }
+  const plaintext: ChainInit = { name: `${name}_plaintext`, ...(looks(scope) ? { filterChainMatch: { transportProtocol: 'raw_buffer' } } : {}), filters }
+  const own: ChainInit[] = passesTls(scope) && looks(scope) ? [{ name: `${name}_tls`, filterChainMatch: { transportProtocol: 'tls' }, filters: connectionFiltersOf(scope) }] : []
+  return mode === 'STRICT' ? [secured] : mode === 'DISABLE' ? [...own, plaintext] : [secured, ...own, plaintext]
+}
+
+/** Connections as they come. */
+function connectionFiltersOf({ access, engine, port, service }: InboundScope): MessageInitShape<typeof FilterSchema>[] {
+  const cluster = inboundCluster(port.port)
+  return [...connectionFilters(access, connectionCustom(engine)), tcpProxy(cluster, [], [{ cluster, host: service?.host ?? '', port: port.port, hash: undefined }])]
 }
 
 function inboundFilters(scope: InboundScope): MessageInitShape<typeof FilterSchema>[] {
   const { port, service, protocol } = scope
   const cluster = inboundCluster(port.port)
-  if (!carriesHttp(protocol)) {
-    return [
-      ...connectionFilters(scope.access, connectionCustom(scope.engine)),
-      tcpProxy(cluster, [], [{ cluster, host: service?.host ?? '', port: port.port, hash: undefined }]),
-    ]
-  }
+  if (!carriesHttp(protocol)) return connectionFiltersOf(scope)
   return [
     httpManager({
       statPrefix: `inbound_0.0.0.0_${port.port};`,

@@ -61,6 +61,10 @@ function meshTls(sans: readonly SubjectAltNameMatcher[], alpnProtocols: readonly
 
 const tlsSocket = (typedConfig: ReturnType<typeof anyOf>): TransportSocket => create(TransportSocketSchema, { name: 'envoy.transport_sockets.tls', configType: { case: 'typedConfig', value: typedConfig } })
 
+/** What proxies of the mesh offer in mTLS, so that the other end knows what is inside without looking; TLS that offers none of it is the application's own. */
+export const MTLS_HTTP = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
+export const MTLS_TCP = ['istio-peer-exchange', 'istio']
+
 /** Mesh mTLS towards a service whose workloads bear one of `accounts`. */
 export function meshClientSocket(options: { readonly accounts: readonly string[]; readonly sni: string; readonly http2: boolean }): TransportSocket {
   const alpn = options.http2 ? ['istio', 'h2'] : ['istio']

@@ -150,6 +150,7 @@ export class Applications {
       // A caller that goes away is part of what is tested.
       socket.on('error', () => socket.destroy())
       if (special.silent === true) return
+      if (special.greets === true) return this.#answerBytes({ workload, address }, socket, { peer: `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`, tls: undefined, proxyHeader: undefined })
       receive(socket, { peer: `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`, tls: undefined, proxyHeader: undefined }, special.proxyProtocol === true)
     })
     this.#servers.push(server, second, secured)

@@ -20,6 +20,10 @@ export interface Call {
   readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string; readonly version?: '1.2' | '1.3' | undefined; readonly cipher?: string | undefined }
   /** Bytes that are no HTTP. */
   readonly bytes?: boolean
+  /** Of bytes: none are said. */
+  readonly silent?: boolean
+  /** HTTP/1.1 in plaintext, or bytes, said one byte at a time. */
+  readonly bytewise?: boolean
   /** HTTP/2 in plaintext. */
   readonly http2?: boolean
   /** The address of loopback that it comes from; absent: the system's choice. */
@@ -41,12 +45,12 @@ export async function send(call: Call, agent: http.Agent | undefined): Promise<A
   const startedMs = performance.now()
   const elapsedMs = (): number => performance.now() - startedMs
   try {
-    const own = call.tls !== undefined || call.http2 === true || call.bytes === true || call.proxyHeader !== undefined || call.dial !== undefined
+    const own = call.tls !== undefined || call.http2 === true || call.bytes === true || call.proxyHeader !== undefined || call.bytewise === true || call.dial !== undefined
     const plain = own ? await dial(call) : undefined
     const secured = plain === undefined || call.tls === undefined ? undefined : await connectTls(plain, call.tls)
     const http2 = secured?.alpnProtocol === 'h2' ? secured : call.http2 === true ? plain : undefined
     const socket = secured ?? plain
-    const answer = call.bytes === true && socket !== undefined ? await overBytes(socket) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, socket, agent)
+    const answer = call.bytes === true && socket !== undefined ? await overBytes(socket, call) : call.bytewise === true && plain !== undefined ? await overHttpBytewise(call, plain) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, socket, agent)
     return { kind: 'answer', ...answer, elapsedMs: elapsedMs() }
   } catch (error) {
     return { kind: 'closed', why: error instanceof Error ? error.message : String(error), elapsedMs: elapsedMs() }
@@ -131,14 +135,43 @@ function overHttp2(call: Call, socket: net.Socket): Promise<Got> {
 }
 
 /** A line there and a line back; the application answers with its name. */
-function overBytes(socket: net.Socket): Promise<Got> {
+function overBytes(socket: net.Socket, { silent, bytewise }: Call): Promise<Got> {
   return new Promise((resolve, reject) => {
     let body = ''
     socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk: Buffer) => (body += chunk.toString()))
     socket.on('error', reject)
     socket.on('close', () => (body === '' ? reject(new Error('closed without a byte')) : resolve({ status: 0, headers: {}, body })))
-    socket.write('hello\n')
+    if (bytewise === true) void writeBytewise(socket, 'hello\n')
+    else if (silent !== true) socket.write('hello\n')
+    else socket.resume()
+  })
+}
+
+/** Each byte in a packet of its own, as far as the system lets it. */
+async function writeBytewise(socket: net.Socket, text: string): Promise<void> {
+  socket.setNoDelay(true)
+  for (const byte of text) {
+    if (socket.destroyed) return
+    await new Promise<void>((sent) => socket.write(byte, () => setImmediate(sent)))
+  }
+}
+
+function overHttpBytewise(call: Call, socket: net.Socket): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    socket.on('error', reject)
+    socket.on('close', () => {
+      const [head = '', body = ''] = text.split(/\r\n\r\n(.*)/s)
+      const [line = '', ...fields] = head.split('\r\n')
+      const status = /^HTTP\/1\.1 (\d{3})/.exec(line)?.[1]
+      if (status === undefined) reject(new Error('closed without an answer'))
+      else resolve({ status: Number(status), headers: Object.fromEntries(fields.map((one) => [one.slice(0, one.indexOf(':')).toLowerCase(), one.slice(one.indexOf(':') + 1).trim()])), body })
+    })
+    const fields = Object.entries({ host: call.authority, ...call.headers, connection: 'close' }).flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}\r\n`))
+    void writeBytewise(socket, `${call.method} ${call.path} HTTP/1.1\r\n${fields.join('')}\r\n`)
   })
 }
 

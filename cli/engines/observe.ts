@@ -46,7 +46,7 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const port = request.port ?? (url.port === '' ? (secure ? 443 : 80) : Number(url.port))
   const headers = Object.fromEntries(Object.entries(request.headers ?? {}).filter(([name]) => name.toLowerCase() !== 'host'))
   const authority = hostHeaderOf(request) ?? url.host
-  const about = { method: request.method ?? 'GET', path: pathIn(request.url), authority, headers, ...(request.body === undefined ? {} : { body: request.body }), ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
+  const about = { method: request.method ?? 'GET', path: pathIn(request.url), authority, headers, ...(request.body === undefined ? {} : { body: request.body }), ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.silent === true ? { silent: true } : {}), ...(request.bytewise === true ? { bytewise: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
   const shown = request.client ?? (request.tls === 'mtls' ? 'client' : undefined)
   const client = shown === undefined ? {} : live.certificates[shown]
   const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client, version: request.tlsVersion, cipher: request.cipher } : undefined

@@ -8,6 +8,8 @@ export type AuthzDecision =
   /** `policy` is its name, or 'no policy matched'; the origin is then that of the first ALLOW policy that stood in the way. `why` names the conditions that decided: of a DENY policy those that held, of each ALLOW policy those that failed. */
   | { readonly allowed: false; readonly policy: string; readonly origin: Origin | undefined; readonly why: string }
 
+export type Denial = Extract<AuthzDecision, { readonly allowed: false }>
+
 /** Told of every policy tried; absent while serving. */
 export type AuthzNote = (filter: RbacPlan, policy: RbacPolicyPlan, permission: boolean, principal: boolean) => void
 
@@ -32,6 +34,15 @@ export function authorize(policies: readonly RbacPlan[], request: RequestHead | 
   }
   return shadowDenied === undefined ? ALLOWED : { allowed: true, shadowDenied }
 }
+
+/** Who refused and why, for a line of the log: object and field, the policy, the conditions that decided. */
+export function denialWords({ policy, origin, why }: Denial): string {
+  const object = origin === undefined ? '' : `${origin.resource} ${origin.field}: `
+  return `${object}${policy === NO_POLICY_MATCHED ? '' : `${policy}: `}${why}`
+}
+
+/** What Envoy's RBAC filters leave as details. */
+export const denialDetails = ({ policy }: Denial): string => `rbac_access_denied_matched_policy[${policy === NO_POLICY_MATCHED ? 'none' : policy}]`
 
 function firstMatch(filter: RbacPlan, request: RequestHead | undefined, peer: PeerInfo, note: AuthzNote | undefined): RbacPolicyPlan | undefined {
   const { policies } = filter

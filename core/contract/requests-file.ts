@@ -23,6 +23,7 @@ const workloadWords = z.strictObject({
       revoked: z.boolean().optional().describe('Its certificate is one that its authority took back.'),
       mutual: z.boolean().optional().describe('It asks for client certificates, and closes connections without a good one.'),
       proxyProtocol: z.boolean().optional().describe('Every connection begins with a header of the PROXY protocol.'),
+      greets: z.boolean().optional().describe('It speaks first: its name, as soon as a connection stands, and closes.'),
       silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),
       keys: z.array(z.string().startsWith('/')).min(1).optional().describe('Paths at which it answers with the keys that sign the tokens of the run.'),
       authorizer: z
@@ -130,6 +131,8 @@ const requestWords = z.strictObject({
   cipher: z.string().optional().describe('The only cipher suite of TLS 1.2 that it speaks, by its OpenSSL name.'),
   protocol: z.enum(['http1', 'h2']).optional().describe('In plaintext; HTTP/1.1 unless told otherwise.'),
   source: z.string().optional().describe('The address of loopback that it comes from.'),
+  silent: z.boolean().optional().describe('Of bytes: the caller says nothing, and waits for what comes.'),
+  bytewise: z.boolean().optional().describe('HTTP/1.1 in plaintext, or bytes: said a byte at a time.'),
   proxyProtocol: z
     .strictObject({ version: z.enum(['V1', 'V2']), source: z.string() })
     .optional()

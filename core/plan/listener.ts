@@ -22,6 +22,8 @@ export interface ListenerPlan {
   readonly inspectsTls: boolean
   /** An http_inspector is there: peek for a plaintext HTTP request line; what is found counts as the application protocol. */
   readonly inspectsHttp?: boolean
+  /** How long the first bytes are awaited where they must be seen, 0: for ever; and whether a connection that does not say them is served all the same, by what matches plaintext. Absent: Envoy's defaults, 15 s and not. */
+  readonly inspection?: { readonly timeoutMs: number; readonly continues: boolean }
   /** The connection's destination before it was captured chooses the listener and the chain (`use_original_dst`, original_dst filter). */
   readonly usesOriginalDestination?: boolean
   /** Connections go on to the listener of that address, where there is one (`use_original_dst`). */

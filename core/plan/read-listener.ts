@@ -10,7 +10,7 @@ import { TlsInspectorSchema } from '../wire/gen/envoy/extensions/filters/listene
 import type { FilterChainPlan, ListenerPlan } from './listener.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { readChain } from './read-chain.ts'
-import { readSocketAddress } from './read-value.ts'
+import { milliseconds, readSocketAddress } from './read-value.ts'
 
 /** Listener → ListenerPlan. */
 export function readListener(bytes: Uint8Array, version: string): Read<ListenerPlan> {
@@ -23,6 +23,9 @@ const FIELDS = [
   'listener_filters', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'traffic_direction', 'connection_balance_config', 'enable_reuse_port', 'reuse_port',
   'tcp_backlog_size', 'bind_to_port', 'access_log', 'max_connections_to_accept_per_socket_event', 'ignore_global_conn_limit', 'bypass_overload_manager',
 ]
+
+/** Envoy's own bound of listener filters. */
+const INSPECTION_MS = 15_000
 
 function readOne(reading: Reading, message: Listener, version: string): ListenerPlan {
   reading.only('', ListenerSchema, message, FIELDS)
@@ -41,6 +44,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     ...(address === undefined ? {} : { address }),
     inspectsTls: inspectors.tls,
     inspectsHttp: inspectors.http,
+    inspection: { timeoutMs: milliseconds(message.listenerFiltersTimeout, INSPECTION_MS), continues: message.continueOnListenerFiltersTimeout },
     usesOriginalDestination: inspectors.originalDestination || (message.useOriginalDst ?? false),
     ...(message.useOriginalDst === true ? { handsOff: true } : {}),
     ...(inspectors.proxyProtocol === undefined ? {} : { proxyProtocol: inspectors.proxyProtocol }),

@@ -1,5 +1,5 @@
 import type { RbacPlan } from '#core/plan/rbac.ts'
-import { NO_POLICY_MATCHED, authorize } from '#core/authz/authorize.ts'
+import { NO_POLICY_MATCHED, authorize, denialDetails, denialWords } from '#core/authz/authorize.ts'
 import { answers } from '../http/answer.ts'
 import { ANSWERED, CONTINUE } from './filter.ts'
 import type { HttpFilter } from './filter.ts'
@@ -16,10 +16,8 @@ export function rbac(plan: RbacPlan): HttpFilter {
       }
       return CONTINUE
     }
-    const matched = decision.policy !== NO_POLICY_MATCHED
-    const origin = decision.origin === undefined ? '' : `${decision.origin.resource} ${decision.origin.field}: `
-    exchange.policy = `${origin}${matched ? `${decision.policy}: ` : ''}${decision.why}`
-    exchange.answerWith(answers.denied(matched ? decision.policy : 'none'))
+    exchange.policy = denialWords(decision)
+    exchange.answerWith(answers.denied(denialDetails(decision)))
     return ANSWERED
   }
 }

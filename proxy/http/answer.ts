@@ -38,7 +38,7 @@ export const answers = {
   rateLimited: (status: number, body: string, fields: string, asResourceExhausted: boolean): Answer => ({ ...answer(status, body, 'RL', 'request_rate_limited', fields), ...(asResourceExhausted && { grpcStatus: 8 }) }),
   rateLimiterFailed: (status: number): Answer => answer(status, '', 'RLSE', 'rate_limiter_error'),
   /** `policy` is its name, or `none` when no ALLOW policy matched. */
-  denied: (policy: string): Answer => answer(403, 'RBAC: access denied', '', `rbac_access_denied_matched_policy[${policy}]`),
+  denied: (details: string): Answer => answer(403, 'RBAC: access denied', '', details),
   /** A token that is missing or bad; `fields` hold the challenge. */
   tokenRefused: (status: number, problem: string, fields: string, bare: boolean): Answer => answer(status, bare ? '' : problem, '', `jwt_authn_access_denied{${problem.replaceAll(' ', '_')}}`, fields),
   authorizerDenied: (status: number, body: string, fields: string): Answer => answer(status, body, 'UAEX', 'ext_authz_denied', fields),

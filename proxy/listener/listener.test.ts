@@ -211,6 +211,49 @@ test('network RBAC closes the connection of a peer that is not allowed', async (
   const received = await speak(proxy.port, 'x').catch(() => '')
   assert.equal(received, '')
   assert.equal(upstream.accepted(), 0)
+  const [line] = await proxy.log()
+  assert.equal(line?.['connection_termination_details'], 'rbac_access_denied_matched_policy[none]')
+  assert.equal(line?.['weft_policy'], 'the filter allows nothing')
+})
+
+for (const [what, plan, heard] of [
+  ['a bound that passes', { timeoutMs: 50, continues: true }, 'hello'],
+  ['a bound that closes', { timeoutMs: 50, continues: false }, ''],
+] as const) {
+  test(`a client that says nothing is kept no longer than its listener says: ${what}`, async (t) => {
+    const upstream = await netServer(t, (socket) => socket.write('hello'))
+    const http = chainPlan(httpPlan(tablePlan([routePlan('/', { kind: 'direct', status: 200, body: 'HTTP' })])), { match: match({ transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.0', 'http/1.1', 'h2c'] }) })
+    const listener = listenerPlan('sniffed', [http, chainPlan(toTcp('db'), { match: match({ transportProtocol: 'raw_buffer' }) })], { inspectsHttp: true, inspection: plan })
+    const proxy = await startProxy(t, { listener, clusters: [['db', [upstream.port]]] })
+    assert.equal(await speak(proxy.port, '', (text) => text === heard && heard !== '').catch(() => ''), heard)
+    const slow = net.connect({ port: proxy.port, host: '127.0.0.1' })
+    t.after(() => slow.destroy())
+    let text = ''
+    const ended = new Promise<void>((resolve) => slow.on('close', resolve).on('error', () => resolve()))
+    slow.on('data', (bytes: Buffer) => (text += bytes.toString()))
+    slow.write('G')
+    if (plan.continues) await until(() => text === 'hello')
+    else await ended
+    assert.equal(text, heard)
+  })
+}
+
+test('without a bound a client may say its request a byte at a time, and is HTTP by its whole first line', async (t) => {
+  const upstream = await netServer(t, (socket) => socket.on('data', () => socket.end('bytes')))
+  const http = chainPlan(httpPlan(tablePlan([routePlan('/', { kind: 'direct', status: 200, body: 'HTTP' })])), { match: match({ transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.0', 'http/1.1', 'h2c'] }) })
+  const listener = listenerPlan('sniffed', [http, chainPlan(toTcp('db'), { match: match({ transportProtocol: 'raw_buffer' }) })], { inspectsHttp: true, inspection: { timeoutMs: 0, continues: true } })
+  const proxy = await startProxy(t, { listener, clusters: [['db', [upstream.port]]] })
+  for (const [said, answer] of [['GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', /^HTTP\/1\.1 200 /], ['SET key value\r\n', /^bytes$/]] as const) {
+    const socket = net.connect({ port: proxy.port, host: '127.0.0.1', noDelay: true })
+    t.after(() => socket.destroy())
+    let text = ''
+    socket.on('error', () => {})
+    const ended = new Promise<void>((resolve) => socket.on('close', resolve))
+    socket.on('data', (bytes: Buffer) => (text += bytes.toString()))
+    for (const byte of said) await new Promise<void>((sent) => socket.write(byte, () => setImmediate(sent)))
+    await ended
+    assert.match(text, answer)
+  }
 })
 
 test('TCP to nobody is closed, and logged UF', async (t) => {

@@ -23,8 +23,9 @@ import { serveTls } from './secure.ts'
 import { CLIENT_HELLO_BYTES_MAX, sniff } from './sniff.ts'
 import type { Sniffed } from './sniff.ts'
 
-/** A silent client is one whose server speaks first: the chain is then chosen without its words (Istio's listener_filters_timeout, continue_on_timeout). */
-const SNIFF_TIMEOUT_MS = 5000
+/** Envoy's default bound of what stands in front of the chains. */
+const INSPECTION: NonNullable<ListenerPlan['inspection']> = { timeoutMs: 15_000, continues: false }
+const PROXY_HEADER_MS = 5000
 const BACKLOG = 4096
 /** How long a connection that came before its listener closed may take for its first bytes. */
 const BEGIN_MS = 1000
@@ -123,7 +124,7 @@ export class Listener {
     const { proxyProtocol } = this.plan
     if (proxyProtocol === undefined) return this.#inspect(socket, { to, said: undefined })
     this.#sniffing.add(socket)
-    awaitProxyHeader(socket, proxyProtocol, this.#doors.engine.doors.clock, SNIFF_TIMEOUT_MS, (header) => {
+    awaitProxyHeader(socket, proxyProtocol, this.#doors.engine.doors.clock, PROXY_HEADER_MS, (header) => {
       this.#sniffing.delete(socket)
       this.#inspect(socket, { to, said: header?.addresses })
     }, () => this.#sniffing.delete(socket))
@@ -140,9 +141,10 @@ export class Listener {
 
   #sniff(socket: Socket, ends: Ends): void {
     let seen: Buffer | undefined
+    const { timeoutMs, continues } = this.plan.inspection ?? INSPECTION
     this.#sniffing.add(socket)
     const settle = (sniffed: Sniffed): void => {
-      timer.cancel()
+      timer?.cancel()
       this.#sniffing.delete(socket)
       socket.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
       this.#serve(socket, sniffed, seen, ends)
@@ -154,12 +156,13 @@ export class Listener {
       else if (seen.length > CLIENT_HELLO_BYTES_MAX) settle(UNREAD)
     }
     const onGone = (): void => {
-      timer.cancel()
+      timer?.cancel()
       this.#sniffing.delete(socket)
       socket.destroy()
     }
     const onEnd = (): void => (seen === undefined ? onGone() : settle(UNREAD))
-    const timer = this.#doors.engine.doors.clock.after(SNIFF_TIMEOUT_MS, () => settle(UNREAD))
+    // Who says nothing may wait for its server to speak first: the chain is then chosen without its words.
+    const timer = timeoutMs === 0 ? undefined : this.#doors.engine.doors.clock.after(timeoutMs, () => (continues ? settle(UNREAD) : onGone()))
     socket.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
   }
 
@@ -184,17 +187,23 @@ export class Listener {
   }
 
   #serveChain(chain: FilterChainPlan, socket: Socket, peer: PeerInfo, identity: ClientIdentity, early: Buffer | undefined, speaksHttp2: boolean): void {
-    if (chain.rbac.length > 0 && !authorize(chain.rbac, undefined, peer).allowed) {
-      socket.on('error', () => socket.destroy())
-      socket.destroy()
-      return
-    }
     const { engine } = this.#doors
     const stack = this.#doors.stackOf(chain, this.plan.direction)
     const wire = acceptWire(socket, noHandler)
+    const decision = chain.rbac.length === 0 ? undefined : authorize(chain.rbac, undefined, peer)
+    if (decision?.allowed === false) {
+      if (stack instanceof TcpStack) stack.refuse(wire, peer, decision)
+      else wire.destroy()
+      return
+    }
     wire.readsRecords = peer.tls
+    // What ended while its first bytes were looked at does not end again.
+    const ended = (): void => {
+      if (socket.readableEnded) wire.handler.onReadEnd()
+    }
     if (stack instanceof TcpStack) {
       stack.serve(wire, peer, early)
+      ended()
       return
     }
     const serve = (connection: Http2ServerConnection | ServerConnection, first: Buffer | undefined): void => {
@@ -202,6 +211,7 @@ export class Listener {
       connection.draining = this.#draining
       socket.once('close', () => this.#http.delete(connection))
       connection.begin(wire, first)
+      ended()
     }
     const serveHttp2 = (first: Buffer | undefined): void => serve(new Http2ServerConnection(engine, stack, peer, identity), first)
     const { codec } = stack.plan

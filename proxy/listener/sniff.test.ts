@@ -31,7 +31,12 @@ test('SNI and ALPN are read from a ClientHello, however it is cut', async () => 
 })
 
 test('HTTP is told from other plaintext', () => {
-  assert.deepEqual(sniff(Buffer.from('GET / HTTP/1.1'))?.applicationProtocols, ['http/1.1'])
+  const line = Buffer.from('GET /a?b HTTP/1.1\r\n')
+  assert.deepEqual(sniff(line)?.applicationProtocols, ['http/1.1'])
+  for (let cut = 1; cut < line.length; cut++) assert.equal(sniff(line.subarray(0, cut)), undefined, line.toString('latin1', 0, cut))
+  assert.deepEqual(sniff(Buffer.from('M-SEARCH * HTTP/1.0\n'))?.applicationProtocols, ['http/1.0'])
+  assert.deepEqual(sniff(Buffer.from(`GET /${'a'.repeat(9000)}`))?.applicationProtocols, ['http/1.1'])
+  for (const other of ['SET key value\r\n', 'EHLO mail.example\r\n', 'PING\r\n', 'GET / HTTP/2', 'get / HTTP/1.1\r\n', 'HELLO WORLD, SAID IT']) assert.deepEqual(sniff(Buffer.from(other))?.applicationProtocols, [], other)
   assert.deepEqual(sniff(Buffer.from('PRI * HTTP/2.0\r\n'))?.applicationProtocols, ['h2c'])
   assert.equal(sniff(Buffer.from('GE')), undefined)
   assert.deepEqual(sniff(Buffer.from('\0\x01binary'))?.transportProtocol, 'raw_buffer')

@@ -11,8 +11,14 @@ export const CLIENT_HELLO_BYTES_MAX = 16 * 1024
 
 const RAW: Sniffed = { transportProtocol: 'raw_buffer', serverName: '', applicationProtocols: [] }
 const HTTP1: Sniffed = { transportProtocol: 'raw_buffer', serverName: '', applicationProtocols: ['http/1.1'] }
+const HTTP1_0: Sniffed = { transportProtocol: 'raw_buffer', serverName: '', applicationProtocols: ['http/1.0'] }
 const HTTP2: Sniffed = { transportProtocol: 'raw_buffer', serverName: '', applicationProtocols: ['h2c'] }
 const PREFACE = 'PRI * HTTP/2.0'
+/** A line that began so and is longer is HTTP without its end. */
+const REQUEST_LINE_AWAITED_MAX = 8 * 1024
+/** As much of a request line as there may be (RFC 9112 §3), and a whole one: what ends otherwise is no HTTP, whatever word it begins with. */
+const REQUEST_LINE_BEGUN = /^[A-Z][A-Z-]{0,31}(?: (?:[^\s]+(?: (?:H(?:T(?:T(?:P(?:\/(?:1(?:\.(?:[01]\r?)?)?)?)?)?)?)?)?)?)?)?$/
+const REQUEST_LINE = /^[A-Z][A-Z-]{0,31} [^\s]+ HTTP\/1\.([01])\r?\n/
 
 /** Undefined: more bytes are needed to tell. */
 export function sniff(bytes: Buffer): Sniffed | undefined {
@@ -25,8 +31,12 @@ export function sniff(bytes: Buffer): Sniffed | undefined {
 function sniffPlain(bytes: Buffer): Sniffed | undefined {
   const text = bytes.toString('latin1', 0, Math.min(bytes.length, 16))
   if (PREFACE.startsWith(text.slice(0, PREFACE.length))) return text.length >= PREFACE.length ? HTTP2 : undefined
-  if (/^[A-Z]{3,16} /.test(text)) return HTTP1
-  return /^[A-Z]{1,15}$/.test(text) ? undefined : RAW
+  if (!/^[A-Z][A-Z-]*(?: |$)/.test(text)) return RAW
+  const line = bytes.toString('latin1', 0, REQUEST_LINE_AWAITED_MAX + 1)
+  const found = REQUEST_LINE.exec(line)
+  if (found !== null) return found[1] === '0' ? HTTP1_0 : HTTP1
+  if (!REQUEST_LINE_BEGUN.test(line)) return RAW
+  return line.length > REQUEST_LINE_AWAITED_MAX ? HTTP1 : undefined
 }
 
 /** TLS bytes that are no ClientHello: the chain for TLS is chosen, and the handshake then fails by itself. */

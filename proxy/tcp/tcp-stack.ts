@@ -1,3 +1,5 @@
+import { denialDetails, denialWords } from '#core/authz/authorize.ts'
+import type { Denial } from '#core/authz/authorize.ts'
 import type { TcpPlan } from '#core/plan/listener.ts'
 import type { Origin } from '#core/plan/origin.ts'
 import type { PeerInfo, RequestHead } from '#core/route/request.ts'
@@ -38,6 +40,11 @@ export class TcpStack {
   serve(wire: Wire, peer: PeerInfo, early: Buffer | undefined): void {
     new TcpConnection(this.#engine, this, wire, peer).begin(early)
   }
+
+  /** Closes a connection that policies do not let pass; the log says so. */
+  refuse(wire: Wire, peer: PeerInfo, denial: Denial): void {
+    new TcpConnection(this.#engine, this, wire, peer).refuse(denial)
+  }
 }
 
 /** One proxied TCP connection, from accept to log line. */
@@ -62,7 +69,8 @@ class TcpConnection implements Facts, WireHandler {
   readonly requestId = ''
   attempts = 0
   origin: Origin | undefined = undefined
-  readonly policy = ''
+  policy = ''
+  terminationDetails: string | undefined = undefined
   readonly planRevision: number
   readonly downstreamTlsVersion = ''
   readonly protocol = ''
@@ -90,6 +98,12 @@ class TcpConnection implements Facts, WireHandler {
 
   responseHeader(): string | undefined {
     return undefined
+  }
+
+  refuse(denial: Denial): void {
+    this.policy = denialWords(denial)
+    this.terminationDetails = denialDetails(denial)
+    this.#finish()
   }
 
   begin(early: Buffer | undefined): void {

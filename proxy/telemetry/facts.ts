@@ -26,6 +26,8 @@ export interface Facts {
   readonly downstreamTlsVersion: string
   /** The protocol as logged: `HTTP/1.1`, empty for TCP. */
   readonly protocol: string
+  /** Why a connection was closed before anything went on; absent: it was not. */
+  readonly terminationDetails?: string | undefined
   /** Absent or below zero: there is none. */
   readonly grpcStatus?: number
   responseHeader(name: string): string | undefined

@@ -65,7 +65,7 @@ function reader(name: string, argument: string, alternative: string | undefined,
     case 'RESPONSE_CODE_DETAILS':
       return (facts) => orNone(facts.details)
     case 'CONNECTION_TERMINATION_DETAILS':
-      return () => undefined
+      return (facts) => facts.terminationDetails
     case 'UPSTREAM_TRANSPORT_FAILURE_REASON':
       return (facts) => orNone(facts.upstreamFailure)
     case 'BYTES_RECEIVED':
