@@ -2,12 +2,14 @@ import type { Clock, Timer } from '#core/time/clock.ts'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { numberOfNonce } from '#core/wire/nonce.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET } from '#core/wire/type-url.ts'
 import type { Answers } from './answers.ts'
 import { applyDelta } from './delta.ts'
 import type { Holdings } from './holding.ts'
-import type { ProxyStatus, Rejection, TypeStatus } from './ledger-entry.ts'
-import { fullSetTypes, passOrder, pointers } from './pass.ts'
+import type { ProxyStatus, Rejection } from './ledger-entry.ts'
+import { MakeBeforeBreak } from './make-before-break.ts'
+import { ownEngine } from './own-engine.ts'
+import { fullSetTypes, passOrder } from './pass.ts'
 import type { Peer } from './peer.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
@@ -15,6 +17,7 @@ import type { Resource, ResourceView, ViewChange } from './resource.ts'
 import { applySotw } from './sotw.ts'
 import { Subscription } from './subscription.ts'
 import type { Taken } from './taking.ts'
+import { statusOf } from './type-status.ts'
 
 /** Delta responses, and SotW ones that may be split, stay below this (xds-rules 24): gRPC clients refuse more than 4 MiB. */
 const responseBytesMax = 1 << 20
@@ -22,18 +25,8 @@ const responseBytesMax = 1 << 20
 const turnBytesMax = 1 << 18
 /** A SotW set cannot be split: beyond this it is near what clients refuse. */
 const setBytesWarn = 3 << 20
-/** How long removals wait for the routes' ACKs, and routes for those of the clusters they need (xds-rules 21). */
-const patienceMs = 1000
-/** A slow link takes this long for the parts of a large first answer. */
-const firstPatienceMs = 15_000
-/** How long an Envoy that has come back takes to ask for what points at its clusters; one that does not by then has nothing that does. */
-const askPatienceMs = 5000
-/** Our own sidecar, by its user agent: it puts a cluster in force with the endpoints that it has. */
-const ownEngine = 'weft'
 /** Names that one stream may subscribe to in one type. */
 const namesMax = 200_000
-/** Refused resources that a status names. */
-const refusalsMax = 32
 /** Names of secrets that one stream is written down for. */
 const auditedMax = 32
 
@@ -89,12 +82,7 @@ export class XdsStream {
   #writable = true
   #blockedSinceMs = 0
   #closed = false
-  #removalTimer: Timer | undefined
-  #holdTimer: { readonly timer: Timer; readonly atMs: number } | undefined
-  /** Something may be leaving. */
-  #isLeaving = false
-  #removalPatienceMs = patienceMs
-  #heldSinceMs: number | undefined
+  readonly #order: MakeBeforeBreak
   /** Runs from the first resource with a time to live that this client was sent. */
   #heartbeats: Timer | undefined
   readonly #unsubscribe: () => void
@@ -114,6 +102,7 @@ export class XdsStream {
     this.protocol = of.protocol
     this.#view = of.view
     this.connectedAtMs = around.clock.wallMs()
+    this.#order = new MakeBeforeBreak({ clock: around.clock, engine: of.node.engine, subscriptions: this.#subscriptions, wake: () => around.watcher.wake(this, 'change') })
     this.#unsubscribe = of.view.subscribe((change) => this.#onChange(change))
   }
 
@@ -140,28 +129,25 @@ export class XdsStream {
     if (request.type === SECRET) this.#auditSecrets(request.names)
     if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
     if (settled) this.#watcher.progressed(this)
-    if (first && subscription.isLeaving) {
-      this.#isLeaving = true
-      this.#removalPatienceMs = firstPatienceMs
-    }
-    if (this.#hasWork() || (first && this.#isLeaving)) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
-    else if (settled) this.#releaseWhenQuiet()
+    if (first) this.#order.leavesFromBefore(subscription)
+    if (this.#hasWork() || (first && this.#order.isLeaving)) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
+    else if (settled) this.#order.releaseWhenQuiet()
   }
 
   /** Sends what can be sent now, at most one response a type and one that is large, in the order of a pass. Called by the publisher, in turn. */
   pump(): void {
     if (this.#closed) return
-    this.#releaseWhenQuiet()
+    this.#order.releaseWhenQuiet()
     for (const type of passOrder) {
       if (!this.#writable) return
       const subscription = this.#subscriptions.get(type)
       if (!subscription || !subscription.hasWork || !subscription.mayGo) continue
-      if (this.#mustHold(subscription)) continue
+      if (this.#order.mustHold(subscription)) continue
       if (this.#send(subscription) < turnBytesMax || !this.#hasWork()) continue
       this.#watcher.wake(this, 'change')
       break
     }
-    this.#releaseWhenQuiet()
+    this.#order.releaseWhenQuiet()
     this.#watcher.progressed(this)
   }
 
@@ -180,8 +166,7 @@ export class XdsStream {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#removalTimer?.cancel()
-    this.#holdTimer?.timer.cancel()
+    this.#order.close()
     this.#heartbeats?.cancel()
     this.#unsubscribe()
     this.#view.release()
@@ -352,7 +337,7 @@ export class XdsStream {
       const subscription = this.#subscriptions.get(type)
       if (subscription === undefined || !subscription.gone(name, change.revision)) continue
       concerned = true
-      this.#isLeaving ||= subscription.isLeaving
+      this.#order.leaves(subscription)
     }
     if (concerned) {
       this.#watcher.concerned(this, change.revision)
@@ -403,81 +388,4 @@ export class XdsStream {
     if (!endpoints) return
     for (const cluster of clusters) if (endpoints.names.has(cluster.name)) endpoints.enqueue(cluster.name, this.#view.revision, true)
   }
-
-  /**
-   * Make before break: a change of what points at clusters waits while clusters that the client does not have yet are unacknowledged, but not for ever (xds-rules 21, 25).
-   * A first answer breaks nothing, and waits only until all that it points at has gone out: Envoy calls itself ready after the first response of each type and what that names, and a large first answer goes in parts.
-   * Our own sidecar waits by itself for the last part, and acknowledges a part when what that points at has come.
-   */
-  #mustHold(subscription: Subscription): boolean {
-    if (!pointers.includes(subscription.type)) return false
-    const first = !subscription.hasSent
-    if (first ? this.node.engine === ownEngine || !this.#isBegun(subscription.type) : !this.#subscriptions.get(CLUSTER)?.isAdding) {
-      this.#heldSinceMs = undefined
-      return false
-    }
-    const nowMs = this.#clock.monotonicMs()
-    this.#heldSinceMs ??= nowMs
-    const leftMs = this.#heldSinceMs + (first ? firstPatienceMs : patienceMs) - nowMs
-    if (leftMs <= 0) return false
-    this.#wakeWithin(leftMs)
-    return true
-  }
-
-  /** Most of what waits is let go by an answer, long before: a timer that is set already is good enough, if it is no later. */
-  #wakeWithin(afterMs: number): void {
-    const atMs = this.#clock.monotonicMs() + afterMs
-    if (this.#holdTimer !== undefined && this.#holdTimer.atMs <= atMs) return
-    this.#holdTimer?.timer.cancel()
-    const timer = this.#clock.after(afterMs, () => {
-      this.#holdTimer = undefined
-      this.#watcher.wake(this, 'change')
-    })
-    this.#holdTimer = { timer, atMs }
-  }
-
-  /** A part of what a first answer of this type would point at, or come after, is out and a part is not. */
-  #isBegun(type: string): boolean {
-    const waiting = (before: string): boolean => this.#subscriptions.get(before)?.hasWork === true
-    if (type === LISTENER) return waiting(CLUSTER)
-    return waiting(LISTENER) || (type === ROUTE_CONFIGURATION && waiting(SCOPED_ROUTE_CONFIGURATION))
-  }
-
-  /** Clusters, endpoints and routes that are gone leave once nothing that may still point at them is unacknowledged, or after a second (xds-rules 21). */
-  #releaseWhenQuiet(): void {
-    if (!this.#isLeaving) return
-    const leaving = [...this.#subscriptions.values()].filter((subscription) => subscription.isLeaving)
-    this.#isLeaving = leaving.length > 0
-    if (!this.#isLeaving) return
-    if (this.#arePointersQuiet()) this.#releaseLeaving(leaving)
-    else this.#removalTimer ??= this.#clock.after(Math.min(this.#removalPatienceMs, askPatienceMs), () => this.#releaseOverdue())
-  }
-
-  /** What points at what is leaving has had its time; more of it, where it has been asked for and is large. */
-  #releaseOverdue(): void {
-    const all = [...this.#subscriptions.values()]
-    const leftMs = this.#removalPatienceMs - askPatienceMs
-    if (leftMs > 0 && pointers.some((type) => this.#subscriptions.has(type))) this.#removalTimer = this.#clock.after(leftMs, () => this.#releaseLeaving(all))
-    else this.#releaseLeaving(all)
-  }
-
-  /** An Envoy that comes back asks for clusters first, and for what points at them in messages of their own. */
-  #arePointersQuiet(): boolean {
-    const asked = pointers.flatMap((type) => this.#subscriptions.get(type) ?? [])
-    return asked.length === 0 ? this.node.engine !== 'envoy' : asked.every((one) => one.isQuiet)
-  }
-
-  #releaseLeaving(subscriptions: readonly Subscription[]): void {
-    this.#removalPatienceMs = patienceMs
-    this.#removalTimer?.cancel()
-    this.#removalTimer = undefined
-    for (const subscription of subscriptions) subscription.releaseLeaving()
-    this.#watcher.wake(this, 'change')
-  }
-}
-
-function statusOf(subscription: Subscription): TypeStatus {
-  const { type, sinceMs, subscribed, sentRevision, ackedRevision, rejection, inFlight, refusals } = subscription
-  const state = inFlight ? 'STALE' : rejection || refusals.length > 0 ? 'REJECTED' : subscription.nonce === '' ? 'NOT_SENT' : subscription.hasWork ? 'STALE' : 'SYNCED'
-  return { type, state, sinceMs, subscribed, sentRevision, ackedRevision, rejection: rejection ?? refusals.at(-1), ...(refusals.length > 0 ? { refusals: refusals.slice(0, refusalsMax) } : {}) }
 }
