@@ -50,7 +50,8 @@ export function extAuthz(plan: ExtAuthzPlan, engine: Engine): HttpFilter {
   }
 
   return (exchange) => {
-    if (exchange.route?.extAuthz?.disabled === true) return CONTINUE
+    // What has no route is not found, whoever asks; as in Envoy, nobody is asked about it.
+    if (exchange.route === undefined || exchange.route.extAuthz?.disabled === true) return CONTINUE
     const { enabledBy, body } = plan
     if (enabledBy !== undefined) {
       const noted = exchange.shadowPolicies?.get(enabledBy.key)

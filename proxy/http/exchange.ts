@@ -19,7 +19,7 @@ import type { Engine } from './engine.ts'
 import { REQUEST_ID } from './field-kind.ts'
 import { asGrpc, isGrpc, statusInTrailers } from './grpc.ts'
 import { answerLines } from './response-out.ts'
-import { dropByName, withoutLines } from './request-out.ts'
+import { dropByName, valueIn, withoutLines } from './request-out.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 import type { Downstream } from './sides.ts'
@@ -88,6 +88,8 @@ export class Exchange implements Facts {
   /** From the moment on that it is decided where to. */
   #forwarding: Forwarding | undefined = undefined
   #tunnels = false
+  /** Of an answer of the proxy's own. */
+  #ownLines = ''
   #downstreamPaused = false
   #bodyWaiter: { readonly bytesMax: number; readonly tell: (body: Buffer, whole: boolean) => void } | undefined = undefined
 
@@ -109,7 +111,14 @@ export class Exchange implements Facts {
   }
 
   get clusterName(): string {
-    return this.cluster?.plan.name ?? ''
+    return this.cluster?.plan.name ?? this.#routedCluster
+  }
+
+  /** Where the request would have gone, had nobody answered it before; of a route to several nobody knows. */
+  get #routedCluster(): string {
+    const action = this.route?.action
+    const entries = action?.kind === 'forward' ? action.clusters.entries : []
+    return entries.length === 1 ? (this.engine.cluster(entries[0]?.cluster ?? '')?.plan.name ?? '') : ''
   }
 
   get upstreamAddress(): string {
@@ -133,7 +142,7 @@ export class Exchange implements Facts {
   }
 
   responseHeader(name: string): string | undefined {
-    return this.responseHead?.header(name)
+    return this.responseHead === undefined ? valueIn(this.#ownLines, name) : this.responseHead.header(name)
   }
 
   /** A filter takes a request header away: from what goes upstream, and from what decides after it. */
@@ -376,7 +385,8 @@ export class Exchange implements Facts {
     this.responseBytes = this.request.method === 'HEAD' ? 0 : answer.body.length
     const { request } = this
     const closes = !this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue)
-    this.connection.sendAnswer(answer.status, answerLines(this, answer), request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
+    this.#ownLines = answerLines(this, answer)
+    this.connection.sendAnswer(answer.status, this.#ownLines, request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
     this.finish()
     this.connection.exchangeOver(this.requestComplete, closes)
   }
@@ -389,7 +399,8 @@ export class Exchange implements Facts {
     this.addFlag(answer.flag)
     this.details = answer.details
     this.responseBytes = answer.body.length
-    this.connection.sendAnswer(answer.status, answerLines(this, answer), answer.body, true)
+    this.#ownLines = answerLines(this, answer)
+    this.connection.sendAnswer(answer.status, this.#ownLines, answer.body, true)
     this.finish()
     this.connection.exchangeOver(true, true)
   }

@@ -12,6 +12,7 @@ import { keptHost, tellHost } from '../upstream/session.ts'
 import { stickyHash } from '../upstream/sticky.ts'
 import { startMirrors } from '../upstream/mirror.ts'
 import { answers } from './answer.ts'
+import type { Answer } from './answer.ts'
 import { NO_BODY } from './body.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.ts'
@@ -223,7 +224,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
       cluster.record(host, 'connect-failure')
     }
     if (this.#retry({ reset: 'connect-failure' })) return
-    exchange.answerWith(why === '' ? answers.connectTimeout : answers.connectFailure(why))
+    this.#giveUp(why === '' ? answers.connectTimeout : answers.connectFailure(why))
   }
 
   onUpstreamWritable(): void {
@@ -343,7 +344,13 @@ export class Forwarding implements UpstreamUser, PoolUser {
     }
     cluster.record(host, 'reset')
     if (this.#retry({ reset: why === 'refused' ? 'refused' : 'reset' })) return
-    exchange.answerWith(why === 'protocol' ? answers.protocolError : why === 'reset' ? answers.connectionTermination : answers.remoteReset)
+    this.#giveUp(why === 'protocol' ? answers.protocolError : why === 'reset' ? answers.connectionTermination : answers.remoteReset)
+  }
+
+  /** The last try's end, in Envoy's words. */
+  #giveUp(answer: Answer): void {
+    const { attempts } = this.#exchange
+    this.#exchange.answerWith(attempts > 1 ? { ...answer, body: answer.body.replace('reset reason', 'retried and the latest reset reason') } : answer)
   }
 
   // ---- retries

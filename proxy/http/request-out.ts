@@ -28,6 +28,12 @@ export function dropByName(fields: FieldTable, dropped: Uint8Array, lowerName: s
   for (let i = 0; i < fields.count; i++) if (fields.nameIs(i, lowerName)) dropped[i] = 1
 }
 
+/** The value of a line of lower-case name among lines with their CRLFs; undefined: there is none. */
+export function valueIn(lines: string, lowerName: string): string | undefined {
+  const at = lines.startsWith(`${lowerName}: `) ? 0 : lines.indexOf(`\r\n${lowerName}: `) + 2
+  return at === 1 ? undefined : lines.slice(at + lowerName.length + 2, lines.indexOf('\r\n', at))
+}
+
 /** The same of lines that were added, each with its CRLF. */
 export function withoutLines(added: string, lowerName: string): string {
   if (!added.includes(`${lowerName}: `)) return added

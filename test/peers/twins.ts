@@ -38,13 +38,14 @@ export interface Twins {
   readonly runtime: Runtime
 }
 
-export async function startTwins(t: TestContext, resources: Resources, version: string = ENVOY_NEWEST): Promise<Twins> {
-  const { engine: weft, runtime } = await startWeft(t, resources)
+/** `logged` is told the lines of Weft's access logs; Envoy writes them to the file that its configuration names. */
+export async function startTwins(t: TestContext, resources: Resources, version: string = ENVOY_NEWEST, logged: (lines: string) => void = () => undefined): Promise<Twins> {
+  const { engine: weft, runtime } = await startWeft(t, resources, logged)
   return { envoy: await startEnvoy(t, resources, version), weft, runtime }
 }
 
 /** Weft's plan readers and data path in this process. @throws Error with every fault of a resource that is refused */
-async function startWeft(t: TestContext, resources: Resources): Promise<{ engine: Engine; runtime: Runtime }> {
+async function startWeft(t: TestContext, resources: Resources, logged: (lines: string) => void): Promise<{ engine: Engine; runtime: Runtime }> {
   const plans = new TestPlans()
   for (const json of resources.clusters) {
     const plan: ClusterPlan = planOf(ClusterSchema, json, readCluster)
@@ -54,7 +55,7 @@ async function startWeft(t: TestContext, resources: Resources): Promise<{ engine
     const plan: ListenerPlan = planOf(ListenerSchema, json, readListener)
     plans.listeners.set(plan.name, plan)
   }
-  const runtime = new Runtime(systemDoors, plans, noSecrets, { node: testNode, accessLog: { write() {} } })
+  const runtime = new Runtime(systemDoors, plans, noSecrets, { node: testNode, accessLog: { write: (_path, lines) => logged(lines) } })
   t.after(() => runtime.close())
   for (const name of plans.clusters.keys()) runtime.applyCluster(name)
   for (const name of plans.listeners.keys()) {
@@ -79,7 +80,7 @@ async function startEnvoy(t: TestContext, resources: Resources, version: string 
     file,
     JSON.stringify({ node: { id: 'twin', cluster: 'twin' }, admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } }, static_resources: { listeners: resources.listeners, clusters: resources.clusters } }),
   )
-  const child: ChildProcess = spawn(binary, ['-c', file, '--admin-address-path', adminFile, '--use-dynamic-base-id', '--concurrency', '1', '--log-level', 'error'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child: ChildProcess = spawn(binary, ['-c', file, '--admin-address-path', adminFile, '--use-dynamic-base-id', '--concurrency', '1', '--file-flush-interval-msec', '20', '--log-level', 'error'], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr?.on('data', (text: Buffer) => (said = (said + text.toString()).slice(-20_000)))
   t.after(async () => {
