@@ -6,6 +6,7 @@ const benches: Readonly<Record<string, () => Promise<{ run(args: readonly string
   soak: () => import('./soak.ts'),
   api: () => import('./api.ts'),
   router: () => import('./router.ts'),
+  istio: () => import('./istio.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

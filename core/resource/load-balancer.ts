@@ -89,7 +89,10 @@ const consistentHash = z
       .superRefine(
         judged(function* (value): Iterable<Complaint> {
           if (value.name === '') yield { at: ['name'], code: 'object.field-required', rule: 'the name of the cookie' }
-          for (const [index, one] of (value.attributes ?? []).entries()) if (one.name === '') yield { at: ['attributes', index, 'name'], code: 'object.field-required', rule: 'the name of the attribute' }
+          for (const [index, one] of (value.attributes ?? []).entries()) {
+            if (one.name === '') yield { at: ['attributes', index, 'name'], code: 'object.field-required', rule: 'the name of the attribute' }
+            if (value.attributes?.findIndex(({ name }) => name === one.name) !== index) yield { at: ['attributes', index, 'name'], value: one.name, code: 'object.field-conflict', rule: 'each attribute once' }
+          }
         }),
       )
       .optional()

@@ -20,7 +20,7 @@ export const readinessProbe = z
         host: text().optional().describe('The host to connect to; the workload itself by default.'),
         scheme: text().optional().describe('HTTP (the default) or HTTPS.'),
         httpHeaders: z
-          .array(z.strictObject({ name: z.string().regex(/^[-_A-Za-z0-9]+$/, 'letters, digits, - and _').optional().describe('Name.'), value: text().optional().describe('Value.') }))
+          .array(z.strictObject({ name: z.string().regex(/^[-_A-Za-z0-9]+$/, 'letters, digits, - and _').describe('Name.'), value: text().optional().describe('Value.') }))
           .optional()
           .describe('Headers that are sent.'),
       })

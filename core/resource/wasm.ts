@@ -56,11 +56,15 @@ export const wasmFields = {
 
 export const extensionPhase = (unspecified: string) => z.enum([unspecified, 'AUTHN', 'AUTHZ', 'STATS']).optional().describe('Where the filter stands: after authentication, authorization or metrics; before routing by default.')
 
+function* repeatedPorts(ports: readonly { readonly number: number }[]): Iterable<Complaint> {
+  for (const [index, { number }] of ports.entries()) if (ports.findIndex((one) => one.number === number) !== index) yield { at: [index, 'number'], value: number, code: 'object.field-conflict', rule: 'each port once' }
+}
+
 export const trafficSelectors = z
   .array(
     z.strictObject({
       mode: z.enum(['UNDEFINED', 'CLIENT', 'SERVER', 'CLIENT_AND_SERVER']).optional().describe('Outbound, inbound, or both (the default).'),
-      ports: z.array(z.strictObject({ number: z.int().min(1).max(65535).describe('The destination port.') })).optional().describe('Destination ports; all by default.'),
+      ports: z.array(z.strictObject({ number: z.int().min(1).max(65535).describe('The destination port.') })).superRefine(judged(repeatedPorts)).optional().describe('Destination ports; all by default.'),
     }),
   )
   .optional()

@@ -37,6 +37,7 @@ interface Place {
 function* workloadEntryComplaints(value: Place): Iterable<Complaint> {
   if (!value.address && !value.network) yield { at: ['address'], code: 'object.field-required', rule: 'an address, or a network' }
   yield* workloadEntryPlaceComplaints(value)
+  yield* labelComplaints(value.labels, ['labels'])
 }
 
 /** What holds for an address and ports wherever they stand; none need be there. */
@@ -52,7 +53,6 @@ export function* workloadEntryPlaceComplaints(value: Place): Iterable<Complaint>
     if (complaint !== undefined) yield { at: ['address'], value: address, rule: `an IP address or a host name: ${complaint}` }
   }
   for (const name of Object.keys(value.ports ?? {})) if (name.length > 62 || !PORT_NAME.test(name)) yield { at: ['ports', name], rule: 'the name of a port' }
-  yield* labelComplaints(value.labels, ['labels'])
 }
 
 const check = (object: WorkloadEntry): Fault[] =>
