@@ -109,8 +109,13 @@ const CALLS: Readonly<Record<string, Call>> = {
 
 const limits = (over: JsonValue): { circuit_breakers: JsonValue } => ({ circuit_breakers: { thresholds: [over] } })
 const filter = (name: string, of: string, config: { readonly [field: string]: JsonValue }): JsonValue => ({ name: `envoy.filters.http.${name}`, typed_config: { '@type': `${type}.filters.http.${of}`, ...config } })
-const route = (prefix: string, action: { readonly [field: string]: JsonValue }, more: { readonly [field: string]: JsonValue } = {}): JsonValue => ({ name: `route${prefix}`, match: { prefix }, route: action, ...more })
-const perRoute = (name: string, of: string, config: { readonly [field: string]: JsonValue }): { typed_per_filter_config: JsonValue } => ({ typed_per_filter_config: { [`envoy.filters.http.${name}`]: { '@type': `${type}.filters.http.${of}`, ...config } } })
+const unasked = { 'envoy.filters.http.ext_authz': { '@type': `${type}.filters.http.ext_authz.v3.ExtAuthzPerRoute`, disabled: true } }
+const route = (prefix: string, action: { readonly [field: string]: JsonValue }, faults?: { readonly [field: string]: JsonValue }): JsonValue => ({
+  name: `route${prefix}`,
+  match: { prefix },
+  route: action,
+  typed_per_filter_config: { ...unasked, ...(faults !== undefined && { 'envoy.filters.http.fault': { '@type': `${type}.filters.http.fault.v3.HTTPFault`, ...faults } }) },
+})
 const all = { numerator: 100 }
 const abort = { http_status: 418, percentage: all }
 const delay = { fixed_delay: '0.02s', percentage: all }
@@ -123,8 +128,8 @@ function hosts(): JsonValue {
       domains: ['a.example'],
       routes: [
         route('/old/', { ...a, prefix_rewrite: '/ok/' }),
-        { name: 'direct', match: { prefix: '/direct' }, direct_response: { status: 418, body: { inline_string: 'tea' } } },
-        { name: 'redirect', match: { prefix: '/redirect' }, redirect: { path_redirect: '/ok' } },
+        { name: 'direct', match: { prefix: '/direct' }, direct_response: { status: 418, body: { inline_string: 'tea' } }, typed_per_filter_config: unasked },
+        { name: 'redirect', match: { prefix: '/redirect' }, redirect: { path_redirect: '/ok' }, typed_per_filter_config: unasked },
         route('/no-cluster', { cluster: 'nobody' }),
         route('/no-host', { cluster: 'empty' }),
         route('/dead', { cluster: 'dead' }),
@@ -136,15 +141,15 @@ function hosts(): JsonValue {
         route('/never/try', { ...a, timeout: '20s', retry_policy: { retry_on: 'reset', num_retries: 1, per_try_timeout: '0.2s', retry_back_off: { base_interval: '0.001s', max_interval: '0.002s' } } }),
         route('/never/idle', { ...a, timeout: '0s', idle_timeout: '0.2s' }),
         route('/never', { ...a, timeout: '0s' }),
-        route('/fault', a, perRoute('fault', 'fault.v3.HTTPFault', { abort })),
-        route('/late-fault', a, perRoute('fault', 'fault.v3.HTTPFault', { abort, delay })),
-        route('/late', a, perRoute('fault', 'fault.v3.HTTPFault', { delay })),
+        route('/fault', a, { abort }),
+        route('/late-fault', a, { abort, delay }),
+        route('/late', a, { delay }),
         route('/limited', a),
         route('/limiter', { ...a, rate_limits: [{ actions: [{ generic_key: { descriptor_value: 'x' } }] }] }),
-        route('/asked', a),
+        { name: 'asked', match: { prefix: '/asked' }, route: a },
         route('/denied', a),
         route('/', a),
-      ].map((one) => (JSON.stringify(one).includes('route/asked') ? one : { ...(one as object), typed_per_filter_config: { ...((one as { typed_per_filter_config?: object }).typed_per_filter_config ?? {}), 'envoy.filters.http.ext_authz': { '@type': `${type}.filters.http.ext_authz.v3.ExtAuthzPerRoute`, disabled: true } } })) as JsonValue,
+      ],
     },
   ]
 }
