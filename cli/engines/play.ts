@@ -74,7 +74,7 @@ export class Player {
     yield* this.#playOn(explicit, id, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: explicit }, objects, false))
     if (captured.length === 0) return
     this.#namespaces ??= { lacking: whyNoNamespaces() }
-    const { lacking } = this.#namespaces
+    const lacking = this.#namespaces.lacking ?? whyNotOnHosts(about)
     yield* this.#playOn(lacking === undefined ? captured : captured.map((one) => ({ routerOnly: lacking, ...one })), `${id}.captured`, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: captured }, objects, true))
   }
 
@@ -111,6 +111,12 @@ export class Player {
     this.#takeBack()
     this.#removeFolder()
   }
+}
+
+/** Why the workloads of a file cannot each be on a host of its own; undefined: they can. */
+function whyNotOnHosts({ workloads = [] }: RequestsFile): string | undefined {
+  const six = workloads.find((one) => one.address?.includes(':') === true)
+  return six === undefined ? undefined : `captured traffic is played over IPv4 alone, and ${six.name} has the address ${six.address ?? ''}`
 }
 
 /** As shells report a death by signal. */
