@@ -351,10 +351,13 @@ export class HostPool {
 }
 
 /** What is offered for a connection to share: what the plan says where the peer may choose, else no HTTP/1.1. Istio's names stay, for filter chains are chosen by them. */
-const http2Alpn = (alpn: readonly string[], mayChoose: boolean): readonly string[] => (mayChoose ? alpn : [...alpn.filter((protocol) => protocol !== 'h2' && !protocol.includes('http/1.')), 'h2'])
+const http2Alpn = (alpn: readonly string[], mayChoose: boolean): readonly string[] => (mayChoose ? alpn : [...saidToMesh('istio-h2', alpn), ...alpn.filter((protocol) => protocol !== 'h2' && !protocol.includes('http/1.')), 'h2'])
 
 /** What is offered for a connection of its own: not h2, lest the server choose it. */
-const http1Alpn = (alpn: readonly string[]): readonly string[] => alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-h2')
+const http1Alpn = (alpn: readonly string[]): readonly string[] => [...saidToMesh('istio-http/1.1', alpn), ...alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-h2')]
+
+/** In mTLS of the mesh, that HTTP is inside: the callee may know it no other way. */
+const saidToMesh = (name: string, alpn: readonly string[]): readonly string[] => (alpn.includes('istio') && !alpn.includes(name) ? [name] : [])
 
 /** Empty when the server's certificate leads to our roots and bears one of the names that the plan allows. */
 export function judgeServer(socket: TLSSocket, plan: ClientTlsPlan): string {
