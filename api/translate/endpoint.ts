@@ -7,6 +7,8 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
+import { isAddress } from '#core/match/cidr.ts'
+import { type Address, AddressSchema } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '#core/wire/gen/envoy/config/core/v3/health_check_pb.ts'
 import type { LbEndpointSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
@@ -59,7 +61,8 @@ export function endpointScopes(reader: MeshReader, client: ClientPlace, host: st
   const scopes: EndpointScope[] = []
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
-    const endpoints = [...workloads.flatMap((one) => workloadEndpoint(reader, service, port, one)), ...declaredEndpoints(service, port)]
+    // Discovery carries no names to look up: an entry that has one would have the whole assignment refused.
+    const endpoints = [...workloads.flatMap((one) => workloadEndpoint(reader, service, port, one)), ...declaredEndpoints(service, port)].filter((one) => isAddress(one.address) || one.address.startsWith(SOCKET))
     const of = (subset: string, members: readonly ScopedEndpoint[], policy: Policy): EndpointScope => ({
       cluster: outboundCluster(port.port, subset, host),
       endpoints: members,
@@ -133,13 +136,18 @@ const translateEndpoints = ({ cluster, endpoints, ranking }: EndpointScope): Clu
     }),
   })
 
+/** What a Unix socket's address begins with; `unix://@name` is in the abstract namespace. */
+const SOCKET = 'unix://'
+
+const reachedAt = ({ address, port }: ScopedEndpoint): Address => (address.startsWith(SOCKET) ? create(AddressSchema, { address: { case: 'pipe', value: { path: address.slice(SOCKET.length) } } }) : socketAddress(address, port))
+
 function lbEndpoint(one: ScopedEndpoint): { key: string; message: MessageInitShape<typeof LbEndpointSchema> } {
   const metadata = metadataOf(undefined, one.workload === '' ? undefined : { workload: one.workload })
   if (one.mutualTls) metadata.filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' }
   return {
     key: `${one.address}:${one.port}`,
     message: {
-      hostIdentifier: { case: 'endpoint', value: { address: socketAddress(one.address, one.port) } },
+      hostIdentifier: { case: 'endpoint', value: { address: reachedAt(one) } },
       healthStatus: HealthStatus.HEALTHY,
       loadBalancingWeight: one.weight,
       ...(Object.keys(metadata.filterMetadata).length === 0 ? {} : { metadata }),

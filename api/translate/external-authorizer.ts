@@ -139,7 +139,8 @@ function extAuthz(authorizer: Authorizer, provider: string): ExtAuthzInit {
     failureModeAllow: spec.failOpen ?? false,
     clearRouteCache: spec.clearRouteCache ?? false,
     ...(status === undefined ? {} : { statusOnError: { code: status } }),
-    ...(body === undefined ? {} : { withRequestBody: { maxRequestBytes: body.maxRequestBytes ?? 0, allowPartialMessage: body.allowPartialMessage ?? false, packAsBytes: body.packAsBytes ?? false } }),
+    // Of a body of which no bytes may be held nothing is shown; Envoy takes no filter that says so.
+    ...(body?.maxRequestBytes ? { withRequestBody: { maxRequestBytes: body.maxRequestBytes, allowPartialMessage: body.allowPartialMessage ?? false, packAsBytes: body.packAsBytes ?? false } } : {}),
     filterEnabledMetadata: noted('envoy.filters.http.rbac', provider),
     ...(asked.length === 0 ? {} : { allowedHeaders: headerList(asked) }),
     services: serviceOf(authorizer),

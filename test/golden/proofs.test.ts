@@ -6,7 +6,9 @@ import { routerDifferences } from '#cli/router-differences.ts'
 import { asked } from '#cli/question.ts'
 import { makeTokens } from '#cli/tokens.ts'
 import { Player, type Script } from '#cli/engines/play.ts'
+import { Faults } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
+import { parseObject } from '#core/resource/parse.ts'
 import { kinds } from '#core/resource/registry.ts'
 import { supportOf } from '#core/resource/support.ts'
 import { goldenCases, scriptOf, worldOfScript, caseFile } from './golden-suite.ts'
@@ -50,11 +52,17 @@ function routerFeels(script: Script): boolean {
     const world = worldOfScript(script)
     const tokens = makeTokens(script.about.tokens, Date.now())
     return (script.about.tests ?? []).some((one) => routerDifferences(one, asked(world, one, tokens)).length > 0)
-  } catch {
-    // A world that lacks what its requests name is not as expected.
-    return true
+  } catch (error) {
+    // A world that lacks what its requests name is not as expected, nor is a configuration that is refused; any other has an answer, or the translation is wrong.
+    if (isNotFound(error) || isRefused(script)) return true
+    throw error
   }
 }
+
+const isNotFound = (error: unknown): boolean => error instanceof Faults && error.faults.every((one) => one.code === 'object.not-found')
+
+/** Whether the rules of some object's kind are against it. */
+const isRefused = ({ objects }: Script): boolean => objects.some((one) => parseObject(one, { defaultNamespace: 'default' }).faults.some((fault) => fault.severity === 'error'))
 
 /** What only traffic shows: answers, attempts, times. */
 async function proxiesFeel(player: Player, script: Script): Promise<boolean> {
