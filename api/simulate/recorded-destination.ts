@@ -19,7 +19,8 @@ export function destinationOf(cluster: string, weight: number | undefined): Dest
   if (cluster === 'PassthroughCluster') return { kind: 'original-destination', direction: 'outbound', ...share }
   if (cluster.startsWith('InboundPassthrough')) return { kind: 'original-destination', direction: 'inbound', ...share }
   if (cluster.startsWith('DynamicDns')) return { kind: 'host-by-dns', direction: 'outbound', ...share }
-  const [direction, port, subset = '', host = ''] = cluster.split('|')
+  // Between networks a server name names the cluster.
+  const [direction, port, subset = '', host = ''] = cluster.split(cluster.includes('|') ? '|' : '_.')
   if (direction === 'inbound') return { kind: 'workload-port', direction, port: Number(port), ...share }
   // What Istio calls a destination that it could not make out.
   if (direction === 'outbound' && host === NOWHERE.host) return { kind: 'other', name: 'UnknownService', ...share }

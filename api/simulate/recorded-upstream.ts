@@ -28,7 +28,7 @@ const DISCOVERY = new Map<Discovery, string>([
 export function upstreamDetails(sent: Sent, name: string): UpstreamDetails | undefined {
   const resource = sent.resources.get(`${CLUSTER} ${name}`)
   const plan = sent.plans.clusters.get(name)
-  if (resource === undefined || plan === undefined || !/^(in|out)bound\|/.test(name)) return undefined
+  if (resource === undefined || plan === undefined || !/^(in|out)bound(\||_\.)/.test(name)) return undefined
   const cluster = fromBinary(ClusterSchema, resource.bytes)
   const endpoints = healthyEndpoints(sent.plans, plan).map((one) => one.key).sort()
   const discovery = DISCOVERY.get(cluster.clusterDiscoveryType.case === 'type' ? cluster.clusterDiscoveryType.value : Discovery.STATIC)

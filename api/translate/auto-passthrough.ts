@@ -41,7 +41,6 @@ export function sniClusters(reader: MeshReader, client: string, host: string): R
     cluster.name = clusterSni(scope.port.port, scope.subset, scope.service.host)
     cluster.transportSocketMatches = []
     delete cluster.transportSocket
-    cluster.typedExtensionProtocolOptions = {}
     delete cluster.metadata?.filterMetadata['weft']?.['multiplex']
     return [resourceOf(ClusterSchema, cluster.name, cluster, scope.origins)]
   })

@@ -74,7 +74,12 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
   const ofConnection = explainPolicies(chain.rbac, undefined, caller.peer, 'client', steps)
   if (ofConnection !== undefined) return end(ofConnection)
   if (chain.serve.kind === 'tcp') {
-    const to = targetsOf(plans, chain.serve.clusters, step)
+    const clusters = chain.serve.clusterBySni === true ? namedBySni(plans, caller.peer.sni) : chain.serve.clusters
+    if (clusters === undefined) {
+      step('cluster', `no cluster is called ${JSON.stringify(caller.peer.sni)}, as the connection's server name asks`, false)
+      return end({ outcome: 'refused', why: `no service of the mesh has the server name ${JSON.stringify(caller.peer.sni)}` })
+    }
+    const to = targetsOf(plans, clusters, step)
     return end({ outcome: isNowhere(to) ? 'blocked' : 'routed', why: `TCP to ${describe(to)}`, to })
   }
 
@@ -223,9 +228,12 @@ function targetsOf(plans: PlanSet, clusters: WeightedClusters, step: (kind: Step
   })
 }
 
-/** What a cluster that is not there would have been: `outbound|8080|v1|order-service.prod.svc.cluster.local`. */
+/** Between networks a connection's server name is that of a cluster. */
+const namedBySni = (plans: PlanSet, sni: string): WeightedClusters | undefined => (plans.clusters.has(sni) ? { entries: [{ cluster: sni, weight: 1, origin: undefined, requestHeaders: undefined, responseHeaders: undefined }], cumulative: [1], total: 1 } : undefined)
+
+/** What a cluster by its name stands for: `outbound|8080|v1|order-service.prod.svc.cluster.local`, or the form of that for server names, `outbound_.8080_.v1_.HOST`. */
 function destinationIn(name: string): { host: string; subset: string; port: number } {
-  const [, port = '0', subset = '', host = ''] = name.split('|')
+  const [, port = '0', subset = '', host = ''] = name.split(name.includes('|') ? '|' : '_.')
   return { host, subset, port: Number(port) }
 }
 

@@ -144,8 +144,8 @@ function readTransports(reading: Reading, message: Cluster): Pick<ClusterPlan, '
   return { transports: multiplexes(message) ? transports.map(offeringHttp2) : transports, ...(proxyHeader === undefined ? {} : { proxyHeader }) }
 }
 
-// outbound|8080|v1|order-service.prod.svc.cluster.local
-const CLUSTER_NAME = /^(?:inbound|outbound)\|(\d+)\|([^|]*)\|([^|]*)$/
+// outbound|8080|v1|order-service.prod.svc.cluster.local; between networks, as a server name, outbound_.8080_.v1_.HOST
+const CLUSTER_NAME = /^(?:inbound|outbound)(?:\||_\.)(\d+)(?:\||_\.)([^|]*?)(?:\||_\.)([^|]*)$/
 
 /** Metadata `istio` {services: [{host, name, namespace}], subset}; what it does not say is read from the name. */
 function readDestination(message: Cluster): ClusterPlan['destination'] {
