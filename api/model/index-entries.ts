@@ -88,6 +88,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     case 'RequestAuthentication':
     case 'Telemetry':
     case 'WasmPlugin':
+    case 'TrafficExtension':
     case 'EnvoyFilter':
       return [[`in-namespace/${kind}`, namespace]]
     case 'WorkloadEntry':

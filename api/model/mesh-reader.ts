@@ -11,6 +11,7 @@ import type { SecretFields } from '#core/resource/secret.ts'
 import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { TelemetrySpec } from '#core/resource/telemetry.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
+import type { TrafficExtensionSpec } from '#core/resource/traffic-extension.ts'
 import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
@@ -430,6 +431,14 @@ export class MeshReader {
 
   wasmPlugins(namespace: string): Typed<WasmPluginSpec>[] {
     return this.#list('in-namespace/WasmPlugin', namespace)
+  }
+
+  trafficExtension(namespace: string, name: string): Typed<TrafficExtensionSpec> | undefined {
+    return this.#object<TrafficExtensionSpec>(`TrafficExtension/${namespace}/${name}`)
+  }
+
+  trafficExtensions(namespace: string): Typed<TrafficExtensionSpec>[] {
+    return this.#list('in-namespace/TrafficExtension', namespace)
   }
 
   envoyFilter(namespace: string, name: string): Typed<EnvoyFilterSpec> | undefined {

@@ -18,7 +18,7 @@ import { clusterResource, clusterScopes } from './cluster.ts'
 import { routeResource } from './route.ts'
 import { routeScopes, scopedRoutes } from './route-scope.ts'
 import { patchFindings } from './patch/check-patches.ts'
-import { pluginFindings } from './patch/wasm.ts'
+import { pluginFindings, trafficExtensionFindings } from './patch/extension.ts'
 import { findCredential } from './secret.ts'
 import { destinationPolicy } from './traffic-policy.ts'
 
@@ -89,6 +89,11 @@ function* findings(model: MeshModel, reader: MeshReader, key: ResourceKey): Iter
     case 'GRPCRoute': {
       const route = model.object(objectId(key))
       if (route !== undefined) yield* gatewayRouteFindings(objectId(key), (route.object.spec ?? {}) as HttpRouteSpec)
+      return
+    }
+    case 'TrafficExtension': {
+      const one = reader.trafficExtension(namespace, name)
+      if (one !== undefined) yield* trafficExtensionFindings(one)
       return
     }
     case 'WasmPlugin': {

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { coveringWildcards, hostCovers } from '#api/model/host.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import { DERIVED } from '#api/model/gateway-api/listener.ts'
 import { writtenBehind } from '#api/model/written.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import { VirtualHost_TlsRequirementType as TlsRequirement, VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
@@ -164,7 +165,9 @@ function othersNames(reader: MeshReader, group: ServerGroup): Resource[] {
 /** Routes of several VirtualServices one after the other, the oldest first; those that hold for everything last, so that they hide nothing. */
 function boundScope(reader: MeshReader, group: ServerGroup, domain: string, bound: readonly Bound[]): RouteScope {
   const routes = bound.flatMap(({ virtualService, gateway }) => scopedRoutes(reader, { namespace: group.namespace, labels: {}, gateway }, virtualService, group.port))
-  return { host: domain, port: group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: bound.flatMap((one) => writtenBehind(one.virtualService)) }
+  // A Gateway that stands for a listener is nobody's object.
+  const gateways = bound.filter((one) => !one.gateway.includes(`~${DERIVED}`)).map((one) => `Gateway/${one.gateway}`)
+  return { host: domain, port: group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: [...bound.flatMap((one) => writtenBehind(one.virtualService)), ...new Set(gateways)] }
 }
 
 function catchAllsLast(routes: readonly ScopedRoute[]): ScopedRoute[] {

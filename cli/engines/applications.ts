@@ -5,6 +5,7 @@ import tls from 'node:tls'
 import type { WorkloadWords } from '#core/contract/requests-file.ts'
 import { authorize } from './authorizer.ts'
 import { type Host, thisMachine } from './hosts.ts'
+import { wasmModule } from './wasm-module.ts'
 import { onFirstBytes, type ProxyHeader } from './first-bytes.ts'
 
 /** What an application does with a request that bears an id; it echoes what has no behaviour. */
@@ -226,6 +227,11 @@ export class Applications {
     if (special.keys?.includes(request.url ?? '') === true) {
       response.setHeader('content-type', 'application/json')
       response.end(this.#jwks)
+      return
+    }
+    if (special.modules?.includes(request.url ?? '') === true) {
+      response.setHeader('content-type', 'application/wasm')
+      response.end(wasmModule)
       return
     }
     const id = idOf(request.headers['user-agent'])

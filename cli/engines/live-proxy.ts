@@ -16,6 +16,7 @@ import { certificateService } from '#proxy/identity/certificate-service.ts'
 import { WorkloadIdentity } from '#proxy/identity/workload-identity.ts'
 import { type Host, thisMachine } from './hosts.ts'
 import { onExit } from './on-exit.ts'
+import { wasmModule } from './wasm-module.ts'
 
 /** What carries the traffic: the bundled engine's files, or a stock Envoy's binary. */
 export type EngineParts = { readonly kind: 'weft'; readonly proxy: string; readonly gateway: string } | { readonly kind: 'envoy'; readonly binary: string }
@@ -172,6 +173,7 @@ export class LiveProxy {
     const sdsSocket = path.join(this.#folder, 'sds.sock')
     const configFile = path.join(this.#folder, 'envoy.json')
     writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: this.#admin, sdsSocket })))
+    writeFileSync(path.join(this.#folder, 'plugin.wasm'), wasmModule)
     const log = jsonLog(doors.clock, (line) => this.#hear(line), 'warn')
     const secrets = new SecretServer()
     await secrets.listen(sdsSocket)
@@ -190,7 +192,7 @@ export class LiveProxy {
 
   #run(command: string, args: readonly string[], environment: Record<string, string>): void {
     const [first, ...rest] = this.#host.command([command, ...args])
-    const child = spawn(first, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] ?? '', TMPDIR: tmpdir(), ...environment } })
+    const child = spawn(first, rest, { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] ?? '', TMPDIR: tmpdir(), ...environment } })
     this.#child = child
     child.once('error', (error) => this.#hear(error.message))
     child.once('close', () => (this.#ended = true))

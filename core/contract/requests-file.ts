@@ -26,6 +26,7 @@ const workloadWords = z.strictObject({
       greets: z.boolean().optional().describe('It speaks first: its name, as soon as a connection stands, and closes.'),
       silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),
       keys: z.array(z.string().startsWith('/')).min(1).optional().describe('Paths at which it answers with the keys that sign the tokens of the run.'),
+      modules: z.array(z.string().startsWith('/')).min(1).optional().describe('Paths at which it answers with a small Wasm module, which tells in headers how it was configured. Envoys have it as a file, too: `file://plugin.wasm`.'),
       authorizer: z
         .strictObject({
           allows: labels.describe('Headers that a request bears which it lets pass, as it is told of them; {}: any.'),

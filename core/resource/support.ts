@@ -18,6 +18,9 @@ const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy'
   'VirtualService.networking.istio.io': { Envoy: ['spec.http[].match[].statPrefix'] },
   // Stock Envoys have none of Istio's metrics.
   'Telemetry.telemetry.istio.io': { sidecar: ['spec.metrics'] },
+  // Weft's own proxies run neither modules nor scripts.
+  'WasmPlugin.extensions.istio.io': { Envoy: ['spec'] },
+  'TrafficExtension.extensions.istio.io': { Envoy: ['spec'] },
 }
 
 /** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */

@@ -54,6 +54,9 @@ export const wasmFields = {
   type: z.enum(['UNSPECIFIED_PLUGIN_TYPE', 'HTTP', 'NETWORK']).optional().describe('Whether it is an HTTP filter (the default) or a network filter.'),
 }
 
+const wasmModule = z.strictObject(wasmFields)
+export type WasmModule = z.infer<typeof wasmModule>
+
 export const extensionPhase = (unspecified: string) => z.enum([unspecified, 'AUTHN', 'AUTHZ', 'STATS']).optional().describe('Where the filter stands: after authentication, authorization or metrics; before routing by default.')
 
 function* repeatedPorts(ports: readonly { readonly number: number }[]): Iterable<Complaint> {

@@ -3,7 +3,7 @@ import type { ReferenceGrantSpec } from '#core/resource/reference-grant.ts'
 import type { ServerTls } from '#core/resource/server-tls.ts'
 import { judgeAuthority } from './authority.ts'
 import { judgeCertificate } from './certificate.ts'
-import { EAST_WEST_CONTROLLER, fine, MESH_CONTROLLER, wrong } from './surroundings.ts'
+import { EAST_WEST_CONTROLLER, fine, GATEWAY_API, MESH_CONTROLLER, wrong } from './surroundings.ts'
 import type { ApiObject, ConditionValue, ConditionValues, Surroundings } from './surroundings.ts'
 
 /** What Istio's names of derived objects have in them. */
@@ -38,7 +38,7 @@ export interface ListenerContext {
 export function judgeListener(context: ListenerContext, listener: GatewayListener): JudgedListener {
   const { owner, gateway, controller } = context
   const ofProtocol = KINDS[listener.protocol === 'TLS' ? `TLS ${listener.tls?.mode ?? 'Terminate'}` : listener.protocol]
-  const asked = listener.allowedRoutes?.kinds?.map((one) => one.kind)
+  const asked = listener.allowedRoutes?.kinds?.map(({ group = GATEWAY_API, kind }) => (group === GATEWAY_API ? kind : `${group}/${kind}`))
   const supportedKinds = asked === undefined || asked.length === 0 ? (ofProtocol ?? []) : (ofProtocol ?? []).filter((one) => asked.includes(one))
   const badKinds = asked !== undefined && asked.some((one) => !(ofProtocol ?? []).includes(one))
   const unsupported = protocolComplaint(controller, gateway, listener, ofProtocol !== undefined)

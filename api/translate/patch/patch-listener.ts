@@ -13,7 +13,7 @@ import type { ListMerge } from './merge.ts'
 import { inContext } from './patches.ts'
 import type { PatchedProxy, ScopedPatch } from './patches.ts'
 import { patchRoutes } from './patch-route.ts'
-import { PLUGIN_PREFIX } from './wasm.ts'
+import { EXTENSION_PREFIX } from './extension.ts'
 
 const HCM = 'envoy.filters.network.http_connection_manager'
 
@@ -138,15 +138,15 @@ function patchHttpFilters(filters: readonly HttpFilter[], patch: ScopedPatch): H
   })
 }
 
-/** Where a filter of a class, or a plugin of a phase, stands: after what authenticates, authorizes or counts; without a class before the router, which ends the chain. */
+/** Where a filter of a class, or an extension of a phase, stands: after what authenticates, authorizes or counts; without a class before the router, which ends the chain. */
 function classPosition(filters: readonly HttpFilter[], filterClass: string): number {
   const router = filters.findIndex((one) => one.name === 'envoy.filters.http.router')
   const end = router < 0 ? filters.length : router
   const behind = (names: readonly string[]): number => filters.findLastIndex((one) => names.includes(one.name)) + 1
   // Those of an earlier phase, or of a higher priority, are there already.
-  const pastPlugins = (at: number): number => {
+  const pastExtensions = (at: number): number => {
     let end = at
-    while (filters[end]?.name.startsWith(PLUGIN_PREFIX) === true) end++
+    while (filters[end]?.name.startsWith(EXTENSION_PREFIX) === true) end++
     return end
   }
   switch (filterClass) {
@@ -155,11 +155,11 @@ function classPosition(filters: readonly HttpFilter[], filterClass: string): num
     case 'AUTHZ':
       return behind(['envoy.filters.http.jwt_authn', 'envoy.filters.http.rbac', 'envoy.filters.http.ext_authz'])
     case 'PLUGIN_AUTHN':
-      return pastPlugins(0)
+      return pastExtensions(0)
     case 'PLUGIN_AUTHZ':
-      return pastPlugins(behind(['envoy.filters.http.jwt_authn', 'envoy.filters.http.ext_authz']))
+      return pastExtensions(behind(['envoy.filters.http.jwt_authn', 'envoy.filters.http.ext_authz']))
     case 'PLUGIN_STATS':
-      return pastPlugins(behind(['envoy.filters.http.jwt_authn', 'envoy.filters.http.rbac', 'envoy.filters.http.ext_authz']))
+      return pastExtensions(behind(['envoy.filters.http.jwt_authn', 'envoy.filters.http.rbac', 'envoy.filters.http.ext_authz']))
     default:
       return end
   }

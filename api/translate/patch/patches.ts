@@ -4,7 +4,7 @@ import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { EnvoyConfigPatch, EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
 import type { Engine } from '../engine.ts'
-import { pluginPatches, pluginsFor } from './wasm.ts'
+import { extensionPatches, extensionsFor } from './extension.ts'
 
 /** A proxy as far as EnvoyFilters can tell it from others. */
 export interface PatchedProxy {
@@ -30,16 +30,16 @@ export interface ScopedPatch {
   readonly filterClass: string
 }
 
-/** Whether any EnvoyFilter or WasmPlugin could concern a proxy. */
-export const hasPatches = (reader: MeshReader, proxy: PatchedProxy): boolean => filtersOf(reader, proxy.namespace).length > 0 || pluginsFor(reader, proxy).length > 0
+/** Whether any EnvoyFilter, WasmPlugin or TrafficExtension could concern a proxy. */
+export const hasPatches = (reader: MeshReader, proxy: PatchedProxy): boolean => filtersOf(reader, proxy.namespace).length > 0 || extensionsFor(reader, proxy).length > 0
 
 /**
- * The patches for a proxy in their order: its plugins, then those of the root namespace first, then by priority, then by age.
+ * The patches for a proxy in their order: its extensions, then those of the root namespace first, then by priority, then by age.
  * istio.io/latest/docs/reference/config/networking/envoy-filter
  */
 export function patchesFor(reader: MeshReader, proxy: PatchedProxy): ScopedPatch[] {
   const { namespace, labels } = proxy
-  const plugins = pluginPatches(pluginsFor(reader, proxy))
+  const extensions = extensionPatches(reader, proxy)
   const patches = filtersOf(reader, namespace)
     .filter(({ spec, namespace: of }) => ((spec.targetRefs ?? []).length > 0 ? appliesTo({ targetRefs: spec.targetRefs }, labels, of === namespace) : selects(spec.workloadSelector?.labels, labels)))
     .flatMap(({ id, spec }) =>
@@ -49,7 +49,7 @@ export function patchesFor(reader: MeshReader, proxy: PatchedProxy): ScopedPatch
         return [{ id, path: `spec.configPatches[${index}]`, applyTo, match, operation: patch.operation, value: patch.value, filterClass: patch.filterClass ?? 'UNSPECIFIED' }]
       }),
     )
-  return [...plugins, ...patches]
+  return [...extensions, ...patches]
 }
 
 function filtersOf(reader: MeshReader, namespace: string): Typed<EnvoyFilterSpec>[] {

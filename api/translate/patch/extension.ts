@@ -1,0 +1,113 @@
+import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import { appliesTo } from '#api/model/targets.ts'
+import type { Where } from '#api/model/targets.ts'
+import type { Resource } from '#api/serve/resource.ts'
+import { warning } from '#core/fault/fault.ts'
+import type { Fault } from '#core/fault/fault.ts'
+import type { TrafficExtensionSpec } from '#core/resource/traffic-extension.ts'
+import type { WasmModule } from '#core/resource/wasm.ts'
+import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
+import type { PatchedProxy, ScopedPatch } from './patches.ts'
+import { moduleCluster, sourceOf, wasmConfig, wasmType } from './wasm.ts'
+
+/** A filter that operators bring: a WasmPlugin, or a TrafficExtension with a module or a script. */
+interface Extension {
+  /** `WasmPlugin/prod/sign-in` */
+  readonly id: string
+  readonly namespace: string
+  /** The filter's. */
+  readonly filter: string
+  readonly where: Where
+  readonly phase: string
+  readonly priority: number
+  readonly match: WasmPluginSpec['match']
+  readonly runs: { readonly module: WasmModule } | { readonly script: string }
+}
+
+/** What the names of extensions' filters begin with. */
+export const EXTENSION_PREFIX = 'extensions.istio.io/'
+
+/** Phases in the order in which their filters stand. */
+const PHASES: readonly string[] = ['AUTHN', 'AUTHZ', 'STATS', 'UNSPECIFIED']
+
+const ofPlugin = ({ id, namespace, name, spec }: Typed<WasmPluginSpec>): Extension => ({
+  id,
+  namespace,
+  filter: `${EXTENSION_PREFIX}wasmplugin/${namespace}.${name}`,
+  where: spec,
+  phase: spec.phase === undefined || spec.phase === 'UNSPECIFIED_PHASE' ? 'UNSPECIFIED' : spec.phase,
+  priority: spec.priority ?? 0,
+  match: spec.match,
+  runs: { module: spec },
+})
+
+function ofTraffic({ id, namespace, name, spec }: Typed<TrafficExtensionSpec>): Extension[] {
+  const runs = spec.lua !== undefined ? { script: spec.lua.inlineCode } : spec.wasm !== undefined ? { module: spec.wasm } : undefined
+  if (runs === undefined) return []
+  return [{ id, namespace, filter: `${EXTENSION_PREFIX}trafficextension/${namespace}.${name}`, where: spec, phase: spec.phase ?? 'UNSPECIFIED', priority: spec.priority ?? 0, match: spec.match, runs }]
+}
+
+/** The extensions for a proxy, by phase, then by priority, the higher first, then by age. Weft's own proxies run none. */
+export function extensionsFor(reader: MeshReader, proxy: PatchedProxy): Extension[] {
+  if (proxy.engine === 'weft') return []
+  const { namespace, labels } = proxy
+  const inNamespace = (of: string): Extension[] => [...reader.wasmPlugins(of).map(ofPlugin), ...reader.trafficExtensions(of).flatMap(ofTraffic)]
+  const wide = namespace === reader.rootNamespace ? [] : inNamespace(reader.rootNamespace)
+  return [...wide, ...inNamespace(namespace)]
+    .filter((one) => appliesTo(one.where, labels, one.namespace === namespace) && ('script' in one.runs || sourceOf(one.runs.module) !== undefined))
+    .sort((a, b) => PHASES.indexOf(a.phase) - PHASES.indexOf(b.phase) || b.priority - a.priority)
+}
+
+/** What of a WasmPlugin does nothing: what no proxy here runs or fetches. */
+export function* pluginFindings({ id: resource, spec }: Typed<WasmPluginSpec>): Iterable<Fault> {
+  yield warning('object.field-inert', { resource, path: 'spec', rule: 'stock Envoys run Wasm modules; Weft’s own proxies do not' })
+  yield* moduleFindings(resource, 'spec', spec)
+}
+
+/** The same of a TrafficExtension. */
+export function* trafficExtensionFindings({ id: resource, spec }: Typed<TrafficExtensionSpec>): Iterable<Fault> {
+  yield warning('object.field-inert', { resource, path: 'spec', rule: 'stock Envoys run Wasm modules and Lua scripts; Weft’s own proxies do not' })
+  if (spec.wasm !== undefined) yield* moduleFindings(resource, 'spec.wasm', spec.wasm)
+}
+
+function* moduleFindings(resource: string, path: string, module: WasmModule): Iterable<Fault> {
+  if (sourceOf(module) !== undefined) return
+  if (/^https?:\/\//.test(module.url)) yield warning('object.field-inert', { resource, path: `${path}.sha256`, rule: 'the digest of the module, without which Envoy does not fetch it' })
+  else yield warning('object.field-inert', { resource, path: `${path}.url`, value: module.url, rule: 'file://, http:// or https://: stock Envoys do not fetch images' })
+}
+
+/** Extensions as patches. A module comes by discovery, so that one which cannot be had leaves its listener alone, and a filter refers to it; a script stands in its filter. */
+export const extensionPatches = (reader: MeshReader, proxy: PatchedProxy): ScopedPatch[] =>
+  extensionsFor(reader, proxy).flatMap((one) => {
+    const { runs, filter: name } = one
+    if ('script' in runs) return filterPatches(one, 'HTTP_FILTER', { name, typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua', default_source_code: { inline_string: runs.script } } })
+    const { module } = runs
+    const extension = patchOf(one, 'EXTENSION_CONFIG', {}, { name, typed_config: wasmConfig(reader, proxy.namespace, name, module) }, 'ADD')
+    const filter = { name, config_discovery: { config_source: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' }, type_urls: [wasmType(module)] } }
+    return [extension, ...filterPatches(one, module.type === 'NETWORK' ? 'NETWORK_FILTER' : 'HTTP_FILTER', filter)]
+  })
+
+const filterPatches = (extension: Extension, applyTo: 'NETWORK_FILTER' | 'HTTP_FILTER', value: unknown): ScopedPatch[] =>
+  matchesOf(extension.match).map((match) => patchOf(extension, applyTo, match, value, applyTo === 'NETWORK_FILTER' ? 'INSERT_FIRST' : 'ADD'))
+
+/** Where an extension's filter goes, as the match of a patch: a gateway is its clients' side. */
+function matchesOf(match: WasmPluginSpec['match']): ScopedPatch['match'][] {
+  const selectors = match === undefined || match.length === 0 ? [{}] : match
+  return selectors.flatMap(({ mode = 'CLIENT_AND_SERVER', ports = [] }: { mode?: string | undefined; ports?: readonly { readonly number: number }[] | undefined }) => {
+    const contexts = mode === 'CLIENT' ? (['SIDECAR_OUTBOUND', 'GATEWAY'] as const) : mode === 'SERVER' ? (['SIDECAR_INBOUND'] as const) : (['ANY'] as const)
+    const numbers = ports.length === 0 ? [undefined] : ports.map((one) => one.number)
+    return contexts.flatMap((context) => numbers.map((portNumber) => ({ context, ...(portNumber === undefined ? {} : { listener: { portNumber } }) })))
+  })
+}
+
+const patchOf = ({ id, phase }: Extension, applyTo: ScopedPatch['applyTo'], match: ScopedPatch['match'], value: unknown, operation: string): ScopedPatch => ({ id, path: 'spec', applyTo, match, operation, value, filterClass: `PLUGIN_${phase}` })
+
+/** Clusters of the servers that modules are fetched from. */
+export function moduleClusters(reader: MeshReader, proxy: PatchedProxy): Resource[] {
+  const found = new Map<string, Resource>()
+  for (const { id, runs } of extensionsFor(reader, proxy)) {
+    const cluster = 'module' in runs ? moduleCluster(reader, proxy.namespace, id, runs.module) : undefined
+    if (cluster !== undefined && !found.has(cluster.name)) found.set(cluster.name, cluster)
+  }
+  return [...found.values()]
+}
