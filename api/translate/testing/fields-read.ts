@@ -122,6 +122,11 @@ spec:
   listeners:
   - { name: a, port: 443, protocol: HTTPS, hostname: a.example.com, tls: { mode: Terminate, certificateRefs: [{ group: "", kind: Secret, name: cert, namespace: edge }], options: { gateway.istio.io/tls-cipher-suites: ECDHE-RSA-AES128-GCM-SHA256 }, frontendValidation: { mode: AllowValidOnly, caCertificateRefs: [{ group: "", kind: Secret, name: cert, namespace: edge }] } }, allowedRoutes: { kinds: [{ kind: HTTPRoute }], namespaces: { from: Selector, selector: { matchLabels: { a: b }, matchExpressions: [{ key: a, operator: In, values: [b] }] } } } }
 ---
+apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: { name: module, namespace: edge }
+spec: { match: [{ mode: CLIENT, ports: [{ number: 80 }] }], wasm: { url: https://modules.example.com/a.wasm, sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, pluginName: a, pluginConfig: { a: b }, failStrategy: FAIL_OPEN, type: HTTP, vmConfig: { env: [{ name: A, value: b }, { name: B, valueFrom: HOST }] } } }
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: GRPCRoute
 metadata: { name: calls, namespace: prod }
