@@ -204,7 +204,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       const here = waitResponseOf(revision, outcome, ledger.pushes.timesOf(meshId, revision))
       return replicas ? replicas.completed(meshId, here, Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))) : here
     },
-    explain: (meshId, asked) => explainIn(meshes, meshId, asked),
+    explain: (meshId, asked) => explainIn(meshes, meshId, asked, clock.wallMs()),
     async impact(mesh, results) {
       await meshes.reached(mesh.id, mesh.revision, IMPACT_WAIT_MS)
       const loaded = await meshes.get(mesh.id)

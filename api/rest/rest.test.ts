@@ -292,6 +292,38 @@ test('a request is explained without being sent, and a workload that is not ther
   assert.equal((await ask('POST', `${MESH}/explain`, foreign, { from: 'client.prod', url: 'http://a/' })).status, 404)
 })
 
+test('tokens of a request that is explained are judged by what they say', async () => {
+  const text = `apiVersion: v1
+kind: Namespace
+metadata: { name: tokens }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: vault, namespace: tokens }
+spec: { selector: { app: vault }, ports: [ { name: http, port: 80, targetPort: 8080 } ] }
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: vault, namespace: tokens }
+spec: { jwtRules: [ { issuer: people.example, jwks: '{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}' } ] }
+`
+  const applied = await apply(text, owner)
+  assert.equal(applied.status, 200, applied.text)
+  const workload = { namespace: 'tokens', network: '', locality: '', cluster: '', mutualTls: true, health: 'healthy' as const }
+  await api.store.putWorkload(api.mesh.id, { ...workload, name: 'caller', serviceAccount: 'caller', labels: {}, address: '10.0.2.1', ports: [] })
+  await api.store.putWorkload(api.mesh.id, { ...workload, name: 'vault-1', serviceAccount: 'vault', labels: { app: 'vault' }, address: '10.0.2.2', ports: [{ port: 8080, name: 'http', listen: { address: '10.0.2.2', port: 15006 }, app: { address: '10.0.2.2', port: 8080 } }] })
+  const explained = async (claims: object): Promise<ExplainResponse> => {
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const token = `${part({ alg: 'RS256', typ: 'JWT' })}.${part({ iss: 'people.example', sub: 'a', ...claims })}.AA`
+    return (await ask<ExplainResponse>('POST', `${MESH}/explain`, viewer, { from: 'caller.tokens', url: 'http://vault/', headers: { authorization: `Bearer ${token}` } })).body
+  }
+  const expired = await explained({ exp: 1_000_000_000 })
+  assert.deepEqual([expired.outcome, expired.status], ['refused', 401], expired.why)
+  const good = await explained({ exp: 32_503_680_000 })
+  assert.equal(good.outcome, 'routed', good.why)
+  assert.ok(good.steps.some((one) => /a token of people\.example, whose signature is believed/.test(one.words)))
+})
+
 test('OpenAPI names every path, and answers bear security headers', async () => {
   const { body, headers } = await ask<{ paths: Record<string, object> }>('GET', '/openapi.json', undefined)
   assert.ok(body.paths['/api/v1/organizations/{organization}/meshes/{mesh}/apply'])

@@ -64,7 +64,7 @@ export async function openApi(overrides: Partial<ApiDoors> = {}, database = 'pgl
     whenSynced: async (_meshId, revision) => ({ revision, acknowledged: 0, p50Ms: null, p99Ms: null, stragglers: [], rejected: [], timedOut: false }),
     async explain(meshId, asked) {
       const rows = await store.loadMesh(meshId)
-      return ask(worldOf({ objects: rows?.resources.map((one) => one.object) ?? [], workloads: rows?.workloads ?? [] }), asked)
+      return ask(worldOf({ objects: rows?.resources.map((one) => one.object) ?? [], workloads: rows?.workloads ?? [] }), asked, undefined, { nowMs: systemDoors.clock.wallMs() })
     },
     archives: {
       rootOf: async (meshId) => roots.get(meshId),
