@@ -67,7 +67,8 @@ export function answerLines(exchange: Exchange, answer: Answer): string {
     lines += renderOperations(compiled, exchange)
     if (compiled.conditional.length > 0) lines += renderConditional(compiled, exchange, undefined, NOTHING_DROPPED, lines)
   }
-  if (!bodiless) lines += `content-length: ${answer.body.length}\r\n`
+  // Over HTTP/2 the end says that there is no body, and gRPC's answers have no length.
+  if (!bodiless && (answer.body.length > 0 || !exchange.overHttp2)) lines += `content-length: ${answer.body.length}\r\n`
   if (answer.body.length > 0 && !/^content-type:/im.test(lines)) lines += 'content-type: text/plain\r\n'
   return `${lines}${engine.dateLine}server: ${stack.serverName === '' ? 'weft' : stack.serverName}\r\n`
 }
