@@ -10,6 +10,7 @@ import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener
 import { RouteAction_MaxStreamDurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { RouterSchema } from '#core/wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
+import type { OutlierDetection } from '#core/wire/gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
 import { HTTPFaultSchema } from '#core/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { HttpConnectionManagerSchema } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { CertificateProviderPluginInstanceSchema } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
@@ -98,8 +99,19 @@ export function grpcClusters(reader: MeshReader, client: { readonly namespace: s
       message.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
       message.lbConfig = { case: undefined }
     }
+    if (message.outlierDetection) ejectByShare(message.outlierDetection)
     return [resourceOf(ClusterSchema, resource.name, message, resource.origins)]
   })
+}
+
+/**
+ * A50 knows no errors in a row: an endpoint is ejected when, within an interval, as many calls as that or more went to it and all of them failed. The panic threshold and the rest of the message are not read.
+ */
+function ejectByShare(outlier: OutlierDetection): void {
+  const { consecutive5xx, enforcingConsecutive5xx, consecutiveGatewayFailure, enforcingConsecutiveGatewayFailure } = outlier
+  const counts = [enforcingConsecutive5xx ? consecutive5xx : undefined, enforcingConsecutiveGatewayFailure ? consecutiveGatewayFailure : undefined].filter((one) => one !== undefined)
+  if (counts.length === 0) return
+  Object.assign(outlier, { enforcingFailurePercentage: 100, failurePercentageThreshold: 99, failurePercentageMinimumHosts: 1, failurePercentageRequestVolume: Math.min(...counts) })
 }
 
 /** Certificates by the bootstrap's provider, and the peer's names as the sidecars' TLS has them. */

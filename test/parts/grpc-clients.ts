@@ -36,7 +36,7 @@ export async function pythonServer(): Promise<ClientCommand | undefined> {
 }
 
 /** grpc-go, built where Go is installed. */
-export const goClient = (): Promise<ClientCommand | undefined> => goProgram('.', 'grpc-go-client-1.76.0')
+export const goClient = (): Promise<ClientCommand | undefined> => goProgram('.', 'grpc-go-client-1.76.0-csds')
 
 /** A grpc-go server with xDS. */
 export const goServer = (): Promise<ClientCommand | undefined> => goProgram('./server', 'grpc-go-server-1.76.0')

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import tls from 'node:tls'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { until } from '../mesh/shop.ts'
 import { type PlaneUnderTest, startPlane } from '../parts/control-plane.ts'
-import { type ClientCommand, goClient, goServer, pythonClient, pythonServer } from '../parts/grpc-clients.ts'
+import { type ClientCommand, goClient, goServer, jsClient, pythonClient, pythonServer } from '../parts/grpc-clients.ts'
 
 const host = 'orders.prod.svc.cluster.local'
 const security = (kind: string, name: string, spec: object) => ({ apiVersion: 'security.istio.io/v1', kind, metadata: { name, namespace: 'prod' }, spec })
@@ -80,6 +81,40 @@ async function freePort(): Promise<number> {
   return at.port
 }
 
+interface Bootstrap {
+  readonly xds_servers: readonly { readonly server_uri: string; readonly channel_creds: readonly { readonly config: { readonly ca_certificate_file: string } }[] }[]
+  readonly certificate_providers: { readonly default: { readonly config: { readonly certificate_file: string; readonly private_key_file: string } } }
+}
+
+/** For a client that cannot speak TLS to a control plane: a way there that is plaintext on loopback and goes on in mutual TLS with the client's own certificate. Answers the bootstrap that takes it. */
+async function relayed(t: TestContext, bootstrap: string): Promise<string> {
+  const json = JSON.parse(readFileSync(bootstrap, 'utf8')) as Bootstrap
+  const [server] = json.xds_servers
+  const { certificate_file, private_key_file } = json.certificate_providers.default.config
+  const ca = server?.channel_creds[0]?.config.ca_certificate_file ?? ''
+  const [host = '', port = ''] = server?.server_uri.split(':') ?? []
+  const open = new Set<net.Socket>()
+  const relay = net.createServer((socket) => {
+    const onward = tls.connect({ host, port: Number(port), servername: host, ALPNProtocols: ['h2'], ca: readFileSync(ca), cert: readFileSync(certificate_file), key: readFileSync(private_key_file) })
+    for (const [one, other] of [[socket, onward], [onward, socket]] as const) {
+      open.add(one)
+      one.on('error', () => other.destroy())
+      one.on('close', () => other.destroy())
+      one.pipe(other)
+    }
+  })
+  await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    relay.close()
+    for (const socket of open) socket.destroy()
+  })
+  const at = relay.address()
+  if (at === null || typeof at === 'string') throw new Error('a port')
+  const file = `${bootstrap}.relayed`
+  writeFileSync(file, JSON.stringify({ ...json, xds_servers: [{ ...server, server_uri: `127.0.0.1:${at.port}`, channel_creds: [{ type: 'insecure' }] }] }))
+  return file
+}
+
 interface Caller {
   call(): Promise<string>
   readonly said: () => string
@@ -122,9 +157,11 @@ for (const [name, find] of [
       t.after(() => server.child.kill('SIGKILL'))
       await until('it serves', () => /serving/i.test(server.said()) && !/NOT_SERVING/.test(server.said().split('\n').filter((line) => /serving/i.test(line)).at(-1) ?? ''))
       await until('it is in the mesh', () => world.logs.some((line) => line.includes('registry.joined') && line.includes('prod/orders')))
-      const [friend, stranger] = [await bootstrapped('caller'), await bootstrapped('stranger')]
-      for (const [client, clients] of [['grpc-go', goClient], ['grpcio', pythonClient]] as const) {
+      const [friends, strangers] = [await bootstrapped('caller'), await bootstrapped('stranger')]
+      for (const [client, clients] of [['grpc-go', goClient], ['grpcio', pythonClient], ['@grpc/grpc-js-xds', jsClient]] as const) {
         const program = await needed(t, clients)
+        const reached = (bootstrap: string) => (clients === jsClient ? relayed(t, bootstrap) : bootstrap)
+        const [friend, stranger] = [await reached(friends), await reached(strangers)]
         const allowed = caller(program, friend, 'Who')
         await until(`${client} is answered`, async () => (await allowed.call()) === 'Who').catch((error: unknown) => {
           throw new Error(`${String(error)}\n${allowed.said()}\n${server.said()}\n${world.logs.filter((line) => line.includes('nack')).join('\n')}`)
@@ -142,7 +179,7 @@ for (const [name, find] of [
       })
       assert.deepEqual(world.logs.filter((line) => line.includes('xds.nack')), [])
       // A policy that changes is in force on the calls that follow.
-      const again = caller(await needed(t, goClient), friend, 'Who')
+      const again = caller(await needed(t, goClient), friends, 'Who')
       assert.equal(await again.call(), 'Who')
       await world.apply(security('AuthorizationPolicy', 'callers', { selector: { matchLabels: { app: 'orders' } }, action: 'ALLOW', rules: [{ from: [{ source: { principals: ['cluster.local/ns/prod/sa/nobody'] } }] }] }))
       await until('the caller is denied', async () => /PermissionDenied/.test(await again.call()))

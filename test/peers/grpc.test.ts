@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, test, type TestContext } from 'node:test'
-import { Server, ServerCredentials, status } from '@grpc/grpc-js'
-import { fromBinary } from '@bufbuild/protobuf'
+import { Client, credentials, Server, ServerCredentials, status } from '@grpc/grpc-js'
+import { create, fromBinary } from '@bufbuild/protobuf'
 import { durationFromMs } from '@bufbuild/protobuf/wkt'
 import type { Resource, ResourceView, ViewChange } from '#api/serve/resource.ts'
 import { startXds, type XdsServer } from '#api/serve/server.ts'
@@ -16,6 +16,9 @@ import type { MeshViews } from '#api/translate/view.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { ClientResourceStatus } from '#core/wire/gen/envoy/admin/v3/config_dump_shared_pb.ts'
+import { type ClientConfig_GenericXdsConfig, ClientStatusRequestSchema, type ClientStatusResponse } from '#core/wire/gen/envoy/service/status/v3/csds_pb.ts'
+import { csds, defineTypedMethod } from '#core/wire/grpc.ts'
 import { CLUSTER } from '#core/wire/type-url.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { grpcBootstrap } from '#proxy/bootstrap/grpc-bootstrap.ts'
@@ -67,9 +70,9 @@ class GrpcClient {
   readonly #lines: AsyncIterator<string>
   said = ''
 
-  constructor(command: ClientCommand, target: string, bootstrap: string) {
+  constructor(command: ClientCommand, target: string, bootstrap: string, env: NodeJS.ProcessEnv = {}) {
     const [program, ...parameters] = command
-    this.#child = spawn(program, [...parameters, target], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, GRPC_XDS_BOOTSTRAP: bootstrap } })
+    this.#child = spawn(program, [...parameters, target], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env, GRPC_XDS_BOOTSTRAP: bootstrap } })
     if (!this.#child.stdout) throw new Error('a pipe')
     this.#child.stderr?.on('data', (text: Buffer) => (this.said = (this.said + text.toString()).slice(-4000)))
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
@@ -88,11 +91,26 @@ class GrpcClient {
   }
 }
 
+/** What a client says of itself (A40). */
+async function configsOf(at: string): Promise<readonly ClientConfig_GenericXdsConfig[]> {
+  const client = new Client(at, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 })
+  try {
+    const { path, requestSerialize, responseDeserialize } = defineTypedMethod(csds.fetchClientStatus, (bytes): Buffer => Buffer.from(bytes))
+    const response = await new Promise<ClientStatusResponse>((resolve, reject) => {
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, create(ClientStatusRequestSchema), (error, answer) => (answer ? resolve(answer) : reject(error)))
+    })
+    // grpc-js-xds leaves out what stands before a type's name.
+    return response.config.flatMap((one) => one.genericXdsConfigs).map((one) => ({ ...one, typeUrl: `type.googleapis.com/${one.typeUrl.replace('type.googleapis.com/', '')}` }))
+  } finally {
+    client.close()
+  }
+}
+
 interface World {
   readonly server: XdsServer
   readonly views: MeshViews
   backend(version: string, locality?: string): Promise<Backend>
-  client(target?: string, locality?: string): GrpcClient
+  client(target?: string, locality?: string, env?: NodeJS.ProcessEnv): GrpcClient
   apply(...objects: ResourceObject[]): void
   synced(): Promise<void>
   /** Puts a resource of a test's own in the place of the translated one, for all clients. */
@@ -151,11 +169,11 @@ async function world(t: TestContext, command: ClientCommand, objects: ResourceOb
       views.apply([workloadChange(backend.workload, (revision += 1))], revision)
       return backend
     },
-    client(target = `${host}:80`, locality = '') {
+    client(target = `${host}:80`, locality = '', env = {}) {
       const file = join(folder, `bootstrap-${ends.length}.json`)
       const node = { ...nodeFrom({ name: 'caller', namespace: 'prod', ...(locality === '' ? {} : { locality }) }), type: 'grpc' as const, id: 'caller' }
       writeFileSync(file, JSON.stringify(grpcBootstrap({ node, target: `127.0.0.1:${server.port}`, certificates: undefined })))
-      const client = new GrpcClient(command, target, file)
+      const client = new GrpcClient(command, target, file, env)
       ends.push(() => client.end())
       return client
     },
@@ -197,7 +215,8 @@ for (const [name, find] of [
       await synced()
       apply(split(0))
       await synced()
-      assert.deepEqual(await client.call(100), { v2: 100 })
+      // A client acknowledges what it has read, and calls by it a moment later.
+      await until('the new split is in force', async () => (await client.call(100))['v2'] === 100)
     })
 
     test('short names are targets too', async (t) => {
@@ -232,7 +251,7 @@ for (const [name, find] of [
       apply(byPath('100ms'))
       await synced()
       // Its own deadline is five seconds.
-      assert.match(Object.keys(await client.call(1)).join(), /^DEADLINE_?EXCEEDED$/i)
+      await until('the shorter time is in force', async () => /^DEADLINE_?EXCEEDED$/i.test(Object.keys(await client.call(1)).join()))
     })
 
     test('when the near endpoints are gone the far ones take over, and calls come back to the near', async (t) => {
@@ -248,6 +267,61 @@ for (const [name, find] of [
       views.apply([workloadChange(near.workload, views.revision + 1)], views.revision + 1)
       await synced()
       await until('calls come back', async () => (await client.call(1))['near'] === 1)
+    })
+
+    test('an endpoint all of whose calls fail is ejected, and none is called that is', async (t) => {
+      const ejecting = object('networking.istio.io/v1', 'DestinationRule', 'orders', { host: 'orders', trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3, interval: '1s', baseEjectionTime: '300s' } } })
+      const { client: start, backend, synced } = await world(t, await needed(t), [service, ejecting])
+      const bad = await backend('bad')
+      await backend('good')
+      bad.failing = Infinity
+      const client = start()
+      // Before, both are called in turn; and retries hide what fails.
+      await until('it is ejected', async () => {
+        const before = bad.calls
+        const outcomes = await client.call(20)
+        return outcomes['good'] === 20 && bad.calls === before
+      })
+      assert.ok(bad.calls >= 3, `${bad.calls} calls`)
+      await synced()
+    })
+
+    // grpcio has it in another package.
+    if (name !== 'grpcio')
+      test('CSDS: what the client says that it holds is what it was sent, to the byte', async (t) => {
+        const { client: start, backend, server, views, apply, synced } = await world(t, await needed(t), [service, rule, split(90)])
+        await backend('v1')
+        await backend('v2')
+        const client = start(undefined, undefined, { CSDS: '1' })
+        assert.equal(Object.values(await client.call(10)).reduce((sum, count) => sum + count, 0), 10)
+        apply(split(50))
+        await synced()
+        let at = ''
+        await until('it says where it is asked', () => (at = /csds (\S+)\n/.exec(client.said)?.[1] ?? '') !== '')
+        const [stream] = server.ledger.streamsOf('m')
+        const sent = [...(stream?.sent() ?? [])].map(({ type, name: of }) => `${type} ${of}`).sort()
+        let held: readonly ClientConfig_GenericXdsConfig[] = []
+        await until('all that it was sent is acknowledged in its own words', async () => {
+          held = await configsOf(at)
+          return sent.length > 0 && held.filter((one) => one.clientStatus === ClientResourceStatus.ACKED).length === sent.length
+        })
+        assert.deepEqual(held.map((one) => `${one.typeUrl} ${one.name}`).sort(), sent)
+        const view = views.viewFor({ ...nodeFrom({ name: 'caller', namespace: 'prod' }), type: 'grpc' }, undefined)
+        for (const { typeUrl, name: of, xdsConfig } of held) assert.ok(Buffer.compare(xdsConfig?.value ?? new Uint8Array(), view.get(typeUrl, of)?.bytes ?? new Uint8Array()) === 0, `${typeUrl} ${of}`)
+      })
+
+    test('a fault is injected into the calls of a route, and lifted', async (t) => {
+      const abort = { fault: { abort: { grpcStatus: 'PERMISSION_DENIED', percentage: { value: 100 } } } }
+      const { client: start, backend, apply, synced } = await world(t, await needed(t), [service, rule, split(100, abort)])
+      const v1 = await backend('v1')
+      const client = start()
+      await until('calls are refused', async () => /^PERMISSION_?DENIED$/i.test(Object.keys(await client.call(3)).join()))
+      assert.equal(v1.calls, 0)
+      await synced()
+      apply(split(100))
+      // A client acknowledges what it has read, and calls by it a moment later.
+      await until('it is lifted', async () => (await client.call(3))['v1'] === 3)
+      await synced()
     })
 
     test('a resource that it refuses is reported with its words, calls go on with what was there, and the next version is taken', async (t) => {

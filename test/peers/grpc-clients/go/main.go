@@ -6,16 +6,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"time"
 
+	statuspb "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	xdscreds "google.golang.org/grpc/credentials/xds"
 	"google.golang.org/grpc/status"
 	_ "google.golang.org/grpc/xds"
+	"google.golang.org/grpc/xds/csds"
 )
 
 // raw passes bytes through.
@@ -41,6 +44,21 @@ func main() {
 	conn, err := grpc.NewClient("xds:///"+os.Args[1], grpc.WithTransportCredentials(creds), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	if err != nil {
 		panic(err)
+	}
+	// A40: what it holds, for whoever asks.
+	if os.Getenv("CSDS") != "" {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		service, err := csds.NewClientStatusDiscoveryServer()
+		if err != nil {
+			panic(err)
+		}
+		server := grpc.NewServer()
+		statuspb.RegisterClientStatusDiscoveryServiceServer(server, service)
+		go server.Serve(listener)
+		fmt.Fprintf(os.Stderr, "csds %s\n", listener.Addr())
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
