@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
-import { connect, createServer } from 'node:net'
+import { createSocket, type Socket } from 'node:dgram'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import packet from 'dns-packet'
 import fc from 'fast-check'
@@ -24,6 +24,19 @@ function question(name: string, type: packet.RecordType = 'A', id = 7, edns = 0)
   return packet.encode({ type: 'query', id, flags: packet.RECURSION_DESIRED, questions: [{ type, name, class: 'IN' }], additionals })
 }
 
+/** Has `tcp` listen, and a UDP socket bound to the same port: the system's choice for one may be taken for the other. */
+async function onePort(tcp: Server): Promise<{ readonly udp: Socket; readonly port: number }> {
+  for (;;) {
+    await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve))
+    const { port } = tcp.address() as AddressInfo
+    const udp = createSocket('udp4')
+    const isBound = await new Promise<boolean>((resolve) => udp.once('error', () => resolve(false)).bind(port, '127.0.0.1', () => resolve(true)))
+    if (isBound) return { udp, port }
+    udp.close()
+    await new Promise((resolve) => tcp.close(resolve))
+  }
+}
+
 /** A resolver of the host's: answers TXT with how often it was asked, over UDP truncated where the name says so, silent for `silent.`. */
 async function upstream(t: TestContext): Promise<{ readonly port: number; readonly ids: number[]; readonly ports: number[] }> {
   const ids: number[] = []
@@ -34,7 +47,8 @@ async function upstream(t: TestContext): Promise<{ readonly port: number; readon
     const isShort = over === 'udp' && name.startsWith('long')
     return packet.encode({ type: 'response', id: query.id ?? 0, flags: isShort ? packet.TRUNCATED_RESPONSE : 0, questions: query.questions ?? [], answers: isShort ? [] : [{ type: 'TXT', name, ttl: 5, data: `${over} ${name}` }] })
   }
-  const udp = createSocket('udp4')
+  const tcp = createServer((socket) => socket.on('data', messagesIn((bytes) => socket.write(framed(answered(bytes, 'tcp'))))).on('error', () => {}))
+  const { udp, port } = await onePort(tcp)
   udp.on('message', (bytes, from) => {
     ids.push(bytes.readUInt16BE(0))
     ports.push(from.port)
@@ -46,9 +60,6 @@ async function upstream(t: TestContext): Promise<{ readonly port: number; readon
     if (name.startsWith('forged')) udp.send(forged, from.port, from.address)
     udp.send(answered(bytes, 'udp'), from.port, from.address)
   })
-  const port = await new Promise<number>((resolve) => udp.bind(0, '127.0.0.1', () => resolve(udp.address().port)))
-  const tcp = createServer((socket) => socket.on('data', messagesIn((bytes) => socket.write(framed(answered(bytes, 'tcp'))))).on('error', () => {}))
-  await new Promise<void>((resolve) => tcp.listen(port, '127.0.0.1', resolve))
   t.after(() => (udp.close(), tcp.close()))
   return { port, ids, ports }
 }

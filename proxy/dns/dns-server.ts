@@ -1,5 +1,5 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
-import { createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { Log } from '../admin/log.ts'
 import type { Forwarder } from './forwarder.ts'
@@ -9,6 +9,7 @@ import type { NameBook } from './name-book.ts'
 
 const CONNECTIONS_MAX = 256
 const IDLE_MS = 10_000
+const PORT_TRIES = 20
 /** Questions of one connection that may wait at once; more are read when some are answered. */
 const PIPELINED_MAX = 32
 
@@ -40,27 +41,46 @@ export class DnsServer {
 
   /** Binds both; a port of 0 is the system's choice, the same for both. Others of this user may bind the same, so that a newer process can take over. @throws Error when one cannot be bound */
   async listen({ address, port }: SocketAddress, log: Log): Promise<number> {
+    for (let tries = 1; ; tries++) {
+      const tcp = await this.#bindTcp(address, port)
+      const { port: bound } = tcp.address() as AddressInfo
+      try {
+        const udp = await this.#bindUdp(address, bound)
+        udp.on('error', (error) => log.warn('dns.failed', { error: error.message }))
+        this.#tcp.push(tcp)
+        this.#udp.push(udp)
+        log.info('dns.listening', { address, port: bound })
+        return bound
+      } catch (error) {
+        tcp.close()
+        // What the system chose for one may be taken for the other.
+        if (port !== 0 || tries === PORT_TRIES) throw error
+      }
+    }
+  }
+
+  async #bindTcp(address: string, port: number): Promise<Server> {
+    const tcp = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket))
+    tcp.maxConnections = CONNECTIONS_MAX
+    await new Promise<void>((resolve, reject) => {
+      tcp.once('error', reject)
+      tcp.listen({ port, host: address, reusePort: true, ipv6Only: isIPv6(address) }, resolve)
+    })
+    return tcp
+  }
+
+  async #bindUdp(address: string, port: number): Promise<UdpSocket> {
     const udp = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', reusePort: true, ...(isIPv6(address) ? { ipv6Only: true } : {}) })
     udp.on('message', (bytes, from) => {
       // No one can answer a datagram that claims to come from port 0.
       if (from.port !== 0) void this.#respond(bytes, 'udp').then((answered) => answered && !this.#closed && udp.send(answered, from.port, from.address, () => {}))
     })
-    const bound = await new Promise<number>((resolve, reject) => {
-      udp.once('error', reject)
-      udp.bind(port, address, () => resolve(udp.address().port))
+    await new Promise<void>((resolve, reject) => {
+      udp.once('error', (error) => (udp.close(), reject(error)))
+      udp.bind(port, address, resolve)
     })
     udp.removeAllListeners('error')
-    udp.on('error', (error) => log.warn('dns.failed', { error: error.message }))
-    this.#udp.push(udp)
-    const tcp = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket))
-    tcp.maxConnections = CONNECTIONS_MAX
-    await new Promise<void>((resolve, reject) => {
-      tcp.once('error', reject)
-      tcp.listen({ port: bound, host: address, reusePort: true, ipv6Only: isIPv6(address) }, resolve)
-    })
-    this.#tcp.push(tcp)
-    log.info('dns.listening', { address, port: bound })
-    return bound
+    return udp
   }
 
   close(): void {
