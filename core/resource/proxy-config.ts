@@ -11,7 +11,7 @@ const proxyConfigSpec = z.strictObject({
   selector: workloadSelector.optional().describe('The workloads; all of the namespace by default, all of the mesh in the root namespace.'),
   concurrency: int32().min(0).optional().describe('Worker threads; 2 by default, 0 for as many as there are cores.'),
   environmentVariables: textMap().optional().describe('Variables of the proxy’s environment. Values are text.'),
-  image: proxyImage.optional().describe('The image that is injected.'),
+  image: proxyImage.optional().describe('The image that is injected; Weft injects none.'),
 })
 export type ProxyConfigSpec = z.infer<typeof proxyConfigSpec>
 type ProxyConfigResource = ResourceObject & { readonly spec: ProxyConfigSpec }

@@ -9,7 +9,7 @@ const workloadGroupSpec = z.strictObject({
   metadata: z
     .strictObject({
       labels: textMap().optional().describe('Labels that every WorkloadEntry of the group bears.'),
-      annotations: textMap().optional().describe('Annotations that every WorkloadEntry of the group bears.'),
+      annotations: textMap().optional().describe('Annotations that every WorkloadEntry of the group bears; none of them means anything to a proxy.'),
     })
     .superRefine(judged((value) => labelComplaints(value.labels, ['labels'])))
     .optional()
@@ -17,8 +17,8 @@ const workloadGroupSpec = z.strictObject({
   template: z
     .strictObject(workloadEntryFields)
     .superRefine(judged(workloadEntryPlaceComplaints))
-    .describe('What the WorkloadEntries of the group begin with. Addresses come from the workloads as they register.'),
-  probe: readinessProbe.optional().describe('How a workload is asked whether it is ready.'),
+    .describe('What workloads that register for its account begin with. Their addresses are their own.'),
+  probe: readinessProbe.optional().describe('How a workload is asked whether it is ready. Nobody asks yet: its proxy says when it may be called.'),
 })
 export type WorkloadGroupSpec = z.infer<typeof workloadGroupSpec>
 
