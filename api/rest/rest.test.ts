@@ -289,6 +289,9 @@ test('a request is explained without being sent, and a workload that is not ther
   assert.ok(explained.body.steps.length > 0)
   assert.equal((await ask('POST', `${MESH}/explain`, viewer, { from: 'nobody.prod', url: 'http://a/' })).status, 404)
   assert.equal((await ask('POST', `${MESH}/explain`, viewer, { from: 'client.prod', url: 'no url' })).status, 400)
+  const tunnel = await ask<Problem>('POST', `${MESH}/explain`, viewer, { from: 'client.prod', method: 'CONNECT', url: 'http://nobody.example/' })
+  assert.equal(tunnel.status, 400)
+  assert.match(tunnel.text, /a method other than CONNECT/)
   assert.equal((await ask('POST', `${MESH}/explain`, foreign, { from: 'client.prod', url: 'http://a/' })).status, 404)
 })
 

@@ -63,6 +63,8 @@ function calledIn(asked: ExplainRequest, tokens: TokenDoor | undefined): Called 
   }
   const scheme = asked.url.slice(0, asked.url.indexOf(':'))
   if (!['http', 'https', 'tcp', 'tls'].includes(scheme)) throw new Faults([fault('request.invalid', { path: 'url', value: asked.url, rule: 'a URL of http, https, tcp or tls' })])
+  // Proxies match it by other rules than paths; following it by theirs would tell what does not happen.
+  if (asked.method?.toUpperCase() === 'CONNECT') throw new Faults([fault('request.invalid', { path: 'method', value: asked.method, rule: 'a method other than CONNECT, whose tunnels are not followed: ask for what goes through the tunnel' })])
   const secure = scheme === 'https' || scheme === 'tls'
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port)
