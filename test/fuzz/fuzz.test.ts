@@ -7,9 +7,13 @@ import { findingsOf, keepFinding, shrunk } from './findings.ts'
 import { cut, mutated } from './mutate.ts'
 import { targets } from './targets.ts'
 
-/** For how long each target is tried; the seed is told, and given again brings the same inputs. */
+/** For how long each target is tried. */
 const SECONDS = Number(process.env['WEFT_FUZZ_SECONDS'] ?? 0)
-const SEED = Number(process.env['WEFT_FUZZ_SEED'] ?? Date.now() % 1_000_000)
+/**
+ * The same seed brings the same inputs in the same order, so that a run says something of the change at hand and not of chance; a machine's speed decides only
+ * how far it gets. Who looks for new findings gives another with WEFT_FUZZ_SEED, and more WEFT_FUZZ_SECONDS: what fails is kept under corpus/ and tried ever after.
+ */
+const SEED = Number(process.env['WEFT_FUZZ_SEED'] ?? 1)
 /** Writes inputs with new outcomes into the corpus. */
 const KEEPS = process.env['WEFT_FUZZ_KEEP'] === '1'
 const CORPUS_MAX = 160
