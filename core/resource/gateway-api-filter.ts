@@ -18,7 +18,7 @@ const headerList = (what: string) =>
 const headerModifier = z.strictObject({
   set: headerList('Headers that replace those of the same name.'),
   add: headerList('Headers that are added.'),
-  remove: z.array(z.string()).max(16).optional().describe('Headers that are taken away.'),
+  remove: z.array(z.string()).max(16).superRefine(judged(eachOnce)).optional().describe('Headers that are taken away.'),
 })
 
 export function* eachOnce(names: readonly string[]): Iterable<Complaint> {

@@ -61,17 +61,18 @@ interface Parent {
   port?: number | undefined
 }
 
-// Two references to one parent must name different sections, and either both name one or neither does.
+// References to one parent must name different parts of it, all in one way: by section, by port, or by both.
 function* parentComplaints(parents: readonly Parent[]): Iterable<Complaint> {
-  const seen = new Map<string, Set<string>>()
+  const seen = new Map<string, { readonly way: string; readonly parts: Set<string> }>()
   for (const [index, one] of parents.entries()) {
     const parent = JSON.stringify([one.group ?? GATEWAY_API, one.kind ?? 'Gateway', one.namespace ?? '', one.name])
-    const section = JSON.stringify([one.sectionName ?? '', one.port ?? 0])
-    const sections = seen.get(parent) ?? new Set<string>()
-    if (sections.has(section)) yield { at: [index], code: 'object.field-conflict', rule: 'each parent once, or with different sectionNames' }
-    else if (sections.size > 0 && (sections.has('["",0]') || section === '["",0]')) yield { at: [index, 'sectionName'], code: 'object.field-conflict', rule: 'needed in every reference to a parent that is named twice' }
-    sections.add(section)
-    seen.set(parent, sections)
+    const way = `${Boolean(one.sectionName)} ${Boolean(one.port)}`
+    const part = JSON.stringify([one.sectionName ?? '', one.port ?? 0])
+    const before = seen.get(parent) ?? { way, parts: new Set<string>() }
+    if (before.parts.has(part)) yield { at: [index], code: 'object.field-conflict', rule: 'each parent once, or with different sectionNames' }
+    else if (before.way !== way) yield { at: [index, 'sectionName'], code: 'object.field-conflict', rule: 'in every reference to a parent that is named twice, or in none; so is port' }
+    before.parts.add(part)
+    seen.set(parent, before)
   }
 }
 

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { judged, regexComplaint } from './field.ts'
 import type { Complaint } from './field.ts'
 import { eachOnce, grpcFilters, headerName } from './gateway-api-filter.ts'
-import { backendComplaints, backendFields, GATEWAY_API, gatewayDuration, hostName, parentReferences, sectionName, weight } from './gateway-api-reference.ts'
+import { backendComplaints, backendFields, GATEWAY_API, hostName, parentReferences, sectionName, weight } from './gateway-api-reference.ts'
+import { sessionPersistence } from './http-route.ts'
 import type { ResourceKind } from './kind.ts'
 
 const how = z.enum(['Exact', 'RegularExpression']).optional().describe('How it is compared; Exact by default.')
@@ -40,10 +41,7 @@ const rule = z.strictObject({
   matches: z.array(match).max(64).optional().describe('Conditions, one of which must hold; every call by default.'),
   filters: grpcFilters,
   backendRefs: z.array(z.strictObject({ ...backendFields, weight, filters: grpcFilters }).superRefine(judged(backendComplaints))).max(16).optional().describe('Where calls go, by weight. None: they are answered with UNAVAILABLE.'),
-  sessionPersistence: z
-    .strictObject({ sessionName: z.string().max(128).optional().describe('Name of the cookie or header.'), absoluteTimeout: gatewayDuration().optional().describe('How long a session lives.'), idleTimeout: gatewayDuration().optional().describe('How long an idle session lives.'), type: z.enum(['Cookie', 'Header']).optional().describe('Where the session is kept.'), cookieConfig: z.strictObject({ lifetimeType: z.enum(['Permanent', 'Session']).optional().describe('Whether the cookie outlives the browser.') }).optional().describe('Details of the cookie.') })
-    .optional()
-    .describe('Keeps a client at one endpoint.'),
+  sessionPersistence: sessionPersistence.optional().describe('Keeps a client at one endpoint.'),
 })
 
 const grpcRouteSpec = z.strictObject({

@@ -51,13 +51,20 @@ const timeouts = z
     }),
   )
 
-export const sessionPersistence = z.strictObject({
-  sessionName: z.string().max(128).optional().describe('Name of the cookie or header.'),
-  absoluteTimeout: gatewayDuration().optional().describe('How long a session lives.'),
-  idleTimeout: gatewayDuration().optional().describe('How long an idle session lives.'),
-  type: z.enum(['Cookie', 'Header']).optional().describe('Where the session is kept; Cookie by default.'),
-  cookieConfig: z.strictObject({ lifetimeType: z.enum(['Permanent', 'Session']).optional().describe('Whether the cookie outlives the browser; Session by default.') }).optional().describe('Details of the cookie.'),
-})
+export const sessionPersistence = z
+  .strictObject({
+    sessionName: z.string().max(128).optional().describe('Name of the cookie or header.'),
+    absoluteTimeout: gatewayDuration().optional().describe('How long a session lives.'),
+    idleTimeout: gatewayDuration().optional().describe('How long an idle session lives.'),
+    type: z.enum(['Cookie', 'Header']).optional().describe('Where the session is kept; Cookie by default.'),
+    cookieConfig: z.strictObject({ lifetimeType: z.enum(['Permanent', 'Session']).optional().describe('Whether the cookie outlives the browser; Session by default.') }).optional().describe('Details of the cookie.'),
+  })
+  .superRefine(
+    judged(function* (value): Iterable<Complaint> {
+      if (value.cookieConfig !== undefined && (value.type ?? 'Cookie') !== 'Cookie') yield { at: ['cookieConfig'], code: 'object.field-conflict', rule: 'only for type Cookie' }
+      if (value.cookieConfig?.lifetimeType === 'Permanent' && value.absoluteTimeout === undefined) yield { at: ['absoluteTimeout'], code: 'object.field-required', rule: 'needed where a cookie is Permanent' }
+    }),
+  )
 export type SessionPersistence = z.infer<typeof sessionPersistence>
 
 const rule = z
@@ -105,6 +112,7 @@ const httpRouteSpec = z.strictObject({
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
   rules: z
     .array(rule)
+    .min(1)
     .max(16)
     .superRefine(judged(function* (list): Iterable<Complaint> {
       yield* eachOnce(list.flatMap((one) => (one.name === undefined ? [] : [one.name])))

@@ -7,9 +7,8 @@ const tcpRouteSpec = z.strictObject({
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
   rules: z
     .array(z.strictObject({ name: sectionName().optional().describe('A name, unique within the route.'), backendRefs: z.array(backend).min(1).max(16).describe('Where connections go, by weight.') }))
-    .min(1)
-    .max(16)
-    .describe('Rules.'),
+    .length(1)
+    .describe('The rule: one.'),
 })
 export type TcpRouteSpec = z.infer<typeof tcpRouteSpec>
 

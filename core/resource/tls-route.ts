@@ -4,13 +4,12 @@ import type { ResourceKind } from './kind.ts'
 
 const tlsRouteSpec = z.strictObject({
   parentRefs: parentReferences,
-  hostnames: z.array(hostName(true)).min(1).max(16).optional().describe('Server names for which the route counts.'),
+  hostnames: z.array(hostName(true)).min(1).max(16).describe('Server names for which the route counts.'),
   useDefaultGateways: z.enum(['All', 'None']).optional().describe('Whether it is attached to default gateways.'),
   rules: z
     .array(z.strictObject({ name: sectionName().optional().describe('A name, unique within the route.'), backendRefs: z.array(backend).min(1).max(16).describe('Where connections go, by weight.') }))
-    .min(1)
-    .max(16)
-    .describe('Rules.'),
+    .length(1)
+    .describe('The rule: one.'),
 })
 export type TlsRouteSpec = z.infer<typeof tlsRouteSpec>
 
