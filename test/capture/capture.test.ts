@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { addresses, askFrom, type Hosts, installTools, makeHosts, run, startOn } from './namespaces.ts'
+import { addresses, askFrom, type Hosts, installTools, iptablesAlone, makeHosts, run, startOn } from './namespaces.ts'
 
 const here = import.meta.dirname
 const PROXY_UID = 1337
 
-const weft = ({ near }: Hosts, ...words: string[]): string =>
-  run('ip', ['netns', 'exec', near, process.execPath, '--disable-warning=ExperimentalWarning', join(here, '../../cli/main.ts'), 'proxy', 'install-capture', ...words])
-const rules = ({ near }: Hosts): string => run('ip', ['netns', 'exec', near, 'nft', '-s', 'list', 'ruleset'])
+/** Rules of both families, without what was counted by them. */
+const rules = ({ near }: Hosts, tool: 'nftables' | 'iptables'): string =>
+  tool === 'nftables' ? run('ip', ['netns', 'exec', near, 'nft', '-s', 'list', 'ruleset']) : ['iptables', 'ip6tables'].map((program) => run('ip', ['netns', 'exec', near, program, '-t', 'nat', '-S'])).join('')
 
-test('captured traffic reaches the proxy, which knows where it was going, over IPv4 and IPv6', { timeout: 120_000 }, async (t) => {
+for (const tool of ['nftables', 'iptables'] as const) test(`captured by ${tool}, traffic reaches the proxy, which knows where it was going, over IPv4 and IPv6`, { timeout: 120_000 }, async (t) => {
   installTools()
   const hosts = makeHosts(t)
+  // Without nft on its path the command takes iptables.
+  const path = tool === 'nftables' ? process.env['PATH'] : iptablesAlone(t)
+  const weft = (...words: string[]): void => {
+    const done = spawnSync('ip', ['netns', 'exec', hosts.near, 'env', `PATH=${path}`, process.execPath, '--disable-warning=ExperimentalWarning', join(here, '../../cli/main.ts'), 'proxy', 'install-capture', ...words], { encoding: 'utf8' })
+    assert.equal(done.status, 0, `${done.error?.message ?? ''}${done.stderr}`)
+    if (!words.includes('--remove')) assert.match(done.stderr, new RegExp(`by ${tool}`))
+  }
   const { far, far: away } = hosts
   const { near } = hosts
   const six = `[${addresses.farSix}]`
@@ -21,7 +29,8 @@ test('captured traffic reaches the proxy, which knows where it was going, over I
   await startOn(t, near, join(here, 'captured-proxy.ts'), PROXY_UID)
 
   assert.deepEqual(askFrom(near, `http://${addresses.far}:8080/`), { status: 200, seen: '', body: `${addresses.far}:8080 called by ${addresses.near} for ${addresses.far}:8080` })
-  weft(hosts, '--exclude-uid', String(PROXY_UID))
+  const untouched = rules(hosts, tool)
+  weft('--exclude-uid', String(PROXY_UID))
 
   await t.test('a connection goes on to the listener of its port, of its address and port, or of nobody', () => {
     assert.equal(askFrom(near, `http://${addresses.far}:8080/`).seen, 'outbound-8080')
@@ -45,19 +54,25 @@ test('captured traffic reaches the proxy, which knows where it was going, over I
   })
 
   await t.test('a second run changes nothing, exclusions are left alone, and removal leaves no trace', () => {
-    const once = rules(hosts)
-    weft(hosts, '--exclude-uid', String(PROXY_UID))
-    assert.equal(rules(hosts), once)
-    weft(hosts, '--exclude-outbound-ports', '8080', '--exclude-inbound-ports', '8002')
+    const once = rules(hosts, tool)
+    weft('--exclude-uid', String(PROXY_UID))
+    assert.equal(rules(hosts, tool), once)
+    weft('--exclude-outbound-ports', '8080', '--exclude-inbound-ports', '8000')
+    // Nobody listens there but on loopback, where the proxy leads.
+    assert.throws(() => askFrom(away, `http://${addresses.near}:8000/`), /ECONNREFUSED/)
+    assert.equal(askFrom(away, `http://${addresses.near}:8001/`).seen, 'inbound-8001')
     assert.equal(askFrom(near, `http://${addresses.far}:8080/`).seen, '')
     assert.equal(askFrom(near, `http://${addresses.far}:8081/`).seen, 'outbound-one-address')
-    weft(hosts, '--exclude-cidrs', `${addresses.far}/32,fd51::/64`)
+    weft('--exclude-cidrs', `${addresses.far}/32,fd51::/64`)
     assert.equal(askFrom(near, `http://${addresses.far}:8081/`).seen, '')
     assert.equal(askFrom(near, `http://${six}:8080/`).seen, '')
-    weft(hosts, '--include-cidrs', '192.0.2.0/24')
+    weft('--include-cidrs', '192.0.2.0/24')
     assert.equal(askFrom(near, `http://${addresses.far}:8080/`).seen, '')
-    weft(hosts, '--remove')
-    assert.equal(rules(hosts), '')
-    weft(hosts, '--remove')
+    weft('--include-cidrs', 'fd51::/64')
+    assert.deepEqual([askFrom(near, `http://${addresses.far}:8080/`).seen, askFrom(near, `http://${six}:8080/`).seen], ['', 'outbound-8080'])
+    weft('--remove')
+    assert.equal(rules(hosts, tool), untouched)
+    weft('--remove')
+    assert.equal(rules(hosts, tool), untouched)
   })
 })

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { addresses, askFrom, installTools, makeHosts, run, startOn } from './namespaces.ts'
+import { addresses, askFrom, installTools, iptablesAlone, makeHosts, run, startOn } from './namespaces.ts'
 
 const here = import.meta.dirname
 const PROXY_UID = 1337
@@ -78,13 +78,4 @@ for (const tool of ['nftables', 'iptables'] as const) {
       assert.equal(run('ip', ['netns', 'exec', near, 'nft', '-s', 'list', 'ruleset']).includes('15053'), false)
     })
   })
-}
-
-/** A path with what the command needs and no nft. */
-function iptablesAlone(t: { after(done: () => void): void }): string {
-  const folder = `/tmp/weft-iptables-${process.pid}`
-  mkdirSync(folder, { recursive: true })
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  for (const name of ['iptables', 'ip6tables', 'iptables-restore', 'ip6tables-restore']) run('ln', ['-sf', run('which', [name]).trim(), join(folder, name)])
-  return folder
 }

@@ -1,4 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
 /** Two hosts of one link, each a network namespace of this machine: `near` has the application and its proxy, `far` is the rest of the world. */
@@ -73,4 +76,12 @@ export async function startOn(t: TestContext, host: string, script: string, uid:
 export function askFrom(host: string, url: string): { status: number; seen: string; body: string } {
   const program = `fetch(${JSON.stringify(url)}, { headers: { connection: 'close' }, signal: AbortSignal.timeout(5000) }).then(async (r) => console.log(JSON.stringify({ status: r.status, seen: r.headers.get('x-captured') ?? '', body: await r.text() })), (e) => { console.error(e.cause ?? e); process.exit(1) })`
   return JSON.parse(run('ip', ['netns', 'exec', host, process.execPath, '-e', program])) as { status: number; seen: string; body: string }
+}
+
+/** A path with what the command needs and no nft, so that it takes iptables. */
+export function iptablesAlone(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-iptables-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  for (const name of ['iptables', 'ip6tables', 'iptables-restore', 'ip6tables-restore']) run('ln', ['-sf', run('which', [name]).trim(), join(folder, name)])
+  return folder
 }
