@@ -31,5 +31,5 @@ if (chosen.length === 0) {
 await installParts((line) => process.stderr.write(`— ${line}\n`))
 
 const files = (chosen.length > 0 ? chosen : ['{core,db,api,proxy,gateway,cli,console,agent,infra,bench}/**/*.test.ts', 'test/**/*.test.ts']).flatMap((pattern) => globSync(pattern)).sort()
-const code = await run(`${files.length} test files`, process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=600000', '--disable-warning=ExperimentalWarning', ...files], write ? { WEFT_WRITE: '1' } : {})
+const code = await run(`${files.length} test files`, process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=600000', '--disable-warning=ExperimentalWarning', '--import', new URL('./parts/fixed-seed.ts', import.meta.url).href, ...files], write ? { WEFT_WRITE: '1' } : {})
 process.exit(code)

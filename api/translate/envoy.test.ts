@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { parse } from 'yaml'
 import { makeRoot, readAuthority } from '#api/ca/root.ts'
 import { serverCertificate } from '#api/ca/sign.ts'
+import { revocationList } from '#cli/engines/revocation-list.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
 import { validationBootstrap } from './testing/envoy-bootstrap.ts'
 import { meshOf, nodeFrom, objectsIn, workloadFrom } from './testing/mesh-case.ts'
@@ -19,15 +20,16 @@ const folder = mkdtempSync(join(tmpdir(), 'weft-translate-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Files and hashes that cases name: Envoy reads them as it validates. One certificate and its key stand for all. */
-const SAID = /\/etc\/weft-test\/([a-z-]+\.(?:pem|hash|spki))/g
-const { certificate, privateKey } = serverCertificate(readAuthority(makeRoot({ organization: 'cases', nowMs: Date.now() })), ['cases.example'], Date.now())
+const SAID = /\/etc\/weft-test\/([a-z-]+\.(?:pem|crl|hash|spki))/g
+const authority = readAuthority(makeRoot({ organization: 'cases', nowMs: Date.now() }))
+const { certificate, privateKey } = serverCertificate(authority, ['cases.example'], Date.now())
 
 /** The same bootstrap with such files in the test's own folder, written. */
 function withFiles(bootstrap: string): string {
   return bootstrap.replace(SAID, (_, name: string) => {
-    if (!name.endsWith('.pem')) return createHash('sha256').update(certificate).digest(name.endsWith('.hash') ? 'hex' : 'base64')
+    if (/\.(hash|spki)$/.test(name)) return createHash('sha256').update(certificate).digest(name.endsWith('.hash') ? 'hex' : 'base64')
     const file = join(folder, name)
-    writeFileSync(file, name.endsWith('-key.pem') ? privateKey : certificate)
+    writeFileSync(file, name.endsWith('.crl') ? revocationList(authority, [certificate], Date.now()) : name.endsWith('-key.pem') ? privateKey : certificate)
     return file
   })
 }
