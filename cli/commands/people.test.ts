@@ -50,6 +50,8 @@ function weft(args: string[], { key = owner, input = '', onError }: { key?: stri
     err += String(text)
     onError?.(err)
   })
+  // One that ends before it reads says by its code how.
+  child.stdin.on('error', () => {})
   child.stdin.end(input)
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err })))
 }

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { startPlane } from '../parts/control-plane.ts'
 import { proxyProcesses } from '../parts/proxy-process.ts'
+import { capabilitiesOf, withoutCapabilities } from '../parts/without-capabilities.ts'
 import { until } from './shop.ts'
 
 const freePort = (): Promise<number> =>
@@ -21,16 +22,19 @@ const entry = (name: string, more: object = {}) => ({
   spec: { hosts: [`${name}.db.example.com`], ports: [{ number: 5432, name: 'tcp', protocol: 'TCP' }], resolution: 'DNS', ...more },
 })
 
-test('a sidecar answers look-ups with what the control plane tells: addresses that it allocates and shows, as they come and go, of what the workload sees', { timeout: 120_000 }, async (t) => {
+test('a sidecar answers look-ups with what the control plane tells: addresses that it allocates and shows, as they come and go, of what the workload sees; it needs no capability', { timeout: 120_000 }, async (t) => {
+  const before = withoutCapabilities()
+  if (before === undefined) t.diagnostic('with all capabilities: none can be taken away here, for want of setpriv or of Linux')
   const world = await startPlane()
   t.after(() => world.close())
   const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'cart', namespace: 'prod' }, spec: { clusterIP: '10.96.0.7', selector: { app: 'cart' }, ports: [{ name: 'http', port: 80 }] } }
   const hidden = { ...entry('hidden', { exportTo: ['.'] }), metadata: { name: 'hidden', namespace: 'other' } }
   await world.apply(...['prod', 'other'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })), service, entry('orders'), hidden)
-  const proxies = await proxyProcesses(world, 'prod', 'client')
+  const proxies = await proxyProcesses(world, 'prod', 'client', before ?? [])
   t.after(() => proxies.close())
   const [dns, outbound] = [await freePort(), await freePort()]
-  await proxies.start('client', { WEFT_DNS: `127.0.0.1:${dns}`, WEFT_OUTBOUND: `127.0.0.1:${outbound}` })
+  const client = await proxies.start('client', { WEFT_DNS: `127.0.0.1:${dns}`, WEFT_OUTBOUND: `127.0.0.1:${outbound}` })
+  if (before !== undefined) assert.deepEqual(capabilitiesOf(client.pid ?? 0), [])
   const resolver = new Resolver({ timeout: 5000, tries: 1 })
   resolver.setServers([`127.0.0.1:${dns}`])
 

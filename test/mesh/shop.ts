@@ -81,6 +81,8 @@ export function runCommand(command: string, args: readonly string[], options: { 
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     child.on('error', reject)
     child.on('close', (code) => resolve({ code: code ?? 1, stdout, stderr }))
+    // One that has ended before it read anything says by its code how.
+    child.stdin.on('error', () => {})
     child.stdin.end(options.input ?? '')
   })
 }
@@ -93,6 +95,8 @@ export interface ShopOptions {
   readonly rate?: number
   /** More flags; `--port-base` among them takes the place of free ports. */
   readonly flags?: readonly string[]
+  /** Words before the command, such as those that take capabilities away from it and all that it starts. */
+  readonly before?: readonly string[]
 }
 
 /** A running `weft up`, as one outside sees it. */
@@ -119,7 +123,8 @@ export class Shop {
     const again = existsSync(path.join(this.dir, 'ports.json'))
     const args = ['cli/main.ts', 'up', '--data', this.dir, '--engine', this.options.engine, '--ready-file', readyFile, '--rate', String(this.options.rate ?? 0), ...(this.options.flags ?? []), ...(again || this.options.flags?.includes('--port-base') ? [] : ['--port-base', '0'])]
     if (this.options.database !== 'pglite') args.push('--database', this.options.database)
-    this.#up = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', XDG_CONFIG_HOME: path.join(this.dir, 'config') } })
+    const [program = '', ...words] = [...(this.options.before ?? []), process.execPath, '--disable-warning=ExperimentalWarning', ...args]
+    this.#up = spawn(program, words, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', XDG_CONFIG_HOME: path.join(this.dir, 'config') } })
     const hear = (chunk: Buffer): void => void (this.#output += chunk.toString())
     this.#up.stdout?.on('data', hear)
     this.#up.stderr?.on('data', hear)

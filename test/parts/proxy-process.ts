@@ -14,7 +14,8 @@ export interface ProxyProcesses {
   close(): Promise<void>
 }
 
-export async function proxyProcesses(world: PlaneUnderTest, namespace: string, serviceAccount: string): Promise<ProxyProcesses> {
+/** `before`: words before each command, such as those that take capabilities away. */
+export async function proxyProcesses(world: PlaneUnderTest, namespace: string, serviceAccount: string, before: readonly string[] = []): Promise<ProxyProcesses> {
   const directory = mkdtempSync(path.join(tmpdir(), 'weft-proxies-'))
   const rootFile = path.join(directory, 'root.pem')
   writeFileSync(rootFile, world.plane.xds.rootCertificate)
@@ -22,7 +23,8 @@ export async function proxyProcesses(world: PlaneUnderTest, namespace: string, s
   const children = new Set<ChildProcess>()
   return {
     async start(name, environment, command = []) {
-      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path.join(root, 'proxy/main.ts'), ...(command.length > 0 ? ['--', ...command] : [])], {
+      const [program = '', ...words] = [...before, process.execPath, '--disable-warning=ExperimentalWarning', path.join(root, 'proxy/main.ts'), ...(command.length > 0 ? ['--', ...command] : [])]
+      const child = spawn(program, words, {
         env: {
           PATH: process.env['PATH'] ?? '',
           WEFT_XDS: `127.0.0.1:${world.plane.xds.port}`,
