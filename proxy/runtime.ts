@@ -174,6 +174,11 @@ export class Runtime implements Engine {
     return [...this.#listeners.values()].flatMap(({ plan, server }): [SocketAddress, Server][] => (plan.bind === undefined || !server.listening ? [] : [[plan.bind, server]]))
   }
 
+  /** Other sockets that bound listeners accept from, of threads of a process before this one. */
+  listeningBeside(): [SocketAddress, Server][] {
+    return [...this.#listeners.values()].flatMap(({ plan: { bind }, beside }) => (bind === undefined ? [] : beside.flatMap((server): [SocketAddress, Server][] => (server.listening ? [[bind, server]] : []))))
+  }
+
   applyCluster(name: string): void {
     const plan = this.plans.clusters.get(name)
     if (plan === undefined) return

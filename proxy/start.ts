@@ -16,6 +16,7 @@ import { readJoinToken } from './identity/join-token.ts'
 import { Secrets } from './identity/secrets.ts'
 import { WorkloadIdentity } from './identity/workload-identity.ts'
 import { Runtime } from './runtime.ts'
+import { descriptorsOf } from './upgrade/listening-sockets.ts'
 import type { Inheritance } from './upgrade/successor.ts'
 import { LoadReports } from './telemetry/load-report-stream.ts'
 import { Spans } from './telemetry/spans.ts'
@@ -52,7 +53,7 @@ export interface Proxy {
   announce(): void
   /** Every port that is listened on, by the address that the configuration gives it. */
   listening(): [SocketAddress, Server][]
-  /** The sockets of the threads beside the main one: descriptors of this process. */
+  /** The sockets beside those of the main thread, of other threads or of such as are no more: descriptors of this process. */
   listeningThreads(): Promise<{ readonly key: string; readonly fd: number }[]>
   /** First half of stopping: leaves the mesh and takes no new inbound requests; resolves when those in flight have ended, or the time is over. Outbound goes on. */
   leaveInbound(withinMs: number): Promise<void>
@@ -146,6 +147,8 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const names = bootstrap.dns.length === 0 ? undefined : await serveNames(clock, cell, { namespace: node.namespace, addresses: bootstrap.dns, readFile: around.readFile }, log)
   const admin = await servePages(bootstrap.admin, adminPages(shown), log, sockets)
   const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log, sockets)))
+  // Admin and probes have taken theirs, which they share with nobody.
+  if (workers !== undefined) sockets?.share()
   log.info('proxy.starting', { node: node.id, admin: admin.port, probes: probes.map(({ port }) => port), controlPlane: controlPlane.target })
 
   const bound = follow(cell, runtime, log, look)
@@ -176,7 +179,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     state,
     announce: () => ads.setHealthy(true),
     listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],
-    listeningThreads: async () => (await (workers?.ask('sockets') ?? [])).flat(),
+    listeningThreads: async () => [...descriptorsOf(runtime.listeningBeside()), ...(await (workers?.ask('sockets') ?? [])).flat()],
     async leaveInbound(withinMs) {
       await leaveMesh()
       await traffic.drainInbound(withinMs)

@@ -53,6 +53,8 @@ export class Listener {
   plan: ListenerPlan
   readonly #doors: ListenerDoors
   readonly server: net.Server
+  /** The same port’s, of threads that are no more. */
+  readonly beside: net.Server[] = []
   readonly #sniffing = new Set<Socket>()
   readonly #http = new Set<ClientConnection>()
   /** Why the port could not be bound; empty when it is. */
@@ -65,7 +67,7 @@ export class Listener {
     this.#doors = doors
     this.plan = plan
     this.#peeks = peeks(plan)
-    this.server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
+    this.server = this.#open()
     this.server.on('error', (error: NodeJS.ErrnoException) => {
       this.failure = error.code ?? error.message
       listening(this)
@@ -74,6 +76,11 @@ export class Listener {
     const inherited = doors.sockets?.take(plan.bind)
     if (inherited === undefined) this.server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, reusePort: doors.sharesPorts === true, ipv6Only: plan.bind.address === '::' }, () => listening(this))
     else this.server.listen(inherited, BACKLOG, () => listening(this))
+    for (const handle of doors.sockets?.takeOfThreads(plan.bind) ?? []) this.beside.push(this.#open().on('error', () => {}).listen(handle, BACKLOG))
+  }
+
+  #open(): net.Server {
+    return net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
   }
 
   /** The port in use; undefined while not bound. */
@@ -97,7 +104,7 @@ export class Listener {
 
   /** No new connections; those that stand close when their exchange is over, and those that have not begun have a second for it. */
   close(): void {
-    this.server.close()
+    for (const server of [this.server, ...this.beside]) server.close()
     this.#doors.engine.doors.clock.after(BEGIN_MS, () => {
       for (const socket of this.#sniffing) socket.destroy()
     })

@@ -4,6 +4,8 @@ import type { SocketHandle } from './listening-sockets.ts'
 
 /** linux/fcntl.h */
 const F_DUPFD_CLOEXEC = 1030
+/** asm-generic/socket.h */
+const [SOL_SOCKET, SO_REUSEPORT] = [1, 15]
 
 type Fcntl = (fd: number, command: number, argument: number) => number
 
@@ -17,6 +19,14 @@ function duplicate(fd: number): number | undefined {
   if (process.platform !== 'linux') return undefined
   const copy = fcntl()(fd, F_DUPFD_CLOEXEC, 0)
   return copy < 0 ? undefined : copy
+}
+
+/** Lets sockets of other threads be bound to the port that this one is bound to, as if it had been opened so. Nothing where there is no such socket, and but on Linux. */
+export function sharePort(handle: SocketHandle): void {
+  const fd = descriptorOf(handle)
+  if (process.platform !== 'linux' || fd === undefined) return
+  const { setsockopt } = process.getBuiltinModule('node:ffi').dlopen(null, { setsockopt: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'] } }).functions
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, new Uint8Array(new Int32Array([1]).buffer), 4)
 }
 
 /** A listening socket of another thread, as it can be sent to another process; the thread keeps its own. */

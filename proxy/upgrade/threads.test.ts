@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
 import { isAlive, keepAsking, upgradeWorld } from '../testing/upgrade.ts'
 
@@ -29,6 +30,25 @@ test('a proxy of several threads is replaced in place, again and again, and no c
     await until(() => (nth === 1 ? lines.some(({ event }) => event === 'proxy.drained') : !isAlive(successors()[nth - 2] ?? 0)))
   }
   if (process.platform === 'linux') await until(() => listeningOn(port) === 3)
+  const answers = await asking.stop()
+  assert.deepEqual(Object.keys(answers), ['200 served'], JSON.stringify(answers))
+})
+
+test('a proxy is replaced by one of more threads, of fewer, and of more again, and no connection that waits to be accepted is lost', { timeout: 300_000 }, async (t) => {
+  const { program, port, child, lines, successors } = await upgradeWorld(t)
+  const asking = keepAsking(t, port, 8)
+  t.after(asking.stop)
+  for (const [at, threads] of [3, 1, 2].entries()) {
+    writeFileSync(program, `process.env.WEFT_CONCURRENCY = '${threads}'\nawait import(${JSON.stringify(path.join(import.meta.dirname, '../main.ts'))})\n`)
+    child.kill('SIGUSR2')
+    await until(() => successors().length === at + 1)
+    await until(() => (at === 0 ? lines.some(({ event }) => event === 'proxy.drained') : !isAlive(successors()[at - 1] ?? 0)))
+    const count = asking.count()
+    await until(() => asking.count() > count + 100)
+    // Those of a thread that is gone are served by one that is there.
+    if (process.platform === 'linux') await until(() => listeningOn(port) === 3)
+  }
+  assert.deepEqual(lines.filter(({ event }) => event === 'listener.not-bound'), [])
   const answers = await asking.stop()
   assert.deepEqual(Object.keys(answers), ['200 served'], JSON.stringify(answers))
 })

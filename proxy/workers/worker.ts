@@ -5,8 +5,8 @@ import { follow } from '../ads/follow.ts'
 import { PlanCell } from '../ads/plan-cell.ts'
 import { Secrets } from '../identity/secrets.ts'
 import { Runtime } from '../runtime.ts'
-import { descriptorOf, handleFrom } from '../upgrade/descriptor.ts'
-import { handleOf, ListeningSockets, socketKey } from '../upgrade/listening-sockets.ts'
+import { handleFrom } from '../upgrade/descriptor.ts'
+import { descriptorsOf, ListeningSockets } from '../upgrade/listening-sockets.ts'
 import { Spans } from '../telemetry/spans.ts'
 import type { Answers, FromWorker, ToWorker, WorkerData } from './messages.ts'
 
@@ -40,11 +40,7 @@ export function runWorker(doors: Doors): void {
     metrics: () => runtime.metricsText(),
     clusters: () => runtime.clusterReports(),
     loads: () => runtime.takeLoads(),
-    sockets: () =>
-      runtime.listening().flatMap(([at, server]) => {
-        const fd = descriptorOf(handleOf(server))
-        return fd === undefined ? [] : [{ key: socketKey(at), fd }]
-      }),
+    sockets: () => descriptorsOf(runtime.listening()),
     flushed: () => (runtime.flushLogs(), undefined),
     'inbound-left': async (withinMs) => (await runtime.drainInbound(withinMs), undefined),
     async drained(withinMs, announceMs) {
