@@ -145,14 +145,14 @@ export const addressKey = (namespace: string, host: string): string => `${namesp
 function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[] {
   const { name, namespace } = stored.key
   const resolution = spec.resolution ?? 'NONE'
-  return spec.hosts.map((host) => ({
-    host: host.toLowerCase(),
+  return [...new Set(spec.hosts.map((host) => host.toLowerCase()))].map((host) => ({
+    host,
     name: host,
     namespace,
     kind: 'ServiceEntry',
     source: `ServiceEntry/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
-    ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol ?? one.name, undefined, undefined) })),
+    ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol, undefined, undefined) })),
     addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32') || one.endsWith('/128')).map((one) => one.replace(/\/(32|128)$/, '')),
     ranges: (spec.addresses ?? []).filter((one) => one.includes('/') && !one.endsWith('/32') && !one.endsWith('/128')),
     translatesGatewayPorts: translatesGatewayPorts(stored),

@@ -125,7 +125,7 @@ function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] 
   return ingress.map(({ port, bind, captureMode, defaultEndpoint }) => {
     const number = port.number ?? 0
     const own = captureMode === 'NONE'
-    return { port: number, protocol: portProtocol(port.protocol || port.name, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? `127.0.0.1:${number}` : defaultEndpoint, workload), ...(own ? { bind: bind || '0.0.0.0' } : {}), origin: sidecar.id }
+    return { port: number, protocol: portProtocol(port.protocol, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? `127.0.0.1:${number}` : defaultEndpoint, workload), ...(own ? { bind: bind || '0.0.0.0' } : {}), origin: sidecar.id }
   })
 }
 

@@ -191,7 +191,7 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
     if (virtualService === undefined) break
     for (const match of route.match) {
       if (!holds(match, client, virtualService.namespace, port.port)) continue
-      const serverNames = match.sniHosts.map((one) => one.toLowerCase()).filter((one) => !taken.has(one) && one !== '*')
+      const serverNames = [...new Set(match.sniHosts.map((one) => one.toLowerCase()))].filter((one) => !taken.has(one) && one !== '*')
       if (serverNames.length === 0) continue
       const subnets = subnetsOf(match)
       if (subnets.length === 0) for (const one of serverNames) taken.add(one)

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { isProxied } from '#api/model/mesh-model.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { durationMs } from '#core/resource/duration.ts'
@@ -206,6 +207,7 @@ function namedEndpoints(name: string, service: MeshService, port: ServicePort): 
         lbEndpoints: targets.map((one) => ({
           hostIdentifier: { case: 'endpoint' as const, value: { address: socketAddress(one.address ?? service.host, one.ports?.[port.name] ?? Number(port.targetPort)), hostname: one.address ?? service.host } },
           loadBalancingWeight: one.weight || 1,
+          ...(!service.external && isProxied(one) ? { metadata: { filterMetadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } } } : {}),
         })),
       },
     ],
@@ -347,7 +349,7 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
   }
   const tls = policy.tls
   if (tls === undefined) {
-    if (service.resolution !== 'eds' || scope.mutualTls === 'none') return
+    if ((service.resolution !== 'eds' && service.resolution !== 'dns') || scope.mutualTls === 'none') return
     if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) {
       if (scope.mutualTls === 'all') cluster.transportSocket = meshClientSocket({ accounts: scope.accounts, sni, http2 })
       return

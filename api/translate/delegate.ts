@@ -32,26 +32,33 @@ export function delegatedRoutes(reader: MeshReader, root: Typed<VirtualServiceSp
   })
 }
 
-/** Every pair of conditions that can hold together; undefined when neither side has any. */
+/** Every pair of conditions that can hold together; undefined when neither side has any, and none at all where one of the delegate's goes beyond all of the root's, as in Istio. */
 function mergeMatches(outer: readonly HttpMatch[] | undefined, inner: readonly HttpMatch[] | undefined): HttpMatch[] | undefined {
   if (outer === undefined || outer.length === 0) return inner === undefined ? undefined : [...inner]
   if (inner === undefined || inner.length === 0) return [...outer]
-  return outer.flatMap((a) => inner.flatMap((b) => mergeMatch(a, b) ?? []))
+  const merged = inner.map((b) => outer.flatMap((a) => mergeMatch(a, b) ?? []))
+  return merged.some((one) => one.length === 0) ? [] : merged.flat()
 }
 
 function mergeMatch(outer: HttpMatch, inner: HttpMatch): HttpMatch | undefined {
-  for (const field of ['uri', 'scheme', 'method', 'authority'] as const) {
-    const [a, b] = [outer[field], inner[field]]
-    if (a !== undefined && b !== undefined && !narrows(a, b)) return undefined
+  for (const field of ['uri', 'scheme', 'method', 'authority'] as const) if (!narrows(outer[field], inner[field])) return undefined
+  for (const field of ['headers', 'withoutHeaders', 'queryParams'] as const) {
+    for (const [name, value] of Object.entries(inner[field] ?? {})) if (!narrows(outer[field]?.[name], value)) return undefined
   }
+  if ((outer.ignoreUriCase ?? false) !== (inner.ignoreUriCase ?? false)) return undefined
   if (outer.port !== undefined && inner.port !== undefined && outer.port !== inner.port) return undefined
+  // A delegate repeats its root's namespace of callers.
+  if (outer.sourceNamespace && outer.sourceNamespace !== inner.sourceNamespace) return undefined
+  if (Object.entries(inner.sourceLabels ?? {}).some(([name, value]) => (outer.sourceLabels?.[name] ?? value) !== value)) return undefined
+  if (outer.gateways?.length && inner.gateways?.some((one) => outer.gateways?.includes(one) !== true)) return undefined
   const both = <T extends 'headers' | 'queryParams' | 'withoutHeaders' | 'sourceLabels'>(field: T): Partial<HttpMatch> =>
     outer[field] === undefined && inner[field] === undefined ? {} : { [field]: { ...outer[field], ...inner[field] } }
   return { ...outer, ...inner, ...both('headers'), ...both('queryParams'), ...both('withoutHeaders'), ...both('sourceLabels') }
 }
 
-/** Whether what `inner` matches, `outer` matches too: the delegate may only narrow. */
-function narrows(outer: StringMatch, inner: StringMatch): boolean {
+/** Whether what `inner` matches, `outer` is known to match too: the delegate may only narrow. Nobody compares what regular expressions match, so one stands by itself. */
+function narrows(outer: StringMatch | undefined, inner: StringMatch | undefined): boolean {
+  if (outer === undefined || inner === undefined) return true
   if (outer.prefix !== undefined) return (inner.prefix ?? inner.exact)?.startsWith(outer.prefix) ?? false
-  return outer.exact !== undefined ? outer.exact === inner.exact : outer.regex === inner.regex
+  return outer.exact !== undefined && outer.exact === inner.exact
 }

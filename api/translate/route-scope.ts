@@ -113,7 +113,8 @@ export const isForServicesBelow = (reader: MeshReader, client: string, wild: str
 /** The ports at which a host takes requests: the service's HTTP ports, and 80 for what a VirtualService routes, even where no service has that port, as in Istio. */
 export function servedPorts(reader: MeshReader, client: string, service: MeshService | undefined, virtualService: Typed<VirtualServiceSpec> | undefined): number[] {
   const ports = (service?.ports ?? []).filter((one) => carriesHttp(one.protocol)).map((one) => one.port)
-  const routed = virtualService !== undefined && (virtualService.spec.http ?? []).length > 0
+  // A route of the Gateway API speaks for a Service's own ports.
+  const routed = virtualService !== undefined && (virtualService.spec.http ?? []).length > 0 && semanticsOf(virtualService.stored.object.metadata.annotations).ownsBackends !== true
   if (routed && service === undefined) {
     // A name that is no service is served where the services beside it in the VirtualService are.
     const beside = (virtualService.spec.hosts ?? []).flatMap((host) => reader.service(resolveHost(host, virtualService.namespace), client)?.ports ?? []).filter((one) => carriesHttp(one.protocol))

@@ -24,7 +24,7 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
         for (const match of route.match) {
           if (match.port !== undefined && match.port !== server.serverPort) continue
           if (match.gateways?.length && !match.gateways.some((one) => resolveGateway(one, virtualService.namespace) === server.gateway)) continue
-          const names = match.sniHosts.filter((sni) => (hostCovers(host.host, sni) || hostCovers(sni, host.host)) && servedDomains(server, sni, virtualService.namespace).length > 0 && !taken.has(sni))
+          const names = [...new Set(match.sniHosts)].filter((sni) => (hostCovers(host.host, sni) || hostCovers(sni, host.host)) && servedDomains(server, sni, virtualService.namespace).length > 0 && !taken.has(sni))
           if (names.length === 0) continue
           for (const one of names) taken.add(one)
           const destinations = (route.route ?? []).map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, virtualService.namespace, server.serverPort))
