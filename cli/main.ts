@@ -62,4 +62,6 @@ try {
     if (process.env['WEFT_DEBUG']) console.error(error)
     process.exitCode = exitCodes.failed
   }
+  // A server that found one of its ports taken has others open, and would wait there for ever.
+  process.exit()
 }

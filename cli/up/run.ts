@@ -65,16 +65,18 @@ export async function runUp(options: UpOptions): Promise<ExitCode> {
     process.stderr.write(`weft up: ${error instanceof Error ? error.message : String(error)}. End that one first, or name another folder with --data\n`)
     return exitCodes.failed
   }
+  let failed = false
   try {
     return await runLocked(options, ended)
   } catch (error) {
+    failed = true
     process.stderr.write(`weft up: ${error instanceof Error ? error.message : String(error)}\n`)
     if (process.env['WEFT_DEBUG']) console.error(error)
     return exitCodes.failed
   } finally {
     await unlock()
-    // All is ended and closed; what still waits for something that will not come would only hold up the end.
-    if (ended.signalled) process.exit(exitCodes.done)
+    // All is ended and closed; what still waits for something that will not come, or was open when the rest could not be, would only hold up the end.
+    if (ended.signalled || failed) process.exit(ended.signalled ? exitCodes.done : exitCodes.failed)
   }
 }
 
