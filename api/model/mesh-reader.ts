@@ -200,14 +200,14 @@ export class MeshReader {
     return false
   }
 
-  /** Services without an address that have a port which is not said to be HTTP, oldest first; with `addressed` those too that have one. */
+  /** Services without an address, or with ranges of them, that have a port which is not said to be HTTP, oldest first; with `addressed` those too that have one. */
   servicesAtPort(port: number, client: string, addressed = false): MeshService[] {
     const found: MeshService[] = []
     const indices = addressed ? ['plain-port', 'addressed-port'] : ['plain-port']
     for (const index of indices) this.#record(`${index}/${port}`)
-    for (const id of indices.flatMap((index) => [...this.#model.filed(index, String(port))])) {
+    for (const id of new Set(indices.flatMap((index) => [...this.#model.filed(index, String(port))]))) {
       for (const one of this.#declared(id)) {
-        const scoped = (addressed || one.addresses.length === 0) && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
+        const scoped = (addressed || one.addresses.length === 0 || one.ranges.length > 0) && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
         if (scoped !== undefined) found.push(scoped)
       }
     }

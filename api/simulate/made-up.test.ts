@@ -95,3 +95,9 @@ test('a service of the mesh that is found by name gets mTLS where its endpoints 
   const objects = [istio('ServiceEntry', 'default', 'se', { hosts: ['foo.bar'], ports: [{ number: 5050, protocol: 'TCP', name: 'tcp' }], location: 'MESH_INTERNAL', resolution: 'DNS', endpoints: [{ address: 'a.foo.bar', labels: { 'security.istio.io/tlsMode': 'istio' } }] })]
   answers(objects, sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 5050, protocol: 'tcp' }, { outcome: 'routed', to: to('foo.bar', 5050), upstream: { 'foo.bar:5050': { discovery: 'dns', tls: 'auto-mtls', lb: 'LEAST_REQUEST', endpoints: ['a.foo.bar:5050'] } } })
 })
+
+test('a service is reached at its ranges of addresses, though it has single ones too', () => {
+  const objects = [istio('ServiceEntry', 'default', 'se', { hosts: ['foo.bar'], addresses: ['10.9.9.4', '10.8.0.0/16'], ports: [{ number: 22, name: 'tcp', protocol: 'TCP' }], resolution: 'NONE' })]
+  for (const address of ['10.9.9.4', '10.8.1.1']) answers(objects, sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 22, protocol: 'tcp', address }, { outcome: 'routed', to: to('foo.bar', 22) })
+  answers(objects, sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 22, protocol: 'tcp', address: '10.7.1.1' }, { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'outbound' }] })
+})
