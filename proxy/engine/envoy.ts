@@ -34,6 +34,7 @@ export interface RunningEnvoy extends Wrapper {
 export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { readonly binary: string; readonly arguments: readonly string[] }, around: ProcessDoors): Promise<RunningEnvoy> {
   const { log } = around
   const { node, controlPlane } = bootstrap
+  const startedMs = doors.clock.monotonicMs()
   // Below the system's own folder for such things: the path of a unix socket has 107 bytes at most. Made for this user alone.
   const folder = mkdtempSync(path.join(tmpdir(), 'weft-envoy-'))
   const sdsSocket = path.join(folder, 'sds.sock')
@@ -76,6 +77,9 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
     envoy.start()
   })
   identity.start()
+  const ready = Promise.all([envoy.live(), names?.complete]).then(() => {
+    if (stopping === undefined) log.info('proxy.ready', { afterMs: Math.round(doors.clock.monotonicMs() - startedMs) })
+  })
 
   let left: Promise<void> | undefined
   const leaveMesh = (): Promise<void> => {
@@ -97,7 +101,7 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   return {
     identity,
     pid: () => envoy.pid,
-    ready: Promise.all([envoy.live(), names?.complete]).then(() => {}),
+    ready,
     // A crash is the agent's to mend.
     ended: new Promise(() => {}),
     announce: () => relay.announce(),

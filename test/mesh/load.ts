@@ -11,7 +11,7 @@ export interface LoadResult {
 }
 
 /** Keeps requests coming at a steady rate over kept-alive connections until stopped, and counts what became of each. */
-export function startLoad(to: string, call: Call, perSecond: number): { stop(): Promise<LoadResult>; readonly sent: () => number } {
+export function startLoad(to: string, call: Call, perSecond: number): { stop(): Promise<LoadResult>; readonly sent: () => number; readonly answered: (version: string) => number } {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
   const failed: string[] = []
   const byVersion = new Map<string, number>()
@@ -36,6 +36,7 @@ export function startLoad(to: string, call: Call, perSecond: number): { stop(): 
   }, 1000 / perSecond)
   return {
     sent: () => sent,
+    answered: (version) => byVersion.get(version) ?? 0,
     async stop() {
       clearInterval(timer)
       await Promise.all(pending)

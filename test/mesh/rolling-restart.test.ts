@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { installEnvoy } from '#infra/parts/envoy.ts'
 import { deadPort } from '#proxy/testing/peers.ts'
 import { startPlane } from '../parts/control-plane.ts'
 import { proxyProcesses } from '../parts/proxy-process.ts'
@@ -18,7 +19,8 @@ process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeI
 server.listen(Number(port), '127.0.0.1')
 `
 
-test(`each instance of a service is restarted in turn under ${PER_SECOND} requests a second over kept-alive connections, and nobody sees a 5xx`, async (t) => {
+for (const engine of ['weft', 'envoy'] as const) test(`each instance of a service is restarted in turn under ${PER_SECOND} requests a second over kept-alive connections, and nobody sees a 5xx: ${engine}`, async (t) => {
+  const engineVariables: Readonly<Record<string, string>> = engine === 'weft' ? {} : { WEFT_ENGINE: 'envoy', WEFT_ENVOY: await installEnvoy(), WEFT_ENVOY_ARGUMENTS: '--concurrency 1' }
   const world = await startPlane()
   const proxies = await proxyProcesses(world, 'prod', 'echo')
   t.after(async () => {
@@ -33,11 +35,11 @@ test(`each instance of a service is restarted in turn under ${PER_SECOND} reques
   const instance = async (name: string, address: string): Promise<ChildProcess> => {
     const [listen, app] = [await deadPort(), await deadPort()]
     const ports = [{ port: 8080, name: 'http', listen: { address, port: listen }, app: { address: '127.0.0.1', port: app } }]
-    return proxies.start(name, { WEFT_ADDRESS: address, WEFT_LABELS: 'app=echo', WEFT_PORTS: JSON.stringify(ports) }, [process.execPath, '-e', application, String(app), name])
+    return proxies.start(name, { ...engineVariables, WEFT_ADDRESS: address, WEFT_LABELS: 'app=echo', WEFT_PORTS: JSON.stringify(ports) }, [process.execPath, '-e', application, String(app), name])
   }
 
   const outbound = `127.0.0.1:${await deadPort()}`
-  await proxies.start('client', { WEFT_ADDRESS: '127.0.3.9', WEFT_OUTBOUND: outbound })
+  await proxies.start('client', { ...engineVariables, WEFT_ADDRESS: '127.0.3.9', WEFT_OUTBOUND: outbound })
   const names = ['echo-1', 'echo-2', 'echo-3']
   const instances = new Map<string, ChildProcess>()
   for (const [at, name] of names.entries()) instances.set(name, await instance(name, `127.0.3.${at + 1}`))
@@ -51,8 +53,10 @@ test(`each instance of a service is restarted in turn under ${PER_SECOND} reques
     assert.deepEqual(await gone, [0, null])
     // A replacement under another name and address, as a ReplicaSet makes it.
     instances.set(name, await instance(`${name}-new`, `127.0.3.${at + 101}`))
+    // Only then goes the next, as a rollout waits for what is new to be ready: whoever calls it has heard as well that the old one has left.
+    await until(`${name}-new is called`, () => load.answered(`${name}-new`) > 0, 60_000)
     const sent = load.sent()
-    await until('a second of load has passed', () => load.sent() > sent + PER_SECOND / 2)
+    await until('a second of load has passed', () => load.sent() > sent + PER_SECOND / 2, 60_000)
   }
   const { failed, sent, byVersion } = await load.stop()
   assert.deepEqual(failed, [])
