@@ -23,15 +23,20 @@ const isFree = (address: string, port: number): Promise<boolean> =>
     server.listen({ port, host: address, exclusive: true }, () => server.close(() => resolve(true)))
   })
 
-const anyFree = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no free port'))))
-    })
-  })
+/**
+ * Free ports, each asked for once: below those that systems give to whoever connects (RFC 6056 §3.1, by default from 32768), for it takes a while until they are bound. Processes begin at
+ * different places.
+ */
+function* lowPorts(): Generator<number> {
+  const from = 10_000
+  const count = 20_000
+  for (let step = 0; step < count; step++) yield from + ((process.pid * 97 + step) % count)
+}
+
+async function nextFree(ports: Iterator<number>): Promise<number> {
+  for (let one = ports.next(); one.done !== true; one = ports.next()) if (await isFree('127.0.0.1', one.value)) return one.value
+  throw new Error('no free port')
+}
 
 /**
  * The contract's ports where they are free, others where not; with `base`, BASE and the ones after it (0: any free ones).
@@ -81,12 +86,13 @@ async function freshPorts(base: number | undefined): Promise<Ports> {
   const names = ['rest', 'xds', 'monitoring', 'gatewayHttps', 'gatewayHttp', 'gatewayAdmin'] as const
   const chosen: Record<(typeof names)[number], number> = { ...usual }
   const taken = new Set<number>()
+  const others = lowPorts()
   for (const [index, name] of names.entries()) {
     const wanted = base === undefined ? usual[name] : base === 0 ? 0 : base + index
     let port = wanted
     if (wanted === 0 || !(await isFree('127.0.0.1', wanted))) {
       if (base !== undefined && base !== 0) throw new Error(`port ${wanted} (${name}) is taken; choose another --port-base`)
-      do port = await anyFree()
+      do port = await nextFree(others)
       while (taken.has(port))
     }
     taken.add(port)
