@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import http from 'node:http'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { JsonValue } from '@bufbuild/protobuf'
-import { deadPort, netServer } from '#proxy/testing/peers.ts'
+import { deadPort, httpServer, netServer } from '#proxy/testing/peers.ts'
 import { sendRaw } from './raw-http.ts'
 import { httpListener, startTwins, staticCluster } from './twins.ts'
 
@@ -28,17 +27,8 @@ function upstream(t: TestContext): Promise<net.Server & { port: number }> {
   })
 }
 
-/** An authorizer that denies all. */
-async function authorizer(t: TestContext): Promise<number> {
-  const server = http.createServer((_request, response) => response.writeHead(403).end('no'))
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
+/** An authorizer that denies all: its port. */
+const authorizer = async (t: TestContext): Promise<number> => (await httpServer(t, (_request, response) => response.writeHead(403).end('no'))).port
 
 const FORMAT = [
   'REQ(X-CASE)', 'RESPONSE_CODE', 'RESPONSE_FLAGS', 'RESPONSE_CODE_DETAILS', 'REQ(:METHOD)', 'REQ(X-ENVOY-ORIGINAL-PATH?:PATH)', 'REQ(:AUTHORITY)', 'PROTOCOL', 'BYTES_RECEIVED', 'BYTES_SENT', 'UPSTREAM_HOST',

@@ -1,7 +1,7 @@
-import http from 'node:http'
 import { createHash } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import type { JsonValue } from '@bufbuild/protobuf'
+import { httpServer } from '#proxy/testing/peers.ts'
 import { httpListener, type Resources, staticCluster } from './twins.ts'
 
 /** What an upstream says of a request that reached it. Lines that differ by nature (ids, times) are left out. */
@@ -18,7 +18,7 @@ const BY_NATURE = ['x-request-id', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-in
 
 /** A server that tells what it saw; the path says how it behaves: `/fail/503`, `/reset`, `/cut`, `/slow`, `/close`, `/bare/204`. */
 async function startEcho(t: TestContext, upstream: string): Promise<number> {
-  const server = http.createServer((request, response) => {
+  const { port } = await httpServer(t, (request, response) => {
     const chunks: Buffer[] = []
     request.on('error', () => response.destroy())
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -39,14 +39,7 @@ async function startEcho(t: TestContext, upstream: string): Promise<number> {
       return response.writeHead(how === 'fail' ? Number(what) || 503 : 200, { 'content-type': 'application/json', 'x-upstream': upstream, 'x-twice': ['1', '2'], server: 'echo' }).end(JSON.stringify(seen))
     })
   })
-  server.keepAliveTimeout = 60_000
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  return typeof address === 'object' && address !== null ? address.port : 0
+  return port
 }
 
 const type = 'type.googleapis.com/envoy.extensions.filters.http'
