@@ -47,8 +47,10 @@ export const routes = (name: string, weights: Readonly<Record<string, number>>):
     ],
   })
 
-/** A plain HTTP listener on a free port of loopback, whose routes come by RDS; the fetch timeout is off, as in a bootstrap of ours. */
-export const listener = (name: string, routeName: string, from: JsonValue = fromAds, filters: readonly JsonValue[] = []): Resource =>
+const ROUTER: JsonValue = { name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }
+
+/** A plain HTTP listener on a free port of loopback: `routes` says where its routes are. */
+const httpListener = (name: string, routes: { readonly [field: string]: JsonValue }, filters: readonly JsonValue[] = []): Resource =>
   made(ListenerSchema, name, {
     name,
     address: socketAddress('127.0.0.1:0'),
@@ -60,14 +62,18 @@ export const listener = (name: string, routeName: string, from: JsonValue = from
             typed_config: {
               '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
               stat_prefix: name,
-              rds: { route_config_name: routeName, config_source: from },
-              http_filters: [...filters, { name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
+              ...routes,
+              http_filters: [...filters, ROUTER],
             },
           },
         ],
       },
     ],
   })
+
+/** One whose routes come by RDS; the fetch timeout is off, as in a bootstrap of ours. */
+export const listener = (name: string, routeName: string, from: JsonValue = fromAds, filters: readonly JsonValue[] = []): Resource =>
+  httpListener(name, { rds: { route_config_name: routeName, config_source: from } }, filters)
 
 /**
  * Its own stream of virtual hosts: Envoy 1.36 takes them from no other. An answer that names none is no answer to Envoy, and its listener waits for one
@@ -86,30 +92,12 @@ export const onDemandListener = (name: string, routeName: string): Resource =>
 
 /** A listener that sends each request to the cluster that its header `x-cluster` names, and fetches that when it has not got it (ODCDS), over a stream of clusters of its own or over ADS. Its patience is long. */
 export const anyClusterListener = (name: string, over: 'own-stream' | 'ads'): Resource => {
-  const filter = (kind: string, config: Record<string, JsonValue>): JsonValue => ({ name: `envoy.filters.http.${kind}`, typed_config: config })
   const source = over === 'ads' ? fromAds : ownStream('0s')
-  return made(ListenerSchema, name, {
+  return httpListener(
     name,
-    address: socketAddress('127.0.0.1:0'),
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: 'envoy.filters.network.http_connection_manager',
-            typed_config: {
-              '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-              stat_prefix: name,
-              route_config: { name, virtual_hosts: [{ name: '*', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } }] }] },
-              http_filters: [
-                filter('on_demand', { '@type': 'type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand', odcds: { source, timeout: '300s' } }),
-                filter('router', { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' }),
-              ],
-            },
-          },
-        ],
-      },
-    ],
-  })
+    { route_config: { name, virtual_hosts: [{ name: '*', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } }] }] } },
+    [{ name: 'envoy.filters.http.on_demand', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand', odcds: { source, timeout: '300s' } } }],
+  )
 }
 
 /** A listener with a filter whose configuration comes by ECDS. It waits for the first one. */
@@ -128,29 +116,13 @@ export const answerHeader = (filter: string, key: string, value: string): Resour
 
 /** A listener that finds its routes by scope (SRDS): the header `x-scope` is the key. */
 export const scopedListener = (name: string): Resource =>
-  made(ListenerSchema, name, {
-    name,
-    address: socketAddress('127.0.0.1:0'),
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: 'envoy.filters.network.http_connection_manager',
-            typed_config: {
-              '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-              stat_prefix: name,
-              scoped_routes: {
-                name,
-                scope_key_builder: { fragments: [{ header_value_extractor: { name: 'x-scope', element_separator: ':', index: 0 } }] },
-                rds_config_source: fromAds,
-                scoped_rds: { scoped_rds_config_source: fromAds },
-              },
-              http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
-            },
-          },
-        ],
-      },
-    ],
+  httpListener(name, {
+    scoped_routes: {
+      name,
+      scope_key_builder: { fragments: [{ header_value_extractor: { name: 'x-scope', element_separator: ':', index: 0 } }] },
+      rds_config_source: fromAds,
+      scoped_rds: { scoped_rds_config_source: fromAds },
+    },
   })
 
 /** Which routes a key leads to. */
