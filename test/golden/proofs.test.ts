@@ -25,7 +25,7 @@ describe('golden cases prove what they say', { concurrency: 2 }, () => {
   for (const name of goldenCases()) {
     const { proves = [] } = parse(readFileSync(caseFile(name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }
     if (proves.length === 0) continue
-    test(name, { timeout: 60_000 + proves.length * 30_000 }, async () => {
+    test(name, { timeout: 240_000 + proves.length * 60_000 }, async () => {
       const script = await scriptOf(name)
       const unfelt: string[] = []
       for (const claim of proves) {
@@ -33,7 +33,7 @@ describe('golden cases prove what they say', { concurrency: 2 }, () => {
         assert.notDeepEqual(lacking.objects, script.objects, `${claim}: no object of the case has it`)
         if (routerFeels(lacking)) continue
         const engine = onEnvoyAlone(claim) ? await (envoy ??= Player.open('envoy')) : player
-        if (!(await proxiesFeel(engine, lacking))) unfelt.push(claim)
+        if (!(await everFelt(engine, lacking))) unfelt.push(claim)
       }
       assert.deepEqual(unfelt, [])
     })
@@ -62,6 +62,12 @@ const isNotFound = (error: unknown): boolean => error instanceof Faults && error
 
 /** Whether the rules of some object's kind are against it. */
 const isRefused = ({ objects }: Script): boolean => objects.some((one) => parseObject(one, { defaultNamespace: 'default' }).faults.some((fault) => fault.severity === 'error'))
+
+/** Where chance decides which workload answers, a configuration without the field can look right once: it is asked again. */
+async function everFelt(player: Player, script: Script): Promise<boolean> {
+  for (let round = 0; round < 4; round++) if (await proxiesFeel(player, script)) return true
+  return false
+}
 
 /** What only traffic shows: answers, attempts, times. */
 async function proxiesFeel(player: Player, script: Script): Promise<boolean> {
