@@ -5,6 +5,7 @@ import type { Doors, Timer } from '#core/time/clock.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { KeySets } from './filter/key-sets.ts'
+import { LocalLimiters } from './filter/local-limiters.ts'
 import { HttpStack } from './filter/stack.ts'
 import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
@@ -73,6 +74,7 @@ export class Runtime implements Engine {
   readonly metrics: TrafficMetrics
   readonly identifiers = new Identifiers()
   readonly callouts: Callouts
+  readonly limiters: LocalLimiters
   readonly keys: KeySets
   readonly onSpan: SpanSink | undefined
   readonly collectors: Collectors
@@ -114,6 +116,7 @@ export class Runtime implements Engine {
     this.#residentBytes = options.residentBytes ?? (() => 0)
     this.#sockets = options.sockets
     this.#sharesPorts = options.sharesPorts === true
+    this.limiters = new LocalLimiters(doors.clock)
     this.callouts = new Callouts(doors.clock)
     this.collectors = new Collectors(doors, this.callouts, (name) => this.cluster(name))
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })

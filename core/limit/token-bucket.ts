@@ -15,12 +15,35 @@ export class TokenBucket {
 
   /** Takes one token; false when there is none (flag RL). */
   take(nowMs: number): boolean {
-    if (nowMs > this.#filledMs) {
-      this.#tokens = Math.min(this.#tokensMax, this.#tokens + (nowMs - this.#filledMs) * this.#tokensPerMs)
-      this.#filledMs = nowMs
-    }
+    this.#fill(nowMs)
     if (this.#tokens < 1) return false
     this.#tokens -= 1
     return true
+  }
+
+  get tokensMax(): number {
+    return this.#tokensMax
+  }
+
+  get tokensPerMs(): number {
+    return this.#tokensPerMs
+  }
+
+  /** Whole tokens that are there. */
+  left(nowMs: number): number {
+    this.#fill(nowMs)
+    return Math.floor(this.#tokens)
+  }
+
+  /** Until there is one to take. */
+  waitMs(nowMs: number): number {
+    this.#fill(nowMs)
+    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / this.#tokensPerMs)
+  }
+
+  #fill(nowMs: number): void {
+    if (nowMs <= this.#filledMs) return
+    this.#tokens = Math.min(this.#tokensMax, this.#tokens + (nowMs - this.#filledMs) * this.#tokensPerMs)
+    this.#filledMs = nowMs
   }
 }

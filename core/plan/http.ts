@@ -1,6 +1,7 @@
 import type { MetricRulePlan } from '../telemetry/metric-rules.ts'
 import type { ExtAuthzPlan } from './ext-authz.ts'
 import type { JwtPlan } from './jwt.ts'
+import type { LocalRateLimitPlan } from './local-rate-limit.ts'
 import type { RateLimitPlan } from './rate-limit.ts'
 import type { RbacPlan } from './rbac.ts'
 import type { FaultPlan, RouteTable } from './route.ts'
@@ -98,4 +99,4 @@ export type HttpFilterPlan =
   | { readonly kind: 'jwt'; readonly name: string; readonly jwt: JwtPlan }
   | { readonly kind: 'ext-authz'; readonly name: string; readonly check: ExtAuthzPlan }
   | { readonly kind: 'rate-limit'; readonly name: string; readonly limit: RateLimitPlan }
-  | { readonly kind: 'local-rate-limit'; readonly name: string; readonly tokensMax: number; readonly tokensPerFill: number; readonly fillIntervalMs: number }
+  | { readonly kind: 'local-rate-limit'; readonly name: string; readonly limit: LocalRateLimitPlan }

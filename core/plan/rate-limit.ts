@@ -27,8 +27,13 @@ export interface RateLimitActions {
   describe(request: RequestHead, client: string): readonly DescriptorEntry[] | undefined
 }
 
-/** What a route says beside its rate limits; `virtualHost`: when the virtual host's count as well. */
+/** What a route says of its requests, and what its virtual host says. */
 export interface RouteRateLimits {
   readonly own: readonly RateLimitActions[]
+  /** As far as it is told to the service as well. */
   readonly virtualHost: readonly RateLimitActions[]
+  /** All of it. */
+  readonly ofHost: readonly RateLimitActions[]
+  /** RouteAction.include_vh_rate_limits. */
+  readonly includesHost: boolean
 }

@@ -4,7 +4,7 @@ import { ExtAuthzSchema } from '../wire/gen/envoy/extensions/filters/http/ext_au
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { JwtAuthenticationSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { StatefulSessionSchema } from '../wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
-import { type LocalRateLimit, LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { LuaSchema } from '../wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
 import { RateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
 import { RBACSchema } from '../wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
@@ -15,11 +15,11 @@ import { at, type Reading, typeNameOf } from './read.ts'
 import { readExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
 import { readJwt } from './read-jwt.ts'
+import { readLocalRateLimit } from './read-local-rate-limit.ts'
 import { readMetricRules } from './read-metrics.ts'
 import type { MetricRulePlan } from '../telemetry/metric-rules.ts'
 import { readRateLimit } from './read-rate-limit.ts'
 import { readRbac } from './read-rbac.ts'
-import { milliseconds, runtimePercentOf } from './read-value.ts'
 
 export interface FiltersPlan {
   readonly filters: readonly HttpFilterPlan[]
@@ -106,7 +106,7 @@ function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any
     }
     case LocalRateLimitSchema.typeName: {
       const message = reading.unpack(path, any, LocalRateLimitSchema)
-      return message === undefined ? [] : readLocalRateLimit(reading, path, name, message)
+      return message === undefined ? [] : [{ kind: 'local-rate-limit', name, limit: readLocalRateLimit(reading, path, message, false) }]
     }
     case RateLimitSchema.typeName: {
       const message = reading.unpack(path, any, RateLimitSchema)
@@ -117,20 +117,4 @@ function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any
       if (!filter.isOptional && !ONLY_COUNTS.has(typeNameOf(any))) reading.unsupported(path, `filter ${name} is not supported`, typeNameOf(any))
       return []
   }
-}
-
-/** One bucket for all requests of the listener. Without `filter_enforced` at 100 % Envoy only counts, and so the filter is left out. */
-function readLocalRateLimit(reading: Reading, path: string, name: string, limit: LocalRateLimit): HttpFilterPlan[] {
-  reading.only(path, LocalRateLimitSchema, limit, ['stat_prefix', 'token_bucket', 'filter_enabled', 'filter_enforced', 'always_consume_default_token_bucket'])
-  const enabled = runtimePercentOf(limit.filterEnabled, 0)
-  const enforced = runtimePercentOf(limit.filterEnforced, 0)
-  for (const [field, percent] of [['filter_enabled', enabled], ['filter_enforced', enforced]] as const) {
-    if (percent !== 0 && percent !== 100) reading.unsupported(at(path, field), 'only 0 and 100 % are supported', percent)
-  }
-  const bucket = limit.tokenBucket
-  if (enabled === 0 || enforced === 0 || bucket === undefined) return []
-  const fillIntervalMs = milliseconds(bucket.fillInterval, 0)
-  if (bucket.maxTokens === 0) reading.invalid(at(path, 'token_bucket.max_tokens'), '1 or more', 0)
-  if (fillIntervalMs < 50) reading.invalid(at(path, 'token_bucket.fill_interval'), '50ms or more', fillIntervalMs)
-  return [{ kind: 'local-rate-limit', name, tokensMax: bucket.maxTokens, tokensPerFill: bucket.tokensPerFill ?? 1, fillIntervalMs }]
 }

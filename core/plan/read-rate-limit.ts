@@ -148,6 +148,5 @@ export function readRouteRateLimits(reading: Reading, path: string, action: Rout
   if (perRoute !== undefined) reading.only(path, RateLimitPerRouteSchema, perRoute, ['vh_rate_limits'])
   const option = perRoute?.vhRateLimits ?? VhOptions.OVERRIDE
   const both = option === VhOptions.INCLUDE || (option === VhOptions.OVERRIDE && (own.length === 0 || action.includeVhRateLimits === true))
-  const theirs = both ? virtualHost : []
-  return own.length + theirs.length === 0 ? undefined : { own, virtualHost: theirs }
+  return own.length + virtualHost.length === 0 ? undefined : { own, virtualHost: both ? virtualHost : [], ofHost: virtualHost, includesHost: action.includeVhRateLimits === true }
 }

@@ -3,12 +3,14 @@ import { type Route as WireRoute, RouteSchema, type VirtualHost as WireHost, Vir
 import { CorsPolicySchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { ExtAuthzPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { LocalRateLimitSchema } from '../wire/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { StatefulSessionPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { PerRouteConfigSchema as JwtPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { type RateLimitPerRoute, RateLimitPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { RouteExtAuthz } from './ext-authz.ts'
 import type { RouteJwt } from './jwt.ts'
+import type { LocalRateLimitPlan } from './local-rate-limit.ts'
 import type { RateLimitActions } from './rate-limit.ts'
 import type { CorsPlan, FaultPlan, HeaderOperations, MirrorPlan, Route, RouteTable, SessionPlan, VirtualHost } from './route.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
@@ -17,6 +19,7 @@ import { readFilterCors, readRouteCors } from './read-cors.ts'
 import { readRouteExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
 import { readHeaderOperations, thenHeaders } from './read-headers.ts'
+import { readLocalRateLimit } from './read-local-rate-limit.ts'
 import { type MatchedPath, readRouteMatch } from './read-match.ts'
 import { originOf } from './read-origin.ts'
 import { readRateLimits, readRouteRateLimits } from './read-rate-limit.ts'
@@ -36,7 +39,11 @@ interface PerFilter {
   readonly extAuthz: RouteExtAuthz | undefined
   readonly rateLimits: RateLimitPerRoute | undefined
   readonly session: SessionPlan | undefined
+  readonly localRateLimits: LocalRateLimits | undefined
 }
+
+/** By filter name. */
+type LocalRateLimits = ReadonlyMap<string, LocalRateLimitPlan>
 
 interface Outer extends Inherited, PerFilter {
   readonly requestHeaders: HeaderOperations | undefined
@@ -127,6 +134,7 @@ function readHost(reading: Reading, path: string, wire: WireHost, table: Outer, 
     extAuthz: filters.extAuthz ?? table.extAuthz,
     rateLimits: filters.rateLimits ?? table.rateLimits,
     session: filters.session ?? table.session,
+    localRateLimits: overridden(filters.localRateLimits, table.localRateLimits),
     limits: readRateLimits(reading, path, wire.rateLimits),
     requestHeaders: order(readHeaderOperations(reading, path, 'request', wire.requestHeadersToAdd, wire.requestHeadersToRemove), table.requestHeaders),
     responseHeaders: order(readHeaderOperations(reading, path, 'response', wire.responseHeadersToAdd, wire.responseHeadersToRemove), table.responseHeaders),
@@ -150,6 +158,7 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
   const jwt = filters.jwt ?? outer.jwt
   const extAuthz = filters.extAuthz ?? outer.extAuthz
   const rateLimits = readRouteRateLimits(reading, path, wire.action.case === 'route' ? wire.action.value : undefined, filters.rateLimits ?? outer.rateLimits, outer.limits)
+  const localRateLimits = overridden(filters.localRateLimits, outer.localRateLimits)
   const older = wire.action.case === 'route' ? wire.action.value.cors : undefined
   return {
     name: wire.name,
@@ -164,9 +173,13 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
     ...(jwt === undefined ? {} : { jwt }),
     ...(extAuthz === undefined ? {} : { extAuthz }),
     ...(rateLimits === undefined ? {} : { rateLimits }),
+    ...(localRateLimits === undefined ? {} : { localRateLimits }),
     operation: wire.decorator?.operation ?? '',
   }
 }
+
+/** The inner replaces the outer of the same filter. */
+const overridden = (inner: LocalRateLimits | undefined, outer: LocalRateLimits | undefined): LocalRateLimits | undefined => (inner === undefined || outer === undefined ? (inner ?? outer) : new Map([...outer, ...inner]))
 
 const withSession = (action: Route['action'], session: SessionPlan | undefined): Route['action'] => (action.kind !== 'forward' || session === undefined ? action : { ...action, session })
 
@@ -192,6 +205,7 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
   let extAuthz: RouteExtAuthz | undefined
   let rateLimits: RateLimitPerRoute | undefined
   let session: SessionPlan | undefined
+  const localRateLimits = new Map<string, LocalRateLimitPlan>()
   for (const [name, any] of Object.entries(configs)) {
     const where = at(path, 'typed_per_filter_config', name)
     switch (typeNameOf(any)) {
@@ -218,6 +232,11 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
       case RateLimitPerRouteSchema.typeName:
         rateLimits = reading.unpack(where, any, RateLimitPerRouteSchema)
         break
+      case LocalRateLimitSchema.typeName: {
+        const message = reading.unpack(where, any, LocalRateLimitSchema)
+        if (message !== undefined) localRateLimits.set(name, readLocalRateLimit(reading, where, message, true))
+        break
+      }
       case StatefulSessionPerRouteSchema.typeName: {
         const message = reading.unpack(where, any, StatefulSessionPerRouteSchema)
         session = message && readSession(reading, where, message)
@@ -227,5 +246,5 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
         reading.unsupported(where, 'is not supported', typeNameOf(any))
     }
   }
-  return { fault, cors, jwt, extAuthz, rateLimits, session }
+  return { fault, cors, jwt, extAuthz, rateLimits, session, localRateLimits: localRateLimits.size === 0 ? undefined : localRateLimits }
 }

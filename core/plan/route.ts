@@ -2,6 +2,7 @@ import type { RequestHead } from '../route/request.ts'
 import type { RouteExtAuthz } from './ext-authz.ts'
 import type { RouteJwt } from './jwt.ts'
 import type { StringMatchPlan } from './listener.ts'
+import type { LocalRateLimitPlan } from './local-rate-limit.ts'
 import type { Origin } from './origin.ts'
 import type { RouteRateLimits } from './rate-limit.ts'
 
@@ -53,6 +54,8 @@ export interface Route {
   readonly jwt?: RouteJwt
   readonly extAuthz?: RouteExtAuthz
   readonly rateLimits?: RouteRateLimits
+  /** By the name of the filter whose own it replaces. */
+  readonly localRateLimits?: ReadonlyMap<string, LocalRateLimitPlan>
   /** Span name, `order-service.prod.svc.cluster.local:8080/*`. */
   readonly operation: string
 }

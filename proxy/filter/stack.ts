@@ -34,7 +34,7 @@ function compileFilter(plan: HttpFilterPlan, engine: Engine): HttpFilter {
     case 'rate-limit':
       return globalRateLimit(plan.limit, engine)
     case 'local-rate-limit':
-      return localRateLimit(plan, doors.clock)
+      return localRateLimit(plan.name, plan.limit, engine)
   }
 }
 

@@ -34,7 +34,7 @@ export const answers = {
   faultAbort: (status: number): Answer => answer(status, 'fault filter abort', 'FI', 'fault_filter_abort'),
   /** A gRPC status in the head alone (gRPC over HTTP/2, Trailers-Only). */
   faultGrpc: (code: number): Answer => answer(200, '', 'FI', 'fault_filter_abort', `content-type: application/grpc\r\ngrpc-status: ${code}\r\ngrpc-message: fault filter abort\r\n`),
-  localRateLimited: answer(429, 'local_rate_limited', 'RL', 'local_rate_limited', 'x-envoy-ratelimited: true\r\n'),
+  localRateLimited: (status: number, fields: string, asResourceExhausted: boolean): Answer => ({ ...answer(status, 'local_rate_limited', 'RL', 'local_rate_limited', fields), ...(asResourceExhausted && { grpcStatus: 8 }) }),
   rateLimited: (status: number, body: string, fields: string, asResourceExhausted: boolean): Answer => ({ ...answer(status, body, 'RL', 'request_rate_limited', fields), ...(asResourceExhausted && { grpcStatus: 8 }) }),
   rateLimiterFailed: (status: number): Answer => answer(status, '', 'RLSE', 'rate_limiter_error'),
   /** `policy` is its name, or `none` when no ALLOW policy matched. */

@@ -7,6 +7,7 @@ import type { Identifiers } from '../telemetry/identifiers.ts'
 import type { Collectors } from '../telemetry/collectors.ts'
 import type { SpanSink } from '../telemetry/span.ts'
 import type { KeySets } from '../filter/key-sets.ts'
+import type { LocalLimiters } from '../filter/local-limiters.ts'
 import type { Callouts } from '../upstream/callout.ts'
 import type { Mirror } from '../upstream/mirror.ts'
 import type { Tunnel } from '../tcp/tunnel.ts'
@@ -41,6 +42,8 @@ export interface Engine {
   variable(name: string): string | undefined
   /** Keys of token issuers. */
   readonly keys: KeySets
+  /** Buckets of local rate limits. */
+  readonly limiters: LocalLimiters
   /** The proxy's own requests. */
   readonly callouts: Callouts
   cluster(name: string): Cluster | undefined

@@ -4,7 +4,7 @@ import net from 'node:net'
 import { test } from 'node:test'
 import type { RetryPlan } from '#core/plan/route.ts'
 import { parseRetryOn } from '#core/balance/retry.ts'
-import { endpointPlan, forward, routePlan, toClusters } from '../testing/plan.ts'
+import { endpointPlan, forward, limitOf, routePlan, toClusters } from '../testing/plan.ts'
 import { ask, deadPort, httpServer, netServer, speak, startProxy, until } from '../testing/peers.ts'
 
 const echo: http.RequestListener = (request, response) => {
@@ -434,7 +434,7 @@ test('faults delay and abort, CORS answers preflights, a local limit says 429', 
       routePlan('/delay', forward('up'), { fault: { delayMs: 120, delayPercent: 100, abortStatus: 0, abortPercent: 0 } }),
       routePlan('/', forward('up'), { cors }),
     ],
-    http: { filters: [{ kind: 'cors', name: 'cors' }, { kind: 'fault', name: 'fault', fault: { delayMs: 0, delayPercent: 0, abortStatus: 0, abortPercent: 0 } }, { kind: 'local-rate-limit', name: 'limit', tokensMax: 3, tokensPerFill: 1, fillIntervalMs: 3_600_000 }] },
+    http: { filters: [{ kind: 'cors', name: 'cors' }, { kind: 'fault', name: 'fault', fault: { delayMs: 0, delayPercent: 0, abortStatus: 0, abortPercent: 0 } }, { kind: 'local-rate-limit', name: 'limit', limit: limitOf({ tokensMax: 3, tokensPerFill: 1, fillIntervalMs: 3_600_000 }) }] },
     clusters: [['up', [upstream.port]]],
   })
   const aborted = await ask(proxy.port, '/abort')

@@ -1,3 +1,4 @@
+import type { BucketPlan, LocalRateLimitPlan } from '#core/plan/local-rate-limit.ts'
 import type { ClusterPlan } from '#core/plan/cluster.ts'
 import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import type { HttpPlan } from '#core/plan/http.ts'
@@ -142,3 +143,23 @@ export function listenerPlan(name: string, chains: readonly FilterChainPlan[], o
   return { name, version: '1', direction: 'outbound', bind: { address: '127.0.0.1', port: 0 }, inspectsTls: false, chains, defaultChain: undefined, ...over }
 }
 
+
+/** A limit that counts all requests, and refuses what is too many. */
+export const limitOf = (bucket: BucketPlan, over: Partial<LocalRateLimitPlan> = {}): LocalRateLimitPlan => ({
+  bucket,
+  descriptors: [],
+  bucketsMax: 20,
+  actions: undefined,
+  stage: 0,
+  virtualHost: 'override',
+  alwaysTakesDefault: true,
+  perConnection: false,
+  enabledPercent: 100,
+  enforcedPercent: 100,
+  status: 429,
+  asResourceExhausted: false,
+  responseHeaders: undefined,
+  requestHeaders: undefined,
+  tellsQuota: false,
+  ...over,
+})
