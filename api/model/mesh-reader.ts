@@ -175,13 +175,14 @@ export class MeshReader {
     return undefined
   }
 
-  /** The host whose service answers at an address: the oldest that claims it. */
-  hostAtAddress(address: string, client: string): string | undefined {
+  /** The host whose service answers at an address and a port of TCP: the oldest that claims both. Services may share an address, as those of one balancer do, and tell themselves apart by their ports. */
+  hostAtAddress(address: string, port: number, client: string): string | undefined {
     this.#record(`service-address/${address}`)
     let best: MeshService | undefined
     for (const id of this.#model.filed('service-address', address)) {
       for (const one of this.#declared(id)) {
-        if (one.addresses.includes(address) && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host))) best = one
+        const claims = one.addresses.includes(address) && hasTcpPort(one, port) && this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client)
+        if (claims && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host)) && hasTcpPort(this.#scoped(one), port)) best = one
       }
     }
     return this.#scoped(best)?.host
@@ -542,6 +543,8 @@ const older = (a: number, aName: string, b: number, bName: string): boolean => a
 const byAge = (a: Typed<unknown>, b: Typed<unknown>): number => (older(a.createdAtMs, `${a.name}.${a.namespace}`, b.createdAtMs, `${b.name}.${b.namespace}`) ? -1 : 1)
 
 function precedes(a: MeshService, b: MeshService, client: string): boolean {
+const hasTcpPort = (service: MeshService | undefined, port: number): boolean => service?.ports.some((one) => one.port === port && one.protocol !== 'udp') === true
+
   if (a.kind !== b.kind) return a.kind === 'Service'
   if ((a.namespace === client) !== (b.namespace === client)) return a.namespace === client
   return older(a.createdAtMs, a.source, b.createdAtMs, b.source)

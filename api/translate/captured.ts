@@ -149,11 +149,11 @@ const hostRoutes = (service: MeshService, port: ServicePort) => ({ case: 'rds' a
 export function addressListeners(reader: MeshReader, client: RouteClient, host: string, tracing: TracingScope): Resource[] {
   const service = reader.service(host, client.namespace)
   if (service === undefined) return []
-  const addresses = service.headless ? reader.workloadsOf(service).map((one) => one.address) : service.addresses.filter((address) => reader.hostAtAddress(address, client.namespace) === host)
+  const addressesOf = ({ port }: ServicePort): readonly string[] => (service.headless ? reader.workloadsOf(service).map((one) => one.address) : service.addresses.filter((address) => reader.hostAtAddress(address, port, client.namespace) === host))
   return service.ports
     .filter((port) => (port.protocol === 'auto' || !carriesHttp(port.protocol)) && port.protocol !== 'udp')
     .flatMap((port) =>
-      addresses.map((address) => {
+      addressesOf(port).map((address) => {
         const name = `${address}_${port.port}`
         const auto = port.protocol === 'auto'
         const { narrow, rest, origin } = connectionProxies(reader, client, service, port)
@@ -221,8 +221,8 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
-  const addresses = service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, client) === host)
-  const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addresses].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
+  const addressesOf = ({ port }: ServicePort): readonly string[] => service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, port, client) === host)
+  const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addressesOf(port)].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
   return [...ofService, ...beside]
 }
 

@@ -1,6 +1,5 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { isIp } from '#core/resource/address.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
@@ -17,7 +16,7 @@ import { resourceOf } from './resource.ts'
 import { CONNECT_SCOPE, PROXY_PORT, routeConfiguration } from './route.ts'
 import type { RouteClient } from './route-scope.ts'
 import { scopeResource } from './scope.ts'
-import { namesOf } from './service-names.ts'
+import { authoritiesAt, namesOf } from './service-names.ts'
 
 /**
  * CONNECT at the listener that takes an application's requests in explicit mode, which is what HTTPS_PROXY leads to. The proxy ends it, and what the tunnel carries goes
@@ -63,7 +62,6 @@ export function connectLoop(bind: SocketAddress): Resource[] {
 export function connectScopes(reader: MeshReader, client: RouteClient, host: string): Resource[] {
   const service = host.includes('*') ? undefined : reader.service(host, client.namespace)
   if (service === undefined) return []
-  const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client.namespace) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))
   return service.ports
     .filter((port) => !carriesHttp(port.protocol) && port.protocol !== 'udp')
     .flatMap((port) => {
@@ -72,7 +70,7 @@ export function connectScopes(reader: MeshReader, client: RouteClient, host: str
       const origins = [service.source, found.origin.resource]
       const table = routeConfiguration(name, [create(VirtualHostSchema, { name: `${host}:${port.port}`, domains: ['*'], routes: [connectRoute('connect', specifierOf(found), found.origin), refusedRequest()] })])
       return [
-        ...[...namesOf(reader, service, client.namespace), ...addresses].map((one) => scopeResource(PROXY_PORT, `${one}:${port.port}`, name, origins)),
+        ...[...namesOf(reader, service, client.namespace), ...authoritiesAt(reader, service, port, client.namespace)].map((one) => scopeResource(PROXY_PORT, `${one}:${port.port}`, name, origins)),
         resourceOf(RouteConfigurationSchema, name, table, origins),
       ]
     })

@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf'
-import { isIp } from '#core/resource/address.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
@@ -20,7 +19,7 @@ import { PROXY_PORT, routeConfiguration, virtualHost } from './route.ts'
 import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
 import { scopeResource } from './scope.ts'
-import { namesOf } from './service-names.ts'
+import { authoritiesAt, namesOf } from './service-names.ts'
 import type { TracingScope } from './telemetry.ts'
 
 export interface ExplicitOutboundScope {
@@ -58,10 +57,9 @@ export function explicitScopes(reader: MeshReader, client: string, host: string)
   const beside = portsBesideService(reader, client, service, virtualService).flatMap((port) => hostScopes(host, port, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)
-  const addresses = service.addresses.filter((address) => reader.hostAtAddress(address, client) === host).map((address) => (isIp(address) && address.includes(':') ? `[${address}]` : address))
   const ofService = service.ports
     .filter((port) => carriesHttp(port.protocol))
-    .flatMap((port) => [...names, ...addresses].flatMap((name) => hostScopes(name, port.port, outboundRoutes(port.port, host), [service.source])))
+    .flatMap((port) => [...names, ...authoritiesAt(reader, service, port, client)].flatMap((name) => hostScopes(name, port.port, outboundRoutes(port.port, host), [service.source])))
   return [...ofService, ...beside]
 }
 
