@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { Clients } from './xds/clients.ts'
 import { BenchProcess } from './xds/process.ts'
-import type { ChangeKind, ChangeMade, ClientFigures, ClientOrder, ClientPoll, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
+import type { ChangeKind, ChangeMade, ClientFigures, ServerCost, ServerOrder, ServerPoll, ServerReady, ServerSetup } from './xds/messages.ts'
 import { type EventFigures, eventFigures, growthTable, IDLE_SECONDS, type SizeFigures, sizeTable, startLine } from './xds/report.ts'
 import { measureStart } from './xds/start.ts'
 
@@ -25,6 +26,8 @@ const usage = `npm run bench -- xds [options]
   --turns               the longest turn of the event loop in each event, by CPU; spoils the other CPU figures
   --repeat 10           times that each change is made
   --quick               100 and 1,000 services, 20 streams, each change three times
+  --clients N           processes with streams; one for 2,500 of them unless told
+  --limit 300           seconds that an event may take
   --tls                 mutual TLS instead of plaintext
   --engine weft         what the proxies say they are: weft or envoy
   --profile DIR         a .cpuprofile for each event, and a heap snapshot with all connected
@@ -45,7 +48,11 @@ interface Options {
   readonly profile: string | undefined
   readonly limitMs: number
   readonly meshes: number
+  readonly clients: number | undefined
 }
+
+/** Streams that one process stands for. */
+const STREAMS_A_CLIENT = 2500
 
 /** Cost of the control plane: changes in meshes of several sizes, seen by streams of another process. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -59,6 +66,7 @@ export async function run(args: readonly string[]): Promise<void> {
       repeat: { type: 'string' },
       quick: { type: 'boolean', default: false },
       tls: { type: 'boolean', default: false },
+      clients: { type: 'string' },
       turns: { type: 'boolean', default: false },
       engine: { type: 'string', default: 'weft' },
       profile: { type: 'string' },
@@ -85,6 +93,7 @@ export async function run(args: readonly string[]): Promise<void> {
     profile: values.profile,
     limitMs: Number(values.limit) * 1000,
     meshes: Number(values.meshes),
+    clients: values.clients === undefined ? undefined : Number(values.clients),
   }
   if (wanted.includes('start')) for (const services of sizes) console.log(startLine(services, await measureStart(services, options.repeat)))
   if (wanted.every((one) => one === 'start')) return
@@ -107,11 +116,11 @@ async function measure(services: number, streams: number, options: Options): Pro
     return new BenchProcess<ServerOrder>('./server.ts', setup)
   }
   let server = startServer()
-  const client = new BenchProcess<ClientOrder>('./client.ts', {}, ['--max-old-space-size=8192'])
+  const clients = new Clients(options.clients ?? Math.ceil(streams / STREAMS_A_CLIENT))
   try {
-    let [ready] = await Promise.all([server.ready<ServerReady>(), client.ready()])
+    let [ready] = await Promise.all([server.ready<ServerReady>(), clients.ready()])
     const { loadCpuSeconds, rssMiB: rssLoadedMiB } = ready
-    let run = new Run(server, client, { streams, options })
+    let run = new Run(server, clients, { streams, options })
     const figures: EventFigures[] = [eventFigures('connect', [await run.connect(ready, false)])]
     if (profileDir !== undefined) await server.ask({ do: 'heap', file: `${profileDir}/connected.heapsnapshot` })
     for (const kind of changeKinds) {
@@ -135,10 +144,10 @@ async function measure(services: number, streams: number, options: Options): Pro
       figures.push(eventFigures(event, rounds.slice(1)))
     }
     if (options.events.includes('restart')) {
-      await client.ask({ do: 'disconnect' })
+      await clients.disconnect()
       await server.end({ do: 'exit' })
       server = startServer()
-      run = new Run(server, client, { streams, options })
+      run = new Run(server, clients, { streams, options })
       ready = await server.ready<ServerReady>()
       figures.push(eventFigures('restart', [await run.connect(ready, true)]))
     }
@@ -154,7 +163,7 @@ async function measure(services: number, streams: number, options: Options): Pro
     }
     return { services, streams, tls: options.tls, meshes: options.meshes, loadCpuSeconds, rssLoadedMiB, events: figures }
   } finally {
-    await client.end({ do: 'exit' }).catch(() => client.kill())
+    await clients.end()
     await server.end({ do: 'exit' }).catch(() => server.kill())
   }
 }
@@ -168,20 +177,20 @@ export interface Measured {
 /** Events of one server and its clients, one after the other. */
 class Run {
   readonly #server: BenchProcess<ServerOrder>
-  readonly #client: BenchProcess<ClientOrder>
+  readonly #clients: Clients
   readonly #streams: number
   readonly #options: Options
 
-  constructor(server: BenchProcess<ServerOrder>, client: BenchProcess<ClientOrder>, of: { streams: number; options: Options }) {
+  constructor(server: BenchProcess<ServerOrder>, clients: Clients, of: { streams: number; options: Options }) {
     this.#server = server
-    this.#client = client
+    this.#clients = clients
     this.#streams = of.streams
     this.#options = of.options
   }
 
   async connect(ready: ServerReady, again: boolean): Promise<Measured> {
     const { engine } = this.#options
-    return this.#event(again ? 'restart' : 'connect', () => this.#client.ask({ do: 'connect', server: ready, streams: this.#streams, engine, again }))
+    return this.#event(again ? 'restart' : 'connect', () => this.#clients.connect(ready, { streams: this.#streams, engine, again }))
   }
 
   async change(kind: ChangeKind, round: number): Promise<Measured> {
@@ -190,7 +199,7 @@ class Run {
 
   async reconnect(event: string, ready: ServerReady, round: number): Promise<Measured> {
     const { engine } = this.#options
-    return this.#event(event, () => this.#client.ask({ do: 'reconnect', server: ready, proxy: round, engine }))
+    return this.#event(event, () => this.#clients.reconnect(ready, round % this.#streams, engine))
   }
 
   async idle(): Promise<Measured> {
@@ -206,14 +215,14 @@ class Run {
     const proxies = Math.ceil((this.#streams - mesh.at) / mesh.of)
     await this.#server.ask({ do: 'busy', on: isBesideBusy })
     if (isBesideBusy) await sleep(POLL_MS)
-    await this.#client.ask({ do: 'mark' })
+    await this.#clients.mark()
     await this.#server.ask({ do: 'begin', event: 'tenants' })
     const { startNs } = await this.#server.ask<{ startNs: string }>({ do: 'change', kind: 'weight', round, mesh: mesh.at })
     const endsAt = performance.now() + this.#options.limitMs
-    let seen = await this.#client.ask<ClientFigures>({ do: 'collect', startNs, mesh })
+    let seen = await this.#clients.collect(startNs, mesh)
     while (seen.concerned < proxies && performance.now() < endsAt) {
       await sleep(POLL_MS)
-      seen = await this.#client.ask<ClientFigures>({ do: 'collect', startNs, mesh })
+      seen = await this.#clients.collect(startNs, mesh)
     }
     const cost = await this.#server.ask<ServerCost>({ do: 'end' })
     await this.#server.ask({ do: 'busy', on: false })
@@ -222,12 +231,12 @@ class Run {
   }
 
   async #event(event: string, start: () => Promise<{ startNs: string }>): Promise<Measured> {
-    await this.#client.ask({ do: 'mark' })
+    await this.#clients.mark()
     await this.#server.ask({ do: 'begin', event })
     const { startNs } = await start()
     const configured = await this.#settled(event)
     const cost = await this.#server.ask<ServerCost>({ do: 'end' })
-    const seen = await this.#client.ask<ClientFigures>({ do: 'collect', startNs })
+    const seen = await this.#clients.collect(startNs)
     return { cost, seen, configured }
   }
 
@@ -236,7 +245,7 @@ class Run {
     const endsAt = performance.now() + this.#options.limitMs
     for (;;) {
       await sleep(POLL_MS)
-      const seen = await this.#client.ask<ClientPoll>({ do: 'poll' })
+      const seen = await this.#clients.poll()
       if (seen.broken.length > 0) throw new Error(`streams broke during ${event}: ${seen.broken.join('; ')}`)
       const over = performance.now() > endsAt
       if (over || (seen.configured === this.#streams && seen.quietMs > QUIET_MS)) {

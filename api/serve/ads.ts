@@ -14,6 +14,7 @@ import type { Ledger } from './ledger.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import type { ResourceView } from './resource.ts'
 import { passOrder } from './pass.ts'
+import type { Room } from './room.ts'
 import { MalformedMessage } from './protobuf.ts'
 import type { Publisher } from './publisher.ts'
 import type { Shares } from './shares.ts'
@@ -35,6 +36,7 @@ export interface DiscoveryDoors {
   readonly quarantine: Quarantine
   readonly asks: Asks
   readonly holdings: Holdings
+  readonly room: Room<XdsStream>
   /** First views are costly: so many are made at once (xds-rules 26). */
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
@@ -120,7 +122,7 @@ export class DiscoverySession {
   #goodbye(): void {
     if (this.#over) return
     // A turn has one large answer of one type.
-    for (let turn = 0; turn < passOrder.length; turn += 1) this.#stream?.pump()
+    for (let turn = 0; turn < passOrder.length; turn += 1) this.#stream?.pump(true)
     this.#saidGoodbye = true
     // On when what was written has left.
     if (this.#stream?.isBlocked === true) return
@@ -188,8 +190,8 @@ export class DiscoverySession {
       view.release()
       return
     }
-    const { watcher, answers, holdings, quarantine } = this.#doors
-    const stream = new XdsStream({ clock, watcher, channel: this.#call, answers, holdings, quarantine }, { peer, node, protocol: this.#protocol, view })
+    const { watcher, answers, holdings, quarantine, room } = this.#doors
+    const stream = new XdsStream({ clock, watcher, channel: this.#call, answers, holdings, quarantine, room }, { peer, node, protocol: this.#protocol, view })
     this.#stream = stream
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)

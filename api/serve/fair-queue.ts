@@ -33,14 +33,20 @@ export class FairQueue<T extends Sharer> {
   }
 
   take(): T | undefined {
-    for (const [name, share] of this.#shares) {
-      for (const one of share) {
-        share.delete(one)
-        this.#size -= 1
-        this.#shares.delete(name)
-        if (share.size > 0) this.#shares.set(name, share)
-        return one
-      }
+    for (const name of this.#shares.keys()) return this.takeOf(name)
+    return undefined
+  }
+
+  /** The next of one share, out of its turn. */
+  takeOf(name: string): T | undefined {
+    const share = this.#shares.get(name)
+    if (share === undefined) return undefined
+    for (const one of share) {
+      share.delete(one)
+      this.#size -= 1
+      this.#shares.delete(name)
+      if (share.size > 0) this.#shares.set(name, share)
+      return one
     }
     return undefined
   }

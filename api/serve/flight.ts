@@ -16,6 +16,17 @@ export interface InFlight {
   readonly sentAtMs: number
 }
 
+/** How far a client has come of all that its stream was sent, in order. Epoch ms. */
+export interface Progress {
+  /** When it answered last, and when that was sent to it. */
+  readonly answeredAtMs: number
+  readonly answeredSentAtMs: number
+  /** When what waited to be written had left. */
+  readonly drainedAtMs: number
+}
+
+export const NO_PROGRESS: Progress = { answeredAtMs: 0, answeredSentAtMs: 0, drainedAtMs: 0 }
+
 const none: readonly InFlight[] = []
 /** Responses of a type that are unanswered at once: one, and those that bring names for which the client asked meanwhile. */
 const flightsMax = 8
@@ -59,16 +70,32 @@ export class Flight {
     return flight
   }
 
-  /** Gives up what has been unanswered for longer than `afterMs` and the time that a slow reader takes for it, doubled with each time before. */
-  giveUpIfLate(nowMs: number, afterMs: number): { readonly flight: InFlight; readonly unansweredMs: number } | undefined {
+  /** When the response that a nonce stands for was sent. */
+  sentAtMs(nonce: string): number | undefined {
+    return this.#all.find((one) => one.nonce === nonce)?.sentAtMs
+  }
+
+  /**
+   * How long a client has owed an answer. Messages of a stream come in order, so one that has just answered something sent before is on its way to this, and its time begins anew;
+   * one that answers what was sent later has passed this over.
+   */
+  lateMs(nowMs: number, { answeredAtMs, answeredSentAtMs, drainedAtMs }: Progress): number | undefined {
     const flight = this.#now
-    if (!flight) return undefined
+    if (flight === undefined) return undefined
+    return nowMs - Math.max(flight.sentAtMs, drainedAtMs, answeredSentAtMs <= flight.sentAtMs ? answeredAtMs : 0)
+  }
+
+  /** Gives up what has been unanswered for longer than `afterMs` and the time that a slow reader takes for it, doubled with each time before. */
+  giveUpIfLate(nowMs: number, afterMs: number, progress = NO_PROGRESS): { readonly flight: InFlight; readonly unansweredMs: number } | undefined {
+    const flight = this.#now
+    const lateMs = this.lateMs(nowMs, progress)
+    if (!flight || lateMs === undefined) return undefined
     const unansweredMs = nowMs - flight.sentAtMs
     const patience = 2 ** this.#resyncs
     // Asked all the time: what is not late by the least that is due is not added up.
-    if (unansweredMs < afterMs * patience) return undefined
+    if (lateMs < afterMs * patience) return undefined
     const bytes = flight.resources.reduce((sum, resource) => sum + resource.bytes.length, 0)
-    if (unansweredMs < (afterMs + Math.max(0, bytes - smallBytes) / slowBytesAMs) * patience) return undefined
+    if (lateMs < (afterMs + Math.max(0, bytes - smallBytes) / slowBytesAMs) * patience) return undefined
     this.#resyncs += 1
     this.#lateSinceMs = flight.sentAtMs
     this.#set(none)

@@ -14,7 +14,8 @@ import { LongPoll } from './long-poll.ts'
 import { Publisher } from './publisher.ts'
 import { Quarantine } from './quarantine.ts'
 import { shareLimits, Shares } from './shares.ts'
-import type { StreamWatcher } from './stream.ts'
+import { Room } from './room.ts'
+import type { StreamWatcher, XdsStream } from './stream.ts'
 import { GrpcServer } from './transport/grpc-server.ts'
 import type { GrpcMethod } from './transport/method.ts'
 import type { TrustStore } from './trust.ts'
@@ -99,7 +100,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
   const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), schedule, open }
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]

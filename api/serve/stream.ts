@@ -12,6 +12,8 @@ import { ownEngine } from './own-engine.ts'
 import { fullSetTypes, passOrder } from './pass.ts'
 import type { Peer } from './peer.ts'
 import type { Quarantine } from './quarantine.ts'
+import { NO_PROGRESS, type Progress } from './flight.ts'
+import type { Room } from './room.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
 import { applySotw } from './sotw.ts'
@@ -79,6 +81,10 @@ export class XdsStream {
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #unknownTypes = new Set<string>()
   readonly #refusedSecrets = new Set<string>()
+  readonly #room: Room<XdsStream> | undefined
+  /** By nonce, the large answers that have room and are unanswered: how to give it back. */
+  readonly #roomOf = new Map<string, () => void>()
+  #progress: Progress = NO_PROGRESS
   #writable = true
   #blockedSinceMs = 0
   #closed = false
@@ -88,7 +94,7 @@ export class XdsStream {
   readonly #unsubscribe: () => void
 
   constructor(
-    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; holdings: Holdings; quarantine?: Quarantine },
+    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; holdings: Holdings; quarantine?: Quarantine; room?: Room<XdsStream> },
     of: { peer: Peer; node: ProxyNode; protocol: Protocol; view: ResourceView },
   ) {
     this.#clock = around.clock
@@ -97,6 +103,7 @@ export class XdsStream {
     this.#answers = around.answers
     this.#quarantine = around.quarantine
     this.#holdings = around.holdings
+    this.#room = around.room
     this.peer = of.peer
     this.node = of.node
     this.protocol = of.protocol
@@ -119,7 +126,10 @@ export class XdsStream {
     }
     const subscription = this.#subscriptionTo(request.type)
     const first = !subscription.asked
-    const settled = request.nonce !== '' && subscription.settle(request.nonce, request.refusal, this.#clock.wallMs())
+    const sentAtMs = request.nonce === '' ? undefined : subscription.sentAtMs(request.nonce)
+    const settled = sentAtMs !== undefined && subscription.settle(request.nonce, request.refusal, this.#clock.wallMs())
+    if (settled) this.#progress = { ...this.#progress, answeredAtMs: this.#clock.wallMs(), answeredSentAtMs: sentAtMs }
+    this.#giveRoomBack(request.nonce)
     if (settled && subscription.rejection && request.refusal !== undefined) {
       this.#quarantine?.refused(this, subscription.answered.refused, subscription.answered.revision, request.refusal)
       this.#watcher.rejected(this, request.type, subscription.rejection)
@@ -134,8 +144,11 @@ export class XdsStream {
     else if (settled) this.#order.releaseWhenQuiet()
   }
 
-  /** Sends what can be sent now, at most one response a type and one that is large, in the order of a pass. Called by the publisher, in turn. */
-  pump(): void {
+  /**
+   * Sends what can be sent now, at most one response a type and one that is large, in the order of a pass. Called by the publisher, in turn.
+   * @param isLast nothing can be sent later, so nothing waits for room
+   */
+  pump(isLast = false): void {
     if (this.#closed) return
     this.#order.releaseWhenQuiet()
     for (const type of passOrder) {
@@ -143,6 +156,8 @@ export class XdsStream {
       const subscription = this.#subscriptions.get(type)
       if (!subscription || !subscription.hasWork || !subscription.mayGo) continue
       if (this.#order.mustHold(subscription)) continue
+      // What comes after it in the order stays behind it.
+      if (!isLast && this.#room?.isMuch(subscription.due) === true && !this.#room.admits(this)) break
       if (this.#send(subscription) < turnBytesMax || !this.#hasWork()) continue
       this.#watcher.wake(this, 'change')
       break
@@ -153,6 +168,7 @@ export class XdsStream {
 
   /** What was written has left: go on. */
   drained(): void {
+    if (!this.#writable) this.#progress = { ...this.#progress, drainedAtMs: this.#clock.wallMs() }
     this.#writable = true
     this.#blockedSinceMs = 0
     if (this.#hasWork()) this.#watcher.wake(this, 'change')
@@ -168,6 +184,8 @@ export class XdsStream {
     this.#closed = true
     this.#order.close()
     this.#heartbeats?.cancel()
+    this.#room?.forget(this)
+    for (const nonce of [...this.#roomOf.keys()]) this.#giveRoomBack(nonce)
     this.#unsubscribe()
     this.#view.release()
   }
@@ -267,7 +285,8 @@ export class XdsStream {
   }
 
   /**
-   * What was sent and not acknowledged for `afterMs` is sent again unasked, and raised: an answer may have been lost on its way through what stands between.
+   * What was sent and not acknowledged for `afterMs` is sent again unasked, and raised: an answer may have been lost on its way through what stands between. The time of a client that works its way
+   * through what was sent before does not run: to send it more would only make it later.
    * Each time that it happens to a type it takes twice as long to happen again, so a client that never answers costs little. A client that does not read is not sent more.
    */
   resyncLate(afterMs: number): boolean {
@@ -275,7 +294,7 @@ export class XdsStream {
     const nowMs = this.#clock.wallMs()
     let resynced = false
     for (const subscription of this.#subscriptions.values()) {
-      const lateMs = subscription.resyncIfLate(nowMs, afterMs, this.#view.revision)
+      const lateMs = subscription.resyncIfLate(nowMs, afterMs, this.#view.revision, this.#progress)
       if (lateMs === undefined) continue
       resynced = true
       this.#watcher.note('xds.resynced', { proxy: this.node.id, type: subscription.type, forMs: lateMs })
@@ -284,10 +303,13 @@ export class XdsStream {
     return resynced
   }
 
-  /** Something was sent longer ago than this and is not answered. */
+  /** Something is unanswered for longer than this, and the client comes no nearer to it. */
   isLate(afterMs: number): boolean {
     const nowMs = this.#clock.wallMs()
-    for (const { inFlight } of this.#subscriptions.values()) if (inFlight && nowMs - inFlight.sentAtMs >= afterMs) return true
+    for (const subscription of this.#subscriptions.values()) {
+      const lateMs = subscription.lateMs(nowMs, this.#progress)
+      if (lateMs !== undefined && lateMs >= afterMs) return true
+    }
     return false
   }
 
@@ -351,13 +373,20 @@ export class XdsStream {
     return false
   }
 
+  #giveRoomBack(nonce: string): void {
+    this.#roomOf.get(nonce)?.()
+    this.#roomOf.delete(nonce)
+  }
+
   /** Answers how many bytes went. */
   #send(subscription: Subscription): number {
     const { type } = subscription
+    const room = this.#room?.isMuch(subscription.due) === true ? this.#room : undefined
     const taken = subscription.take(this.#view, this.#clock.wallMs(), responseBytesMax)
     if (!taken) return 0
     const { text, message } = this.#answers.encode(this.protocol, { type, revision: this.#view.versionOf?.(type) ?? this.#view.revision, resources: taken.resources, removed: taken.removed, ...this.#ttlOf(taken) }, numberOfNonce(subscription.nonce), subscription.hasWork)
     subscription.carry(text)
+    if (room) this.#roomOf.set(text, room.takes(this, message.length))
     this.#watcher.sent(this, type, taken.resources.length + taken.removed.length, message.length)
     if (message.length > setBytesWarn && fullSetTypes.has(type)) this.#watcher.note('xds.response-large', { proxy: this.node.id, type, bytes: message.length })
     if (!this.#channel.write(message)) {

@@ -183,3 +183,16 @@ test('a large answer is late only when a slow reader could have read it', () => 
   assert.equal(pair.subscription.resyncIfLate(39_999, 30_000, 1), undefined)
   assert.equal(pair.subscription.resyncIfLate(40_000, 30_000, 1), 40_000)
 })
+
+test('the time of a client that answers what was sent before does not run, and that of one that has passed an answer over does', () => {
+  const pair = new Pair(CLUSTER, 'delta')
+  pair.view.set(resource(CLUSTER, 'a', '1'))
+  pair.ask({})
+  pair.send()
+  const answered = (sentAtMs: number) => ({ answeredAtMs: 25_000, answeredSentAtMs: sentAtMs, drainedAtMs: 0 })
+  assert.equal(pair.subscription.resyncIfLate(54_999, 30_000, 1, answered(-5)), undefined)
+  assert.equal(pair.subscription.resyncIfLate(40_000, 30_000, 1, { answeredAtMs: 0, answeredSentAtMs: 0, drainedAtMs: 15_000 }), undefined)
+  assert.equal(pair.subscription.lateMs(40_000, answered(-5)), 15_000)
+  assert.equal(pair.subscription.lateMs(40_000, answered(5)), 40_000)
+  assert.equal(pair.subscription.resyncIfLate(55_000, 30_000, 1, answered(-5)), 55_000)
+})

@@ -1,9 +1,9 @@
 import type { Ask } from './asks.ts'
-import { Flight } from './flight.ts'
+import { Flight, type Progress } from './flight.ts'
 import { Holding, type HoldingLimits, usualLimits } from './holding.ts'
 import type { LayeredSet } from './layered.ts'
 import type { Rejection } from './ledger-entry.ts'
-import { lastToGo } from './pass.ts'
+import { fullSetTypes, lastToGo } from './pass.ts'
 import type { Rulings } from './quarantine.ts'
 import { Refusals } from './refusals.ts'
 import { namedIn } from './rejection.ts'
@@ -107,6 +107,11 @@ export class Subscription {
     return this.#flight.now
   }
 
+  /** For how long what is in flight has been unanswered, and the client has not come nearer to it; undefined when nothing is. */
+  lateMs(nowMs: number, progress: Progress): number | undefined {
+    return this.#flight.lateMs(nowMs, progress)
+  }
+
   /** What changed waits while an answer is owed, and what is asked for does not: the server must provide it (xDS protocol, "Subscribing to Resources"). Delta alone: there each answer has its own nonce. */
   get mayGo(): boolean {
     return this.#flight.now === undefined || (this.#askedMeanwhile !== undefined && !this.#flight.isFull)
@@ -127,6 +132,12 @@ export class Subscription {
   /** Something may be there to send: `take` decides. */
   get hasWork(): boolean {
     return this.#owed || this.#heartbeat || this.#standing.pending.size > 0
+  }
+
+  /** About how many resources the next response tells of, and those that follow it at once. */
+  get due(): number {
+    const { pending, sent } = this.#standing
+    return pending.size + (this.protocol === 'sotw' && fullSetTypes.has(this.type) ? sent.size : 0)
   }
 
   /** What has a time to live must be heard of: a response does that, and when none is due, a heartbeat. */
@@ -320,6 +331,11 @@ export class Subscription {
     return taken
   }
 
+  /** When the response was sent that a nonce stands for; undefined when it is none that waits for an answer. */
+  sentAtMs(nonce: string): number | undefined {
+    return this.#flight.sentAtMs(nonce)
+  }
+
   /** The client answered a response. False when the nonce is none that waits for an answer. */
   settle(nonce: string, refusal: string | undefined, nowMs: number): boolean {
     const flight = this.#flight.answered(nonce)
@@ -351,8 +367,8 @@ export class Subscription {
   }
 
   /** Queues what is in flight for longer than `afterMs` and the time that a slow reader takes for it, doubled with each time before, to be sent once more. Answers for how long it has been unanswered, ms; undefined when it is not late. */
-  resyncIfLate(nowMs: number, afterMs: number, revision: number): number | undefined {
-    const late = this.#flight.giveUpIfLate(nowMs, afterMs)
+  resyncIfLate(nowMs: number, afterMs: number, revision: number, progress?: Progress): number | undefined {
+    const late = this.#flight.giveUpIfLate(nowMs, afterMs, progress)
     if (late === undefined) return undefined
     this.#askedMeanwhile = undefined
     const { resources, since } = late.flight

@@ -1,11 +1,16 @@
 import { benchNode, namespaces } from './mesh.ts'
 import { DeltaClient, type Held } from './delta-client.ts'
-import type { ClientFigures, ClientOrder, ClientPoll, OneMesh, ServerReady } from './messages.ts'
+import type { ClientOrder, ClientPoll, ClientSetup, ClientSums, OneMesh, ServerReady } from './messages.ts'
 import { obeyOrders } from './process.ts'
 
-/** The process with the streams: it stands for all proxies of the mesh, and its own cost counts for nothing. */
-let clients: DeltaClient[] = []
+/** Connections that are begun in one turn of the event loop: a listener's queue is short. */
+const CONNECTS_A_TURN = 32
+
+/** A process with streams: it stands for its part of the proxies of the mesh, and its own cost counts for nothing. */
+const setup = JSON.parse(process.argv[2] ?? '{}') as ClientSetup
+let clients: { readonly index: number; client: DeltaClient }[] = []
 let held: Held[] = []
+let cpuAtMark = process.cpuUsage()
 
 function clientOf(index: number, { server, engine }: { server: ServerReady; engine: string }, holds: Held = new Map()): DeltaClient {
   const leaf = server.tls?.leaves[index % namespaces]
@@ -17,33 +22,42 @@ function clientOf(index: number, { server, engine }: { server: ServerReady; engi
   })
 }
 
-function connect(order: Extract<ClientOrder, { do: 'connect' }>): { startNs: string } {
+async function connect(order: Extract<ClientOrder, { do: 'connect' }>): Promise<{ startNs: string }> {
   const startNs = String(process.hrtime.bigint())
-  clients = Array.from({ length: order.streams }, (_, index) => clientOf(index, order, order.again ? held[index] : undefined))
+  clients = []
+  for (let index = setup.at; index < order.streams; index += setup.of) {
+    clients.push({ index, client: clientOf(index, order, order.again ? held[clients.length] : undefined) })
+    if (clients.length % CONNECTS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  held = []
   return { startNs }
 }
 
-function reconnect(order: Extract<ClientOrder, { do: 'reconnect' }>): { startNs: string } {
-  const index = order.proxy % clients.length
-  const before = clients[index]
-  before?.close()
-  const client = clientOf(index, order, before?.held)
-  clients[index] = client
+function reconnect(order: Extract<ClientOrder, { do: 'reconnect' }>): { startNs: string } | null {
+  const one = clients.find(({ index }) => index === order.proxy)
+  if (one === undefined) return null
+  one.client.close()
+  one.client = clientOf(one.index, order, one.client.held)
   // To say what it holds is the proxy's own time.
-  return { startNs: String(client.connectsAtNs) }
+  return { startNs: String(one.client.connectsAtNs) }
 }
 
 function disconnect(): void {
-  held = clients.map((client) => client.held)
-  for (const client of clients) client.close()
+  held = clients.map(({ client }) => client.held)
+  for (const { client } of clients) client.close()
   clients = []
+}
+
+function mark(): void {
+  for (const { client } of clients) client.mark()
+  cpuAtMark = process.cpuUsage()
 }
 
 function poll(): ClientPoll {
   let last = 0n
   let configured = 0
   const broken = new Set<string>()
-  for (const client of clients) {
+  for (const { client } of clients) {
     if (client.lastMessageNs > last) last = client.lastMessageNs
     if (client.isConfigured) configured += 1
     if (client.broken !== undefined) broken.add(client.broken)
@@ -51,27 +65,27 @@ function poll(): ClientPoll {
   return { quietMs: Number(process.hrtime.bigint() - last) / 1e6, configured, broken: [...broken] }
 }
 
-function collect(startNs: bigint, mesh: OneMesh | undefined): ClientFigures {
-  const of = mesh === undefined ? clients : clients.filter((_, index) => index % mesh.of === mesh.at)
-  const tallies = of.map((client) => client.tally).filter((tally) => tally.messages > 0)
+function collect(startNs: bigint, mesh: OneMesh | undefined): ClientSums {
+  const of = mesh === undefined ? clients : clients.filter(({ index }) => index % mesh.of === mesh.at)
+  const tallies = of.map(({ client }) => client.tally).filter((tally) => tally.messages > 0)
   const sum = (of: (tally: (typeof tallies)[number]) => number): number => tallies.reduce((total, tally) => total + of(tally), 0)
-  const times = tallies.map((tally) => Number(tally.lastAckNs - startNs) / 1e6).sort((a, b) => a - b)
-  const at = (share: number): number => times[Math.min(times.length - 1, Math.ceil(times.length * share) - 1)] ?? 0
+  const { user, system } = process.cpuUsage(cpuAtMark)
   return {
     concerned: tallies.length,
     bytesDown: sum((tally) => tally.bytesDown),
     bytesUp: sum((tally) => tally.bytesUp),
     messages: sum((tally) => tally.messages),
     resources: sum((tally) => tally.resources),
-    firstByteMs: tallies.reduce((least, tally) => Math.min(least, Number(tally.firstByteNs - startNs) / 1e6), Infinity),
-    ackMs: { p50: at(0.5), p99: at(0.99), max: at(1) },
+    firstByteMs: tallies.length === 0 ? null : tallies.reduce((least, tally) => Math.min(least, Number(tally.firstByteNs - startNs) / 1e6), Infinity),
+    ackMs: tallies.map((tally) => Number(tally.lastAckNs - startNs) / 1e6),
+    cpuSeconds: (user + system) / 1e6,
   }
 }
 
 obeyOrders<ClientOrder>((order) => {
   if (order.do === 'connect') return connect(order)
   if (order.do === 'reconnect') return reconnect(order)
-  if (order.do === 'mark') for (const client of clients) client.mark()
+  if (order.do === 'mark') mark()
   if (order.do === 'poll') return poll()
   if (order.do === 'collect') return collect(BigInt(order.startNs), order.mesh)
   if (order.do === 'disconnect') disconnect()

@@ -1,15 +1,18 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
 import { toBinary } from '@bufbuild/protobuf'
-import { fieldHead, scanFields, stringField, textOf } from '#api/serve/protobuf.ts'
+import { fieldHead } from '#api/serve/protobuf.ts'
 import { ads } from '#core/wire/grpc.ts'
 import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
 import { writeNode } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
+import { HeldNames } from './held-names.ts'
+import { type KnownAnswer, KnownAnswers, namesOf, Recognition, versions } from './known-answers.ts'
+import { FRAME_HEAD, framed, subscription } from './requests.ts'
 
-const FRAME_HEAD = 5
 const WINDOW_BYTES = 16 << 20
 const WILDCARDS: readonly string[] = [CLUSTER, LISTENER, SCOPED_ROUTE_CONFIGURATION]
+const BY_NAME: readonly string[] = [CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION]
 
 /** What one stream saw since the last mark. */
 export interface Tally {
@@ -23,17 +26,8 @@ export interface Tally {
 
 const emptyTally = (): Tally => ({ bytesDown: 0, bytesUp: 0, messages: 0, resources: 0, firstByteNs: 0n, lastAckNs: 0n })
 
-/** Strings that all streams know are kept once. */
-const interned = new Map<string, string>()
-function intern(text: string): string {
-  const known = interned.get(text)
-  if (known !== undefined) return known
-  interned.set(text, text)
-  return text
-}
-
-/** What a proxy keeps over a reconnect: names and versions by type. */
-export type Held = Map<string, Map<string, string>>
+/** What a proxy keeps over a reconnect, by type. */
+export type Held = ReadonlyMap<string, HeldNames>
 
 export interface ClientOptions {
   readonly url: string
@@ -44,34 +38,43 @@ export interface ClientOptions {
   readonly held: Held
 }
 
+/** Of all streams of the process: what was written and read before for one that stood where another stands. */
+const answers = new KnownAnswers()
+const returns = new Map<string, { readonly held: HeldNames; readonly parts: readonly Uint8Array[] }>()
+
+/** The first request of a type by whoever comes back: what it holds, and what of it it asks for by name. */
+function returning(type: string, held: HeldNames): readonly Uint8Array[] {
+  const known = returns.get(type)
+  if (known?.held.equals(held)) return known.parts
+  const names = namesOf(type).texts
+  const entries = [...held].map(([name, version]) => [names[name] ?? '', versions.texts[version] ?? ''] as const)
+  const parts = subscription(type, BY_NAME.includes(type) ? entries.map(([name]) => name) : [], entries)
+  returns.set(type, { held: held.afterwards(), parts: [Buffer.concat(parts)] })
+  return parts
+}
+
 /**
  * One delta ADS stream over a connection of its own, which asks as a sidecar does (CDS, LDS and SRDS by wildcard, then EDS and RDS by the names learned) and acknowledges all.
- * It reads names and versions only, so that many of them cost little beside the server they measure.
+ * It reads names and versions only, and those of a message that others were sent as well once for all, so that many of them cost little beside the server they measure.
  */
 export class DeltaClient {
   tally = emptyTally()
-  readonly held: Held
   /** Why it ended, when it did. */
   broken: string | undefined
   lastMessageNs = 0n
+  readonly #held = new Map<string, HeldNames>()
   readonly #session: ClientHttp2Session
   readonly #stream: ClientHttp2Stream
   readonly #node: Buffer
   readonly #asked = new Set<string>()
-  /** Names asked for that have not come, by type. */
-  readonly #missing = new Map<string, Set<string>>([
-    [CLUSTER_LOAD_ASSIGNMENT, new Set()],
-    [ROUTE_CONFIGURATION, new Set()],
-  ])
   readonly #pendingTypes = new Set(WILDCARDS)
-  #chunks: Buffer[] = []
-  #buffered = 0
-  #needed = FRAME_HEAD
+  #head: Buffer | undefined
+  #message: Recognition | undefined
   /** When its first requests were made, and it went to connect. */
   readonly connectsAtNs: bigint
 
   constructor(options: ClientOptions) {
-    this.held = options.held
+    for (const [type, held] of options.held) this.#held.set(type, held.afterwards())
     this.#node = Buffer.from(toBinary(NodeSchema, writeNode(options.node)))
     const requests = [...this.#firstRequests()]
     this.connectsAtNs = process.hrtime.bigint()
@@ -93,19 +96,20 @@ export class DeltaClient {
   }
 
   *#firstRequests(): Iterable<Buffer> {
-    for (const type of WILDCARDS) yield this.#subscription(type, [])
+    for (const type of WILDCARDS) yield this.#first(type)
     // A proxy that comes back asks at once for what it uses.
-    for (const type of [CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION]) {
-      const names = [...(this.held.get(type)?.keys() ?? [])]
-      if (names.length > 0) yield this.#subscription(type, names)
-    }
+    for (const type of BY_NAME) if (this.#held.has(type)) yield this.#first(type)
   }
 
   /** Every wildcard was answered, and whatever was asked by name has come or is held from before. */
   get isConfigured(): boolean {
     if (this.#pendingTypes.size > 0) return false
-    for (const names of this.#missing.values()) if (names.size > 0) return false
+    for (const type of BY_NAME) if ((this.#held.get(type)?.missing ?? 0) > 0) return false
     return true
+  }
+
+  get held(): Held {
+    return this.#held
   }
 
   mark(): void {
@@ -124,118 +128,74 @@ export class DeltaClient {
 
   #onData(chunk: Buffer): void {
     if (this.tally.firstByteNs === 0n) this.tally.firstByteNs = process.hrtime.bigint()
-    this.#chunks.push(chunk)
-    this.#buffered += chunk.length
-    if (this.#buffered < this.#needed) return
-    let whole = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#buffered)
-    this.#needed = FRAME_HEAD
-    while (whole.length >= FRAME_HEAD) {
-      const end = FRAME_HEAD + whole.readUInt32BE(1)
-      this.#needed = end
-      if (whole.length < end) break
-      this.#onMessage(whole.subarray(FRAME_HEAD, end))
-      whole = whole.subarray(end)
-      this.#needed = FRAME_HEAD
+    let rest = this.#head === undefined ? chunk : Buffer.concat([this.#head, chunk])
+    this.#head = undefined
+    while (rest.length > 0) {
+      if (this.#message === undefined) {
+        if (rest.length < FRAME_HEAD) {
+          this.#head = Buffer.from(rest)
+          return
+        }
+        this.#message = new Recognition(answers, rest.readUInt32BE(1))
+        rest = rest.subarray(FRAME_HEAD)
+      }
+      const piece = rest.subarray(0, this.#message.missing)
+      rest = rest.subarray(piece.length)
+      const answer = this.#message.push(piece)
+      if (answer === undefined) continue
+      this.#message = undefined
+      this.#onAnswer(answer)
     }
-    this.#chunks = whole.length > 0 ? [whole] : []
-    this.#buffered = whole.length
   }
 
-  #onMessage(bytes: Buffer): void {
-    let type = ''
-    let nonce = ''
-    const resources: { start: number; end: number }[] = []
-    const removed: string[] = []
-    scanFields(bytes, (field) => {
-      if (field.field === 2) resources.push(field)
-      else if (field.field === 4) type = textOf(bytes, field)
-      else if (field.field === 5) nonce = textOf(bytes, field)
-      else if (field.field === 6) removed.push(textOf(bytes, field))
-      return true
-    })
-    this.tally.bytesDown += bytes.length
+  #onAnswer(answer: KnownAnswer): void {
+    const { type, follows } = answer
+    this.tally.bytesDown += answer.bytes.length
     this.tally.messages += 1
-    this.tally.resources += resources.length
+    this.tally.resources += answer.names.length
     this.#pendingTypes.delete(type)
-    const learned: string[] = []
-    const follows = type === CLUSTER ? CLUSTER_LOAD_ASSIGNMENT : type === SCOPED_ROUTE_CONFIGURATION ? ROUTE_CONFIGURATION : undefined
     const held = this.#heldOf(type)
-    for (const { start, end } of resources) {
-      const { name, version, refers } = readResource(bytes.subarray(start, end), type === SCOPED_ROUTE_CONFIGURATION)
-      held.set(name, version)
-      this.#missing.get(type)?.delete(name)
-      if (follows === undefined) continue
-      const next = type === CLUSTER ? name : refers
-      if (next !== '' && !this.#heldOf(follows).has(next) && !this.#missing.get(follows)?.has(next)) {
-        this.#missing.get(follows)?.add(next)
-        learned.push(next)
-      }
-    }
-    for (const name of removed) {
-      held.delete(name)
-      this.#missing.get(type)?.delete(name)
-    }
-    this.#write(Buffer.concat([stringField(2, type), stringField(6, nonce)]))
+    for (let at = 0; at < answer.names.length; at += 1) held.set(answer.names[at] ?? 0, answer.versions[at] ?? 0)
+    for (const name of answer.removed) held.delete(name)
+    this.#write(answer.ack)
     this.lastMessageNs = process.hrtime.bigint()
     this.tally.lastAckNs = this.lastMessageNs
-    if (follows !== undefined && learned.length > 0) this.#write(this.#subscription(follows, learned))
+    if (follows !== undefined) this.#askForNext(answer, follows)
   }
 
-  #subscription(type: string, names: readonly string[]): Buffer {
-    const parts: Uint8Array[] = []
-    // The node is said once a stream.
-    if (this.#asked.size === 0) parts.push(fieldHead(1, this.#node.length), this.#node)
-    parts.push(stringField(2, type), ...names.map((name) => stringField(3, name)))
-    if (!this.#asked.has(type)) {
-      this.#asked.add(type)
-      for (const [name, version] of this.#heldOf(type)) {
-        const entry = Buffer.concat([stringField(1, name), stringField(2, version)])
-        parts.push(fieldHead(5, entry.length), entry)
-      }
+  #askForNext({ next, asksForNext }: KnownAnswer, type: string): void {
+    const held = this.#heldOf(type)
+    const learned: number[] = []
+    let all = 0
+    for (const name of next) {
+      if (name === 0) continue
+      all += 1
+      if (held.has(name)) continue
+      held.ask(name)
+      learned.push(name)
     }
-    return Buffer.concat(parts)
+    if (learned.length === 0) return
+    // Nobody who holds anything of the type is here for the first time.
+    this.#asked.add(type)
+    this.#write(learned.length === all ? asksForNext : framed(subscription(type, learned.map((name) => namesOf(type).texts[name] ?? ''))))
   }
 
-  #write(message: Buffer): void {
-    const head = Buffer.alloc(FRAME_HEAD)
-    head.writeUInt32BE(message.length, 1)
-    this.tally.bytesUp += message.length
-    this.#stream.write(Buffer.concat([head, message]))
+  #first(type: string): Buffer {
+    const node = this.#asked.size === 0 ? [fieldHead(1, this.#node.length), this.#node] : []
+    this.#asked.add(type)
+    const held = this.#held.get(type)
+    // The node is said once a stream.
+    return framed([...node, ...(held === undefined ? subscription(type, []) : returning(type, held))])
   }
 
-  #heldOf(type: string): Map<string, string> {
-    const known = this.held.get(type)
-    if (known) return known
-    const made = new Map<string, string>()
-    this.held.set(type, made)
-    return made
+  #write(frame: Buffer): void {
+    this.tally.bytesUp += frame.length - FRAME_HEAD
+    this.#stream.write(frame)
   }
-}
 
-/** Name and version of a Resource of DeltaDiscoveryResponse; of a scope also the route configuration that it names (ScopedRouteConfiguration, field 2). */
-function readResource(bytes: Buffer, isScope: boolean): { name: string; version: string; refers: string } {
-  let name = ''
-  let version = ''
-  let refers = ''
-  scanFields(bytes, (field) => {
-    if (field.field === 3) name = intern(bytes.toString('latin1', field.start, field.end))
-    else if (field.field === 1) version = intern(bytes.toString('latin1', field.start, field.end))
-    else if (field.field === 2 && isScope) refers = routesOf(bytes.subarray(field.start, field.end))
-    return true
-  })
-  return { name, version, refers }
-}
-
-function routesOf(any: Buffer): string {
-  let routes = ''
-  scanFields(any, (field) => {
-    if (field.field !== 2) return true
-    const scope = any.subarray(field.start, field.end)
-    scanFields(scope, (inner) => {
-      if (inner.field === 2) routes = intern(scope.toString('latin1', inner.start, inner.end))
-      return true
-    })
-    return false
-  })
-  return routes
+  #heldOf(type: string): HeldNames {
+    let known = this.#held.get(type)
+    if (known === undefined) this.#held.set(type, (known = new HeldNames()))
+    return known
+  }
 }

@@ -55,10 +55,10 @@ export interface ServerPoll {
   readonly streams: number
 }
 
-/** What the bench says to the process with the streams. */
+/** What the bench says to each process with streams. */
 export type ClientOrder =
   | { readonly do: 'connect'; readonly server: ServerReady; readonly streams: number; readonly engine: string; readonly again: boolean }
-  /** One proxy drops its stream and comes back with what it holds. */
+  /** One proxy of all drops its stream and comes back with what it holds. */
   | { readonly do: 'reconnect'; readonly server: ServerReady; readonly proxy: number; readonly engine: string }
   | { readonly do: 'mark' }
   | { readonly do: 'poll' }
@@ -80,7 +80,29 @@ export interface ClientPoll {
   readonly broken: readonly string[]
 }
 
-/** One event, as its clients saw it. Times are from the change to a stream's last ACK. */
+/** Which of the proxies a process stands for: those whose number is `at`, `at + of`, and so on. */
+export interface ClientSetup {
+  readonly at: number
+  readonly of: number
+}
+
+/** One event, as the streams of one process saw it. */
+export interface ClientSums {
+  /** Streams that got anything. */
+  readonly concerned: number
+  readonly bytesDown: number
+  readonly bytesUp: number
+  readonly messages: number
+  readonly resources: number
+  /** Null: none came. */
+  readonly firstByteMs: number | null
+  /** From the change to a stream's last ACK. */
+  readonly ackMs: readonly number[]
+  /** User and system time of the process since the mark. */
+  readonly cpuSeconds: number
+}
+
+/** One event, as all clients saw it. Times are from the change to a stream's last ACK. */
 export interface ClientFigures {
   /** Streams that got anything. */
   readonly concerned: number
@@ -91,4 +113,6 @@ export interface ClientFigures {
   /** Until the first byte of a message came, to whichever stream it came first. */
   readonly firstByteMs: number
   readonly ackMs: { readonly p50: number; readonly p99: number; readonly max: number }
+  /** Of all processes with streams: it counts for nothing, and says whether they kept the server waiting. */
+  readonly cpuSeconds: number
 }

@@ -13,6 +13,7 @@ import type { Peer } from '#api/serve/peer.ts'
 import { Publisher } from '#api/serve/publisher.ts'
 import { readRequest } from '#api/serve/request.ts'
 import type { ResourceView } from '#api/serve/resource.ts'
+import { Room } from '#api/serve/room.ts'
 import { type StreamWatcher, XdsStream } from '#api/serve/stream.ts'
 import { deleteChange, nodeFrom, putChange, storedFrom, workloadChange, workloadFrom } from '#api/translate/testing/mesh-case.ts'
 import { MeshViews } from '#api/translate/view.ts'
@@ -63,6 +64,8 @@ class Simulation {
   readonly #holdings = new Holdings(this.#clock, { askBytesMin: 1, dueMin: 1, differencesMax: 2 })
   readonly #asks = new Asks(this.#clock, 1)
   readonly #watcher: StreamWatcher
+  /** For one answer at a time, and every answer needs it. */
+  readonly #room = new Room<XdsStream>(this.#clock, (stream) => this.#publisher.wake(stream, 'change'), { bytesMax: 1, muchMin: 1 })
   readonly #members: Member[]
 
   constructor(seed: number) {
@@ -187,7 +190,7 @@ class Simulation {
         return !link.congested
       },
     }
-    const stream = new XdsStream({ clock: this.#clock, watcher: this.#watcher, channel, answers: this.#answers, holdings: this.#holdings }, { peer, node: member.node, protocol: member.proxy.protocol, view })
+    const stream = new XdsStream({ clock: this.#clock, watcher: this.#watcher, channel, answers: this.#answers, holdings: this.#holdings, room: this.#room }, { peer, node: member.node, protocol: member.proxy.protocol, view })
     const link: Link = { stream, up, down, congested: false }
     this.#ledger.add(stream)
     member.proxy.connect((request) => up.push(request))
