@@ -185,7 +185,7 @@ export class MeshReader {
         if (claims && (best === undefined || older(one.createdAtMs, one.host, best.createdAtMs, best.host)) && hasTcpPort(this.#scoped(one), port)) best = one
       }
     }
-    return this.#scoped(best)?.host
+    return best?.host
   }
 
   /** Whether a client sees a service that has such a port. The first one found answers, so one more of many is not looked at. */
@@ -538,13 +538,13 @@ const typed = <Spec>(id: string, stored: StoredResource): Typed<Spec> => ({
   spec: (stored.object.spec ?? {}) as Spec,
 })
 
+const hasTcpPort = (service: MeshService | undefined, port: number): boolean => service?.ports.some((one) => one.port === port && one.protocol !== 'udp') === true
+
 const older = (a: number, aName: string, b: number, bName: string): boolean => a < b || (a === b && aName < bName)
 
 const byAge = (a: Typed<unknown>, b: Typed<unknown>): number => (older(a.createdAtMs, `${a.name}.${a.namespace}`, b.createdAtMs, `${b.name}.${b.namespace}`) ? -1 : 1)
 
 function precedes(a: MeshService, b: MeshService, client: string): boolean {
-const hasTcpPort = (service: MeshService | undefined, port: number): boolean => service?.ports.some((one) => one.port === port && one.protocol !== 'udp') === true
-
   if (a.kind !== b.kind) return a.kind === 'Service'
   if ((a.namespace === client) !== (b.namespace === client)) return a.namespace === client
   return older(a.createdAtMs, a.source, b.createdAtMs, b.source)
