@@ -59,10 +59,12 @@ export function readForward(reading: Reading, path: string, action: RouteAction,
   }
 }
 
-/** Whether tunnels end here. Of other upgrades the connection manager alone decides. */
-function readConnect(reading: Reading, path: string, action: RouteAction): Pick<ForwardAction, 'endsTunnels'> {
+/** Whether tunnels are let through, and whether they end here. Of other upgrades the connection manager alone decides. */
+function readConnect(reading: Reading, path: string, action: RouteAction): Pick<ForwardAction, 'connects' | 'endsTunnels'> {
   let ends = false
+  let connects: boolean | undefined
   for (const [index, upgrade] of action.upgradeConfigs.entries()) {
+    if (upgrade.upgradeType.toUpperCase() === 'CONNECT') connects = upgrade.enabled !== false
     if (upgrade.connectConfig === undefined) continue
     const where = at(path, 'upgrade_configs', index)
     reading.only(where, RouteAction_UpgradeConfigSchema, upgrade, ['upgrade_type', 'enabled', 'connect_config'])
@@ -70,7 +72,7 @@ function readConnect(reading: Reading, path: string, action: RouteAction): Pick<
     if (upgrade.upgradeType.toUpperCase() !== 'CONNECT') reading.invalid(at(where, 'connect_config'), 'is for upgrade_type CONNECT alone', upgrade.upgradeType)
     ends ||= upgrade.enabled !== false
   }
-  return ends ? { endsTunnels: true } : {}
+  return { ...(connects !== undefined && { connects }), ...(ends && { endsTunnels: true }) }
 }
 
 /** Envoy's names of the answers to what leads to a cluster that is not there. */

@@ -102,6 +102,8 @@ function readPath(reading: Reading, path: string, match: RouteMatch): { conditio
 
 function onPath(rule: PathRule): HeadPredicate {
   const test = compilePath(rule)
+  // A CONNECT has no path, and no rule about paths is about it; those that begin with something do not match it anyway.
+  if (rule.kind === 'regex' || rule.value === '') return { words: test.words, matches: (request) => request.path !== '' && test.matches(request.path) }
   return { words: test.words, matches: (request) => test.matches(request.path) }
 }
 

@@ -65,6 +65,8 @@ export interface ForwardAction {
   readonly clusters: WeightedClusters
   /** A CONNECT ends here: what its tunnel carries goes to the cluster as it comes. */
   readonly endsTunnels?: boolean
+  /** Whether a CONNECT is let through; absent: the connection manager says. */
+  readonly connects?: boolean
   /** What is answered where the chosen cluster is not there; absent: 503. */
   readonly noClusterStatus?: number
   /** Whole request, retries included; 0: none. */

@@ -255,8 +255,9 @@ export class Exchange implements Facts {
 
   #forward(action: ForwardAction): void {
     const { engine } = this
-    this.#tunnels = action.endsTunnels === true
-    if ((this.#tunnels && !this.#mayTunnel) || !this.#mayUpgrade) return this.answerWith(answers.upgradeRefused)
+    const connects = this.request.method === 'CONNECT'
+    this.#tunnels = connects && action.endsTunnels === true
+    if ((connects && !this.#mayTunnel(action)) || !this.#mayUpgrade) return this.answerWith(answers.upgradeRefused)
     const entry = pickCluster(action.clusters, engine.doors.random.draw())
     this.entry = entry
     const cluster = engine.cluster(entry.cluster)
@@ -268,9 +269,9 @@ export class Exchange implements Facts {
     forwarding.begin()
   }
 
-  /** HTTP/2 has tunnels too, which nobody asks a sidecar for; and what stands before a tunnel is no body (RFC 9110 §9.3.6). */
-  get #mayTunnel(): boolean {
-    return this.stack.plan.connects === true && !this.overHttp2 && this.request.framing === NO_BODY
+  /** Of the authority that it names alone; and what stands before a tunnel is no body (RFC 9110 §9.3.6). */
+  #mayTunnel(action: ForwardAction): boolean {
+    return (action.connects ?? this.stack.plan.connects === true) && this.request.path === '' && this.request.framing === NO_BODY
   }
 
   /** Bytes of any other protocol would pass by every policy. An offer of h2c is not passed on, and the request is served without. */
@@ -384,7 +385,8 @@ export class Exchange implements Facts {
     this.details = answer.details
     this.responseBytes = this.request.method === 'HEAD' ? 0 : answer.body.length
     const { request } = this
-    const closes = !this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue)
+    // What follows a CONNECT was meant for a tunnel, however it named where to.
+    const closes = request.method === 'CONNECT' || (!this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue))
     this.#ownLines = answerLines(this, answer)
     this.connection.sendAnswer(answer.status, this.#ownLines, request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
     this.finish()

@@ -74,11 +74,15 @@ export class Forwarding implements UpstreamUser, PoolUser {
 
   begin(): void {
     const exchange = this.#exchange
-    if (this.action.endsTunnels === true) return this.#openTunnel()
+    if (this.action.endsTunnels === true && this.#connects) return this.#openTunnel()
     if (exchange.request.expectsContinue) exchange.connection.sendContinue()
     this.#lines = new RequestLines(exchange, this.action)
     if (exchange.requestComplete) this.#requestIsComplete()
     this.#attempt()
+  }
+
+  get #connects(): boolean {
+    return this.#exchange.request.method === 'CONNECT'
   }
 
   /** Only HTTP/1.1 can switch protocols with every server. */
@@ -240,7 +244,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     if (upstream === undefined || host === undefined) return
     exchange.lastActiveMs = this.#engine.sweptMs
     exchange.upstreamServiceMs = Math.max(0, Math.floor(this.#engine.doors.clock.monotonicMs() - this.#attemptMs))
-    if (head.status === 101) return this.#switchProtocols(upstream, head)
+    if (head.status === 101 || (head.status < 300 && this.#connects)) return this.#switchProtocols(upstream, head)
     const grpcStatus = exchange.isGrpc ? head.header('grpc-status') : undefined
     if (grpcStatus !== undefined) exchange.grpcStatus = Number(grpcStatus)
     cluster.record(host, grpcStatus === undefined ? head.status : httpStatusOf(exchange.grpcStatus))
@@ -470,7 +474,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const exchange = this.#exchange
     const { host } = exchange
     const { tunnel } = upstream
-    if (exchange.request.upgrade === '' || host === undefined || tunnel === undefined) {
+    if ((head.status === 101 && exchange.request.upgrade === '') || host === undefined || tunnel === undefined) {
       this.release(false)
       return exchange.answerWith(answers.protocolError)
     }
@@ -478,10 +482,10 @@ export class Forwarding implements UpstreamUser, PoolUser {
     this.#becomeTunnel(upstream, tunnel, host, head)
   }
 
-  /** `head`: undefined for a CONNECT. */
+  /** `head`: undefined for a CONNECT that ends here. */
   #becomeTunnel(upstream: Upstream, tunnel: TunnelledUpstream, host: UpstreamHost, head: HttpResponseHead | undefined): void {
     const exchange = this.#exchange
-    exchange.status = head === undefined ? 200 : 101
+    exchange.status = head?.status ?? 200
     exchange.details = 'via_upstream'
     exchange.responseStarted = true
     this.deadlineMs = 0

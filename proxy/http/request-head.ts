@@ -237,6 +237,8 @@ export class HttpRequestHead implements RequestHead {
     } else if (this.method === 'CONNECT') {
       this.authority = target
       this.path = ''
+      // Bytes that were meant for a tunnel may follow, and where there is none they must not be read as requests.
+      this.closes = true
     } else if (target === '*' && this.method === 'OPTIONS') {
       this.authority = host
       this.path = '*'

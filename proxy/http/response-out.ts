@@ -2,7 +2,7 @@ import type { HeaderOperations } from '#core/plan/route.ts'
 import { operationsOf, renderConditional, renderOperations } from '../filter/header-operations.ts'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
-import { DATE, PEER_ID, SERVER, UPSTREAM_SERVICE_TIME } from './field-kind.ts'
+import { CONTENT_LENGTH, DATE, PEER_ID, SERVER, UPSTREAM_SERVICE_TIME } from './field-kind.ts'
 import { dropByKind, dropByName, dropByOperations, keptLines } from './request-out.ts'
 import type { FieldTable } from './head-scan.ts'
 import type { HttpResponseHead } from './response-reader.ts'
@@ -46,11 +46,13 @@ function dropMetadata(fields: FieldTable, dropped: Uint8Array): void {
   dropByName(fields, dropped, 'x-envoy-peer-metadata')
 }
 
-/** The same of a 101; without a head, of a CONNECT that is granted. */
+/** The same of a 101, or of a CONNECT that is granted, by the proxy itself where there is no head. */
 export function upgradeLines(exchange: Exchange, head: HttpResponseHead | undefined): string {
   if (head === undefined) return `${exchange.engine.dateLine}server: ${exchange.stack.serverName === '' ? 'weft' : exchange.stack.serverName}\r\n`
   const { fields, dropped } = head
   if (exchange.stack.serverName !== '') dropByKind(fields, dropped, SERVER)
+  // It would say nothing (RFC 9110 §9.3.6), and to some readers that there is a body.
+  if (head.status !== 101) dropByKind(fields, dropped, CONTENT_LENGTH)
   const server = exchange.stack.serverName === '' ? '' : `server: ${exchange.stack.serverName}\r\n`
   return keptLines(fields, dropped) + server
 }

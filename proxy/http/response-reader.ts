@@ -118,6 +118,7 @@ export class ResponseReader {
   #kept: Buffer | undefined
   #state = IDLE
   #bodiless = false
+  #connects = false
   readonly #sink: ResponseSink
 
   constructor(sink: ResponseSink) {
@@ -126,6 +127,7 @@ export class ResponseReader {
 
   expect(method: string): void {
     this.#bodiless = method === 'HEAD'
+    this.#connects = method === 'CONNECT'
     this.#state = HEAD
     this.head.fields.reset()
   }
@@ -195,7 +197,7 @@ export class ResponseReader {
     fields.text = latin1Text(bytes, p, p + length)
     fields.fieldsStart = 0
     if (!head.interpret(this.#bodiless)) return this.#refuseHead()
-    if (head.status === 101) {
+    if (head.status === 101 || (this.#connects && head.status >= 200 && head.status < 300)) {
       // What follows is not HTTP any more; the sink takes the rest.
       this.#state = STOPPED
       if (p + length < end) this.#kept = Buffer.from(bytes.subarray(p + length, end))

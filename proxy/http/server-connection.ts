@@ -283,12 +283,13 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   becomeTunnel(head: HttpResponseHead | undefined, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void {
     this.#exchange = undefined
     this.engine.connections.delete(this)
-    if (head === undefined) this.wire.put(`HTTP/1.1 200 OK\r\n${lines}\r\n`)
+    const connected = head?.status !== 101
+    if (connected) this.wire.put(`HTTP/1.1${head?.statusText ?? ' 200 OK\r\n'}${lines}\r\n`)
     else this.wire.put(`HTTP/1.1 101 Switching Protocols\r\n${lines}connection: upgrade\r\nupgrade: ${head.upgrade === '' ? this.#reader.head.upgrade : head.upgrade}\r\n\r\n`)
     this.wire.flush()
     const fromClient = this.#reader.takeRest()
     const fromServer = upstream.takeRest()
-    this.#tunnel = new Tunnel(this.engine, this.wire, upstream.wire, this.stack.plan.streamIdleTimeoutMs, head === undefined, over)
+    this.#tunnel = new Tunnel(this.engine, this.wire, upstream.wire, this.stack.plan.streamIdleTimeoutMs, connected, over)
     this.#tunnel.begin(fromClient, fromServer)
   }
 

@@ -2,7 +2,7 @@ import type { PeerInfo } from '#core/route/request.ts'
 import type { Source } from '../telemetry/metrics.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
-import type { Wire } from './socket.ts'
+import type { TunnelEnd } from '../tcp/tunnel.ts'
 
 /** What an exchange needs of whoever asked and of whoever answers: a connection where HTTP/1.1 is spoken, a stream where HTTP/2 is. */
 
@@ -44,13 +44,13 @@ export interface Downstream extends Side {
   exchangeOver(requestComplete: boolean, closes: boolean): void
   /** The answer began and cannot be finished. */
   fail(): void
-  /** `head` switches protocols, or a CONNECT is granted (undefined); from here on bytes pass both ways. `over` runs once, at the end. */
+  /** `head` switches protocols or grants a CONNECT, which is granted without one as well; from here on bytes pass both ways. `over` runs once, at the end. */
   becomeTunnel(head: HttpResponseHead | undefined, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void
 }
 
-/** An upstream that answered 101: what is left is its wire, and what was read behind the head. */
+/** An upstream that answered 101, or 2xx to a CONNECT: what is left is its wire, or its stream, and what was read behind the head. */
 export interface TunnelledUpstream {
-  readonly wire: Wire
+  readonly wire: TunnelEnd
   takeRest(): Buffer | undefined
 }
 
@@ -84,6 +84,6 @@ export interface Upstream extends Side {
   finish(): void
   /** The exchange is over, and this cannot carry it to its end. */
   abort(): void
-  /** After 101 alone. */
+  /** After 101, or 2xx to a CONNECT. */
   readonly tunnel: TunnelledUpstream | undefined
 }

@@ -69,7 +69,7 @@ export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, 
     this.#requestChunked = framing === CHUNKED
     const lacksLength = framing === NO_BODY && upgrade === '' && !BODILESS.has(method) && !/(?:^|\n)content-length:/i.test(lines)
     const end = upgrade === '' ? '\r\n' : `connection: upgrade\r\nupgrade: ${upgrade}\r\n\r\n`
-    this.wire.put(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}${this.#requestChunked ? 'transfer-encoding: chunked\r\n' : lacksLength ? 'content-length: 0\r\n' : ''}${end}`)
+    this.wire.put(`${method} ${path === '' ? authority : path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}${this.#requestChunked ? 'transfer-encoding: chunked\r\n' : lacksLength ? 'content-length: 0\r\n' : ''}${end}`)
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {

@@ -5,7 +5,9 @@ import type { Stream, StreamReceiver } from '../http/h2/stream.ts'
 import { reasonOf } from '../http/answer.ts'
 import type { FieldTable } from '../http/head-scan.ts'
 import type { HttpResponseHead } from '../http/response-reader.ts'
-import type { Upstream, UpstreamUser } from '../http/sides.ts'
+import type { TunnelledUpstream, Upstream, UpstreamUser } from '../http/sides.ts'
+import { StreamEnd } from '../http/h2/stream-end.ts'
+import type { TunnelEnd } from '../tcp/tunnel.ts'
 import type { Http2Connection } from './http2-connection.ts'
 
 /** Status lines' ends, made once for each status. */
@@ -20,7 +22,7 @@ function statusText(status: number): string {
 }
 
 /** One request on an HTTP/2 connection to an endpoint. */
-export class Http2Request implements Upstream, StreamReceiver {
+export class Http2Request implements Upstream, TunnelledUpstream, StreamReceiver {
   readonly connection: Http2Connection
   readonly requests: number
   answered = false
@@ -29,6 +31,9 @@ export class Http2Request implements Upstream, StreamReceiver {
   readonly #head: HttpResponseHead
   #user: UpstreamUser | undefined
   #bodiless = false
+  #connects = false
+  /** From the moment on that a CONNECT was granted. */
+  #end: StreamEnd | undefined
 
   constructor(connection: Http2Connection, stream: Stream, head: HttpResponseHead) {
     this.connection = connection
@@ -54,8 +59,16 @@ export class Http2Request implements Upstream, StreamReceiver {
     return this.#stream.congested
   }
 
-  get tunnel(): undefined {
-    return undefined
+  get tunnel(): TunnelledUpstream {
+    return this
+  }
+
+  get wire(): TunnelEnd {
+    return (this.#end ??= new StreamEnd(this.#stream, CANCEL))
+  }
+
+  takeRest(): undefined {
+    this.#user = undefined
   }
 
   get headFields(): FieldTable {
@@ -65,10 +78,11 @@ export class Http2Request implements Upstream, StreamReceiver {
   begin(user: UpstreamUser, method: string): void {
     this.#user = user
     this.#bodiless = method === 'HEAD'
+    this.#connects = method === 'CONNECT'
   }
 
   sendHead(method: string, scheme: string, authority: string, path: string, lines: string, framing: number): void {
-    this.#stream.sendRequest(method, scheme, authority, path, '', lines, framing === NO_BODY)
+    this.#stream.sendRequest(method, scheme, authority, path, '', lines, framing === NO_BODY && !this.#connects)
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
@@ -76,7 +90,8 @@ export class Http2Request implements Upstream, StreamReceiver {
   }
 
   sendEnd(trailers: string): void {
-    this.#stream.sendEnd(trailers)
+    // What stands before a tunnel has no end of its own.
+    if (!this.#connects) this.#stream.sendEnd(trailers)
   }
 
   /** Frames leave by themselves, at the end of this turn. */
@@ -131,7 +146,10 @@ export class Http2Request implements Upstream, StreamReceiver {
     this.connection.touch(this)
     user.onUpstreamResponse(head)
     // It may have let go of us, to try elsewhere.
-    if (ends) this.#user?.onUpstreamEnd('')
+    if (ends) {
+      this.#user?.onUpstreamEnd('')
+      this.#end?.onEnd()
+    }
     return true
   }
 

@@ -60,6 +60,22 @@ const HEADS: readonly (readonly [string, string])[] = [
   ['bytes of TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'], ['nothing but noise', '\x00\xff\x00\xff\r\n\r\n'], ['an asterisk', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n'], ['a target without a slash', 'GET attack HTTP/1.1\r\nHost: a\r\n\r\n'],
 ]
 
+const NEVER = 'GET /never HTTP/1.1\r\nHost: a\r\nX-Hidden: 1\r\n\r\n'
+
+/** RFC 9110 §9.3.6, RFC 9112 §3.2.3: what asks for a tunnel, and more. What is hidden may reach the far end of a tunnel that stands, and `/never` nobody. */
+const CONNECTS: readonly (readonly [string, string])[] = [
+  ['what follows at once', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n${HIDDEN}`], ['another host in the field', `CONNECT a:80 HTTP/1.1\r\nHost: b:80\r\n\r\n${HIDDEN}`], ['a length', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\n\r\nhello${NEVER}`],
+  ['the length of what follows', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nContent-Length: ${NEVER.length}\r\n\r\n${NEVER}`], ['chunks', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${NEVER}`],
+  ['a chunk of another request', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nTransfer-Encoding: chunked\r\n\r\n${NEVER.length.toString(16)}\r\n${NEVER}\r\n0\r\n\r\n`], ['a path', `CONNECT /never HTTP/1.1\r\nHost: a\r\n\r\n${NEVER}`],
+  ['an absolute target', `CONNECT http://a/never HTTP/1.1\r\nHost: a\r\n\r\n${NEVER}`], ['an asterisk', `CONNECT * HTTP/1.1\r\nHost: a\r\n\r\n${NEVER}`], ['userinfo', `CONNECT u:p@a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n${NEVER}`],
+  ['in lower case', `connect a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n${NEVER}`], ['HTTP/1.0', `CONNECT a:80 HTTP/1.0\r\nHost: a:80\r\n\r\n`], ['no host', `CONNECT a:80 HTTP/1.1\r\n\r\n${NEVER}`], ['a line in the target', `CONNECT a:80\r\nX: 1 HTTP/1.1\r\nHost: a:80\r\n\r\n${NEVER}`],
+  ['an upgrade beside it', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n${HIDDEN}`], ['an expectation', `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nExpect: 100-continue\r\n\r\n${HIDDEN}`],
+  ['nobody', `CONNECT nobody:80 HTTP/1.1\r\nHost: nobody:80\r\n\r\n${NEVER}`], ['a dead end', `CONNECT dead:80 HTTP/1.1\r\nHost: dead:80\r\n\r\n${NEVER}`], ['a request before it', `GET /attack HTTP/1.1\r\nHost: a\r\n\r\nCONNECT nobody:80 HTTP/1.1\r\nHost: nobody:80\r\n\r\n${NEVER}`],
+  ['a method that is overridden', `GET /attack HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: CONNECT\r\n\r\n`],
+]
+
+export const connectCorpus = (): Attack[] => CONNECTS.map(([name, bytes]) => ({ name: `CONNECT: ${name}`, bytes }))
+
 export function corpus(): Attack[] {
   const attacks: Attack[] = []
   for (const coding of CODINGS) {

@@ -152,6 +152,20 @@ function connects(): Http2Attack[] {
     one('without an authority', [CONNECT]),
     one('with a line in the authority', [CONNECT, [':authority', `a:80 HTTP/1.1${INJECTED}`]]),
     one('with a length', [CONNECT, [':authority', 'a:80'], ['content-length', '5']]),
+    one('with the length of what follows', [CONNECT, [':authority', 'a:80'], ['content-length', String(HIDDEN.length)]]),
+    one('with a length of nothing', [CONNECT, [':authority', 'a:80'], ['content-length', '0']]),
+    one('ended at once', [CONNECT, [':authority', 'a:80']], undefined),
+    one('with an empty path', [CONNECT, [':authority', 'a:80'], [':path', '']]),
+    one('with an empty scheme', [CONNECT, [':scheme', ''], [':authority', 'a:80']]),
+    one('with a host beside it', [CONNECT, [':authority', 'a:80'], ['host', 'b:80']]),
+    one('with a host alone', [CONNECT, ['host', 'a:80']]),
+    one('with an expectation', [CONNECT, [':authority', 'a:80'], ['expect', '100-continue']]),
+    one('with an upgrade', [CONNECT, [':authority', 'a:80'], ['upgrade', 'websocket'], ['connection', 'upgrade']]),
+    one('to a path', [CONNECT, [':authority', '/never']]),
+    one('to an address with a path', [CONNECT, [':authority', 'http://a/never']]),
+    { name: 'CONNECT: with trailers', bytes: Buffer.concat([headers(1, [CONNECT, [':authority', 'a:80']], false), data(1, HIDDEN, false), headers(1, [['x-trailer', '1']])]) },
+    { name: 'CONNECT: and another request on its stream', bytes: Buffer.concat([headers(1, [CONNECT, [':authority', 'a:80']], false), headers(1, asks({}))]) },
+    { name: 'CONNECT: and reset', bytes: Buffer.concat([headers(1, [CONNECT, [':authority', 'a:80']], false), data(1, HIDDEN, false), frame(RST_STREAM, 0, 1, '\0\0\0\x08')]) },
     one('in lower case', [[':method', 'connect'], [':authority', 'a:80']]),
     ...['h2c', 'H2C', 'h2C', 'HTTP/1.1', 'connect-udp', 'tls'].map((protocol) => one(`to speak ${protocol}`, extended(protocol, '/attack', ['http2-settings', 'AAMAAABkAAQAAP__']))),
     ...['h2c, websocket', 'websocket ', `websocket${INJECTED}`, 'web socket', '', 'websocket\0'].map((protocol) => one(`to speak ${JSON.stringify(protocol)}`, extended(protocol, '/never'))),
@@ -209,6 +223,9 @@ function frames(): Http2Attack[] {
   ]
 }
 
-export function http2Corpus(): Http2Attack[] {
-  return [...lengths(), ...fields(), ...pseudoFields(), ...ends(), ...connects(), ...frames()].map(({ name, bytes }) => ({ name, bytes: Buffer.concat([hello, bytes]) }))
-}
+const begun = ({ name, bytes }: Http2Attack): Http2Attack => ({ name, bytes: Buffer.concat([hello, bytes]) })
+
+export const http2Corpus = (): Http2Attack[] => [...lengths(), ...fields(), ...pseudoFields(), ...ends(), ...connects(), ...frames()].map(begun)
+
+/** Those that ask for tunnels. */
+export const http2Connects = (): Http2Attack[] => connects().map(begun)

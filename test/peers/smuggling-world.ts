@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import type { TestContext } from 'node:test'
-import { ask, startProxy, type TestProxy } from '#proxy/testing/peers.ts'
+import type { Route } from '#core/plan/route.ts'
+import { ask, deadPort, netServer, startProxy, type TestProxy } from '#proxy/testing/peers.ts'
 import { chainPlan, forward, httpPlan, listenerPlan, routePlan, tablePlan } from '#proxy/testing/plan.ts'
 import type { Watched } from './smuggling-upstreams.ts'
 
@@ -22,6 +23,16 @@ export async function startPlace(t: TestContext, upstream: Watched, place: Place
     ...(place === 'gateway' && { useRemoteAddress: true, mergeSlashes: true, escapedSlashes: 'unescape-forward' }),
   })
   return startProxy(t, { listener: listenerPlan(place, [chainPlan(http)], { direction: place }), clusters: [['up', [upstream.port], { limits }]] })
+}
+
+/** A listener that takes CONNECT: tunnels to `a` end at a server that notes their bytes, and all else goes to the upstream. */
+export async function startTunnels(t: TestContext, upstream: Watched): Promise<{ proxy: TestProxy; tunnelled: string[] }> {
+  const tunnelled: string[] = []
+  const [sink, dead] = await Promise.all([netServer(t, (socket) => socket.on('data', (bytes: Buffer) => tunnelled.push(bytes.toString('latin1')))), deadPort()])
+  const to = (host: string, cluster: string): Route => ({ ...routePlan('/', forward(cluster, { endsTunnels: true })), words: `CONNECT ${host}`, matches: (request) => request.method === 'CONNECT' && request.authority.startsWith(host) })
+  const http = httpPlan(tablePlan([to('a', 'sink'), to('dead', 'dead'), routePlan('/', forward('up'))]), { connects: true, accessLog: [{ path: '/dev/stdout', json: true, fields: [] }] })
+  const proxy = await startProxy(t, { listener: listenerPlan('tunnels', [chainPlan(http)], { direction: 'outbound' }), clusters: [['up', [upstream.port], { limits: { connectionsMax: 1, pendingMax: 1024, requestsMax: 1024, retriesMax: 3 } }], ['sink', [sink.port]], ['dead', [dead]]] })
+  return { proxy, tunnelled }
 }
 
 /** Sends an attack and reads until the proxy closes, or has answered and is quiet again: it then waits for more, and gets none. */

@@ -1,9 +1,11 @@
+import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { corpus } from './smuggling-corpus.ts'
-import { http2Corpus } from './smuggling-http2-corpus.ts'
+import { speak } from '#proxy/testing/peers.ts'
+import { connectCorpus, corpus } from './smuggling-corpus.ts'
+import { http2Connects, http2Corpus } from './smuggling-http2-corpus.ts'
 import { nodeUpstream, upstreams } from './smuggling-upstreams.ts'
-import { assertNoDesync, attack, attackAll, places, startPlace } from './smuggling-world.ts'
+import { assertNoDesync, attack, attackAll, places, startPlace, startTunnels } from './smuggling-world.ts'
 
 for (const [kind, make] of upstreams) {
   for (const place of places) {
@@ -15,6 +17,15 @@ for (const [kind, make] of upstreams) {
     })
   }
 }
+
+test('nor into a listener that takes CONNECT, where the far end of a tunnel gets what it was dug for alone', { timeout: 300_000 }, async (t) => {
+  const upstream = await nodeUpstream(t, true)
+  const { proxy, tunnelled } = await startTunnels(t, upstream)
+  assert.match(await speak(proxy.port, 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', (text) => text.includes('\r\n\r\n')), /^HTTP\/1\.1 200 /)
+  await t.test('over HTTP/1.1', (s) => attackAll(s, proxy, upstream, connectCorpus()))
+  await t.test('over HTTP/2', (s) => attackAll(s, proxy, upstream, http2Connects()))
+  assert.equal(tunnelled.filter((bytes) => bytes.includes('/never')).length, 0)
+})
 
 test('nor when attacks are cut, joined and garbled', { timeout: 300_000 }, async (t) => {
   const upstream = await nodeUpstream(t, true)

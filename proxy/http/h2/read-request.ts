@@ -44,7 +44,8 @@ export function readRequest(head: HttpRequestHead, block: HeadBlock, ends: boole
   const connects = block.method === 'CONNECT'
   if (!isToken(block.method) || (block.protocol !== '' && !connects)) return MALFORMED
   if (connects && block.protocol === '') {
-    if (block.path !== '' || block.scheme !== '') return MALFORMED
+    // A length would be of the tunnel's bytes (RFC 9110 §9.3.6).
+    if (block.path !== '' || block.scheme !== '' || block.contentLength > 0) return MALFORMED
   } else if (block.path === '' || block.scheme === '') return MALFORMED
   else if (!TARGET.test(block.path) || block.path.includes('#') || (block.path.charCodeAt(0) !== 47 && !(block.path === '*' && block.method === 'OPTIONS'))) return problems.target
   if (block.protocol !== '') {
@@ -54,7 +55,7 @@ export function readRequest(head: HttpRequestHead, block: HeadBlock, ends: boole
     head.method = 'GET'
     head.upgrade = block.protocol.toLowerCase()
   }
-  head.framing = ends || block.contentLength === 0 || head.upgrade !== '' ? NO_BODY : block.contentLength > 0 ? LENGTH : CHUNKED
+  head.framing = ends || block.contentLength === 0 || head.upgrade !== '' || connects ? NO_BODY : block.contentLength > 0 ? LENGTH : CHUNKED
   head.bodyLength = head.framing === LENGTH ? block.contentLength : 0
   return isAuthority(head.authority) ? undefined : problems.host
 }

@@ -7,7 +7,7 @@ import type { HttpResponseHead } from '../response-reader.ts'
 import type { Downstream, TunnelledUpstream } from '../sides.ts'
 import { Tunnel } from '../../tcp/tunnel.ts'
 import type { Source } from '../../telemetry/metrics.ts'
-import { INTERNAL_ERROR, NO_ERROR } from './frames.ts'
+import { CANCEL, CONNECT_ERROR, INTERNAL_ERROR, NO_ERROR } from './frames.ts'
 import type { Http2ServerConnection } from './server-connection.ts'
 import { StreamEnd } from './stream-end.ts'
 import type { Stream, StreamReceiver } from './stream.ts'
@@ -122,14 +122,15 @@ export class ServerStream implements Downstream, StreamReceiver {
     this.stream.reset(INTERNAL_ERROR)
   }
 
-  becomeTunnel(_head: HttpResponseHead, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void {
+  becomeTunnel(head: HttpResponseHead | undefined, lines: string, upstream: TunnelledUpstream, over: (sentBytes: number, receivedBytes: number) => void): void {
     this.#over = true
     const { stream, connection } = this
-    stream.sendResponse(200, lines.replace(/^sec-websocket-accept:.*\r\n/im, ''), false)
-    const end = new StreamEnd(stream)
+    const connected = head?.status !== 101
+    stream.sendResponse(connected ? (head?.status ?? 200) : 200, lines.replace(/^sec-websocket-accept:.*\r\n/im, ''), false)
+    const end = new StreamEnd(stream, connected ? CONNECT_ERROR : CANCEL)
     const early = this.#early ?? []
     this.#early = undefined
-    const tunnel = new Tunnel(connection.engine, end, upstream.wire, connection.stack.plan.streamIdleTimeoutMs, false, over)
+    const tunnel = new Tunnel(connection.engine, end, upstream.wire, connection.stack.plan.streamIdleTimeoutMs, connected, over)
     tunnel.begin(early.length === 0 ? undefined : Buffer.concat(early), upstream.takeRest())
     if (stream.remoteEnded) end.handler.onReadEnd()
   }
@@ -141,7 +142,7 @@ export class ServerStream implements Downstream, StreamReceiver {
   }
 
   onData(bytes: Buffer, start: number, end: number): void {
-    if (this.head.upgrade !== '') {
+    if (this.head.framing === NO_BODY && !this.#over) {
       this.#early ??= []
       this.#early.push(Buffer.from(bytes.subarray(start, end)))
       this.stream.pause()

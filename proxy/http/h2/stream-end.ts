@@ -2,20 +2,22 @@ import type { TunnelEnd } from '../../tcp/tunnel.ts'
 import type { FieldTable } from '../head-scan.ts'
 import { FieldTable as Fields } from '../head-scan.ts'
 import type { WireHandler } from '../socket.ts'
-import { CANCEL } from './frames.ts'
 import type { Stream, StreamReceiver } from './stream.ts'
 
 const unusedFields = new Fields()
 const noHandler: WireHandler = { onRead() {}, onReadEnd() {}, onWritable() {}, onClosed() {} }
 
-/** A stream as the end of a tunnel (RFC 8441 §5): DATA both ways. */
+/** A stream as the end of a tunnel (RFC 9113 §8.5, RFC 8441 §5): DATA both ways. */
 export class StreamEnd implements TunnelEnd, StreamReceiver {
   handler: WireHandler = noHandler
   readonly headFields: FieldTable = unusedFields
   readonly #stream: Stream
+  readonly #brokenCode: number
 
-  constructor(stream: Stream) {
+  /** `brokenCode`: what a stream is reset with whose other end broke. */
+  constructor(stream: Stream, brokenCode: number) {
     this.#stream = stream
+    this.#brokenCode = brokenCode
     stream.receiver = this
   }
 
@@ -49,7 +51,7 @@ export class StreamEnd implements TunnelEnd, StreamReceiver {
   destroy(): void {
     this.#stream.receiver = undefined
     // What was sent last must arrive, where the end was sent in order.
-    if (!this.#stream.localEnded) this.#stream.reset(CANCEL)
+    if (!this.#stream.localEnded) this.#stream.reset(this.#brokenCode)
   }
 
   onHead(): boolean {
