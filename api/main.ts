@@ -22,7 +22,7 @@ import { Meshes } from './meshes.ts'
 import { monitoringApp } from './monitoring.ts'
 import { reportOf } from './observe/load-report.ts'
 import { MeshTraffic } from './observe/mesh-traffic.ts'
-import { bound } from './model/bound-claims.ts'
+import { bound, groupOf } from './model/bound-claims.ts'
 import { Registration } from './registry/registration.ts'
 import type { ApiDoors, ArchiveDoors } from './rest/doors.ts'
 import { carriersOf } from './observe/carriers.ts'
@@ -39,7 +39,9 @@ import { impactOn } from './observe/impact.ts'
 import { clientStatus } from './serve/client-status.ts'
 import { loadReporting } from './serve/load-reports.ts'
 import type { Peer } from './serve/peer.ts'
+import { proxyConfigDiscovery } from './serve/proxy-config.ts'
 import { startXds } from './serve/server.ts'
+import { effectiveProxyConfig } from './translate/proxy-config.ts'
 import { LoopShare } from './observe/loop-share.ts'
 import { TrustStore } from './serve/trust.ts'
 import { meshOfOperator } from './access/operator.ts'
@@ -115,6 +117,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           serve: { authenticate: (credential) => authentication.authenticate(credential), watch },
           onLoad: (peer, node, clusters) => traffic.report(peer.meshId, node, reportOf(clusters, clock.wallMs())),
           onGone: (peer, node) => traffic.forget(peer.meshId, node.id),
+        }),
+        proxyConfigDiscovery({
+          serve: { authenticate: (credential) => authentication.authenticate(credential) },
+          async effective(peer, node) {
+            const mesh = await meshes.get(peer.meshId)
+            return mesh && effectiveProxyConfig(mesh.model.read(() => {}), bound(mesh.model, node), groupOf(mesh.model, node))
+          },
         }),
         clientStatus({ meshOfOperator: ({ bearer, mesh }) => meshOfOperator(store, bearer, mesh) }),
       ],

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { hostname, networkInterfaces } from 'node:os'
+import { availableParallelism, hostname, networkInterfaces } from 'node:os'
 import { describeFault, Faults } from '#core/fault/fault.ts'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import { systemDoors } from '#core/time/system.ts'
@@ -98,7 +98,7 @@ async function startWeft(environment: Environment, bootstrap: Bootstrap, log: Lo
   }
 }
 
-const aroundOf = (log: Log): ProcessDoors => ({ log, readFile, memory: () => process.memoryUsage(), quit: () => process.exit(0) })
+const aroundOf = (log: Log): ProcessDoors => ({ log, readFile, memory: () => process.memoryUsage(), cores: availableParallelism(), quit: () => process.exit(0) })
 
 function onceAtEnd(end: () => void): void {
   let ending = false

@@ -45,7 +45,7 @@ export interface RuntimeOptions {
   readonly accessLog?: LogSink
   /** Sockets that another process has opened already. */
   readonly sockets?: ListeningSockets
-  /** Other threads listen on the same ports. */
+  /** Other threads listen on the same ports; `begin` may say so later, before the first listener. */
   readonly sharesPorts?: boolean
   /** Takes spans of sampled requests. */
   readonly onSpan?: SpanSink
@@ -87,12 +87,12 @@ export class Runtime implements Engine {
   draining = false
   closesIdle = false
   readonly overload: Overload
-  readonly #environment: Readonly<Record<string, string | undefined>>
+  #environment: Readonly<Record<string, string | undefined>>
   readonly #residentBytes: () => number
   readonly #secrets: SecretSource
   readonly #sink: LogSink
   readonly #sockets: ListeningSockets | undefined
-  readonly #sharesPorts: boolean
+  #sharesPorts: boolean
   readonly #listeners = new Map<string, Listener>()
   /** Those that are reached by handing off alone; made anew when first needed after a change. */
   readonly #byAddress = new Map<string, Listener>()
@@ -132,6 +132,12 @@ export class Runtime implements Engine {
 
   variable(name: string): string | undefined {
     return this.#environment[name]
+  }
+
+  /** What the mesh has a say in, and so is known after the first certificate only. Before the first listener. */
+  begin(of: Required<Pick<RuntimeOptions, 'environment' | 'sharesPorts'>>): void {
+    this.#environment = of.environment
+    this.#sharesPorts = of.sharesPorts
   }
 
   // ---- configuration

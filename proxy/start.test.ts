@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -13,7 +13,7 @@ import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { RouterSchema } from '#core/wire/gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { HttpConnectionManagerSchema } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, LISTENER, ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, HEALTH_INFORMATION, LISTENER, ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
 import { jsonLog } from './admin/log.ts'
 import { readBootstrap } from './bootstrap/read-bootstrap.ts'
 import { type Proxy, startProxy } from './start.ts'
@@ -202,6 +202,39 @@ test('a renewed certificate moves the stream, and no configuration is sent again
   await plane.until(() => plane.credentials.includes('certificate') && plane.requests.filter(({ node }) => node).length === 2)
   assert.equal(plane.goodbyes, 0)
   assert.deepEqual(await through(proxy), { status: 200, body: 'v1' })
+})
+
+test('a proxy starts with what the mesh says, says so when that has changed, and starts so again without the control plane', async (t) => {
+  plane.lifetimeMs = 4000
+  plane.settings = { proxyMetadata: { ISTIO_META_TEAM: 'blue' }, readinessProbe: { periodSeconds: 1, timeoutSeconds: 60, failureThreshold: 1, tcpSocket: { host: '127.0.0.1', port: portOf(apps[0] ?? assert.fail()) } } }
+  putAll()
+  const proxy = await start(t)
+  await proxy.ready
+  assert.equal(plane.requests.find(({ node }) => node !== undefined)?.node?.metadata?.['TEAM'], 'blue')
+  assert.equal(proxy.runtime.variable('ISTIO_META_TEAM'), 'blue')
+  assert.ok(!plane.requests.some(({ typeUrl }) => typeUrl === HEALTH_INFORMATION))
+  proxy.announce()
+  await plane.until(() => plane.requests.some(({ typeUrl, errorDetail }) => typeUrl === HEALTH_INFORMATION && errorDetail === undefined))
+
+  plane.settings = { proxyMetadata: { ISTIO_META_TEAM: 'red' } }
+  while (!proxy.lines.some(({ event }) => event === 'settings.differ')) await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(proxy.runtime.variable('ISTIO_META_TEAM'), 'blue', 'it counts from the next start')
+  while (!existsSync(path.join(directory, 'last-good.binpb'))) await new Promise((resolve) => setTimeout(resolve, 20))
+  await proxy.stop()
+  plane.stop()
+  const again = await start(t)
+  while (again.runtime.portOf('outbound') === undefined) await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(again.runtime.variable('ISTIO_META_TEAM'), 'red')
+})
+
+test('a control plane that is away when it is asked what a proxy starts with is asked again', async (t) => {
+  putAll()
+  plane.settings = { proxyMetadata: { PLACE: 'cellar' } }
+  plane.settingsUnavailable = 2
+  const proxy = await start(t)
+  await proxy.ready
+  assert.equal(proxy.runtime.variable('PLACE'), 'cellar')
+  assert.equal(plane.settingsAsked, 3)
 })
 
 test('a restarted sidecar serves its last configuration without the control plane; the file holds no key', async (t) => {

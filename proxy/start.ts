@@ -17,6 +17,10 @@ import { Secrets } from './identity/secrets.ts'
 import { WorkloadIdentity } from './identity/workload-identity.ts'
 import { Runtime } from './runtime.ts'
 import { descriptorsOf } from './upgrade/listening-sockets.ts'
+import { readinessOf } from './probe/readiness-of.ts'
+import type { Readiness } from './probe/readiness.ts'
+import { type Start, startWith } from './settings/proxy-settings.ts'
+import { ToldSettings } from './settings/told-settings.ts'
 import type { Inheritance } from './upgrade/successor.ts'
 import { LoadReports } from './telemetry/load-report-stream.ts'
 import { Spans } from './telemetry/spans.ts'
@@ -34,6 +38,8 @@ export interface ProcessDoors {
   readonly log: Log
   readonly readFile: (path: string) => string
   readonly memory: Shown['memory']
+  /** Processors that it may use; 1 unless told. */
+  readonly cores?: number
   /** Ends the process, after a drain that the admin port asked for. */
   readonly quit: () => void
   /** What a proxy takes over from the process that it replaces. */
@@ -80,15 +86,19 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     log,
   )
   const cell = new PlanCell(clock, secrets, log, bootstrap.dns.length > 0)
-  const workers =
-    bootstrap.concurrency > 1
-      ? new Workers(bootstrap.concurrency - 1, { weftWorker: true, node, principal, limits: bootstrap.limits, environment: bootstrap.environment, ticketSecret: secrets.ticketSecret, logLevel: log.level }, sockets?.forThreads(bootstrap.concurrency - 1) ?? [], log, () => look(), around.quit)
-      : undefined
-  if (workers !== undefined) cell.echo((update) => workers.update(update))
+  const settings = new ToldSettings(doors, { controlPlane, node, directory: bootstrap.stateDirectory }, log)
+  let workers: Workers | undefined
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, environment: bootstrap.environment, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }), sharesPorts: workers !== undefined })
-  const traffic = trafficOf(runtime, workers)
-  const stream = { controlPlane, node, certificate: () => identity.now }
+  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
+  const traffic = trafficOf(runtime, () => workers)
+  let begun: Start | undefined
+  const stream = {
+    controlPlane,
+    get node() {
+      return begun?.node ?? node
+    },
+    certificate: () => identity.now,
+  }
   const ads = new Ads(doors, stream, cell, log)
   // What carried the traffic so far goes on being called.
   if (around.inheritance !== undefined) ads.setHealthy(true)
@@ -108,9 +118,12 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   }
 
   let left: Promise<void> | undefined
+  let readiness: Readiness | undefined
   const leaveMesh = (): Promise<void> => {
     if (left !== undefined) return left
     identity.stop()
+    settings.stop()
+    readiness?.stop()
     // The registry takes the workload out before its listeners close, so that peers stop calling first.
     return (left = ads.stop())
   }
@@ -147,28 +160,51 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const names = bootstrap.dns.length === 0 ? undefined : await serveNames(clock, cell, { namespace: node.namespace, addresses: bootstrap.dns, readFile: around.readFile }, log)
   const admin = await servePages(bootstrap.admin, adminPages(shown), log, sockets)
   const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, probePages(shown), log, sockets)))
-  // Admin and probes have taken theirs, which they share with nobody.
-  if (workers !== undefined) sockets?.share()
   log.info('proxy.starting', { node: node.id, admin: admin.port, probes: probes.map(({ port }) => port), controlPlane: controlPlane.target })
 
   const bound = follow(cell, runtime, log, look)
   cell.whenWarm(look)
   lastGood?.keep()
   let joined = false
-  identity.subscribe((certificate) => {
-    secrets.useIdentity(certificate)
-    workers?.useIdentity(certificate)
-    if (stopping) return
+  let restoring = false
+  const join = (): void => {
+    if (begun === undefined || identity.now === undefined || stopping) return
     if (joined) ads.renew()
     else ads.start()
     joined = true
     loads.start()
     look()
+  }
+  void settings.known.then((told) => {
+    if (stopping) return
+    begun = startWith(bootstrap, told, around.cores ?? 1)
+    const { environment, concurrency = 1 } = begun
+    const threads = concurrency - 1
+    runtime.begin({ environment, sharesPorts: threads > 0 })
+    if (threads > 0) {
+      const beside = (workers = new Workers(threads, { weftWorker: true, node, principal, limits: bootstrap.limits, environment, ticketSecret: secrets.ticketSecret, logLevel: log.level }, sockets?.forThreads(threads) ?? [], log, look, around.quit))
+      // Admin and probes have taken theirs, which they share with nobody.
+      sockets?.share()
+      cell.echo((update) => beside.update(update))
+      if (identity.now !== undefined) beside.useIdentity(identity.now)
+    }
+    if (restoring) lastGood?.restore()
+    join()
+  })
+  identity.subscribe((certificate) => {
+    secrets.useIdentity(certificate)
+    workers?.useIdentity(certificate)
+    if (stopping) return
+    settings.ask(certificate)
+    join()
+  })
+  clock.after(RESTORE_AFTER_MS, () => {
+    if (lastGood?.isKept !== true || ads.isConnected || cell.isWarm || stopping) return
+    restoring = true
+    if (begun === undefined) settings.useSaved()
+    else lastGood.restore()
   })
   identity.start(around.inheritance?.certificate)
-  clock.after(RESTORE_AFTER_MS, () => {
-    if (!ads.isConnected && !cell.isWarm && !stopping) lastGood?.restore()
-  })
 
   return {
     runtime,
@@ -177,7 +213,12 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     adminPort: admin.port,
     ready,
     state,
-    announce: () => ads.setHealthy(true),
+    announce() {
+      const probe = begun?.probe
+      if (probe === undefined) return ads.setHealthy(true)
+      readiness ??= readinessOf(probe, { clock, ports: node.ports, environment: begun?.environment ?? {}, runsCommands: bootstrap.runsCommands }, { isReady: ads.isHealthy, say: (why) => ads.setHealthy(why === '', why), log })
+      readiness.start()
+    },
     listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],
     listeningThreads: async () => [...descriptorsOf(runtime.listeningBeside()), ...(await (workers?.ask('sockets') ?? [])).flat()],
     async leaveInbound(withinMs) {

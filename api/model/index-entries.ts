@@ -90,6 +90,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
     case 'WasmPlugin':
     case 'TrafficExtension':
     case 'EnvoyFilter':
+    case 'ProxyConfig':
       return [[`in-namespace/${kind}`, namespace]]
     case 'WorkloadEntry':
       return accountEntry(namespace, (spec as WorkloadEntrySpec).serviceAccount)

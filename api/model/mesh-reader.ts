@@ -6,6 +6,7 @@ import type { EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
 import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
+import type { ProxyConfigSpec } from '#core/resource/proxy-config.ts'
 import type { RequestAuthenticationSpec } from '#core/resource/request-authentication.ts'
 import type { SecretFields } from '#core/resource/secret.ts'
 import type { SidecarSpec } from '#core/resource/sidecar.ts'
@@ -432,6 +433,10 @@ export class MeshReader {
 
   telemetries(namespace: string): Typed<TelemetrySpec>[] {
     return this.#list('in-namespace/Telemetry', namespace)
+  }
+
+  proxyConfigs(namespace: string): Typed<ProxyConfigSpec>[] {
+    return this.#list('in-namespace/ProxyConfig', namespace)
   }
 
   wasmPlugin(namespace: string, name: string): Typed<WasmPluginSpec> | undefined {

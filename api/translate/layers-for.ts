@@ -52,7 +52,7 @@ const patchedProxy = (node: ProxyNode): PatchedProxy => ({
   labels: node.labels,
   engine: engineOf(node),
   version: node.version,
-  metadata: { NAMESPACE: node.namespace, SERVICE_ACCOUNT: node.serviceAccount, CLUSTER_ID: node.cluster, NETWORK: node.network },
+  metadata: { ...node.metadata, NAMESPACE: node.namespace, SERVICE_ACCOUNT: node.serviceAccount, CLUSTER_ID: node.cluster, NETWORK: node.network },
 })
 
 function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {

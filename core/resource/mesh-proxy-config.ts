@@ -193,3 +193,4 @@ export const meshProxyConfig = z
     statsCompression: flag().optional().describe('Whether metrics may be compressed.'),
   })
   .superRefine(judged((value) => atMostOne(value, ['serviceCluster', 'tracingServiceName'])))
+export type MeshProxyConfig = z.infer<typeof meshProxyConfig>

@@ -1,6 +1,7 @@
 import { type DescMessage, type DescMethod, type DescService, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { ClusterDiscoveryService } from './gen/envoy/service/cluster/v3/cds_pb.ts'
 import { AggregatedDiscoveryService } from './gen/envoy/service/discovery/v3/ads_pb.ts'
+import { DiscoveryRequestSchema, DiscoveryResponseSchema } from './gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { EndpointDiscoveryService } from './gen/envoy/service/endpoint/v3/eds_pb.ts'
 import { ExtensionConfigDiscoveryService } from './gen/envoy/service/extension/v3/config_discovery_pb.ts'
 import { ListenerDiscoveryService } from './gen/envoy/service/listener/v3/lds_pb.ts'
@@ -116,3 +117,11 @@ export const ecds = methodsOf(ExtensionConfigDiscoveryService)
 export const csds = methodsOf(ClientStatusDiscoveryService)
 /** What an agent asks to sign its key. */
 export const istioCa = methodsOf(IstioCertificateService)
+/** What an agent starts its proxy with, asked for once, in the manner of the unary forms of discovery: a node goes in, one `istio.mesh.v1alpha1.ProxyConfig` comes out. */
+export const fetchProxyConfig: RpcMethod<typeof DiscoveryRequestSchema, typeof DiscoveryResponseSchema> = {
+  path: '/weft.discovery.v1.ProxyConfigDiscoveryService/FetchProxyConfig',
+  requestStream: false,
+  responseStream: false,
+  input: DiscoveryRequestSchema,
+  output: DiscoveryResponseSchema,
+}

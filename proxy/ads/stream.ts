@@ -50,7 +50,7 @@ interface Connection {
 export class Ads {
   readonly #doors: Doors
   readonly #controlPlane: ControlPlane
-  readonly #node: ProxyNode
+  readonly #node: () => ProxyNode
   readonly #certificate: () => WorkloadCertificate | undefined
   readonly #cell: PlanCell
   readonly #log: Log
@@ -63,10 +63,11 @@ export class Ads {
   /** For metrics. */
   readonly counts = { connects: 0, failures: 0, acks: 0, nacks: 0 }
 
-  constructor(doors: Doors, of: { controlPlane: ControlPlane; node: ProxyNode; certificate: () => WorkloadCertificate | undefined }, cell: PlanCell, log: Log) {
+  constructor(doors: Doors, of: { controlPlane: ControlPlane; readonly node: ProxyNode; certificate: () => WorkloadCertificate | undefined }, cell: PlanCell, log: Log) {
     this.#doors = doors
     this.#controlPlane = of.controlPlane
-    this.#node = of.node
+    // Asked for with each stream: the mesh has a say in it, which comes after the first certificate.
+    this.#node = () => of.node
     this.#certificate = of.certificate
     this.#cell = cell
     this.#log = log
@@ -76,16 +77,20 @@ export class Ads {
     return this.#connection?.answered === true
   }
 
+  get isHealthy(): boolean {
+    return this.#healthy
+  }
+
   start(): void {
     this.#connect()
   }
 
-  /** The mesh may call the application from now on, or not any more. A stream that begins later says so in its node. */
-  setHealthy(healthy: boolean): void {
+  /** The mesh may call the application from now on, or not any more, and why. A stream that begins later says so in its node. */
+  setHealthy(healthy: boolean, why = 'the application is not ready'): void {
     if (healthy === this.#healthy) return
     this.#healthy = healthy
     if (this.#connection?.nodeSent !== true) return
-    this.#connection.call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!healthy && { errorDetail: { code: UNAVAILABLE, message: 'the application is not ready' } }) }))
+    this.#connection.call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!healthy && { errorDetail: { code: UNAVAILABLE, message: why } }) }))
   }
 
   /** A new certificate is there: the stream must not end with the old one's life. What is held stays, and little is sent. */
@@ -163,7 +168,7 @@ export class Ads {
 
   #send(connection: Connection, subscription: Subscription, reply: Reply | undefined): void {
     if (connection !== this.#connection || this.#stopped) return
-    const request = subscription.next(reply, connection.nodeSent ? undefined : writeNode(this.#healthy ? this.#node : { ...this.#node, health: 'unhealthy' }))
+    const request = subscription.next(reply, connection.nodeSent ? undefined : writeNode(this.#healthy ? this.#node() : { ...this.#node(), health: 'unhealthy' }))
     if (!request) return
     connection.nodeSent = true
     connection.call.write(request)

@@ -23,8 +23,10 @@ export interface Bootstrap {
   /** How long, before that, connections are still taken, while readiness fails and answers ask to close: balancers in front need it to look elsewhere. */
   readonly announceMs: number
   readonly limits: Limits
-  /** Threads that carry traffic, on the same ports. */
-  readonly concurrency: number
+  /** Threads that carry traffic, on the same ports; undefined: as the mesh says, and where it says nothing, one, or what Envoy takes. */
+  readonly concurrency: number | undefined
+  /** Whether the mesh may have commands run here, for readiness probes. */
+  readonly runsCommands: boolean
   readonly certificateLifetimeMs: number
   /** `weft`: this process carries the traffic. `envoy`: it is the agent beside a stock Envoy, started from this binary. */
   readonly engine: { readonly kind: 'weft' } | { readonly kind: 'envoy'; readonly binary: string; readonly arguments: readonly string[] }

@@ -6,6 +6,7 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import type { SocketAddress, WorkloadPort } from '#core/workload/workload.ts'
 import { isLogLevel } from '../admin/log.ts'
 import type { Bootstrap } from './bootstrap.ts'
+import { CONCURRENCY_MAX } from '../settings/concurrency.ts'
 import { type Environment, parseSocketAddress, Variables } from './variables.ts'
 
 export interface BootstrapDoors {
@@ -19,7 +20,6 @@ export interface BootstrapDoors {
 
 const LABELS_MAX = 64
 const PORTS_MAX = 256
-const CONCURRENCY_MAX = 64
 const DRAIN_SECONDS_MAX = 3600
 const STALL_SECONDS_MAX = 86_400
 const CERTIFICATE_SECONDS_MAX = 86_400
@@ -53,6 +53,7 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
     announceMs: variables.seconds('WEFT_DRAIN_DELAY_SECONDS', type === 'router' ? 5 : 0, DRAIN_SECONDS_MAX),
     limits: readLimits(variables, type),
     concurrency: readConcurrency(variables),
+    runsCommands: readRunsCommands(variables),
     certificateLifetimeMs: variables.seconds('WEFT_CERTIFICATE_SECONDS', CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MAX),
     engine,
     environment,
@@ -88,7 +89,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES DNS GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY ENGINE ENVOY ENVOY_ARGUMENTS'
+    'ADMIN PROBES DNS GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY EXEC_PROBES ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -125,12 +126,19 @@ function readEngine(variables: Variables): Bootstrap['engine'] {
   return { kind: 'weft' }
 }
 
-function readConcurrency(variables: Variables): number {
-  const value = variables.text('WEFT_CONCURRENCY') ?? '1'
+function readConcurrency(variables: Variables): number | undefined {
+  const value = variables.text('WEFT_CONCURRENCY')
+  if (value === undefined) return undefined
   const concurrency = Number(value)
   if (Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= CONCURRENCY_MAX) return concurrency
   variables.refuse('WEFT_CONCURRENCY', value, `a number of threads, 1..${CONCURRENCY_MAX}`)
   return 1
+}
+
+function readRunsCommands(variables: Variables): boolean {
+  const value = variables.text('WEFT_EXEC_PROBES') ?? 'true'
+  if (value !== 'true' && value !== 'false') variables.refuse('WEFT_EXEC_PROBES', value, 'true or false')
+  return value === 'true'
 }
 
 /** A gateway meets strangers, and so has bounds of its own where none are set; a sidecar has them where it is told. */

@@ -58,10 +58,11 @@ export class AdsRelay {
     server.addService({ deltaAds }, { deltaAds: (call: Down) => this.#serve(call) })
   }
 
-  /** The mesh may call the application from now on. A stream that begins later says so in its node. */
-  announce(): void {
-    this.#healthy = true
-    if (this.#pair?.begun === true) this.#say(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION }))
+  /** The mesh may call the application from now on, or not any more, and why. A stream that begins later says so in its node. */
+  setHealthy(healthy: boolean, why = 'the application is not ready'): void {
+    if (healthy === this.#healthy) return
+    this.#healthy = healthy
+    if (this.#pair?.begun === true) this.#say(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!healthy && { errorDetail: { code: grpc.status.UNAVAILABLE, message: why } }) }))
   }
 
   /** A new certificate is there: the stream must not end with the old one's life. */

@@ -20,15 +20,17 @@ const QUIET_MS = 500
 export class EnvoyProcess {
   readonly #doors: Doors
   readonly #log: Log
-  readonly #command: { readonly binary: string; readonly arguments: readonly string[]; readonly adminAddressFile: string }
+  readonly #binary: string
+  readonly #adminAddressFile: string
   #child: ChildProcess | undefined
   #restart: Timer | undefined
   #attempt = 0
   #stopping = false
 
-  constructor(doors: Doors, command: { binary: string; arguments: readonly string[]; adminAddressFile: string }, log: Log) {
+  constructor(doors: Doors, binary: string, adminAddressFile: string, log: Log) {
     this.#doors = doors
-    this.#command = command
+    this.#binary = binary
+    this.#adminAddressFile = adminAddressFile
     this.#log = log
   }
 
@@ -36,9 +38,9 @@ export class EnvoyProcess {
     return this.#child?.pid
   }
 
-  start(): void {
+  start(words: readonly string[], environment: Readonly<Record<string, string | undefined>>): void {
     const startedMs = this.#doors.clock.monotonicMs()
-    const child = spawn(this.#command.binary, this.#command.arguments, { stdio: ['ignore', 'inherit', 'inherit'] })
+    const child = spawn(this.#binary, words, { stdio: ['ignore', 'inherit', 'inherit'], env: { ...environment } })
     this.#child = child
     // An agent that ends before it has waited leaves no Envoy behind.
     const kill = (): void => void child.kill('SIGKILL')
@@ -53,9 +55,9 @@ export class EnvoyProcess {
       if (this.#doors.clock.monotonicMs() - startedMs >= GOOD_RUN_MS) this.#attempt = 0
       const delayMs = backOffMs(this.#attempt++, this.#doors.random.draw(), RESTART_BASE_MS, RESTART_MAX_MS)
       this.#log.error('envoy.ended', { ...how, restartInMs: Math.round(delayMs) })
-      this.#restart = this.#doors.clock.after(delayMs, () => this.start())
+      this.#restart = this.#doors.clock.after(delayMs, () => this.start(words, environment))
     }
-    child.once('error', (error) => ended({ error: describeError(error), binary: this.#command.binary }))
+    child.once('error', (error) => ended({ error: describeError(error), binary: this.#binary }))
     child.once('exit', (code, signal) => ended({ code, signal }))
   }
 
@@ -128,8 +130,8 @@ export class EnvoyProcess {
   }
 
   async #admin(method: string, path: string): Promise<string> {
-    const at = parseSocketAddress(readFileSync(this.#command.adminAddressFile, 'utf8').trim())
-    if (!at) throw new Error(`${this.#command.adminAddressFile} holds no address`)
+    const at = parseSocketAddress(readFileSync(this.#adminAddressFile, 'utf8').trim())
+    if (!at) throw new Error(`${this.#adminAddressFile} holds no address`)
     return new Promise((resolve, reject) => {
       const call = request({ host: at.address, port: at.port, method, path, agent: false, timeout: 1000 }, (response) => {
         const parts: Buffer[] = []

@@ -9,6 +9,10 @@ import { serveNames } from '../dns/serve-names.ts'
 import { certificateService } from '../identity/certificate-service.ts'
 import { readJoinToken } from '../identity/join-token.ts'
 import { WorkloadIdentity } from '../identity/workload-identity.ts'
+import type { Readiness } from '../probe/readiness.ts'
+import { readinessOf } from '../probe/readiness-of.ts'
+import { type Start, startWith } from '../settings/proxy-settings.ts'
+import { ToldSettings } from '../settings/told-settings.ts'
 import type { ProcessDoors } from '../start.ts'
 import type { Wrapper } from '../wrap.ts'
 import { EnvoyProcess } from './envoy-process.ts'
@@ -40,7 +44,6 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   const sdsSocket = path.join(folder, 'sds.sock')
   const configFile = path.join(folder, 'envoy.json')
   const adminAddressFile = path.join(folder, 'admin-address')
-  writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node, controlPlane, admin: bootstrap.admin, sdsSocket, limits: bootstrap.limits, agentRelays: true })), { mode: 0o600 })
 
   const secrets = new SecretServer()
   const identity = new WorkloadIdentity(
@@ -55,26 +58,26 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   await secrets.listen(sdsSocket)
   const lookups = names === undefined ? undefined : await serveNames(doors.clock, names, { namespace: node.namespace, addresses: bootstrap.dns, readFile: around.readFile }, log)
   const drainSeconds = Math.max(1, Math.ceil(bootstrap.drainMs / 1000))
-  const envoy = new EnvoyProcess(
-    doors,
-    {
-      binary: engine.binary,
-      adminAddressFile,
-      arguments: [
-        ...['-c', configFile, '--admin-address-path', adminAddressFile, '--use-dynamic-base-id', '--drain-time-s', String(drainSeconds)],
-        ...['--log-level', envoyLevel(bootstrap.logLevel), ...engine.arguments],
-      ],
-    },
-    log,
-  )
-  // Envoy starts once there is an identity: it would only wait, and could not reach the control plane.
-  let started = false
+  const envoy = new EnvoyProcess(doors, engine.binary, adminAddressFile, log)
+  // Envoy starts once there is an identity: it would only wait, and could not reach the control plane. And once the mesh has said how.
+  const settings = new ToldSettings(doors, { controlPlane, node, directory: bootstrap.stateDirectory }, log)
+  let begun: Start | undefined
   identity.subscribe((certificate) => {
     secrets.useIdentity(certificate)
-    if (started) return relay.renew()
-    started = true
+    settings.ask(certificate)
+    if (begun !== undefined) relay.renew()
+  })
+  void settings.known.then((told) => {
+    if (left !== undefined) return
+    begun = startWith(bootstrap, told, around.cores ?? 1)
+    writeFileSync(configFile, JSON.stringify(envoyBootstrap({ node: begun.node, controlPlane, admin: bootstrap.admin, sdsSocket, limits: bootstrap.limits, agentRelays: true })), { mode: 0o600 })
     log.info('envoy.starting', { node: node.id, binary: engine.binary })
-    envoy.start()
+    const words = [
+      ...['-c', configFile, '--admin-address-path', adminAddressFile, '--use-dynamic-base-id', '--drain-time-s', String(drainSeconds)],
+      ...(begun.concurrency === undefined || engine.arguments.includes('--concurrency') ? [] : ['--concurrency', String(begun.concurrency)]),
+      ...['--log-level', envoyLevel(bootstrap.logLevel), ...engine.arguments],
+    ]
+    envoy.start(words, begun.environment)
   })
   identity.start()
   const ready = Promise.all([envoy.live(), names?.complete]).then(() => {
@@ -82,9 +85,11 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   })
 
   let left: Promise<void> | undefined
+  let readiness: Readiness | undefined
   const leaveMesh = (): Promise<void> => {
     identity.stop()
-    started = true
+    settings.stop()
+    readiness?.stop()
     return (left ??= relay.leave())
   }
   let inboundOver: Promise<void> | undefined
@@ -104,7 +109,12 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
     ready,
     // A crash is the agent's to mend.
     ended: new Promise(() => {}),
-    announce: () => relay.announce(),
+    announce() {
+      const probe = begun?.probe
+      if (probe === undefined) return relay.setHealthy(true)
+      readiness ??= readinessOf(probe, { clock: doors.clock, ports: node.ports, environment: begun?.environment ?? {}, runsCommands: bootstrap.runsCommands }, { isReady: false, say: (why) => relay.setHealthy(why === '', why), log })
+      readiness.start()
+    },
     leaveInbound,
     stop: () => (stopping ??= stop()),
   }

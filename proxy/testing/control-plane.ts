@@ -2,11 +2,13 @@ import { generateKeyPairSync } from 'node:crypto'
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf'
 import { durationFromMs } from '@bufbuild/protobuf/wkt'
 import * as grpc from '@grpc/grpc-js'
+import { packAny } from '#core/wire/any.ts'
 import { encodeCanonical, contentHash } from '#core/wire/encode.ts'
-import { type DeltaDiscoveryRequest, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
+import { type DeltaDiscoveryRequest, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema, type DiscoveryRequest, type DiscoveryResponse, DiscoveryResponseSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from '#core/wire/gen/istio/v1/auth/ca_pb.ts'
+import { ProxyConfigSchema } from '#core/wire/gen/istio/mesh/v1alpha1/proxy_pb.ts'
 import { LoadReportingService, type LoadStatsRequest, type LoadStatsResponse, LoadStatsResponseSchema } from '#core/wire/gen/envoy/service/load_stats/v3/lrs_pb.ts'
-import { ads, defineTypedMethod, istioCa, methodsOf } from '#core/wire/grpc.ts'
+import { ads, defineTypedMethod, fetchProxyConfig, istioCa, methodsOf } from '#core/wire/grpc.ts'
 import { isTypeUrl, type TypeUrl, typeUrlOf } from '#core/wire/type-url.ts'
 import type { RawResource } from '../ads/raw-resources.ts'
 import { createAuthority, publicKeyOf } from './authority.ts'
@@ -14,6 +16,7 @@ import { createAuthority, publicKeyOf } from './authority.ts'
 const wrap = (bytes: Uint8Array<ArrayBuffer>): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 const deltaAds = defineTypedMethod(ads.deltaAggregatedResources, wrap)
 const createCertificate = defineTypedMethod(istioCa.createCertificate, wrap)
+const proxyConfig = defineTypedMethod(fetchProxyConfig, wrap)
 const streamLoadStats = defineTypedMethod(methodsOf(LoadReportingService).streamLoadStats, wrap)
 
 type Stream = grpc.ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>
@@ -38,6 +41,12 @@ export class TestControlPlane {
   readonly credentials: string[] = []
   /** Load reports, as they came; asked for each 100 ms. */
   readonly loads: LoadStatsRequest[] = []
+  /** What proxies start with; undefined: it is a control plane that knows of no such question. */
+  settings: MessageInitShape<typeof ProxyConfigSchema> | undefined
+  /** Times that it was asked. */
+  settingsAsked = 0
+  /** Times that it will not answer. */
+  settingsUnavailable = 0
   lifetimeMs = 3_600_000
   revision = 1
   /** Streams that the proxy closed, saying goodbye. */
@@ -59,6 +68,17 @@ export class TestControlPlane {
       createCertificate: (call: grpc.ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>, reply: grpc.sendUnaryData<IstioCertificateResponse>) => this.#sign(call, reply),
     })
     server.addService({ deltaAds }, { deltaAds: (stream: Stream) => this.#serve(stream) })
+    server.addService({ proxyConfig }, {
+      proxyConfig: (_: grpc.ServerUnaryCall<DiscoveryRequest, DiscoveryResponse>, reply: grpc.sendUnaryData<DiscoveryResponse>) => {
+        this.settingsAsked += 1
+        if (this.settingsUnavailable > 0) {
+          this.settingsUnavailable -= 1
+          reply({ code: grpc.status.UNAVAILABLE, details: 'not now' })
+        } else if (this.settings === undefined) reply({ code: grpc.status.UNIMPLEMENTED, details: 'unknown method' })
+        else reply(null, create(DiscoveryResponseSchema, { resources: [packAny(ProxyConfigSchema, create(ProxyConfigSchema, this.settings))] }))
+        this.#tell()
+      },
+    })
     server.addService({ streamLoadStats }, { streamLoadStats: (call: grpc.ServerDuplexStream<LoadStatsRequest, LoadStatsResponse>) => this.#hear(call) })
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const certificate = Buffer.from(this.authority.issue(publicKey, { address: '127.0.0.1' }, Date.now() - 60_000, Date.now() + 3_600_000))

@@ -15,20 +15,21 @@ export interface Traffic {
   drain(graceMs: number, announceMs: number): Promise<void>
 }
 
-export function trafficOf(runtime: Runtime, workers: Workers | undefined): Traffic {
+/** `threads`: those beside the main one, once there are any. */
+export function trafficOf(runtime: Runtime, threads: () => Workers | undefined): Traffic {
   return {
-    metricsText: async () => mergeMetrics([runtime.metricsText(), ...((await workers?.ask('metrics')) ?? [])]),
-    clusterReports: async () => mergeClusters([runtime.clusterReports(), ...((await workers?.ask('clusters')) ?? [])]),
-    takeLoads: async () => [...runtime.takeLoads(), ...((await workers?.ask('loads')) ?? []).flat()],
+    metricsText: async () => mergeMetrics([runtime.metricsText(), ...((await threads()?.ask('metrics')) ?? [])]),
+    clusterReports: async () => mergeClusters([runtime.clusterReports(), ...((await threads()?.ask('clusters')) ?? [])]),
+    takeLoads: async () => [...runtime.takeLoads(), ...((await threads()?.ask('loads')) ?? []).flat()],
     async flushLogs() {
       runtime.flushLogs()
-      await workers?.ask('flushed')
+      await threads()?.ask('flushed')
     },
     async drainInbound(withinMs) {
-      await Promise.all([runtime.drainInbound(withinMs), workers?.ask('inbound-left', withinMs)])
+      await Promise.all([runtime.drainInbound(withinMs), threads()?.ask('inbound-left', withinMs)])
     },
     async drain(graceMs, announceMs) {
-      await Promise.all([runtime.drain(graceMs, announceMs), workers?.ask('drained', graceMs, announceMs)])
+      await Promise.all([runtime.drain(graceMs, announceMs), threads()?.ask('drained', graceMs, announceMs)])
     },
   }
 }

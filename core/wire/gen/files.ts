@@ -219,7 +219,9 @@ import { file_envoy_type_v3_token_bucket } from './envoy/type/v3/token_bucket_pb
 import { file_google_api_expr_v1alpha1_checked } from './google/api/expr/v1alpha1/checked_pb.ts'
 import { file_google_api_expr_v1alpha1_syntax } from './google/api/expr/v1alpha1/syntax_pb.ts'
 import { file_google_rpc_status } from './google/rpc/status_pb.ts'
+import { file_istio_mesh_v1alpha1_proxy } from './istio/mesh/v1alpha1/proxy_pb.ts'
 import { file_istio_networking_nds_v1_nds } from './istio/networking/nds/v1/nds_pb.ts'
+import { file_istio_networking_v1alpha3_workload_group } from './istio/networking/v1alpha3/workload_group_pb.ts'
 import { file_istio_v1_auth_ca } from './istio/v1/auth/ca_pb.ts'
 import { file_opentelemetry_proto_collector_logs_v1_logs_service } from './opentelemetry/proto/collector/logs/v1/logs_service_pb.ts'
 import { file_opentelemetry_proto_collector_trace_v1_trace_service } from './opentelemetry/proto/collector/trace/v1/trace_service_pb.ts'
@@ -468,7 +470,9 @@ export const files: readonly GenFile[] = [
   file_google_api_expr_v1alpha1_checked,
   file_google_api_expr_v1alpha1_syntax,
   file_google_rpc_status,
+  file_istio_mesh_v1alpha1_proxy,
   file_istio_networking_nds_v1_nds,
+  file_istio_networking_v1alpha3_workload_group,
   file_istio_v1_auth_ca,
   file_opentelemetry_proto_collector_logs_v1_logs_service,
   file_opentelemetry_proto_collector_trace_v1_trace_service,
