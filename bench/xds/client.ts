@@ -3,8 +3,8 @@ import { DeltaClient, type Held } from './delta-client.ts'
 import type { ClientOrder, ClientPoll, ClientSetup, ClientSums, OneMesh, ServerReady } from './messages.ts'
 import { obeyOrders } from './process.ts'
 
-/** Connections that are begun in one turn of the event loop: a listener's queue is short. */
-const CONNECTS_A_TURN = 32
+/** Connections that are made at once: past a listener's queue the system answers without remembering, and resets some of them later. */
+const CONNECTS_AT_ONCE = 128
 
 /** A process with streams: it stands for its part of the proxies of the mesh, and its own cost counts for nothing. */
 const setup = JSON.parse(process.argv[2] ?? '{}') as ClientSetup
@@ -27,7 +27,7 @@ async function connect(order: Extract<ClientOrder, { do: 'connect' }>): Promise<
   clients = []
   for (let index = setup.at; index < order.streams; index += setup.of) {
     clients.push({ index, client: clientOf(index, order, order.again ? held[clients.length] : undefined) })
-    if (clients.length % CONNECTS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (clients.length % CONNECTS_AT_ONCE === 0) await Promise.all(clients.slice(-CONNECTS_AT_ONCE).map(({ client }) => client.connected))
   }
   held = []
   return { startNs }

@@ -72,6 +72,8 @@ export class DeltaClient {
   #message: Recognition | undefined
   /** When its first requests were made, and it went to connect. */
   readonly connectsAtNs: bigint
+  /** Resolves when it has a connection, or has lost it. */
+  readonly connected: Promise<void>
 
   constructor(options: ClientOptions) {
     for (const [type, held] of options.held) this.#held.set(type, held.afterwards())
@@ -83,6 +85,10 @@ export class DeltaClient {
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     })
     this.#session.once('connect', () => this.#session.setLocalWindowSize(WINDOW_BYTES))
+    this.connected = new Promise((resolve) => {
+      this.#session.once('connect', () => resolve())
+      this.#session.once('close', () => resolve())
+    })
     this.#session.on('error', (error) => this.#break(String(error)))
     this.#stream = this.#session.request({ ':method': 'POST', ':path': ads.deltaAggregatedResources.path, 'content-type': 'application/grpc', te: 'trailers', ...(options.bearer === undefined ? {} : { authorization: `Bearer ${options.bearer}` }) })
     this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk))

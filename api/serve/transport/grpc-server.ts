@@ -26,6 +26,8 @@ const windowBytes = 256 << 10
 /** Messages of the largest kind that may come at once over one connection, and from all together who have shown no certificate, which says nothing of how many they are. */
 const largestOfConnection = 2
 const largestOfStrangers = 8
+/** Connections that the system makes and holds until they are taken, as many as it allows. Past a short queue it answers without remembering, and whoever came is reset when it speaks: a herd comes at once. */
+const backlog = 4096
 /** Connections at once of whom nothing is known. */
 const strangersMax = 10_000
 
@@ -84,7 +86,7 @@ export class GrpcServer {
   listen(at: { readonly address: string; readonly port: number }): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen(at.port, at.address, () => {
+      this.#server.listen({ port: at.port, host: at.address, backlog }, () => {
         this.#server.off('error', reject)
         const { port } = this.#server.address() as AddressInfo
         resolve(port)
