@@ -7,12 +7,13 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
+import { peerMetadataOf, readPeerMetadata } from '../../telemetry/peer-metadata.ts'
 import { createAuthority } from '../../testing/authority.ts'
 import type { Authority } from '../../testing/authority.ts'
 import { secretsOf, uriOf } from '../../testing/pair.ts'
 import { ask, deadPort, httpServer, startProxy } from '../../testing/peers.ts'
 import type { Reply } from '../../testing/peers.ts'
-import { chainPlan, forward, httpPlan, listenerPlan, routePlan, tablePlan } from '../../testing/plan.ts'
+import { chainPlan, forward, httpPlan, listenerPlan, routePlan, tablePlan, testNode } from '../../testing/plan.ts'
 
 /** A stock Envoy at either end of the hop between two sidecars. */
 
@@ -42,7 +43,7 @@ const clusterOf = (name: string, port: number, more: Json): Json => ({
   ...more,
 })
 
-const managerTo = (cluster: string): Json => ({
+const managerTo = (cluster: string, adds: Readonly<Record<string, string>> = {}): Json => ({
   name: 'envoy.filters.network.http_connection_manager',
   typed_config: {
     '@type': `${TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
@@ -50,7 +51,7 @@ const managerTo = (cluster: string): Json => ({
     forward_client_cert_details: 'APPEND_FORWARD',
     set_current_client_cert_details: { uri: true },
     http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } }],
-    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster } }] }] },
+    route_config: { request_headers_to_add: Object.entries(adds).map(([key, value]) => ({ header: { key, value } })), virtual_hosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster } }] }] },
   },
 })
 
@@ -114,6 +115,10 @@ for (const version of ENVOY_VERSIONS) {
     checkAll(await askMany(before.port))
     const connections = [...(before.runtime.cluster('order')?.hosts.values() ?? [])].map((host) => host.pool.connections)
     assert.deepEqual(connections, [1])
+    // A stock Envoy has no filter that takes them away: its application sees who asks.
+    const { headers } = JSON.parse((await ask(before.port, '/')).body) as { headers: Record<string, string> }
+    assert.equal(headers['x-envoy-peer-metadata-id'], testNode.id)
+    assert.equal(readPeerMetadata(headers['x-envoy-peer-metadata'] ?? '')?.workload, 'client-v1')
   })
 
   test(`an Envoy ${version} shares an HTTP/2 connection to a Weft sidecar`, async (t) => {
@@ -126,9 +131,15 @@ for (const version of ENVOY_VERSIONS) {
     const port = await deadPort()
     const auto = { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`, auto_config: {} } } }
     const tls = tlsSocket('UpstreamTlsContext', { sni: 'order.prod', common_tls_context: { alpn_protocols: ['istio', 'h2', 'http/1.1'], ...filesOf(authority, 'checkout', folder) } })
-    await startEnvoy(t, version, folder, port, { filters: [managerTo('order')] }, clusterOf('order', behind.port, { ...auto, ...tls }))
+    await startEnvoy(t, version, folder, port, { filters: [managerTo('order', { 'x-envoy-peer-metadata-id': 'sidecar~10.0.0.1~web-1.prod~prod.svc.cluster.local', 'x-envoy-peer-metadata': peerMetadataOf({ ...testNode, id: 'sidecar~10.0.0.1~web-1.prod~x' }, 'web') })] }, clusterOf('order', behind.port, { ...auto, ...tls }))
     await answered(port)
     checkAll(await askMany(port))
+    // As Istio's filter would have put them: read, counted by, taken away, and answered.
+    const told = await ask(port, '/')
+    const { headers } = JSON.parse(told.body) as { headers: Record<string, string> }
+    assert.deepEqual(Object.keys(headers).filter((name) => name.startsWith('x-envoy-peer')), [])
+    assert.deepEqual([told.headers['x-envoy-peer-metadata-id'], readPeerMetadata(String(told.headers['x-envoy-peer-metadata']))?.workload], [testNode.id, 'client-v1'])
+    assert.match(behind.runtime.metricsText(), /istio_requests_total\{[^}]*source_workload="web"/)
     const lines = await behind.log()
     assert.ok(lines.length >= 41 && lines.every((line) => line['protocol'] === 'HTTP/2'))
     assert.equal(behind.runtime.connections.size, 1)
