@@ -8,7 +8,7 @@ import { readOptions } from './sidecar/options.ts'
 import { peers } from './sidecar/peers.ts'
 import { saturate } from './sidecar/saturation.ts'
 
-const rows = ['keep-alive', 'handshake', 'http2'] as const
+const rows = ['keep-alive', 'handshake', 'resumed', 'http2'] as const
 type Row = (typeof rows)[number]
 
 const usage = `npm run bench -- gateway [options]
@@ -24,10 +24,10 @@ const usage = `npm run bench -- gateway [options]
 
 const BACKEND = 21280
 
-const words: Readonly<Record<Row, string>> = { 'keep-alive': 'HTTPS, kept-alive', handshake: 'HTTPS, a handshake per request', http2: 'HTTPS over HTTP/2' }
+const words: Readonly<Record<Row, string>> = { 'keep-alive': 'HTTPS, kept-alive', handshake: 'HTTPS, a handshake per request', resumed: 'HTTPS, seven of eight requests resume a session', http2: 'HTTPS over HTTP/2' }
 
 /**
- * What a gateway costs: HTTPS by SNI with TLS 1.3 and twenty hosts, connections kept, made anew for each request, and HTTP/2; Weft beside Envoy on the same resources, and beside nginx and HAProxy.
+ * What a gateway costs: HTTPS by SNI with TLS 1.3 and twenty hosts, connections kept, made anew for each request with a handshake in full or resumed, and HTTP/2; Weft beside Envoy on the same resources, and beside nginx and HAProxy.
  * The proxies have one core, load (h2load) and application another.
  */
 export async function run(args: readonly string[]): Promise<void> {
@@ -41,13 +41,16 @@ export async function run(args: readonly string[]): Promise<void> {
       const subjects = await gatewaySubjects(bed)
       for (const row of rows) {
         // A handshake costs so much more than an answer that its size hardly shows.
-        for (const size of row === 'handshake' ? options.sizes.slice(0, 1) : options.sizes) if (wants(row)) await saturateGateway(bed, row, size, subjects)
+        for (const size of isAnew(row) ? options.sizes.slice(0, 1) : options.sizes) if (wants(row)) await saturateGateway(bed, row, size, subjects)
       }
     } finally {
       await stop(backend)
     }
   })
 }
+
+/** A connection for each request. */
+const isAnew = (row: Row): boolean => row === 'handshake' || row === 'resumed'
 
 async function gatewaySubjects(bed: Bed): Promise<Subject[]> {
   const { folder, envoy, node } = bed
@@ -69,6 +72,6 @@ function saturateGateway(bed: Bed, row: Row, size: number, subjects: readonly Su
   return saturate(bed, `${words[row]}, ${size} B`, subjects, {
     unit: 'request',
     ready: (port) => ready(port, path, { host: ASKED }),
-    load: (port, seconds) => (row === 'handshake' ? h2loadAnew(url(port), seconds, connections, [to(port)]) : h2load(url(port), seconds, [...parameters, to(port)])),
+    load: (port, seconds) => (isAnew(row) ? h2loadAnew(url(port), seconds, connections, row === 'handshake' ? 1 : 8, [to(port)]) : h2load(url(port), seconds, [...parameters, to(port)])),
   })
 }

@@ -120,13 +120,16 @@ export async function wrk(port: number, path: string, seconds: number, connectio
 /** Requests by h2load for so many seconds. `parameters`: connections, streams, protocol, body. */
 export const h2load = (url: string, seconds: number, parameters: readonly string[], headers: readonly string[] = HEADERS): Promise<Load> => runH2load([`-D${seconds}`, ...parameters, ...headersAsFlags(headers), url])
 
-/** The same with a connection of its own, and a full handshake, for each request: told to close, the server does, and h2load resumes no session. */
-export async function h2loadAnew(url: string, seconds: number, connections: number, parameters: readonly string[]): Promise<Load> {
+/**
+ * The same with a connection of its own for each request: told to close, the server does. Of `each` connections that a client of h2load makes, the first has a full handshake and the others resume its
+ * session, where the server gives tickets: 1 for handshakes in full alone.
+ */
+export async function h2loadAnew(url: string, seconds: number, connections: number, each: number, parameters: readonly string[]): Promise<Load> {
   const startedMs = performance.now()
   let [requests, failures, tookS] = [0, 0, 0]
   // Given a duration, h2load may wait for ever at its end when connections are made anew; given a number it ends.
   while (tookS < seconds) {
-    const load = await runH2load([`-n${connections * 8}`, `-c${connections}`, '--h1', ...parameters, ...headersAsFlags([...HEADERS, 'connection: close']), url])
+    const load = await runH2load([`-n${connections * each}`, `-c${connections}`, '--h1', ...parameters, ...headersAsFlags([...HEADERS, 'connection: close']), url])
     requests += load.requests
     failures += load.failures
     tookS = (performance.now() - startedMs) / 1000
