@@ -22,7 +22,8 @@ interface Slice {
 /** The world of a recorded case. Pods and EndpointSlices become the workloads that an agent in their cluster would have reported. */
 export function recordedWorld(config: RecordedConfig, base: RecordedConfig | undefined): World {
   const all = [...(base?.objects ?? []), ...config.objects].map(placed)
-  const objects = all.filter((one) => !CLUSTER_KINDS.has(one.kind))
+  const inboundTrafficPolicy = config.meshConfig?.inboundTrafficPolicy ?? base?.meshConfig?.inboundTrafficPolicy
+  const objects = [...all.filter((one) => !CLUSTER_KINDS.has(one.kind)), ...(inboundTrafficPolicy === undefined ? [] : [{ apiVersion: 'weft.dev/v1', kind: 'MeshConfig', metadata: { name: 'default' }, spec: { inboundTrafficPolicy } }])]
   const settings = settingsOf({ ...base?.meshConfig, ...config.meshConfig })
   return worldOf({ objects, workloads: workloadsIn(all), settings, assumesCredentials: true, ...(config.meshConfig?.trustDomain === undefined ? {} : { trustDomain: config.meshConfig.trustDomain }) })
 }

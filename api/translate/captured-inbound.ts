@@ -105,17 +105,19 @@ function boundListener(bind: string, known: CapturedInboundScope['ports'][number
 
 /**
  * The ports that a Sidecar's ingress names, and nothing else where it names any; without, those that services lead to: Services by the workload's labels, ServiceEntries by its address too.
- * istio.io/latest/docs/reference/config/networking/sidecar/#IstioIngressListener
+ * Where the mesh says that applications listen on the loopback address alone, services' ports are had there; ports that nothing describes are where they were going in any case.
+ * istio.io/latest/docs/reference/config/networking/sidecar/#IstioIngressListener, istio.mesh.v1alpha1/#MeshConfig-InboundTrafficPolicy
  */
 function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] {
   const { namespace, labels } = workload
   const services = [...reader.servicesOf(namespace, labels), ...workload.hosts.flatMap((host) => reader.service(host, namespace) ?? [])]
+  const onLoopback = reader.meshConfig().inboundTrafficPolicy?.mode === 'LOCALHOST'
   const ports = new Map<number, KnownPort>()
   for (const service of services) {
     for (const { port, targetPort, protocol } of service.ports) {
       if (protocol === 'udp') continue
       for (const target of targetsOf(service, targetPort, port, workload)) {
-        if (!ports.has(target)) ports.set(target, { port: target, protocol, service: { host: service.host, name: service.name, namespace: service.namespace, port }, to: undefined, origin: service.source })
+        if (!ports.has(target)) ports.set(target, { port: target, protocol, service: { host: service.host, name: service.name, namespace: service.namespace, port }, to: onLoopback ? endpointOf(`127.0.0.1:${target}`, workload) : undefined, origin: service.source })
       }
     }
   }
@@ -160,16 +162,18 @@ function knownChains(known: KnownPort, mutualTls: MutualTls, context: InboundCon
     name: `inbound|http|${known.service?.port ?? known.port}`,
     operation: `${known.service?.host ?? 'inbound'}:${known.service?.port ?? known.port}/*`,
   }
-  return chainsOf(kindOf(known.protocol), mutualTls, `0.0.0.0_${known.port}`, known.port, { cluster, ...host }, context)
+  return chainsOf(kindOf(known.protocol), mutualTls, `0.0.0.0_${known.port}`, known.port, { cluster, ...host, repeats: known.protocol !== 'grpc' }, context)
 }
 
 const passthroughChains = (mutualTls: MutualTls, port: number | undefined, context: InboundContext): ChainInit[] =>
-  chainsOf('auto', mutualTls, port === undefined ? 'virtualInbound' : `virtualInbound_${port}`, port, { cluster: PASSTHROUGH, name: 'inbound|http|0', operation: 'inbound:0/*' }, context)
+  chainsOf('auto', mutualTls, port === undefined ? 'virtualInbound' : `virtualInbound_${port}`, port, { cluster: PASSTHROUGH, name: 'inbound|http|0', operation: 'inbound:0/*', repeats: true }, context)
 
 interface Onward {
   readonly cluster: string
   readonly name: string
   readonly operation: string
+  /** Whether a request that the application has not begun to read may be sent again: not where calls may be streams (gRPC). */
+  readonly repeats: boolean
 }
 
 /**
@@ -222,8 +226,7 @@ function httpFilters(name: string, onward: Onward, context: InboundContext): Fil
       {
         name: 'default',
         match: { pathSpecifier: { case: 'prefix', value: '/' } },
-        // A request that the application has not begun to read may be sent again.
-        action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: onward.cluster }, timeout: duration(0), retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 } } },
+        action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: onward.cluster }, timeout: duration(0), ...(onward.repeats ? { retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 } } : {}) } },
         decorator: { operation: onward.operation },
       },
     ],

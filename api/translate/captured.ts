@@ -25,7 +25,7 @@ import { inOrder, prefixRange } from './range-chains.ts'
 import type { ChainInit } from './range-chains.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
-import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes } from './route-scope.ts'
+import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes, speakingFor } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
 import type { TracingScope } from './telemetry.ts'
 import { scopeResource } from './scope.ts'
@@ -216,7 +216,7 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
 export function capturedScopes(reader: MeshReader, client: string, host: string): Resource[] {
   if (host.includes('*')) return []
   const service = reader.service(host, client)
-  const [virtualService] = reader.virtualServices('mesh', host, client)
+  const virtualService = speakingFor(reader, { gateway: 'mesh', namespace: client }, host, service)
   const beside = portsBesideService(reader, client, service, virtualService).map((port) => scopeResource(String(port), host, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)

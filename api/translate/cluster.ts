@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
+import type { Labels } from '#api/model/labels.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import { isProxied } from '#api/model/mesh-model.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { durationMs } from '#core/resource/duration.ts'
@@ -12,18 +12,18 @@ import { Cluster_CommonLbConfigSchema, Cluster_DiscoveryType, Cluster_DnsLookupF
 import type { Cluster, Cluster_SlowStartConfigSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import type { MatchPredicateSchema } from '#core/wire/gen/envoy/config/common/matcher/v3/matcher_pb.ts'
 import { OutlierDetectionSchema } from '#core/wire/gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
-import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
-import type { ClusterLoadAssignment } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { PercentSchema } from '#core/wire/gen/envoy/type/v3/percent_pb.ts'
 import { authorityResource, backendSocket, backendTls } from './backend-tls.ts'
 import type { BackendTls } from './backend-tls.ts'
-import { anyOf, durationOf, fromAds, metadataOf, socketAddress } from './message.ts'
+import { anyOf, durationOf, fromAds, metadataOf } from './message.ts'
 import type { Origin } from './message.ts'
 import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import { putProxyHeaderFirst } from './proxy-header.ts'
+import { namedAssignment, namedEndpoints } from './named-endpoint.ts'
+import type { NamedEndpoint } from './named-endpoint.ts'
 import { goesByLatency, putLatencyFirst } from './latency-balancer.ts'
 import { meshClientSocket, meshSecret, originatedSocket, plaintextSocket } from './tls.ts'
 import { destinationPolicy, policyFor } from './traffic-policy.ts'
@@ -47,6 +47,8 @@ export interface ClusterScope {
   readonly rule: { readonly namespace: string; readonly name: string } | undefined
   /** The DestinationRule asks for the balancer that goes by how long answers take. */
   readonly byLatency: boolean
+  /** Where the proxy goes by names that it resolves: none where endpoints are discovered, or connections passed on. */
+  readonly named: readonly NamedEndpoint[]
   /** How often the proxy resolves names. */
   readonly dnsRefresh: string
   readonly origins: readonly string[]
@@ -70,12 +72,15 @@ export function clusterScopes(reader: MeshReader, client: string, host: string, 
     return { policy, passesOn, mutualTls: autoMutualTls(reader, service, passesOn) }
   }
   const scopes: ClusterScope[] = []
+  const named = (port: ServicePort, labels?: Labels): NamedEndpoint[] => (service.resolution === 'dns' ? namedEndpoints(reader, service, port, labels) : [])
+  // Nothing to resolve: no endpoint bears the labels, or none is selected. As in Istio there is no such cluster then, and a route to it is answered 503.
+  const add = (scope: ClusterScope): void => void (scope.passesOn || service.resolution !== 'dns' || scope.named.length > 0 ? scopes.push(scope) : undefined)
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
     const common = { service, port, accounts, rule, byLatency, dnsRefresh: defaults.dnsRefreshRate ?? '60s', origins: [service.source, ...destination.origins], backendTls: backendTls(reader, service.host, destination.ofBackend, port.port, certificate) }
-    scopes.push({ ...common, subset: '', ...onward(withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults)), origin })
+    add({ ...common, subset: '', named: named(port), ...onward(withDefaults(policyFor(destination.trafficPolicy, undefined, port.port), defaults)), origin })
     for (const subset of destination.subsets) {
-      scopes.push({ ...common, subset: subset.name, ...onward(withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults)), origin: subset.origin })
+      add({ ...common, subset: subset.name, named: named(port, subset.labels), ...onward(withDefaults(policyFor(destination.trafficPolicy, subset.trafficPolicy, port.port), defaults)), origin: subset.origin })
     }
   }
   return scopes
@@ -180,7 +185,7 @@ function istioMetadata(scope: ClusterScope): JsonObject {
 }
 
 function setDiscovery(cluster: Cluster, scope: ClusterScope): void {
-  const { service, port } = scope
+  const { service } = scope
   if (scope.passesOn) {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
   } else if (service.resolution === 'eds') {
@@ -191,27 +196,10 @@ function setDiscovery(cluster: Cluster, scope: ClusterScope): void {
     cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED
     cluster.respectDnsTtl = true
     if (durationMs(scope.dnsRefresh) > 0) cluster.dnsRefreshRate = durationOf(scope.dnsRefresh)
-    cluster.loadAssignment = namedEndpoints(cluster.name, service, port)
+    cluster.loadAssignment = namedAssignment(cluster.name, scope.named)
   } else {
     cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
   }
-}
-
-/** Host names that the proxy resolves itself; the service's own host where no endpoint is given. */
-function namedEndpoints(name: string, service: MeshService, port: ServicePort): ClusterLoadAssignment {
-  const targets = service.endpoints.length > 0 ? service.endpoints : [{ address: service.host }]
-  return create(ClusterLoadAssignmentSchema, {
-    clusterName: name,
-    endpoints: [
-      {
-        lbEndpoints: targets.map((one) => ({
-          hostIdentifier: { case: 'endpoint' as const, value: { address: socketAddress(one.address ?? service.host, one.ports?.[port.name] ?? Number(port.targetPort)), hostname: one.address ?? service.host } },
-          loadBalancingWeight: one.weight || 1,
-          ...(!service.external && isProxied(one) ? { metadata: { filterMetadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } } } : {}),
-        })),
-      },
-    ],
-  })
 }
 
 function setBalancer(cluster: Cluster, balancer: LoadBalancer | undefined): void {

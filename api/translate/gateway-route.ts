@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
 import { coveringWildcards, hostCovers } from '#api/model/host.ts'
+import type { Labels } from '#api/model/labels.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { DERIVED } from '#api/model/gateway-api/listener.ts'
 import { writtenBehind } from '#api/model/written.ts'
@@ -22,18 +23,21 @@ import { scopeResource } from './scope.ts'
 /** Servers that share a scope key: one TLS server, or all plaintext ones of a port. */
 export interface ServerGroup {
   readonly id: string
+  /** The first server's: several, each by its own Service, may lead to one port of the process. */
   readonly port: number
-  readonly servers: readonly Pick<ScopedServer, 'gateway' | 'hosts' | 'tls' | 'others'>[]
+  readonly servers: readonly Pick<ScopedServer, 'gateway' | 'serverPort' | 'hosts' | 'tls' | 'others'>[]
   /** The gateway process's own namespace: what is not exported to it, it does not serve. */
   readonly namespace: string
+  /** Its labels, where any route asks for them. */
+  readonly labels: Labels
 }
 
-export function serverGroups(servers: readonly ScopedServer[], namespace: string): ServerGroup[] {
-  const groups = new Map<string, { id: string; port: number; servers: ServerGroup['servers'][number][]; namespace: string }>()
-  for (const { id, serverPort: port, gateway, hosts, tls, others } of servers) {
-    const own = { gateway, hosts, tls, others }
+export function serverGroups(servers: readonly ScopedServer[], namespace: string, labels: Labels): ServerGroup[] {
+  const groups = new Map<string, { id: string; port: number; servers: ServerGroup['servers'][number][]; namespace: string; labels: Labels }>()
+  for (const { id, serverPort, gateway, hosts, tls, others } of servers) {
+    const own = { gateway, serverPort, hosts, tls, others }
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, { id, port, servers: [own], namespace })
+    if (group === undefined) groups.set(id, { id, port: serverPort, servers: [own], namespace, labels })
     else group.servers.push(own)
   }
   return [...groups.values()]
@@ -46,6 +50,8 @@ export const mayServe = (group: ServerGroup, host: string): boolean => group.ser
 interface Bound {
   readonly virtualService: Typed<VirtualServiceSpec>
   readonly gateway: string
+  /** The port of the server that it is served by: what its matches name, and what a destination without a port means. */
+  readonly port: number
   readonly requireTls: boolean
 }
 
@@ -56,7 +62,7 @@ function domainsOf(reader: MeshReader, group: ServerGroup, host: string): Map<st
     for (const virtualService of reader.virtualServicesNaming(server.gateway, host, group.namespace)) {
       for (const domain of servedDomains(server, host, virtualService.namespace)) {
         if (domain !== host && namedMoreClosely(reader, group, domain, host)) continue
-        const bound = { virtualService, gateway: server.gateway, requireTls: server.tls?.httpsRedirect === true }
+        const bound = { virtualService, gateway: server.gateway, port: server.serverPort, requireTls: server.tls?.httpsRedirect === true }
         const others = domains.get(domain)
         if (others === undefined) domains.set(domain, [bound])
         else if (!others.some((one) => one.virtualService.id === virtualService.id)) others.push(bound)
@@ -77,7 +83,7 @@ export function gatewayHostResources(reader: MeshReader, group: ServerGroup, hos
     if (domain.includes('*')) return []
     const name = `${group.id}|${domain}`
     const scope = boundScope(reader, group, domain, bound)
-    return [scopeResource(group.id, domain, name, scope.origins), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [withChallenges(reader, group, domain, domainHost(group, domain, ['*'], scope, bound))]), scope.origins)]
+    return [scopeResource(group.id, domain, name, scope.origins), resourceOf(RouteConfigurationSchema, name, routeConfiguration(name, [withChallenges(reader, group, domain, domainHost(domain, ['*'], scope, bound))]), scope.origins)]
   })
 }
 
@@ -93,13 +99,13 @@ export function gatewayFallback(reader: MeshReader, group: ServerGroup): Resourc
         taken.add(domain)
         const scope = boundScope(reader, group, domain, bound)
         origins.push(...scope.origins)
-        virtualHosts.push(domainHost(group, domain, [domain], scope, bound))
+        virtualHosts.push(domainHost(domain, [domain], scope, bound))
       }
     }
   }
   for (const server of group.servers) {
     if (server.tls?.httpsRedirect !== true) continue
-    const domains = server.hosts.map((one) => one.host).filter((one) => !taken.has(one))
+    const domains = [...new Set(server.hosts.map((one) => one.host))].filter((one) => !taken.has(one))
     if (domains.length === 0) continue
     for (const one of domains) taken.add(one)
     virtualHosts.push(create(VirtualHostSchema, { name: `https-redirect:${group.port}:${server.gateway}`, domains, requireTls: TlsRequirement.ALL }))
@@ -164,10 +170,10 @@ function othersNames(reader: MeshReader, group: ServerGroup): Resource[] {
 
 /** Routes of several VirtualServices one after the other, the oldest first; those that hold for everything last, so that they hide nothing. */
 function boundScope(reader: MeshReader, group: ServerGroup, domain: string, bound: readonly Bound[]): RouteScope {
-  const routes = bound.flatMap(({ virtualService, gateway }) => scopedRoutes(reader, { namespace: group.namespace, labels: {}, gateway }, virtualService, group.port))
+  const routes = bound.flatMap(({ virtualService, gateway, port }) => scopedRoutes(reader, { namespace: group.namespace, labels: group.labels, gateway }, virtualService, port))
   // A Gateway that stands for a listener is nobody's object.
   const gateways = bound.filter((one) => !one.gateway.includes(`~${DERIVED}`)).map((one) => `Gateway/${one.gateway}`)
-  return { host: domain, port: group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: [...bound.flatMap((one) => writtenBehind(one.virtualService)), ...new Set(gateways)] }
+  return { host: domain, port: bound[0]?.port ?? group.port, routes: bound.length === 1 ? routes : catchAllsLast(routes), service: undefined, serviceHash: undefined, origins: [...bound.flatMap((one) => writtenBehind(one.virtualService)), ...new Set(gateways)] }
 }
 
 function catchAllsLast(routes: readonly ScopedRoute[]): ScopedRoute[] {
@@ -176,8 +182,8 @@ function catchAllsLast(routes: readonly ScopedRoute[]): ScopedRoute[] {
   return [...split.filter((one) => !holdsForAll(one)), ...split.filter(holdsForAll)]
 }
 
-function domainHost(group: ServerGroup, domain: string, domains: readonly string[], scope: RouteScope, bound: readonly Bound[]): VirtualHost {
-  const message = virtualHost(`${domain}:${group.port}`, domains, scope)
+function domainHost(domain: string, domains: readonly string[], scope: RouteScope, bound: readonly Bound[]): VirtualHost {
+  const message = virtualHost(`${domain}:${scope.port}`, domains, scope)
   if (bound.some((one) => one.requireTls)) message.requireTls = TlsRequirement.ALL
   return message
 }

@@ -160,7 +160,7 @@ function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScop
   const servers = gatewayServers(reader, node.labels, namespace, hosts)
   const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing, engine: engineOf(node) }
   const key = keyOf('gateway', workload, egress ?? '')
-  const groups = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace)
+  const groups = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace, reader.readsSourceLabels() ? node.labels : {})
   // One unit a host, whichever of hundreds of servers have it: a unit for each of both would be tens of thousands.
   const routes: LayerSpec[] = groups.map((group) => single(keyOf('gateway-fallback', group), (at) => gatewayFallback(at, group)))
   if (groups.length > 0) {

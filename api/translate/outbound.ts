@@ -16,7 +16,7 @@ import { duration, socketAddress } from './message.ts'
 import { outboundRoutes } from './naming.ts'
 import { resourceOf } from './resource.ts'
 import { PROXY_PORT, routeConfiguration, virtualHost } from './route.ts'
-import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes } from './route-scope.ts'
+import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes, speakingFor } from './route-scope.ts'
 import type { RouteClient } from './route-scope.ts'
 import { scopeResource } from './scope.ts'
 import { authoritiesAt, namesOf } from './service-names.ts'
@@ -53,7 +53,7 @@ export function explicitListener(scope: ExplicitOutboundScope): Resource[] {
 export function explicitScopes(reader: MeshReader, client: string, host: string): Resource[] {
   if (host.includes('*')) return []
   const service = reader.service(host, client)
-  const [virtualService] = reader.virtualServices('mesh', host, client)
+  const virtualService = speakingFor(reader, { gateway: 'mesh', namespace: client }, host, service)
   const beside = portsBesideService(reader, client, service, virtualService).flatMap((port) => hostScopes(host, port, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)

@@ -81,7 +81,7 @@ export interface RouteScope {
   readonly origins: readonly string[]
 }
 
-/** Who routes: clients of a namespace, or a gateway. Labels matter only to `sourceLabels`. */
+/** Who routes: clients of a namespace, or a gateway process. Labels matter only to `sourceLabels`. */
 export interface RouteClient {
   readonly namespace: string
   readonly labels: Labels
@@ -89,10 +89,14 @@ export interface RouteClient {
   readonly gateway: string
 }
 
+/** The VirtualService that speaks for a host: the most specific that names it or a host above it. What no client may see as a service has none by a wildcard, which stands for the services below it. */
+export const speakingFor = (reader: MeshReader, { gateway, namespace }: Pick<RouteClient, 'gateway' | 'namespace'>, host: string, service: MeshService | undefined): Typed<VirtualServiceSpec> | undefined =>
+  (service === undefined ? reader.virtualServicesNaming(gateway, host, namespace) : reader.virtualServices(gateway, host, namespace))[0]
+
 /** The routes that clients have towards a host, one scope for each HTTP port of `servedPorts`. */
 export function routeScopes(reader: MeshReader, client: RouteClient, host: string): RouteScope[] {
   const service = reader.service(host, client.namespace)
-  const [virtualService] = reader.virtualServices(client.gateway, host, client.namespace)
+  const virtualService = speakingFor(reader, client, host, service)
   if (service === undefined && virtualService === undefined) return []
   return servedPorts(reader, client.namespace, service, virtualService).flatMap((port) => {
     const held = virtualService === undefined || (virtualService.spec.http ?? []).length === 0 ? [] : scopedRoutes(reader, client, virtualService, port)
@@ -161,14 +165,14 @@ function semanticsOf(annotations: Readonly<Record<string, string>> | undefined):
   return semantics === 'ingress' ? { bySegments: true } : {}
 }
 
-/** Whether the conditions that do not look at the request hold: where the client is and what it calls. */
-const holdsFor = (match: HttpMatch, client: RouteClient, owner: string, port: number): boolean => holdsInNamespace(match, client, owner, port) && (client.gateway !== 'mesh' || selects(match.sourceLabels, client.labels))
+/** Whether the conditions that do not look at the request hold: where the client is and what it calls. At a gateway it is the gateway process whose labels and namespace are asked for, as in Istio. */
+const holdsFor = (match: HttpMatch, client: RouteClient, owner: string, port: number): boolean => holdsInNamespace(match, client, owner, port) && selects(match.sourceLabels, client.labels)
 
 /** The same, but for labels. */
 function holdsInNamespace(match: HttpMatch, client: Pick<RouteClient, 'namespace' | 'gateway'>, owner: string, port: number): boolean {
   if (match.port !== undefined && match.port !== port) return false
   if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.some((one) => resolveGateway(one, owner) === client.gateway)) return false
-  return client.gateway !== 'mesh' || match.sourceNamespace === undefined || match.sourceNamespace === '' || match.sourceNamespace === client.namespace
+  return match.sourceNamespace === undefined || match.sourceNamespace === '' || match.sourceNamespace === client.namespace
 }
 
 /** Share of requests: by `mirrorPercentage`, its deprecated forms, else all; a share of 0 copies nothing. */

@@ -117,7 +117,7 @@ export class LiveCase {
           const silent = ports.flatMap((one) => (typeof one === 'object' && one.listens === false ? [one.port] : []))
           const own = application.revoked === true ? certificates.revoked : application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
           // A Sidecar may pass on to loopback, which on a host of its own is nobody else's.
-          const addresses = captured ? [workload.address, '127.0.0.1'] : [workload.address]
+          const addresses = !captured ? [workload.address] : application.loopback === true ? ['127.0.0.1'] : [workload.address, '127.0.0.1']
           return workload.ports.filter(({ port }) => !silent.includes(port)).flatMap((port) => addresses.map((address) => applications.serve(workload.name, address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address))))
         }),
         ...[...nodes, ...unnamed].map(async (node) => {

@@ -22,6 +22,7 @@ const workloadWords = z.strictObject({
       untrusted: z.boolean().optional().describe('Its certificate is from an authority that nobody trusts.'),
       revoked: z.boolean().optional().describe('Its certificate is one that its authority took back.'),
       mutual: z.boolean().optional().describe('It asks for client certificates, and closes connections without a good one.'),
+      loopback: z.boolean().optional().describe('It listens on 127.0.0.1 alone, where traffic is captured.'),
       proxyProtocol: z.boolean().optional().describe('Every connection begins with a header of the PROXY protocol.'),
       greets: z.boolean().optional().describe('It speaks first: its name, as soon as a connection stands, and closes.'),
       silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),

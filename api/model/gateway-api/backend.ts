@@ -14,7 +14,7 @@ export interface JudgedBackend {
 export const NOWHERE: Destination = { host: 'invalid-backend.invalid' }
 
 /** What of several problems a condition tells. */
-const RANK = ['InvalidKind', 'RefNotPermitted', 'BackendNotFound']
+const RANK = ['InvalidDestination', 'InvalidKind', 'RefNotPermitted', 'BackendNotFound']
 
 export const RESOLVED = fine('ResolvedRefs', 'All references resolved')
 
@@ -45,6 +45,8 @@ export function judgeBackend(route: ApiObject<RouteSpec>, backend: BackendRefere
     if (port !== undefined && port !== expected) return { destination: undefined, problem: wrong('BackendNotFound', `backend(${name}) does not expose port ${port}, expected ${expected}`) }
     return { destination: { host, port: { number: expected } }, problem: undefined }
   }
+  if (isHostname && backend.namespace !== undefined) return { destination: undefined, problem: wrong('InvalidDestination', 'namespace may not be set with Hostname type') }
+  if ((isService || isImport) && name.includes('.')) return { destination: undefined, problem: wrong('InvalidDestination', 'service name invalid; the name of the Service must be used, not the hostname.') }
   const host = isHostname ? name : `${name}.${namespace}.${around.serviceDomain}`
   const destination: Destination = { host, ...(port === undefined ? {} : { port: { number: port } }) }
   return { destination, problem: around.service(host) === undefined ? wrong('BackendNotFound', `backend(${host}) not found`) : undefined }
