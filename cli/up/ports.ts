@@ -23,14 +23,18 @@ const isFree = (address: string, port: number): Promise<boolean> =>
     server.listen({ port, host: address, exclusive: true }, () => server.close(() => resolve(true)))
   })
 
+const PORTS_PER_BLOCK = 16
+const BLOCKS = 250
+
 /**
- * Free ports, each asked for once: below those that systems give to whoever connects (RFC 6056 §3.1, by default from 32768), for it takes a while until they are bound. Processes begin at
- * different places.
+ * Free ports, each asked for once: below those that systems give to whoever connects (RFC 6056 §3.1, by default from 32768), for it takes a while until they are bound. Whoever has a block
+ * has its ports, so two that start at once choose others; the rest is for ports that someone else happens to have.
  */
-function* lowPorts(): Generator<number> {
+function* lowPorts(block: number): Generator<number> {
   const from = 10_000
-  const count = 20_000
-  for (let step = 0; step < count; step++) yield from + ((process.pid * 97 + step) % count)
+  for (let step = 0; step < PORTS_PER_BLOCK; step++) yield from + block * PORTS_PER_BLOCK + step
+  const rest = from + BLOCKS * PORTS_PER_BLOCK
+  for (let step = 0; step < 1000; step++) yield rest + ((process.pid * 97 + step) % 1000)
 }
 
 async function nextFree(ports: Iterator<number>): Promise<number> {
@@ -86,7 +90,8 @@ async function freshPorts(base: number | undefined): Promise<Ports> {
   const names = ['rest', 'xds', 'monitoring', 'gatewayHttps', 'gatewayHttp', 'gatewayAdmin'] as const
   const chosen: Record<(typeof names)[number], number> = { ...usual }
   const taken = new Set<number>()
-  const others = lowPorts()
+  const block = await freshBlock(base)
+  const others = lowPorts(block)
   for (const [index, name] of names.entries()) {
     const wanted = base === undefined ? usual[name] : base === 0 ? 0 : base + index
     let port = wanted
@@ -98,7 +103,15 @@ async function freshPorts(base: number | undefined): Promise<Ports> {
     taken.add(port)
     chosen[name] = port
   }
-  let block = usual.block
-  while (block < 250 && !((await isFreeBlock(block)) && (await claimBlock(block)))) block++
   return { ...chosen, block }
+}
+
+/** The first that is free. Where any will do each process begins elsewhere, so that it does not get the block of one that has ended and is about to start again. */
+async function freshBlock(base: number | undefined): Promise<number> {
+  const first = base === 0 ? usual.block + 1 + (process.pid % (BLOCKS - 10)) : usual.block
+  for (let step = 0; step < BLOCKS - 1; step++) {
+    const block = 1 + ((first - 1 + step) % (BLOCKS - 1))
+    if ((await isFreeBlock(block)) && (await claimBlock(block))) return block
+  }
+  throw new Error('no addresses 127.0.BLOCK.* are free')
 }

@@ -1,24 +1,14 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createServer, get, type IncomingMessage } from 'node:http'
+import { get, type IncomingMessage } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { systemDoors } from '#core/time/system.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
+import { freePort } from '#test/parts/free-port.ts'
 import { jsonLog } from '../admin/log.ts'
 import { readBootstrap } from '../bootstrap/read-bootstrap.ts'
 import { TestControlPlane } from '../testing/control-plane.ts'
 import { type RunningEnvoy, runEnvoy } from './envoy.ts'
-
-/** A port that was free a moment ago: Envoy cannot be asked which one it took without its admin file, which the agent keeps to itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  assert.ok(typeof address === 'object' && address !== null)
-  return address.port
-}
 
 async function start(t: TestContext, plane: TestControlPlane, version: string): Promise<{ envoy: RunningEnvoy; admin: number; lines: { event: string }[] }> {
   const admin = await freePort()
@@ -68,7 +58,7 @@ async function until<T>(look: () => Promise<T> | T, good: (value: T) => boolean)
   }
 }
 
-for (const version of ENVOY_VERSIONS) test(`Envoy ${version} gets its identity from the agent, reaches the control plane with it, is LIVE, takes renewals, comes back after a crash and leaves with the agent`, { timeout: 300_000 }, async (t) => {
+for (const version of ENVOY_VERSIONS) test(`Envoy ${version} gets its identity from the agent, reaches the control plane with it, is LIVE, takes renewals, comes back after a crash and leaves with the agent`, async (t) => {
   const plane = new TestControlPlane()
   await plane.start()
   t.after(() => plane.stop())

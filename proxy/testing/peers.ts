@@ -9,6 +9,7 @@ import type { ListenerPlan } from '#core/plan/listener.ts'
 import type { Route } from '#core/plan/route.ts'
 import type { Doors } from '#core/time/clock.ts'
 import { systemDoors } from '#core/time/system.ts'
+import { freePort } from '#test/parts/free-port.ts'
 import { noLimits } from '../overload/limits.ts'
 import type { Limits } from '../overload/limits.ts'
 import { Runtime } from '../runtime.ts'
@@ -48,14 +49,8 @@ export async function netServer(t: TestContext, handler: (socket: net.Socket) =>
   return Object.assign(server, { port: (server.address() as AddressInfo).port, accepted: () => accepted })
 }
 
-/** A port where nobody listens. */
-export async function deadPort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready))
-  const { port } = server.address() as AddressInfo
-  await new Promise((closed) => server.close(closed))
-  return port
-}
+/** A port on which nobody listens, and which nobody else will be given. */
+export const deadPort = (): Promise<number> => freePort()
 
 export interface TestProxy {
   readonly runtime: Runtime
@@ -151,9 +146,9 @@ export function speak(port: number, text: string, done: (received: string) => bo
   })
 }
 
-/** Waits until something is so; fails after half a minute, which a busy machine may need. */
+/** Waits until something is so; fails after minutes, which a slow machine may need. */
 export async function until(what: () => boolean): Promise<void> {
-  const deadline = performance.now() + 120_000
+  const deadline = performance.now() + 300_000
   while (!what()) {
     if (performance.now() > deadline) throw new Error(`never so: ${what.toString()}`)
     await new Promise((tick) => setTimeout(tick, 5))

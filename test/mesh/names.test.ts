@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict'
 import { Resolver } from 'node:dns/promises'
-import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { startPlane } from '../parts/control-plane.ts'
+import { freePort } from '../parts/free-port.ts'
 import { proxyProcesses } from '../parts/proxy-process.ts'
 import { capabilitiesOf, withoutCapabilities } from '../parts/without-capabilities.ts'
 import { until } from './shop.ts'
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 
 const entry = (name: string, more: object = {}) => ({
   apiVersion: 'networking.istio.io/v1',
@@ -22,7 +14,7 @@ const entry = (name: string, more: object = {}) => ({
   spec: { hosts: [`${name}.db.example.com`], ports: [{ number: 5432, name: 'tcp', protocol: 'TCP' }], resolution: 'DNS', ...more },
 })
 
-test('a sidecar answers look-ups with what the control plane tells: addresses that it allocates and shows, as they come and go, of what the workload sees; it needs no capability', { timeout: 120_000 }, async (t) => {
+test('a sidecar answers look-ups with what the control plane tells: addresses that it allocates and shows, as they come and go, of what the workload sees; it needs no capability', async (t) => {
   const before = withoutCapabilities()
   if (before === undefined) t.diagnostic('with all capabilities: none can be taken away here, for want of setpriv or of Linux')
   const world = await startPlane()

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { installPgbouncer } from '#infra/parts/pgbouncer.ts'
-import { freePort, startPostgres } from './postgres.ts'
+import { freePort } from './free-port.ts'
+import { startPostgres } from './postgres.ts'
 
 /** pgbouncer refuses to run as root: it runs as this user (nobody) then. */
 const NOBODY = 65534

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { installDebianPackage } from '#infra/parts/debian-package.ts'
+import { freePort } from './free-port.ts'
 
 /** A real Postgres of its own, on a free loopback port. */
 export interface Postgres {
@@ -136,16 +136,6 @@ async function run(program: string, parameters: string[]): Promise<void> {
   child.stderr.on('data', (text) => (said += String(text)))
   const code = await new Promise((ended, reject) => child.on('close', ended).on('error', reject))
   if (code !== 0) throw new Error(`${basename(program)} failed: ${said}`)
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((found, reject) => {
-    const probe = createServer().on('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => (address !== null && typeof address === 'object' ? found(address.port) : reject(new Error('no port'))))
-    })
-  })
 }
 
 async function exited(child: ChildProcess): Promise<void> {

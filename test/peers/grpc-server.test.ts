@@ -9,6 +9,7 @@ import tls from 'node:tls'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { until } from '../mesh/shop.ts'
 import { type PlaneUnderTest, startPlane } from '../parts/control-plane.ts'
+import { freePort } from '../parts/free-port.ts'
 import { type ClientCommand, goClient, goServer, jsClient, pythonClient, pythonServer } from '../parts/grpc-clients.ts'
 
 const host = 'orders.prod.svc.cluster.local'
@@ -70,15 +71,6 @@ async function bootstrapped(account: string, more: NodeJS.ProcessEnv = {}): Prom
   const file = path.join(home, 'bootstrap.json')
   writeFileSync(file, json ?? '')
   return file
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const at = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (at === null || typeof at === 'string') throw new Error('a port')
-  return at.port
 }
 
 interface Bootstrap {
