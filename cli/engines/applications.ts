@@ -19,6 +19,8 @@ export interface Behaviour {
   /** By the names of their workloads; absent: all. */
   readonly on?: readonly string[] | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Told of each request; its answer waits for what comes back. */
+  readonly held?: (() => Promise<void>) | undefined
   /** Leaves a connection without HTTP open. */
   readonly holds?: boolean | undefined
 }
@@ -239,6 +241,7 @@ export class Applications {
     const authority = headers[':authority'] ?? headers['host'] ?? ''
     this.#note(id, { workload, address, method: request.method ?? '', path: request.url ?? '', authority, headers, protocol: request.httpVersionMajor === 2 ? 'h2' : 'http/1.1', arrival: this.#arrivalOf(request) })
     const behaviour = this.#told(id, workload)
+    const held = behaviour.held?.()
     if (behaviour.reset === true) {
       response.socket?.destroy()
       return
@@ -253,7 +256,8 @@ export class Applications {
       for (const [name, value] of Object.entries(behaviour.headers ?? {})) response.setHeader(name, value)
       response.end(JSON.stringify({ workload, path: request.url, headers }))
     }
-    if (behaviour.delayMs === undefined) write()
+    if (held !== undefined) void held.then(write)
+    else if (behaviour.delayMs === undefined) write()
     else setTimeout(write, behaviour.delayMs).unref()
   }
 

@@ -37,20 +37,19 @@ export type Answer =
   | { readonly kind: 'answer'; readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string; readonly elapsedMs: number }
   | { readonly kind: 'closed'; readonly why: string; readonly elapsedMs: number }
 
-const ANSWER_WITHIN_MS = 15_000
 const BODY_MAX = 1 << 20
 
-/** Sends it, and answers with what came of it: an error of the connection is an outcome. */
-export async function send(call: Call, agent: http.Agent | undefined): Promise<Answer> {
+/** Sends it, and answers with what came of it: an error of the connection is an outcome. What says nothing for so long is closed. */
+export async function send(call: Call, agent: http.Agent | undefined, withinMs: number): Promise<Answer> {
   const startedMs = performance.now()
   const elapsedMs = (): number => performance.now() - startedMs
   try {
     const own = call.tls !== undefined || call.http2 === true || call.bytes === true || call.proxyHeader !== undefined || call.bytewise === true || call.dial !== undefined
     const plain = own ? await dial(call) : undefined
-    const secured = plain === undefined || call.tls === undefined ? undefined : await connectTls(plain, call.tls)
+    const secured = plain === undefined || call.tls === undefined ? undefined : await connectTls(plain, call.tls, withinMs)
     const http2 = secured?.alpnProtocol === 'h2' ? secured : call.http2 === true ? plain : undefined
     const socket = secured ?? plain
-    const answer = call.bytes === true && socket !== undefined ? await overBytes(socket, call) : call.bytewise === true && plain !== undefined ? await overHttpBytewise(call, plain) : http2 !== undefined ? await overHttp2(call, http2) : await overHttp1(call, socket, agent)
+    const answer = call.bytes === true && socket !== undefined ? await overBytes(socket, call, withinMs) : call.bytewise === true && plain !== undefined ? await overHttpBytewise(call, plain, withinMs) : http2 !== undefined ? await overHttp2(call, http2, withinMs) : await overHttp1(call, socket, agent, withinMs)
     return { kind: 'answer', ...answer, elapsedMs: elapsedMs() }
   } catch (error) {
     return { kind: 'closed', why: error instanceof Error ? error.message : String(error), elapsedMs: elapsedMs() }
@@ -68,7 +67,7 @@ async function dial(call: Call): Promise<net.Socket> {
 
 type Got = Omit<Extract<Answer, { kind: 'answer' }>, 'kind' | 'elapsedMs'>
 
-function connectTls(plain: net.Socket, of: NonNullable<Call['tls']>): Promise<tls.TLSSocket> {
+function connectTls(plain: net.Socket, of: NonNullable<Call['tls']>, withinMs: number): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
       socket: plain,
@@ -80,14 +79,14 @@ function connectTls(plain: net.Socket, of: NonNullable<Call['tls']>): Promise<tl
       ...(of.cipher === undefined ? {} : { ciphers: of.cipher }),
       ...(of.certificate === undefined ? {} : { cert: of.certificate, key: of.privateKey }),
     })
-    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
+    socket.setTimeout(withinMs, () => socket.destroy(new Error('no answer in time')))
     socket.once('secureConnect', () => resolve(socket))
     socket.once('error', reject)
     socket.once('close', () => reject(new Error('closed within the handshake')))
   })
 }
 
-function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent | undefined): Promise<Got> {
+function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent | undefined, withinMs: number): Promise<Got> {
   return new Promise((resolve, reject) => {
     const request = http.request(
       {
@@ -95,7 +94,7 @@ function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent
         path: call.path,
         headers: { host: call.authority, ...call.headers },
         setHost: false,
-        timeout: ANSWER_WITHIN_MS,
+        timeout: withinMs,
         ...(socket === undefined ? { host: call.address, port: call.port, ...from(call), agent: agent ?? false } : { createConnection: () => socket }),
       },
       (response) => {
@@ -114,10 +113,11 @@ function overHttp1(call: Call, socket: net.Socket | undefined, agent: http.Agent
   })
 }
 
-function overHttp2(call: Call, socket: net.Socket): Promise<Got> {
+function overHttp2(call: Call, socket: net.Socket, withinMs: number): Promise<Got> {
   return new Promise((resolve, reject) => {
     const session = http2.connect(`${call.http2 === true ? 'http' : 'https'}://${call.authority}`, { createConnection: () => socket })
     session.on('error', reject)
+    session.setTimeout(withinMs, () => session.destroy(new Error('no answer in time')))
     const stream = session.request({ ':method': call.method, ':path': call.path, ':authority': call.authority, ...call.headers }, { endStream: call.body === undefined })
     if (call.body !== undefined) stream.end(call.body)
     let head: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader = {}
@@ -135,10 +135,10 @@ function overHttp2(call: Call, socket: net.Socket): Promise<Got> {
 }
 
 /** A line there and a line back; the application answers with its name. */
-function overBytes(socket: net.Socket, { silent, bytewise }: Call): Promise<Got> {
+function overBytes(socket: net.Socket, { silent, bytewise }: Call, withinMs: number): Promise<Got> {
   return new Promise((resolve, reject) => {
     let body = ''
-    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
+    socket.setTimeout(withinMs, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk: Buffer) => (body += chunk.toString()))
     socket.on('error', reject)
     socket.on('close', () => (body === '' ? reject(new Error('closed without a byte')) : resolve({ status: 0, headers: {}, body })))
@@ -157,10 +157,10 @@ async function writeBytewise(socket: net.Socket, text: string): Promise<void> {
   }
 }
 
-function overHttpBytewise(call: Call, socket: net.Socket): Promise<Got> {
+function overHttpBytewise(call: Call, socket: net.Socket, withinMs: number): Promise<Got> {
   return new Promise((resolve, reject) => {
     let text = ''
-    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error('no answer in time')))
+    socket.setTimeout(withinMs, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
     socket.on('error', reject)
     socket.on('close', () => {

@@ -16,7 +16,7 @@ export interface JoinableMesh {
   readonly joinToken: string
 }
 
-const SYNCED_WITHIN_MS = 30_000
+const SYNCED_WITHIN_MS = 300_000
 
 /**
  * Discovery and certificates for worlds, without a store: a stream's certificate says which world it gets. One server for all cases of a run, each with a root of its own.

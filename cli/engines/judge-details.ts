@@ -6,10 +6,6 @@ import { keepAliveInMs } from './keep-alive.ts'
 import type { LiveProxy, LogLine } from './live-proxy.ts'
 import { isCopy, type Observation } from './observe.ts'
 
-/** Spans and log records are sent in batches. */
-const COLLECTED_WITHIN_MS = 8000
-/** An idle connection is pinged when its time comes, on a busy machine somewhat later. */
-const PINGED_WITHIN_MS = 5000
 const LOOK_EVERY_MS = 50
 
 /** Whether something has come about, or does so within this time. */
@@ -48,17 +44,17 @@ export function connectionsWrong(wanted: CountWords, seen: readonly Observation[
   return fits(wanted, peers.size) ? [] : [`${countWords(wanted)} connections were expected, ${peers.size} came`]
 }
 
-export async function receivedWrong(wanted: NonNullable<Expectation['received']>, seen: readonly Observation[]): Promise<string[]> {
+export async function receivedWrong(wanted: NonNullable<Expectation['received']>, seen: readonly Observation[], withinMs: number): Promise<string[]> {
   const receipts = arrived(seen)
   if (receipts.length === 0) return ['no application saw the request']
-  const pinged = wanted.pinged !== undefined && (await becomes(() => receipts.some((one) => one.arrival.pinged?.()), wanted.pinged ? PINGED_WITHIN_MS : 0))
+  const pinged = wanted.pinged !== undefined && (await becomes(() => receipts.some((one) => one.arrival.pinged?.()), wanted.pinged ? withinMs : 0))
   if (wanted.pinged !== undefined && wanted.pinged !== pinged) return [pinged ? 'no PING was expected, and one came' : 'a PING was expected, and none came']
   const wrong: string[] = []
   for (const { protocol, arrival } of receipts) {
     const came = { protocol, tls: arrival.tls !== undefined, sni: arrival.tls?.sni, clientCertificate: arrival.tls?.clientCertificate ?? false, proxyProtocol: arrival.proxyHeader?.version }
     wrong.push(...(['protocol', 'tls', 'sni', 'clientCertificate', 'proxyProtocol'] as const).flatMap((field) => (wanted[field] === undefined || wanted[field] === came[field] ? [] : [`${field} ${String(wanted[field])} was expected, ${String(came[field] ?? 'none')} came`])))
     if (wanted.keepAlive === undefined) continue
-    const inMs = await keepAliveInMs(arrival.peer)
+    const inMs = await keepAliveInMs(arrival.peer, withinMs)
     if (inMs === undefined || inMs > durationMs(wanted.keepAlive)) wrong.push(`a probe within ${wanted.keepAlive} was expected, ${inMs === undefined ? 'none is due' : `it is due in ${inMs} ms`}`)
   }
   return wrong
@@ -74,20 +70,20 @@ export function logWrong(wanted: Readonly<Record<string, string>>, line: LogLine
 }
 
 /** Waits for the lines that must be there; those that must not are looked for among what is there then. */
-export async function metricsWrong(wanted: NonNullable<Expectation['metrics']>, proxy: LiveProxy): Promise<string[]> {
+export async function metricsWrong(wanted: NonNullable<Expectation['metrics']>, proxy: LiveProxy, withinMs: number): Promise<string[]> {
   let lines: readonly string[] = []
   const isThere = (text: string): boolean => lines.some((line) => (/^\/.*\/$/.test(text) ? meets(text, line) : line.includes(text)))
   await becomes(async () => {
     lines = await proxy.metrics()
-    return (wanted.all ?? []).every(isThere)
-  }, COLLECTED_WITHIN_MS)
+    return lines.length > 0 && (wanted.all ?? []).every(isThere)
+  }, withinMs)
   return [...(wanted.all ?? []).filter((text) => !isThere(text)).map((text) => `${text} was expected in the metrics`), ...(wanted.none ?? []).filter(isThere).map((text) => `${text} was not expected in the metrics`)]
 }
 
 /** Waits for what must come; what must not is looked for in what came until then. */
-export async function collectedWrong(wanted: NonNullable<Expectation['collected']>, collected: (from: number) => readonly string[], from: number): Promise<string[]> {
+export async function collectedWrong(wanted: NonNullable<Expectation['collected']>, collected: (from: number) => readonly string[], from: number, withinMs: number): Promise<string[]> {
   const missing = (): string[] => (wanted.all ?? []).filter((text) => !collected(from).some((one) => one.includes(latin1(text))))
-  await becomes(() => missing().length === 0, COLLECTED_WITHIN_MS)
+  await becomes(() => missing().length === 0, withinMs)
   return [...missing().map((text) => `${text} was expected at the collector`), ...(wanted.none ?? []).filter((text) => collected(from).some((one) => one.includes(latin1(text)))).map((text) => `${text} was not expected at the collector`)]
 }
 

@@ -6,12 +6,11 @@ const TICKS_PER_SECOND = 100
 const KEEPALIVE_TIMER = '02'
 const ESTABLISHED = '01'
 /** Until bytes are acknowledged the kernel shows the timer of that in the place of the other; while it handles a timer it shows none; and its table, read in pieces, can skip a line. */
-const SHOWN_WITHIN_MS = 3000
 const LOOK_EVERY_MS = 20
 
-/** Milliseconds until the kernel probes the connection whose local end is this, once what it carries has been acknowledged; undefined: it does not within three seconds. `local` is `ADDRESS:PORT`. */
-export async function keepAliveInMs(local: string): Promise<number | undefined> {
-  const deadlineMs = performance.now() + SHOWN_WITHIN_MS
+/** Milliseconds until the kernel probes the connection whose local end is this, once what it carries has been acknowledged; undefined: it does not within that time. `local` is `ADDRESS:PORT`. */
+export async function keepAliveInMs(local: string, withinMs: number): Promise<number | undefined> {
+  const deadlineMs = performance.now() + withinMs
   for (;;) {
     const { kind, inMs } = timerOf(local)
     if (kind === KEEPALIVE_TIMER) return inMs

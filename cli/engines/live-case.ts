@@ -26,6 +26,8 @@ import { type EngineParts, LiveProxy } from './live-proxy.ts'
 
 const OUTBOUND_PORT = 15_001
 const INBOUND_PORT = 15_006
+/** Where nothing says otherwise. What comes is not delayed by it. */
+export const PATIENCE_MS = 60_000
 /** Below this, a port needs privileges; gateways are given another. */
 const PRIVILEGED = 1024
 const GATEWAY_PORT_OFFSET = 20_000
@@ -49,6 +51,8 @@ export class LiveCase {
   readonly applications: Applications
   readonly certificates: Certificates
   readonly tokens: Tokens
+  /** How long whatever must come is waited for. */
+  readonly patienceMs: number
   /** What look-ups are answered where traffic is captured. */
   readonly names: ReadonlyMap<string, readonly string[]>
   readonly #plane: CaseControlPlane
@@ -60,7 +64,8 @@ export class LiveCase {
   readonly #proxies = new Map<string, LiveProxy>()
   readonly #files: CertificateFiles
 
-  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock | undefined; hosts: Hosts | undefined; names: ReadonlyMap<string, readonly string[]>; files: CertificateFiles }) {
+  private constructor(of: { world: World; applications: Applications; certificates: Certificates; tokens: Tokens; plane: CaseControlPlane; block: AddressBlock | undefined; hosts: Hosts | undefined; names: ReadonlyMap<string, readonly string[]>; files: CertificateFiles; patienceMs: number }) {
+    this.patienceMs = of.patienceMs
     this.#files = of.files
     this.world = of.world
     this.applications = of.applications
@@ -78,7 +83,7 @@ export class LiveCase {
    * @param captured each workload on a host of its own, at the address that the file gives it, where its proxy captures what applications say
    * @throws Error with the words of the proxy that does not get there
    */
-  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[], captured = false): Promise<LiveCase> {
+  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[], { captured = false, patienceMs = PATIENCE_MS }: { readonly captured?: boolean; readonly patienceMs?: number } = {}): Promise<LiveCase> {
     const block = captured ? undefined : await claimBlock(doors.random.draw)
     const addressAt = (words: WorkloadWords, index: number): string => block?.at(index) ?? workloadFrom(words, index).address
     const authority = readAuthority(makeRoot({ organization: 'weft test', nowMs: doors.clock.wallMs() }))
@@ -109,7 +114,7 @@ export class LiveCase {
     const proxied = new Set(nodes.filter((one) => one.type === 'sidecar').map((one) => one.address))
     const addressesOfAll = [...placed.map(({ workload }) => workload.address), ...unnamed.map((one) => one.address)]
     const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map((address) => [address, { captured: proxied.has(address) }])), Object.fromEntries(names), reachedPorts(configuration)) : undefined
-    const live = new LiveCase({ world, applications, certificates, tokens, plane, block, hosts, names, files })
+    const live = new LiveCase({ world, applications, certificates, tokens, plane, block, hosts, names, files, patienceMs })
     try {
       await hosts?.forward(Number(plane.target.slice(plane.target.lastIndexOf(':') + 1)))
       const started = await Promise.allSettled([

@@ -38,12 +38,10 @@ export interface ProxyOptions {
 }
 
 const ADMIN_PORT = 15_000
-const ADMIN_WITHIN_MS = 1000
-const READY_WITHIN_MS = 60_000
+const ADMIN_WITHIN_MS = 10_000
+const READY_WITHIN_MS = 300_000
 const LOOK_EVERY_MS = 15
 const CERTIFICATE_MS = 3_600_000
-/** The longest that a line of an access log may be late. */
-const LOG_WITHIN_MS = 5_000
 const LOG_EVERY_MS = 20
 const SAID_MAX = 16_384
 const SHOWN_MAX = 1500
@@ -98,9 +96,9 @@ export class LiveProxy {
     return this.#lines.length
   }
 
-  /** Lines since the first `from` that satisfy `wanted`; waits for `count` of them, within bounds. */
-  async logged(wanted: (line: LogLine) => boolean, count: number, from = 0): Promise<LogLine[]> {
-    const deadlineMs = this.#doors.clock.monotonicMs() + LOG_WITHIN_MS
+  /** Lines since the first `from` that satisfy `wanted`; waits for `count` of them, for so long. */
+  async logged(wanted: (line: LogLine) => boolean, count: number, withinMs: number, from = 0): Promise<LogLine[]> {
+    const deadlineMs = this.#doors.clock.monotonicMs() + withinMs
     for (;;) {
       const found = this.#lines.slice(from).filter(wanted)
       if (found.length >= count || this.#ended || this.#doors.clock.monotonicMs() >= deadlineMs) return found
@@ -122,7 +120,7 @@ export class LiveProxy {
   /** The lines of its metrics, as Prometheus reads them. */
   metrics(): Promise<string[]> {
     return new Promise((resolve) => {
-      const request = http.get({ host: this.node.address, port: ADMIN_PORT, path: '/stats/prometheus', agent: false, timeout: 1000 }, (response) => {
+      const request = http.get({ host: this.node.address, port: ADMIN_PORT, path: '/stats/prometheus', agent: false, timeout: ADMIN_WITHIN_MS }, (response) => {
         let text = ''
         response.on('data', (chunk: Buffer) => (text += chunk.toString()))
         response.on('close', () => resolve(text.split('\n')))

@@ -29,8 +29,10 @@ export interface Route {
 }
 
 const PARALLEL = 8
-/** Mirrored copies arrive when they arrive; this is how long one is waited for that may not come. */
-const COPIES_WITHIN_MS = 400
+/** Where no copy may come only time can show that none does. */
+const NONE_WITHIN_MS = 400
+/** Likewise of lines: of what is to leave none, and of connections that were refused, of which each proxy does as it likes. */
+const NO_LINE_WITHIN_MS = 5000
 const LOOK_EVERY_MS = 10
 
 /** Why a test cannot be played, in words. */
@@ -98,8 +100,21 @@ function inboundOf(live: LiveCase, host: string, port: number): { bind: { addres
   return undefined
 }
 
+export interface ObserveOptions {
+  readonly behaviour?: Behaviour
+  /** Answers of applications wait until so many requests have arrived, or have been answered. */
+  readonly gate?: { readonly arrived: number; readonly answered: number }
+  /** Whether mirrored copies are expected, and which are enough. */
+  readonly copies?: { readonly expected: boolean; readonly enough: (copies: readonly Receipt[]) => boolean }
+  /** Whether a line of the first proxy is needed for each; absent: it is, where an answer came. */
+  readonly needsLines?: boolean | undefined
+  readonly parallel?: number | undefined
+  readonly everyMs?: number
+  readonly brings?: string | undefined
+}
+
 /** Plays a request so often, each with an id of its own, and gathers what became of each. */
-export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: { readonly behaviour?: Behaviour; readonly copies?: number; readonly parallel?: number | undefined; readonly everyMs?: number; readonly brings?: string | undefined } = {}): Promise<Observation[]> {
+export async function observe(live: LiveCase, route: Route, times: number, idBase: string, options: ObserveOptions = {}): Promise<Observation[]> {
   const parallel = options.parallel ?? PARALLEL
   const agent = times > 1 && route.call.dial === undefined ? new http.Agent({ keepAlive: true, maxSockets: parallel }) : undefined
   const own = Object.entries(route.call.headers).find(([name]) => name.toLowerCase() === 'user-agent')?.[1]?.toString()
@@ -111,19 +126,24 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   const bytes = route.call.bytes === true
   live.applications.forget(BYTES)
   if (bytes && options.behaviour !== undefined) live.applications.behave(BYTES, options.behaviour)
+  const gate = options.gate === undefined ? undefined : gateOf(options.gate)
+  const behaviour = options.behaviour && { ...options.behaviour, held: gate?.arrive }
   let next = 0
   const work = async (): Promise<void> => {
     for (let index = next++; index < times; index = next++) {
       const id = ids[index] ?? idBase
       if (index > 0 && options.everyMs) await new Promise((resolve) => setTimeout(resolve, options.everyMs))
-      if (options.behaviour !== undefined) live.applications.behave(id, options.behaviour)
-      answers[index] = await send({ ...route.call, headers: { ...route.call.headers, ...broughtBack(options.brings, answers[0]), 'user-agent': id } }, agent)
+      if (behaviour !== undefined) live.applications.behave(id, behaviour)
+      answers[index] = await send({ ...route.call, headers: { ...route.call.headers, ...broughtBack(options.brings, answers[0]), 'user-agent': id } }, agent, live.patienceMs)
+      gate?.answer()
     }
   }
   try {
     await Promise.all(Array.from({ length: Math.min(parallel, times) }, work))
-    const lines = bytes ? await connectionLines(route, ids, before) : await linesOf(live, route, ids, answers, before)
-    if (options.copies !== undefined) await copiesOf(live, ids, options.copies)
+    const needsLines = options.needsLines ?? answers.every((one) => one.kind === 'answer')
+    const withinMs = needsLines ? live.patienceMs : NO_LINE_WITHIN_MS
+    const lines = bytes ? await connectionLines(route, ids, withinMs, before) : await linesOf(live, route, ids, answers, withinMs, before)
+    if (options.copies !== undefined) await awaitCopies(live, ids, options.copies)
     return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
       answer: answers[index] ?? { kind: 'closed', why: 'never sent', elapsedMs: 0 },
       line: lines.get(id),
@@ -131,8 +151,30 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
       receipts: bytes ? (index === 0 ? live.applications.received(BYTES) : []) : live.applications.received(id),
     })))
   } finally {
+    gate?.open()
     agent?.destroy()
     for (const id of [...ids, BYTES]) live.applications.forget(id)
+  }
+}
+
+/** Holds answers back until so many requests have arrived at applications, or so many have been answered. */
+function gateOf(least: { readonly arrived: number; readonly answered: number }): { arrive(): Promise<void>; answer(): void; open(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let [arrived, answered] = [0, 0]
+  const look = (): void => {
+    if (arrived >= least.arrived && answered >= least.answered) resolve()
+  }
+  return {
+    arrive: () => {
+      arrived += 1
+      look()
+      return promise
+    },
+    answer: () => {
+      answered += 1
+      look()
+    },
+    open: resolve,
   }
 }
 
@@ -144,15 +186,15 @@ function broughtBack(name: string | undefined, first: Answer | undefined): Recor
 }
 
 /** The first proxy's lines by id. A connection that was closed without an answer may leave none, and is not waited for. */
-async function linesOf(live: LiveCase, { proxy }: Route, ids: readonly string[], answers: readonly Answer[], before: number): Promise<Map<string, LogLine>> {
+async function linesOf(live: LiveCase, { proxy }: Route, ids: readonly string[], answers: readonly Answer[], withinMs: number, before: number): Promise<Map<string, LogLine>> {
   const wanted = new Set(ids)
   const answered = answers.filter((one) => one.kind === 'answer' && one.status > 0).length
   if (!live.captured) {
-    const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])), answered) ?? [])
+    const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])), answered, withinMs) ?? [])
     return new Map(lines.map((line) => [String(line['user_agent']), line]))
   }
   // Captured HTTP may be carried as bytes, of which a proxy writes a line in each case, and which bears no id.
-  const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])) || text(line['user_agent']) === '', ids.length, before) ?? [])
+  const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])) || text(line['user_agent']) === '', ids.length, withinMs, before) ?? [])
   const found = new Map(lines.filter((line) => wanted.has(String(line['user_agent']))).map((line) => [String(line['user_agent']), line]))
   const rest = lines.filter((line) => text(line['user_agent']) === '')
   for (const id of ids) {
@@ -163,8 +205,8 @@ async function linesOf(live: LiveCase, { proxy }: Route, ids: readonly string[],
 }
 
 /** Connections bear no id: those that were logged since then are these, in no order that matters. */
-async function connectionLines({ proxy }: Route, ids: readonly string[], before: number): Promise<Map<string, LogLine>> {
-  const lines = (await proxy?.logged((line) => text(line['user_agent']) === '', ids.length, before)) ?? []
+async function connectionLines({ proxy }: Route, ids: readonly string[], withinMs: number, before: number): Promise<Map<string, LogLine>> {
+  const lines = (await proxy?.logged((line) => text(line['user_agent']) === '', ids.length, withinMs, before)) ?? []
   return new Map(lines.flatMap((line, index) => (ids[index] === undefined ? [] : [[ids[index], line] as const])))
 }
 
@@ -177,16 +219,14 @@ async function calleeLine(live: LiveCase, id: string, answer: Answer | undefined
   if (first !== undefined && denied(first)) return first
   const upstream = String(first?.['upstream_host'] ?? '')
   const callee = live.proxies().find((proxy) => proxy.node.type === 'sidecar' && upstream.startsWith(`${proxy.node.address}:`))
-  const [line] = (await callee?.logged(denied, 1)) ?? []
+  const [line] = (await callee?.logged(denied, 1, live.patienceMs)) ?? []
   return line
 }
 
-/** Waits until so many copies have come, or no more can be expected. */
-async function copiesOf(live: LiveCase, ids: readonly string[], least: number): Promise<void> {
-  const deadlineMs = performance.now() + COPIES_WITHIN_MS
-  const count = (): number => ids.reduce((sum, id) => sum + live.applications.received(id).filter(isCopy).length, 0)
-  // Where none may come, only time can show that none does.
-  const complete = (): boolean => least > 0 && count() >= least
+/** Waits until enough copies have come, or as long as shows that none comes. */
+async function awaitCopies(live: LiveCase, ids: readonly string[], { expected, enough }: NonNullable<ObserveOptions['copies']>): Promise<void> {
+  const deadlineMs = performance.now() + (expected ? live.patienceMs : NONE_WITHIN_MS)
+  const complete = (): boolean => expected && enough(ids.flatMap((id) => live.applications.received(id).filter(isCopy)))
   while (!complete() && performance.now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
 }
 

@@ -10,7 +10,7 @@ import { ENVOY_NEWEST, installEnvoy } from '#infra/parts/envoy.ts'
 import { CaseControlPlane } from './control-plane.ts'
 import { whyNoNamespaces } from './hosts.ts'
 import { play, type Verdict } from './judge.ts'
-import { LiveCase } from './live-case.ts'
+import { LiveCase, PATIENCE_MS } from './live-case.ts'
 import type { EngineParts } from './live-proxy.ts'
 import { onExit } from './on-exit.ts'
 import { needsCapture, Unplayable } from './observe.ts'
@@ -38,11 +38,13 @@ export class Player {
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
   }
   readonly #takeBack: () => void
+  readonly #patienceMs: number
   #count = 0
   /** Looked for when they are first needed. */
   #namespaces: { readonly lacking: string | undefined } | undefined
 
-  private constructor(parts: EngineParts, plane: CaseControlPlane, folder: string | undefined) {
+  private constructor(parts: EngineParts, plane: CaseControlPlane, folder: string | undefined, patienceMs: number) {
+    this.#patienceMs = patienceMs
     this.#parts = parts
     this.#plane = plane
     this.#folder = folder
@@ -52,14 +54,17 @@ export class Player {
     process.once('SIGINT', exitNow)
   }
 
-  /** Builds the bundled engine, or installs Envoy where it is not there yet. */
-  static async open(engine: 'weft' | 'envoy', envoyVersion: string = ENVOY_NEWEST): Promise<Player> {
+  /**
+   * Builds the bundled engine, or installs Envoy where it is not there yet.
+   * @param patienceMs how long whatever must come is waited for: long, for what is slow and not wrong; short, for what is expected to be wrong
+   */
+  static async open(engine: 'weft' | 'envoy', envoyVersion: string = ENVOY_NEWEST, patienceMs = PATIENCE_MS): Promise<Player> {
     const plane = await CaseControlPlane.start(systemDoors)
     try {
-      if (engine === 'envoy') return new Player({ kind: 'envoy', binary: await installEnvoy(envoyVersion) }, plane, undefined)
+      if (engine === 'envoy') return new Player({ kind: 'envoy', binary: await installEnvoy(envoyVersion) }, plane, undefined, patienceMs)
       const folder = await mkdtemp(path.join(tmpdir(), 'weft-engine-'))
       const { proxy, gateway } = await bundleProxies({ outDir: folder })
-      return new Player({ kind: 'weft', proxy, gateway }, plane, folder)
+      return new Player({ kind: 'weft', proxy, gateway }, plane, folder, patienceMs)
     } catch (error) {
       await plane.close()
       throw error
@@ -71,11 +76,11 @@ export class Player {
     const tests = about.tests ?? []
     const id = `weft-test/${++this.#count}`
     const [captured = [], explicit = []] = [true, false].map((wanted) => tests.filter((one) => needsCapture(about, one) === wanted))
-    yield* this.#playOn(explicit, id, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: explicit }, objects, false))
+    yield* this.#playOn(explicit, id, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: explicit }, objects, { patienceMs: this.#patienceMs }))
     if (captured.length === 0) return
     this.#namespaces ??= { lacking: whyNoNamespaces() }
     const lacking = this.#namespaces.lacking ?? whyNotOnHosts(about)
-    yield* this.#playOn(lacking === undefined ? captured : captured.map((one) => ({ routerOnly: lacking, ...one })), `${id}.captured`, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: captured }, objects, true))
+    yield* this.#playOn(lacking === undefined ? captured : captured.map((one) => ({ routerOnly: lacking, ...one })), `${id}.captured`, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: captured }, objects, { captured: true, patienceMs: this.#patienceMs }))
   }
 
   async *#playOn(tests: readonly RequestTest[], id: string, start: () => Promise<LiveCase>): AsyncGenerator<Played> {

@@ -147,6 +147,8 @@ const applicationWords = z.strictObject({
   delay: duration.optional(),
   reset: z.boolean().optional().describe('Closes the connection instead of an answer.'),
   times: z.int().min(1).optional().describe('So many requests, and then as always.'),
+  together: z.int().min(2).optional().describe('Each answer waits until so many of the repeated requests are there.'),
+  after: z.int().min(1).optional().describe('Each answer waits until so many of the repeated requests have been answered, by whomever.'),
   on: z.array(z.string()).min(1).optional().describe('The workloads whose applications do so; all of them unless told otherwise.'),
   headers: labels.optional().describe('Headers of the answer.'),
   holds: z.boolean().optional().describe('Leaves a connection without HTTP open after its answer.'),

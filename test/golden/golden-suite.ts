@@ -44,7 +44,7 @@ export function liveSuite(engine: 'weft' | 'envoy', envoyVersion?: string): void
     before(async () => void (player = await Player.open(engine, envoyVersion)))
     after(() => player.close())
     for (const name of goldenCases()) {
-      test(name, { timeout: 120_000 }, async (context) => {
+      test(name, { timeout: 900_000 }, async (context) => {
         const wrong: string[] = []
         for await (const one of player.play(await scriptOf(name))) {
           if (one.result === 'fail') wrong.push(`${one.name}: ${one.why}`)
