@@ -25,7 +25,7 @@ const serviceEntry = (at: number): ResourceObject => ({
   spec: { hosts: [`svc-${at}.example`], location: 'MESH_INTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '10.0.0.1' }] },
 })
 
-test('a mesh is loaded in turns between which all else runs, and is whole when anyone has it', { timeout: 240_000 }, async (t) => {
+test('a mesh is loaded in turns between which all else runs, and is whole when anyone has it', async (t) => {
   const { store, end } = await startStore()
   t.after(end)
   const organization = await store.createOrganization('demo')
@@ -101,7 +101,7 @@ test('a change is timed from its own notice, whatever was heard twice before', a
   assert.deepEqual(heard.map((atMs) => atMs - startMs), [0, 13_000])
 })
 
-test('a mesh whose changes are no longer kept is read again in turns, and told of as one step of what differs', { timeout: 240_000 }, async (t) => {
+test('a mesh whose changes are no longer kept is read again in turns, and told of as one step of what differs', async (t) => {
   const { store, end } = await startStore()
   t.after(end)
   const organization = await store.createOrganization('demo')

@@ -52,7 +52,7 @@ async function assertWhole(store: Store, acknowledged: readonly number[]): Promi
 }
 
 describe('PGlite on a folder', () => {
-  test('what was acknowledged survives kill -9 of its process, and the next process takes over', { timeout: 120_000 }, async () => {
+  test('what was acknowledged survives kill -9 of its process, and the next process takes over', async () => {
     const folder = await folderFor()
     try {
       const acknowledged: number[] = []
@@ -75,7 +75,7 @@ describe('PGlite on a folder', () => {
     }
   })
 
-  test('a second opener is refused and told who has it, and gets it once it is closed', { timeout: 240_000 }, async () => {
+  test('a second opener is refused and told who has it, and gets it once it is closed', async () => {
     const folder = await folderFor()
     const writer = startWriter(`pglite:${folder}`)
     try {
@@ -97,7 +97,7 @@ describe('PGlite on a folder', () => {
     }
   })
 
-  test('a lock whose process number serves another process by now is taken over, and a folder is its owner\'s alone', { timeout: 240_000 }, async () => {
+  test('a lock whose process number serves another process by now is taken over, and a folder is its owner\'s alone', async () => {
     const folder = await folderFor()
     try {
       await chmod(folder, 0o755)
@@ -110,7 +110,7 @@ describe('PGlite on a folder', () => {
     }
   })
 
-  test('a Secret is not readable with another key, and the error says so', { timeout: 240_000 }, async () => {
+  test('a Secret is not readable with another key, and the error says so', async () => {
     const folder = await folderFor()
     try {
       const store = await openStore(`pglite:${folder}`, options)
@@ -133,7 +133,7 @@ describe('PGlite on a folder', () => {
 })
 
 describe('Postgres', () => {
-  test('what was acknowledged survives kill -9 of the server; the store comes back by itself and its listeners hear again', { timeout: 120_000 }, async () => {
+  test('what was acknowledged survives kill -9 of the server; the store comes back by itself and its listeners hear again', async () => {
     const postgres = await startPostgres()
     try {
       const store = await openStore(postgres.url, options)
@@ -182,7 +182,7 @@ describe('Postgres', () => {
     }
   })
 
-  test('many starters on an empty database make one schema, and two databases share the server\'s roles', { timeout: 240_000 }, async () => {
+  test('many starters on an empty database make one schema, and two databases share the server\'s roles', async () => {
     const postgres = await startPostgres()
     try {
       const urls = await Promise.all([postgres.createDatabase('first'), postgres.createDatabase('second')])
@@ -196,7 +196,7 @@ describe('Postgres', () => {
     }
   })
 
-  test('a listener of one replica hears what another replica writes', { timeout: 240_000 }, async () => {
+  test('a listener of one replica hears what another replica writes', async () => {
     const postgres = await startPostgres()
     try {
       const [writer, follower] = await Promise.all([openStore(postgres.url, options), openStore(postgres.url, options)])
@@ -211,7 +211,7 @@ describe('Postgres', () => {
     }
   })
 
-  test('a server without connections to spare is unavailable, and not broken', { timeout: 240_000 }, async () => {
+  test('a server without connections to spare is unavailable, and not broken', async () => {
     const postgres = await startPostgres()
     try {
       const store = await openStore(postgres.url, options)
@@ -224,7 +224,7 @@ describe('Postgres', () => {
     await assert.rejects(openStore(postgres.url, options), StoreUnavailable)
   })
 
-  test('an owner that is no superuser is held to the policies all the same', { timeout: 240_000 }, async () => {
+  test('an owner that is no superuser is held to the policies all the same', async () => {
     const postgres = await startPostgres()
     try {
       const url = await postgres.createDatabase('hosted')

@@ -14,7 +14,7 @@ async function said(host: Host, address: string, port: number): Promise<string> 
   }
 }
 
-test('hosts reach each other at their own addresses, each sees who calls, and nothing else is there', { timeout: 240_000 }, async (t) => {
+test('hosts reach each other at their own addresses, each sees who calls, and nothing else is there', async (t) => {
   const lacking = whyNoNamespaces()
   if (lacking !== undefined) return t.skip(lacking)
   const hosts = await Hosts.open(new Map([['10.0.0.1', { captured: false }], ['10.0.0.2', { captured: false }], ['10.0.0.3', { captured: true }]]), {})

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 
-test('a server that finds a port taken says so and ends, so that whoever watches it can start it anew', { timeout: 120_000 }, async (t) => {
+test('a server that finds a port taken says so and ends, so that whoever watches it can start it anew', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'weft-serve-'))
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')

@@ -129,7 +129,7 @@ test('connections that told of a client carry that client alone, and go when it 
 
 /** Longer than a connection that is one client's own is kept. */
 async function waitFor(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 40_000
+  const deadline = performance.now() + 300_000
   while (!holds()) {
     assert.ok(performance.now() < deadline, holds.toString())
     await new Promise((tick) => setTimeout(tick, 50))

@@ -11,7 +11,7 @@ const PROXY_UID = 1337
 const rules = ({ near }: Hosts, tool: 'nftables' | 'iptables'): string =>
   tool === 'nftables' ? run('ip', ['netns', 'exec', near, 'nft', '-s', 'list', 'ruleset']) : ['iptables', 'ip6tables'].map((program) => run('ip', ['netns', 'exec', near, program, '-t', 'nat', '-S'])).join('')
 
-for (const tool of ['nftables', 'iptables'] as const) test(`captured by ${tool}, traffic reaches the proxy, which knows where it was going, over IPv4 and IPv6`, { timeout: 120_000 }, async (t) => {
+for (const tool of ['nftables', 'iptables'] as const) test(`captured by ${tool}, traffic reaches the proxy, which knows where it was going, over IPv4 and IPv6`, async (t) => {
   installTools()
   const hosts = makeHosts(t)
   // Without nft on its path the command takes iptables.

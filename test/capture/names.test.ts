@@ -9,7 +9,7 @@ const here = import.meta.dirname
 const PROXY_UID = 1337
 
 for (const tool of ['nftables', 'iptables'] as const) {
-  test(`look-ups are answered with the mesh’s names, others by the host’s resolvers, captured by ${tool}`, { timeout: 120_000 }, async (t) => {
+  test(`look-ups are answered with the mesh’s names, others by the host’s resolvers, captured by ${tool}`, async (t) => {
     if (process.getuid?.() !== 0) return t.skip('network namespaces are made by root alone')
     installTools(['dig', 'bind9-dnsutils'])
     const hosts = makeHosts(t)

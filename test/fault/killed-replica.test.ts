@@ -122,7 +122,7 @@ test(`a replica is killed with ${streams} streams, of which Envoys carry traffic
     await envoy.ready()
     loads.push(startLoad(at, { host: 'any', path: '/' }, 50))
   }
-  await until('all have their configuration', () => proxies.every(({ held }) => [...held.values()].every((of) => of.size > 0)), 60_000)
+  await until('all have their configuration', () => proxies.every(({ held }) => [...held.values()].every((of) => of.size > 0)))
   const gone = new Promise((resolve) => killed.once('exit', resolve))
   killed.kill('SIGKILL')
   await gone
@@ -133,7 +133,7 @@ test(`a replica is killed with ${streams} streams, of which Envoys carry traffic
   await until('all are at the other replica, and have all that it has', () => {
     const here = [...survivor.ledger.streamsOf('m')]
     return here.length === streams && here.every((stream) => !stream.isStarting && stream.unackedSince === undefined && stream.status().types.length >= 4)
-  }, 60_000)
+  })
   const later = loads.map((load) => load.sent())
   await until('requests go on', () => loads.every((load, at) => load.sent() > (later[at] ?? 0) + 20))
   for (const load of loads) assert.deepEqual((await load.stop()).failed, [])

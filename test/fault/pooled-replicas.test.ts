@@ -61,7 +61,7 @@ async function open(url: string, key: string): Promise<{ until(wanted: string): 
   }
 }
 
-test('what one writes the other tells its watchers, by looking every second', { timeout: 240_000 }, async (context) => {
+test('what one writes the other tells its watchers, by looking every second', async (context) => {
   const [here, there] = planes()
   const watch = await open(urlOf(there, '/k8s/demo/shop/api/v1/namespaces/default/configmaps?watch=1'), await keyOf(there))
   const tookMs: number[] = []
@@ -72,7 +72,7 @@ test('what one writes the other tells its watchers, by looking every second', { 
   context.diagnostic(`heard after ${tookMs.map((ms) => Math.round(ms)).join(', ')} ms`)
 })
 
-test('what one writes reaches the proxies of the other', { timeout: 240_000 }, async () => {
+test('what one writes reaches the proxies of the other', async () => {
   const [here, there] = planes()
   const { client, bearer } = await there.proxy('default', 'a')
   const stream = client.delta({ bearer })
@@ -87,7 +87,7 @@ test('what one writes reaches the proxies of the other', { timeout: 240_000 }, a
   }
 })
 
-test('of writers to both at once none loses an update, and their bounds and revisions are one row of numbers', { timeout: 240_000 }, async () => {
+test('of writers to both at once none loses an update, and their bounds and revisions are one row of numbers', async () => {
   const both = planes()
   const revisions = await Promise.all(Array.from({ length: 20 }, (_, at) => both[at % 2]?.apply(config(`w-${at}`))))
   assert.equal(new Set(revisions).size, 20)
@@ -96,7 +96,7 @@ test('of writers to both at once none loses an update, and their bounds and revi
   assert.equal(items.filter((one_) => one_.metadata.name.startsWith('w-')).length, 20)
 })
 
-test('an Idempotency-Key is known to both', { timeout: 240_000 }, async () => {
+test('an Idempotency-Key is known to both', async () => {
   const [here, there] = planes()
   const key = await keyOf(here)
   const ask = (of: PlaneUnderTest, value: string) =>
@@ -110,7 +110,7 @@ test('an Idempotency-Key is known to both', { timeout: 240_000 }, async () => {
   assert.ok(statuses.includes(201) && statuses.every((status) => status === 201 || status === 409), String(statuses))
 })
 
-test('a key that is deleted at one ends its events, its watches and its waits at the other, within seconds', { timeout: 240_000 }, async (context) => {
+test('a key that is deleted at one ends its events, its watches and its waits at the other, within seconds', async (context) => {
   const [here, there] = planes()
   const owner = await keyOf(here)
   const made = (await (await fetch(urlOf(here, '/api/v1/organizations/demo/keys'), { method: 'POST', headers: { authorization: `Bearer ${owner}`, 'content-type': 'application/json' }, body: JSON.stringify({ name: 'passing', role: 'viewer' }) })).json()) as { id: string; secret: string }
@@ -123,7 +123,7 @@ test('a key that is deleted at one ends its events, its watches and its waits at
   context.diagnostic(`ended after ${Math.round(performance.now() - startedMs)} ms`)
 })
 
-test('a key that expires ends what is open, too', { timeout: 240_000 }, async () => {
+test('a key that expires ends what is open, too', async () => {
   const [here, there] = planes()
   const owner = await keyOf(here)
   const expiresAt = new Date(systemDoors.clock.wallMs() + 3000).toISOString()
@@ -133,7 +133,7 @@ test('a key that expires ends what is open, too', { timeout: 240_000 }, async ()
   await events.ended()
 })
 
-test('a join token that is deleted at one ends the streams that it opened at the other, and no other proxy’s', { timeout: 240_000 }, async () => {
+test('a join token that is deleted at one ends the streams that it opened at the other, and no other proxy’s', async () => {
   const [here, there] = planes()
   const owner = await keyOf(here)
   const made = (await (await here.rest('/join-tokens', { namespace: 'default', serviceAccount: 'b' })).json()) as { id: string; secret: string }
@@ -156,7 +156,7 @@ test('a join token that is deleted at one ends the streams that it opened at the
   }
 })
 
-test('behind the pool, too, a transaction acts as a role that owns nothing, for one tenant, and leaves nothing to the next', { timeout: 240_000 }, async () => {
+test('behind the pool, too, a transaction acts as a role that owns nothing, for one tenant, and leaves nothing to the next', async () => {
   const [here] = planes()
   const driver = await openDriver(pooled.url, systemDoors)
   try {

@@ -56,7 +56,7 @@ async function define(access: HttpAccess): Promise<void> {
 }
 
 for (const [index, sequence] of sequences.entries()) {
-  test(`${sequence.file}: ${sequence.sentence}`, { timeout: 120_000 }, async (context) => {
+  test(`${sequence.file}: ${sequence.sentence}`, async (context) => {
     const namespace = `told-${index}-apart`
     const own = await tell(weft, sequence, namespace)
     for (const { step, answer } of own) if (step.answer !== undefined) assert.equal(answer, step.weft ?? step.answer, `Weft: ${step.says}`)

@@ -90,7 +90,7 @@ after(async () => {
 
 const route = (name: string, seconds: number) => ({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name }, spec: { hosts: [`${name}.example.com`], http: [{ timeout: `${seconds}s`, route: [{ destination: { host: `${name}.example.com` } }] }] } })
 
-test('an informer ends with exactly what is stored, has missed nothing and heard nothing twice', { timeout: 120_000 }, async () => {
+test('an informer ends with exactly what is stored, has missed nothing and heard nothing twice', async () => {
   const direct = (): HttpAccess => ({ url: `http://127.0.0.1:${server.port}/k8s/demo/shop`, headers: { authorization: `Bearer ${server.key}` } })
   const write = async (method: string, path: string, body?: object, type = 'application/json'): Promise<string | undefined> => {
     const { code, text } = await ask(direct(), { method, path, headers: { 'content-type': type }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })

@@ -120,7 +120,7 @@ const patient: Clock = {
   every: (periodMs, fire) => systemDoors.clock.every(periodMs, fire),
 }
 
-test('an authority that never answers for one mesh holds two orders of that mesh and nothing of another', { timeout: 120_000 }, async (t) => {
+test('an authority that never answers for one mesh holds two orders of that mesh and nothing of another', async (t) => {
   const { directory, worker: start, mesh: make, put, secret, store } = await world(t)
   const silent = await silentAuthority(t)
   const [stuck, well] = [await make('stuck'), await make('well')]
@@ -138,7 +138,7 @@ test('an authority that never answers for one mesh holds two orders of that mesh
   for (const name of ['a', 'b', 'c', 'd', 'e']) assert.deepEqual(orderState(state, `cert-${name}`), { failures: 0, retryAtMs: 0, error: '', holder: '', untilMs: 0 })
 })
 
-test('an answer that trickles is none: it is over when its time is', { timeout: 240_000 }, async (t) => {
+test('an answer that trickles is none: it is over when its time is', async (t) => {
   const { worker: start, mesh: make, put, error } = await world(t)
   const silent = await silentAuthority(t)
   const mesh = await make('slow')
@@ -152,7 +152,7 @@ test('an answer that trickles is none: it is over when its time is', { timeout: 
   await until('the order failed', async () => (await error(mesh, 'cert')).startsWith('unreachable'), WITHIN_MS)
 })
 
-test('a Secret that was not made here, or not for the host, is never written, whatever its labels say', { timeout: 120_000 }, async (t) => {
+test('a Secret that was not made here, or not for the host, is never written, whatever its labels say', async (t) => {
   const { directory, worker: start, mesh: make, put, secret, error } = await world(t)
   const mesh = await make('shop')
   const worker = start([directory])
@@ -179,7 +179,7 @@ test('a Secret that was not made here, or not for the host, is never written, wh
   assert.equal(await text('made'), before)
 })
 
-test('a Secret whose content somebody replaced is theirs from then on, label or not', { timeout: 120_000 }, async (t) => {
+test('a Secret whose content somebody replaced is theirs from then on, label or not', async (t) => {
   const { directory, worker: start, mesh: make, put, secret, error } = await world(t)
   const mesh = await make('shop')
   const worker = start([directory])
@@ -192,7 +192,7 @@ test('a Secret whose content somebody replaced is theirs from then on, label or 
   assert.equal(membersOf(await secret(mesh, 'made'))['tls.crt'], 'mine now')
 })
 
-test('a Secret that comes while its order is under way stays as it came', { timeout: 120_000 }, async (t) => {
+test('a Secret that comes while its order is under way stays as it came', async (t) => {
   const here = await world(t)
   const mesh = await here.mesh('shop')
   let came = false

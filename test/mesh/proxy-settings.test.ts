@@ -43,7 +43,7 @@ function isEnvoyOf(pid: string, parent: number): boolean {
   }
 }
 
-for (const engine of ['weft', 'envoy'] as const) test(`a proxy starts with what the mesh says, and is called for as long as its workload’s probe succeeds: ${engine}`, { timeout: 570_000 }, async (t) => {
+for (const engine of ['weft', 'envoy'] as const) test(`a proxy starts with what the mesh says, and is called for as long as its workload’s probe succeeds: ${engine}`, async (t) => {
   const world = await startPlane()
   const proxies = await proxyProcesses(world, 'prod', 'orders')
   let isReady = false

@@ -130,7 +130,7 @@ export class Shop {
     this.#up.stderr?.on('data', hear)
     const ended = new Promise<never>((_, reject) => this.#up?.once('exit', (code, signal) => reject(new Error(`weft up ended (${code ?? signal}) before it was ready:\n${this.#output}`))))
     ended.catch(() => {})
-    await Promise.race([until('weft up is ready', () => existsSync(readyFile), 120_000), ended]).catch((error: unknown) => {
+    await Promise.race([until('weft up is ready', () => existsSync(readyFile)), ended]).catch((error: unknown) => {
       throw new Error(`${error instanceof Error ? error.message : String(error)}\n${this.#output}`)
     })
     this.ready = JSON.parse(readFileSync(readyFile, 'utf8')) as Ready
@@ -210,8 +210,8 @@ export class Shop {
   }
 }
 
-/** Waits for a state. @throws Error naming what did not come about */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+/** Waits for a state, as long as a slow machine may take for it. @throws Error naming what did not come about */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 300_000): Promise<void> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     if (await holds()) return

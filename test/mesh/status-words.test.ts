@@ -28,7 +28,7 @@ async function ordersAsked(t: import('node:test').TestContext) {
     const { items } = (await (await world.rest('/proxies')).json()) as { items: { node: { name: string }; types: { type: string; state: string }[] }[] }
     return items.find(({ node }) => node.name === name)?.types.map(({ type, state }) => `${type.slice(type.lastIndexOf('.') + 1)} ${state}`).sort() ?? []
   }
-  const stand = (name: string, wanted: readonly string[]): Promise<void> => until(`${name} stands at ${wanted.join(', ')}`, async () => (await states(name)).join() === wanted.join(), 30_000)
+  const stand = (name: string, wanted: readonly string[]): Promise<void> => until(`${name} stands at ${wanted.join(', ')}`, async () => (await states(name)).join() === wanted.join())
   return { world, weft, connect, stand }
 }
 
@@ -80,7 +80,7 @@ test('apply --wait tells how many acknowledged and in what time, or who did not,
   assert.match((await weft(['history', '--limit', '1'])).stdout, / -$/m, 'nothing is told before the last has answered')
   second.ack(unanswered)
   let told = ''
-  await until('the history has the time to the last answer', async () => / \d+ms \(2\)/.test((told = (await weft(['history', '--limit', '2'])).stdout)) && !/ -$/m.test(told), 60_000)
+  await until('the history has the time to the last answer', async () => / \d+ms \(2\)/.test((told = (await weft(['history', '--limit', '2'])).stdout)) && !/ -$/m.test(told))
   assert.match(told, /^REVISION +CHANGE +OBJECT +AUTHOR +AGE +PUSHED/m)
   assert.equal(told.match(/ \d+ms \(2\)/g)?.length, 2, told)
 })

@@ -79,7 +79,7 @@ test(`${SOCKETS} open WebSockets outlive ${CHANGES} changes that do not concern 
   // A hundred at a time: what is shown is how long they live, not how fast they come.
   while (clients.length < SOCKETS) {
     for (let at = 0; at < 100; at++) clients.push(dial(outbound))
-    await until('a hundred more are open', () => clients.every(isOpen) || clients.some(({ closed }) => closed), 60_000)
+    await until('a hundred more are open', () => clients.every(isOpen) || clients.some(({ closed }) => closed))
     assert.equal(clients.filter(isOpen).length, clients.length, String(clients.find((one) => !isOpen(one))?.received))
   }
   for (const client of clients) client.received = ''
@@ -93,7 +93,7 @@ test(`${SOCKETS} open WebSockets outlive ${CHANGES} changes that do not concern 
     assert.equal((await world.rest(`/revisions/${revision}/wait?timeout=60s`)).status, 200)
     const word = `after ${change};`
     for (const { socket } of clients) socket.write(word)
-    await until('each got its bytes back', () => clients.every(({ received, closed }) => closed || received.endsWith(word)), 60_000)
+    await until('each got its bytes back', () => clients.every(({ received, closed }) => closed || received.endsWith(word)))
     assert.equal(clients.filter(({ closed }) => closed).length, 0)
   }
 })

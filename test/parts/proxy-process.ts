@@ -47,7 +47,7 @@ export async function proxyProcesses(world: PlaneUnderTest, namespace: string, s
         if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}:\n${said}`)
         return said.includes('"proxy.ready"')
       }
-      await until(`${name} is ready`, isReady, 240_000)
+      await until(`${name} is ready`, isReady)
       return child
     },
     async close() {

@@ -155,7 +155,7 @@ async function world(t: TestContext) {
   return { twins, seen }
 }
 
-test('tunnels end, go on and are refused as in a stock Envoy, over HTTP/2 and HTTP/1.1', { timeout: 240_000 }, async (t) => {
+test('tunnels end, go on and are refused as in a stock Envoy, over HTTP/2 and HTTP/1.1', async (t) => {
   const { twins, seen } = await world(t)
   const told: Record<string, string[]> = { envoy: [], weft: [] }
   for (const engine of [twins.envoy, twins.weft]) {

@@ -93,7 +93,7 @@ const page = readFileSync(join(import.meta.dirname, '../../docs/reference/envoy-
 const explained = new Set([...page.matchAll(/^\| `([^`]+)`/gm)].map((found) => found[1]))
 const quiet = { headers: {}, body: '', trailers: {} }
 
-test('over HTTP/2 Weft answers as Envoy does under the same configuration', { timeout: 300_000 }, async (t) => {
+test('over HTTP/2 Weft answers as Envoy does under the same configuration', async (t) => {
   const [world, odd] = await Promise.all([makeWorld(t, await deadPort()), oddServer(t)])
   const oddHosts = [{ name: 'odd', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'odd' } }] }]
   const twins = await startTwins(t, { listeners: [...world.listeners, httpListener('odd', oddHosts)], clusters: [...world.clusters, staticCluster('odd', [odd.port])] })

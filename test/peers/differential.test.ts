@@ -184,7 +184,7 @@ const page = readFileSync(join(import.meta.dirname, '../../docs/reference/envoy-
 /** Rows of the page's table: the case's name in backquotes, and whether generated requests avoid it too. */
 const explained = new Set([...page.matchAll(/^\| `([^`]+)`/gm)].map((found) => found[1]))
 
-test('Weft answers as Envoy does under the same configuration', { timeout: 300_000 }, async (t) => {
+test('Weft answers as Envoy does under the same configuration', async (t) => {
   const twins = await startTwins(t, await makeWorld(t, await deadPort()))
 
   await t.test('each request of the table', async () => {

@@ -124,7 +124,7 @@ function residentBytes(child: ChildProcess): number {
 }
 
 for (const [kind, main, direction] of [['a sidecar’s inbound listener', 'proxy/main.ts', 1], ['a gateway', 'gateway/main.ts', 2]] as const) {
-  test(`${kind} ends connections that flood it, and serves all others meanwhile`, { timeout: 180_000 }, async (t) => {
+  test(`${kind} ends connections that flood it, and serves all others meanwhile`, async (t) => {
     const { child, port } = await start(t, main, direction)
     const other = await connect(t, port)
     const served = async (): Promise<void> => {

@@ -72,7 +72,7 @@ const hosts: JsonValue = [
 
 const TOLD = ['x-envoy-ratelimited', 'x-limited', 'x-path', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'grpc-status', 'grpc-message', 'content-type', 'content-length']
 
-test('local rate limits of listeners, virtual hosts and routes refuse and mark what a stock Envoy does', { timeout: 240_000 }, async (t) => {
+test('local rate limits of listeners, virtual hosts and routes refuse and mark what a stock Envoy does', async (t) => {
   const upstream = await httpServer(t, (request, response) => response.end(JSON.stringify(['x-over', 'x-more', 'x-absent'].map((name) => request.headers[name] ?? ''))))
   const { envoy, weft } = await startTwins(t, {
     listeners: [

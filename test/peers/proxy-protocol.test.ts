@@ -33,7 +33,7 @@ const speaking = (version: string): JsonObject => ({
   },
 })
 
-test('Weft and Envoy take the PROXY protocol alike, and send it alike', { timeout: 120_000 }, async (t) => {
+test('Weft and Envoy take the PROXY protocol alike, and send it alike', async (t) => {
   const upstream = await httpServer(t, (request, response) => response.end(String(request.headers['x-forwarded-for'])))
   const first = await netServer(t, (socket) => {
     let heard = ''

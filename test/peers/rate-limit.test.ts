@@ -73,7 +73,7 @@ const hosts: JsonValue = [
   },
 ]
 
-test('a rate limit service is asked as Envoy asks it, and its word counts as it does there', { timeout: 240_000 }, async (t) => {
+test('a rate limit service is asked as Envoy asks it, and its word counts as it does there', async (t) => {
   const service = await rateLimitService(t)
   const upstream = await httpServer(t, (request, response) => response.end(`counted: ${request.headers['x-counted'] ?? 'no'}`))
   const grpcCluster = { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', explicit_http_config: { http2_protocol_options: {} } } } }

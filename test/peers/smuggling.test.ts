@@ -9,7 +9,7 @@ import { assertNoDesync, attack, attackAll, places, startPlace, startTunnels } f
 
 for (const [kind, make] of upstreams) {
   for (const place of places) {
-    test(`no request is smuggled past ${place === 'gateway' ? 'a gateway' : `the ${place} listener`} to ${kind}`, { timeout: 300_000 }, async (t) => {
+    test(`no request is smuggled past ${place === 'gateway' ? 'a gateway' : `the ${place} listener`} to ${kind}`, async (t) => {
       const upstream = await make(t)
       const proxy = await startPlace(t, upstream, place)
       await t.test('over HTTP/1.1', (s) => attackAll(s, proxy, upstream, corpus()))
@@ -18,7 +18,7 @@ for (const [kind, make] of upstreams) {
   }
 }
 
-test('nor into a listener that takes CONNECT, where the far end of a tunnel gets what it was dug for alone', { timeout: 300_000 }, async (t) => {
+test('nor into a listener that takes CONNECT, where the far end of a tunnel gets what it was dug for alone', async (t) => {
   const upstream = await nodeUpstream(t, true)
   const { proxy, tunnelled } = await startTunnels(t, upstream)
   assert.match(await speak(proxy.port, 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', (text) => text.includes('\r\n\r\n')), /^HTTP\/1\.1 200 /)
@@ -27,7 +27,7 @@ test('nor into a listener that takes CONNECT, where the far end of a tunnel gets
   assert.equal(tunnelled.filter((bytes) => bytes.includes('/never')).length, 0)
 })
 
-test('nor when attacks are cut, joined and garbled', { timeout: 300_000 }, async (t) => {
+test('nor when attacks are cut, joined and garbled', async (t) => {
   const upstream = await nodeUpstream(t, true)
   const proxy = await startPlace(t, upstream, 'outbound')
   const all = corpus().map((one) => one.bytes)
