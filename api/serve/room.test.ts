@@ -56,12 +56,12 @@ test('a mesh of which nothing is out does not wait for another, and waits for it
   assert.deepEqual(called, ['second'])
 })
 
-test('whoever does not answer is waited for two seconds, and one who leaves is not waited for', () => {
+test('whoever is overtaken by many is waited for two seconds, for ten where nobody answers, and one who leaves is not waited for', () => {
   const { clock, room, called, one, send } = stage(1)
   const answer = send(one('silent'))
   const [next, gone, last] = [one('next'), one('gone'), one('last')]
   for (const each of [next, gone, last]) assert.equal(room.admits(each), false)
-  clock.advance(1999)
+  clock.advance(9999)
   assert.deepEqual(called, [])
   clock.advance(1)
   assert.deepEqual(called, ['next'])
@@ -71,6 +71,20 @@ test('whoever does not answer is waited for two seconds, and one who leaves is n
   answer()
   // Nor is one that does not send what it was promised.
   assert.equal(room.admits(gone), false)
-  clock.advance(2000)
+  clock.advance(10_000)
   assert.deepEqual(called, ['next', 'last', 'gone'])
+})
+
+test('one that is overtaken by many is not waited for any longer', () => {
+  const { clock, room, called, one, send } = stage(2)
+  send(one('silent'))
+  const quick = one('quick')
+  for (let count = 0; count < 64; count += 1) send(quick)()
+  const answer = send(quick)
+  assert.equal(room.admits(one('next')), false)
+  clock.advance(1999)
+  assert.deepEqual(called, [])
+  clock.advance(1)
+  assert.deepEqual(called, ['next'])
+  answer()
 })

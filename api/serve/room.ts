@@ -12,13 +12,18 @@ export interface RoomLimits {
 const usualRoom: RoomLimits = { bytesMax: 128 << 20, muchMin: 64 }
 /** The most that an answer takes, for one whose turn it is and that has not sent it yet. */
 const promisedBytes = 1 << 20
-/** Whoever has not answered by then reads slowly or not at all, and what it was sent counts no more: others must not wait for it. */
-const heldMs = 2000
+/** Whoever has not answered by then reads slowly or not at all, where others have who were sent so many answers later, and what it was sent counts no more: nobody must wait for it. */
+const slowMs = 2000
+const overtakenBy = 64
+/** Where nobody answers, all are slow together, or this process is: then it is this long. */
+const heldMs = 10_000
 
 interface Out<T> {
   readonly one: T
   readonly bytes: number
-  readonly untilMs: number
+  readonly sinceMs: number
+  /** How many were sent before it. */
+  readonly number: number
 }
 
 /**
@@ -37,6 +42,9 @@ export class Room<T extends Sharer> {
   /** How much of each share is out. */
   readonly #shares = new Map<string, number>()
   #bytes = 0
+  #sent = 0
+  /** The latest sent of all that were answered. */
+  #answered = 0
   #ageing: Timer | undefined
 
   /** @param wake calls whoever waited, when it may send */
@@ -67,7 +75,10 @@ export class Room<T extends Sharer> {
     this.#begun.add(one)
     const out = this.#add(one, bytes)
     if (promised) this.#free(promised)
-    return () => this.#free(out)
+    return () => {
+      if (this.#out.has(out)) this.#answered = Math.max(this.#answered, out.number)
+      this.#free(out)
+    }
   }
 
   /** It needs no room after all, or is gone. What it was sent is given back apart. */
@@ -80,11 +91,11 @@ export class Room<T extends Sharer> {
   }
 
   #add(one: T, bytes: number): Out<T> {
-    const out = { one, bytes, untilMs: this.#clock.monotonicMs() + heldMs }
+    const out = { one, bytes, sinceMs: this.#clock.monotonicMs(), number: (this.#sent += 1) }
     this.#out.add(out)
     this.#bytes += bytes
     this.#shares.set(one.share, (this.#shares.get(one.share) ?? 0) + 1)
-    this.#ageing ??= this.#clock.every(heldMs / 4, () => this.#age())
+    this.#ageing ??= this.#clock.every(slowMs / 4, () => this.#age())
     return out
   }
 
@@ -119,7 +130,8 @@ export class Room<T extends Sharer> {
   #age(): void {
     const nowMs = this.#clock.monotonicMs()
     for (const out of [...this.#out]) {
-      if (out.untilMs > nowMs) return
+      const heldForMs = nowMs - out.sinceMs
+      if (heldForMs < slowMs || (heldForMs < heldMs && this.#answered - out.number < overtakenBy)) return
       if (this.#promised.get(out.one) === out) this.#promised.delete(out.one)
       this.#free(out)
     }
