@@ -4,6 +4,7 @@ import { type CheckRequest, CheckRequestSchema, CheckResponseSchema } from '#cor
 import type { ExtAuthzPlan } from '#core/plan/ext-authz.ts'
 import type { StringMatchPlan } from '#core/plan/listener.ts'
 import { answers } from '../http/answer.ts'
+import { chooseRoute } from '../http/choose-route.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { NO_BODY } from '../http/body.ts'
@@ -45,7 +46,7 @@ export function extAuthz(plan: ExtAuthzPlan, engine: Engine): HttpFilter {
       return exchange.answerWith(answers.authorizerDenied(verdict.status, verdict.body, lines(verdict.fields)))
     }
     accept(exchange, verdict)
-    if (plan.reroutes) exchange.chooseRoute()
+    if (plan.reroutes) chooseRoute(exchange)
     exchange.resumeFilters()
   }
 

@@ -4,6 +4,7 @@ import type { RequestHead } from '#core/route/request.ts'
 import { findTokens, type Found, judgeRequirement, type ProviderJudge, type Verdict } from '#core/authz/requirement.ts'
 import { judgeClaims, normalizeClaims, parseToken, type Token, type TokenProblem, tokenProblems } from '#core/authz/token.ts'
 import { answers } from '../http/answer.ts'
+import { chooseRoute } from '../http/choose-route.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { ANSWERED, CONTINUE, type HttpFilter, WAITING } from './filter.ts'
@@ -136,7 +137,7 @@ class Provider implements ProviderJudge<Verified, Promise<boolean>> {
       if (value !== undefined) exchange.addRequestHeader(header, value)
     }
     if (tellsClaims) request.claims = normalizeClaims(this.#plan, token.claims)
-    if (reroutes) exchange.chooseRoute()
+    if (reroutes) chooseRoute(exchange)
   }
 }
 

@@ -3,7 +3,7 @@ import type { ForwardAction, Route, RouteTable, VirtualHost, WeightedCluster } f
 import type { PeerInfo } from '#core/route/request.ts'
 import { normalizePath } from '#core/route/normalize.ts'
 import { redirectLocation } from '#core/route/redirect.ts'
-import { findVirtualHost, selectRoute, withoutPort } from '#core/route/select.ts'
+import { withoutPort } from '#core/route/select.ts'
 import { pickCluster } from '#core/route/split.ts'
 import type { HttpStack } from '../filter/stack.ts'
 import { CONTINUE } from '../filter/filter.ts'
@@ -13,6 +13,7 @@ import type { UpstreamHost } from '../upstream/host.ts'
 import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
 import { LENGTH, NO_BODY } from './body.ts'
+import { chooseRoute } from './choose-route.ts'
 import { Forwarding } from './forwarding.ts'
 import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
 import type { Engine } from './engine.ts'
@@ -23,7 +24,7 @@ import { dropByName, valueIn, withoutLines } from './request-out.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 import type { Downstream } from './sides.ts'
-import { noteCall } from '../telemetry/reports.ts'
+import { account } from '../telemetry/account.ts'
 import { Trace } from '../telemetry/trace.ts'
 
 /** Before an upstream connection stands, the client is told to wait beyond this. */
@@ -186,29 +187,8 @@ export class Exchange implements Facts {
       if (typeof path === 'object') return this.answerWith(answers.redirect(307, path.redirect, 'path_normalization_redirect'))
       request.path = path
     }
-    this.chooseRoute()
+    chooseRoute(this)
     this.resumeFilters()
-  }
-
-  /** Finds the route; again, when a filter learned what routes may depend on. */
-  chooseRoute(): void {
-    const { engine, request, stack } = this
-    this.virtualHost = undefined
-    this.route = undefined
-    this.table = stack.tableFor(engine.plans, request)
-    if (this.table === undefined) return
-    this.virtualHost = findVirtualHost(this.table, request.authority)
-    if (this.virtualHost !== undefined) this.route = selectRoute(this.virtualHost, request)
-    if (this.route === undefined && request.method === 'CONNECT' && stack.plan.connects === true) this.#chooseTunnel()
-  }
-
-  /** A known host without a route of its own for tunnels. */
-  #chooseTunnel(): void {
-    const table = this.stack.connectTable(this.engine.plans)
-    if (table?.any === undefined) return
-    this.table = table
-    this.virtualHost = table.any
-    this.route = selectRoute(table.any, this.request)
   }
 
   /** A filter that waits wants the body first: all of it, or as much as `bytesMax`. Called once, at once when it is there. */
@@ -415,14 +395,8 @@ export class Exchange implements Facts {
     this.durationMs = nowMs - this.startMs
     this.startWallMs = engine.doors.clock.wallMs() - this.durationMs
     this.#forwarding?.leaveCluster()
-    const inbound = this.stack.direction === 'inbound'
-    const destination = inbound ? ((this.peer.uriSans.length > 0 ? cluster?.selfSecured : cluster?.selfDestination) ?? engine.metrics.unknownDestination) : (this.host?.destination ?? cluster?.destination ?? engine.metrics.unknownDestination)
-    if (!inbound && this.host !== undefined) noteCall(this.host.load, this.request, this.peer)
     // A tunnel that leads back to this proxy is no call: those inside it are.
-    if (!this.#tunnels || cluster?.plan.destination !== undefined) engine.metrics.request(inbound, inbound ? this.connection.sourceOf(this.request) : this.#forwarding?.overMutualTls === true ? engine.metrics.selfSecured : engine.metrics.self, destination, this.status, this.flags, this.grpcStatus, this.durationMs, this.requestBytes, this.responseBytes, this.stack.metricRules, this)
-    const { logs } = this.stack
-    for (const log of logs) log.add(this)
-    if (this.trace !== undefined) this.trace.finish(this)
+    account(this, !this.#tunnels || cluster?.plan.destination !== undefined, this.#forwarding?.overMutualTls === true)
     this.kept = undefined
     this.resumeDownstream()
   }

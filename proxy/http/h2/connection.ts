@@ -1,12 +1,13 @@
 import type { FieldTable } from '../head-scan.ts'
 import { Calm } from './calm.ts'
 import { Control } from './control.ts'
+import { DataIn } from './data-in.ts'
 import { FrameOut } from './frame-out.ts'
 import type { FrameSink } from './frame-out.ts'
 import { FrameReader } from './frame-reader.ts'
 import type { FrameHandler } from './frame-reader.ts'
 import {
-  ACK, CANCEL, CONTINUATION, DEFAULT_WINDOW, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES, FRAME_HEADER_BYTES, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PADDED, PING,
+  ACK, CONTINUATION, DEFAULT_WINDOW, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING,
   PREFACE, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, STREAM_ID_MAX, WINDOW_MAX, WINDOW_UPDATE,
 } from './frames.ts'
 import type { HeadBlock } from './head-block.ts'
@@ -76,9 +77,7 @@ export class Connection implements FrameHandler, SectionHandler {
   readonly #resets = new Int32Array(RESETS_REMEMBERED)
   #resetAt = 0
   readonly #reader: FrameReader
-  // The DATA frame under way.
-  #dataStream: Stream | undefined = undefined
-  #dataEnds = false
+  readonly #data: DataIn
 
   constructor(owner: ConnectionOwner, isServer: boolean, own: OwnSettings, nowMs: number) {
     this.#owner = owner
@@ -90,6 +89,7 @@ export class Connection implements FrameHandler, SectionHandler {
     this.heads = new SectionOut(this.out, this.calm)
     this.control = new Control(this, owner)
     this.#sections = new SectionIn(this, own.headerBytesMax)
+    this.#data = new DataIn(this)
     this.#nextStream = isServer ? 2 : 1
     this.#reader = new FrameReader(this, isServer)
   }
@@ -145,13 +145,18 @@ export class Connection implements FrameHandler, SectionHandler {
     this.#owner.onStreamClosed(stream)
   }
 
+  /** Whether that stream was reset by us, not long ago: its peer may not know yet. */
+  wasReset(id: number): boolean {
+    return this.#resets.includes(id)
+  }
+
   rememberReset(id: number): void {
     this.#resets[this.#resetAt] = id
     this.#resetAt = (this.#resetAt + 1) % RESETS_REMEMBERED
   }
 
   /** The peer breaks a stream's rules. */
-  #streamError(stream: Stream, code: number): void {
+  streamError(stream: Stream, code: number): void {
     const { receiver } = stream
     stream.receiver = undefined
     stream.reset(code)
@@ -159,7 +164,8 @@ export class Connection implements FrameHandler, SectionHandler {
     if (!this.calm.reset()) this.fail(ENHANCE_YOUR_CALM, 'too many resets')
   }
 
-  #resetUnknown(id: number, code: number): void {
+  /** Resets a stream that there is nothing of. */
+  resetUnknown(id: number, code: number): void {
     this.out.words(RST_STREAM, 0, id, code)
     this.rememberReset(id)
     this.spend()
@@ -171,14 +177,7 @@ export class Connection implements FrameHandler, SectionHandler {
   fail(code: number, why: string): void {
     if (this.failed) return
     this.failed = true
-    const debug = Buffer.from(why, 'latin1')
-    const bytes = this.out.room(FRAME_HEADER_BYTES + 8 + debug.length)
-    const at = this.out.used
-    FrameOut.header(bytes, at, 8 + debug.length, GOAWAY, 0, 0)
-    bytes.writeUInt32BE(this.lastPeerStream, at + FRAME_HEADER_BYTES)
-    bytes.writeUInt32BE(code, at + FRAME_HEADER_BYTES + 4)
-    debug.copy(bytes, at + FRAME_HEADER_BYTES + 8)
-    this.out.used += FRAME_HEADER_BYTES + 8 + debug.length
+    this.out.goaway(this.lastPeerStream, code, why)
     this.#sections.drop()
     this.#owner.onFailed(code, why)
     this.failStreams(code)
@@ -202,17 +201,10 @@ export class Connection implements FrameHandler, SectionHandler {
     if (!this.failed) this.windows.credit(bytes)
   }
 
-  /** Gives up streams whose peer opens no window for so long; 0: never. */
-  sweepBlocked(nowMs: number, timeoutMs: number): void {
+  /** Time passed. `blockedMs`: how long a stream may wait for a window of its peer's; 0: for ever. */
+  sweep(nowMs: number, blockedMs: number): void {
     this.nowMs = nowMs
-    if (timeoutMs <= 0) return
-    for (const stream of [...this.windows.blocked]) {
-      if (nowMs - stream.blockedSinceMs < timeoutMs) continue
-      const { receiver } = stream
-      stream.receiver = undefined
-      stream.reset(CANCEL)
-      receiver?.onReset(CANCEL, 'violation')
-    }
+    this.windows.sweep(nowMs, blockedMs)
   }
 
   // ---- bytes in
@@ -241,67 +233,31 @@ export class Connection implements FrameHandler, SectionHandler {
   // ---- DATA
 
   onDataBegin(frameBytes: number, flags: number, id: number): void {
-    if (id === 0) return this.fail(PROTOCOL_ERROR, 'DATA on stream 0')
-    if (!this.windows.received(frameBytes)) return this.fail(FLOW_CONTROL_ERROR, 'connection window exceeded')
-    const padded = (flags & PADDED) !== 0
-    if (padded && frameBytes === 0) return this.fail(FRAME_SIZE_ERROR, 'no pad length')
-    let stream = this.streams.get(id)
-    if (stream === undefined) {
-      if (this.#isIdle(id)) return this.fail(PROTOCOL_ERROR, 'DATA on an idle stream')
-      if (!this.#resets.includes(id) && id <= this.control.lastAccepted) this.#resetUnknown(id, STREAM_CLOSED)
-    } else if (stream.remoteEnded) {
-      this.#streamError(stream, STREAM_CLOSED)
-      stream = undefined
-    } else if (!stream.headSeen) {
-      this.#streamError(stream, PROTOCOL_ERROR)
-      stream = undefined
-    } else {
-      stream.receiveWindow -= frameBytes
-      if (stream.receiveWindow < 0) {
-        this.#streamError(stream, FLOW_CONTROL_ERROR)
-        stream = undefined
-      }
-    }
-    if (frameBytes - (padded ? 1 : 0) === 0 && (flags & END_STREAM) === 0) this.spend()
-    else this.calm.work()
-    if (this.failed) return
-    this.#dataStream = stream
-    this.#dataEnds = (flags & END_STREAM) !== 0
+    this.#data.begin(frameBytes, flags, id)
   }
 
-  /** Padding counts against windows and is nobody's to take. */
   onDataPadding(bytes: number): void {
-    const stream = this.#dataStream
-    if (stream === undefined || stream.closed) this.credit(bytes)
-    else stream.credit(bytes)
+    this.#data.padding(bytes)
   }
 
   onDataBytes(bytes: Buffer, start: number, end: number): void {
-    const stream = this.#dataStream
-    if (stream === undefined || stream.closed) return this.credit(end - start)
-    stream.receivedBytes += end - start
-    if (stream.expectedBytes >= 0 && stream.receivedBytes > stream.expectedBytes) {
-      this.credit(end - start)
-      return this.#streamError(stream, PROTOCOL_ERROR)
-    }
-    stream.receiver?.onData(bytes, start, end)
-    stream.taken(end - start)
+    this.#data.bytes(bytes, start, end)
   }
 
   onDataEnd(): void {
-    const stream = this.#dataStream
-    this.#dataStream = undefined
-    if (this.#dataEnds && stream !== undefined && !stream.closed) this.#remoteEnd(stream, '')
+    this.#data.end()
   }
 
-  #remoteEnd(stream: Stream, trailers: string): void {
-    if (stream.expectedBytes >= 0 && stream.receivedBytes !== stream.expectedBytes) return this.#streamError(stream, PROTOCOL_ERROR)
+  /** The peer has sent its message, trailers included. */
+  remoteEnd(stream: Stream, trailers: string): void {
+    if (stream.expectedBytes >= 0 && stream.receivedBytes !== stream.expectedBytes) return this.streamError(stream, PROTOCOL_ERROR)
     const { receiver } = stream
     stream.remoteEnd()
     receiver?.onEnd(trailers)
   }
 
-  #isIdle(id: number): boolean {
+  /** Nobody opened that stream yet. */
+  isIdle(id: number): boolean {
     return (id & 1) === (this.isServer ? 1 : 0) ? id > this.lastPeerStream : id >= this.#nextStream
   }
 
@@ -339,7 +295,7 @@ export class Connection implements FrameHandler, SectionHandler {
   /** A violation that concerns one stream only; on one that does not exist yet there is nothing to reset. */
   #streamViolation(id: number, code: number, why: string): void {
     const stream = this.streams.get(id)
-    if (stream !== undefined) this.#streamError(stream, code)
+    if (stream !== undefined) this.streamError(stream, code)
     else this.fail(code, why)
   }
 
@@ -354,14 +310,14 @@ export class Connection implements FrameHandler, SectionHandler {
     const ends = (flags & END_STREAM) !== 0
     if (stream !== undefined) {
       if (stream.remoteEnded) {
-        if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.#streamError(stream, STREAM_CLOSED)
+        if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.streamError(stream, STREAM_CLOSED)
       } else if (stream.headSeen) this.#onTrailers(stream, bytes, start, end, ends)
       else this.#onAnswer(stream, bytes, start, end, ends)
       return
     }
     if (this.isServer && (id & 1) === 1 && id > this.lastPeerStream) return this.#onRequest(bytes, start, end, ends, id)
-    if (this.#isIdle(id)) return this.fail(PROTOCOL_ERROR, 'HEADERS on a stream that is not theirs')
-    if (this.#resets.includes(id)) {
+    if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'HEADERS on a stream that is not theirs')
+    if (this.wasReset(id)) {
       // It was on its way when we reset the stream.
       if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.spend()
       return
@@ -378,14 +334,14 @@ export class Connection implements FrameHandler, SectionHandler {
       return
     }
     if (this.streams.size >= this.own.concurrentStreamsMax) {
-      if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.#resetUnknown(id, REFUSED_STREAM)
+      if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.resetUnknown(id, REFUSED_STREAM)
       return
     }
     if (!this.#sections.decode(bytes, start, end, this.#owner.headFields)) return
     const stream = new Stream(this, id, this.peer.initialWindow, this.own.streamWindow)
     this.streams.add(stream)
     stream.headSeen = true
-    if (!block.tooLarge && (block.malformed || block.status !== '' || (ends && block.contentLength > 0))) return this.#streamError(stream, PROTOCOL_ERROR)
+    if (!block.tooLarge && (block.malformed || block.status !== '' || (ends && block.contentLength > 0))) return this.streamError(stream, PROTOCOL_ERROR)
     stream.expectedBytes = block.contentLength
     if (ends) stream.remoteEnded = true
     this.calm.work()
@@ -398,7 +354,7 @@ export class Connection implements FrameHandler, SectionHandler {
     const block = this.#sections.block
     const status = block.status
     const interim = status.charCodeAt(0) === 49
-    if (block.malformed || block.tooLarge || !/^[1-9][0-9][0-9]$/.test(status) || block.method !== '' || block.path !== '' || (interim && ends)) return this.#streamError(stream, PROTOCOL_ERROR)
+    if (block.malformed || block.tooLarge || !/^[1-9][0-9][0-9]$/.test(status) || block.method !== '' || block.path !== '' || (interim && ends)) return this.streamError(stream, PROTOCOL_ERROR)
     if (interim) {
       this.spend()
       return
@@ -406,14 +362,14 @@ export class Connection implements FrameHandler, SectionHandler {
     stream.headSeen = true
     this.calm.work()
     if (ends) stream.remoteEnd()
-    if (receiver !== undefined && !receiver.onHead(block, ends)) this.#streamError(stream, PROTOCOL_ERROR)
+    if (receiver !== undefined && !receiver.onHead(block, ends)) this.streamError(stream, PROTOCOL_ERROR)
   }
 
   #onTrailers(stream: Stream, bytes: Buffer, start: number, end: number, ends: boolean): void {
     if (!this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) return
     const block = this.#sections.block
-    if (!ends || block.malformed || block.tooLarge || block.hasPseudo) return this.#streamError(stream, PROTOCOL_ERROR)
-    this.#remoteEnd(stream, trailerLines(this.#sections.trailerFields))
+    if (!ends || block.malformed || block.tooLarge || block.hasPseudo) return this.streamError(stream, PROTOCOL_ERROR)
+    this.remoteEnd(stream, trailerLines(this.#sections.trailerFields))
   }
 
   #onWindowUpdate(bytes: Buffer, start: number, end: number, id: number): void {
@@ -428,18 +384,18 @@ export class Connection implements FrameHandler, SectionHandler {
     }
     const stream = this.streams.get(id)
     if (stream === undefined) {
-      if (this.#isIdle(id)) this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream')
+      if (this.isIdle(id)) this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream')
       return
     }
-    if (increment === 0) return this.#streamError(stream, PROTOCOL_ERROR)
+    if (increment === 0) return this.streamError(stream, PROTOCOL_ERROR)
     stream.sendWindow += increment
-    if (stream.sendWindow > WINDOW_MAX) return this.#streamError(stream, FLOW_CONTROL_ERROR)
+    if (stream.sendWindow > WINDOW_MAX) return this.streamError(stream, FLOW_CONTROL_ERROR)
     this.windows.drain()
   }
 
   #onReset(bytes: Buffer, start: number, end: number, id: number): void {
     if (end - start !== 4) return this.fail(FRAME_SIZE_ERROR, 'RST_STREAM')
-    if (id === 0 || this.#isIdle(id)) return this.fail(PROTOCOL_ERROR, 'RST_STREAM on an idle stream')
+    if (id === 0 || this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'RST_STREAM on an idle stream')
     const stream = this.streams.get(id)
     if (stream === undefined) return this.spend()
     stream.fail(bytes.readUInt32BE(start), 'peer')

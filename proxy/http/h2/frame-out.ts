@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES } from './frames.ts'
+import { FRAME_HEADER_BYTES, GOAWAY } from './frames.ts'
 
 /** Where a connection's bytes go. */
 export interface FrameSink {
@@ -82,6 +82,18 @@ export class FrameOut {
     const bytes = this.room(FRAME_HEADER_BYTES + length)
     FrameOut.header(bytes, this.used, length, type, flags, stream)
     payload.copy(bytes, this.used + FRAME_HEADER_BYTES, start, end)
+    this.used += FRAME_HEADER_BYTES + length
+  }
+
+  /** GOAWAY with a word on why, of latin1 (RFC 9113 §6.8). */
+  goaway(lastStream: number, code: number, why: string): void {
+    const length = 8 + why.length
+    const bytes = this.room(FRAME_HEADER_BYTES + length)
+    const at = this.used + FRAME_HEADER_BYTES
+    FrameOut.header(bytes, this.used, length, GOAWAY, 0, 0)
+    bytes.writeUInt32BE(lastStream, at)
+    bytes.writeUInt32BE(code, at + 4)
+    bytes.write(why, at + 8, 'latin1')
     this.used += FRAME_HEADER_BYTES + length
   }
 

@@ -211,7 +211,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
       // A client that does not even answer a PING is not waited for.
       if (connection.streams.size === 0 && (connection.control.drained || nowMs - this.#drainsSinceMs >= LINGER_MS)) return this.#close()
     }
-    connection.sweepBlocked(nowMs, plan.streamIdleTimeoutMs > 0 ? plan.streamIdleTimeoutMs : this.engine.overload.limits.stallMs)
+    connection.sweep(nowMs, plan.streamIdleTimeoutMs > 0 ? plan.streamIdleTimeoutMs : this.engine.overload.limits.stallMs)
     const helloMs = plan.headersTimeoutMs > 0 ? plan.headersTimeoutMs : HELLO_TIMEOUT_MS
     if (!connection.ready && nowMs - this.#beganMs >= helloMs) return connection.fail(PROTOCOL_ERROR, 'no SETTINGS in time')
     const partialSinceMs = connection.incompleteSinceMs

@@ -1,5 +1,5 @@
 import type { FrameOut } from './frame-out.ts'
-import { DEFAULT_WINDOW, WINDOW_UPDATE } from './frames.ts'
+import { CANCEL, DEFAULT_WINDOW, WINDOW_UPDATE } from './frames.ts'
 import type { Stream } from './stream.ts'
 
 /** The windows of a connection as a whole (RFC 9113 §5.2), and who waits for one. */
@@ -47,6 +47,18 @@ export class Windows {
         progress = true
         if (this.blocked.delete(stream)) this.blocked.add(stream)
       }
+    }
+  }
+
+  /** Gives up streams whose peer opens no window for so long; 0: never. */
+  sweep(nowMs: number, timeoutMs: number): void {
+    if (timeoutMs <= 0) return
+    for (const stream of [...this.blocked]) {
+      if (nowMs - stream.blockedSinceMs < timeoutMs) continue
+      const { receiver } = stream
+      stream.receiver = undefined
+      stream.reset(CANCEL)
+      receiver?.onReset(CANCEL, 'violation')
     }
   }
 }
