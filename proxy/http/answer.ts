@@ -27,6 +27,8 @@ export const answers = {
   connectionTermination: answer(503, disconnected('connection termination'), 'UC', 'upstream_reset_before_response_started{connection_termination}'),
   protocolError: answer(502, disconnected('protocol error'), 'UPE', 'upstream_reset_before_response_started{protocol_error}'),
   remoteReset: answer(503, disconnected('remote reset'), 'UR', 'upstream_reset_before_response_started{remote_reset}'),
+  refusedStream: answer(503, disconnected('remote refused stream reset'), 'UR', 'upstream_reset_before_response_started{remote_refused_stream_reset}'),
+  connectError: answer(503, disconnected('remote error with CONNECT request'), 'UR', 'upstream_reset_before_response_started{remote_error_with_CONNECT_request}'),
   upstreamTimeout: answer(504, 'upstream request timeout', 'UT', 'response_timeout'),
   perTryTimeout: answer(504, 'upstream request timeout', 'UT', 'upstream_per_try_timeout'),
   streamIdle: answer(504, 'stream timeout', 'SI', 'stream_idle_timeout'),

@@ -302,11 +302,12 @@ export class Exchange implements Facts {
     this.#forwarding?.resumeUpstream()
   }
 
-  /** The client went away. */
-  onDownstreamClosed(): void {
+  /** The client went away, with its connection unless `flag` says otherwise. */
+  onDownstreamClosed(flag = 'DC', details = 'downstream_remote_disconnect'): void {
     if (this.over) return
-    this.addFlag('DC')
-    this.details = this.details === '' ? 'downstream_remote_disconnect' : this.details
+    this.addFlag(flag)
+    // A reset is the last word on a stream, whatever was answered before.
+    if (this.details === '' || flag === 'DR') this.details = details
     this.#forwarding?.release(false)
     this.finish()
   }

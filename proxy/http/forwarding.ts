@@ -22,7 +22,7 @@ import { RequestLines } from './request-lines.ts'
 import { responseLines, upgradeLines } from './response-out.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 import { Retries } from './retries.ts'
-import type { TunnelledUpstream, Upstream, UpstreamUser } from './sides.ts'
+import type { TunnelledUpstream, Upstream, UpstreamLoss, UpstreamUser } from './sides.ts'
 import { TunnelUpstream } from './tunnel-upstream.ts'
 
 /** A body up to this size is kept so that it can be sent again; a larger one goes on unkept, and the request is not retried. */
@@ -32,7 +32,9 @@ const KEPT_BYTES_MAX = 256 * 1024
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 /** Envoy's words for why an upstream was lost. */
-const RESETS = { reset: 'connection_termination', protocol: 'protocol_error', remote: 'remote_reset', refused: 'remote_refused_stream_reset' } as const
+const RESETS = { reset: 'connection_termination', protocol: 'protocol_error', remote: 'remote_reset', refused: 'remote_refused_stream_reset', connect: 'remote_error_with_CONNECT_request' } as const
+
+const LOST = { reset: answers.connectionTermination, protocol: answers.protocolError, remote: answers.remoteReset, refused: answers.refusedStream, connect: answers.connectError } as const
 
 /** A request on its way to an endpoint of a cluster, and the answer on its way back: tries, retries and their deadlines. */
 export class Forwarding implements UpstreamUser, PoolUser {
@@ -321,7 +323,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     }
   }
 
-  onUpstreamReset(why: 'reset' | 'protocol' | 'remote' | 'refused'): void {
+  onUpstreamReset(why: UpstreamLoss): void {
     const exchange = this.#exchange
     const { host } = exchange
     const cluster = this.#cluster
@@ -348,7 +350,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     }
     cluster.record(host, 'reset')
     if (this.#retry({ reset: why === 'refused' ? 'refused' : 'reset' })) return
-    this.#giveUp(why === 'protocol' ? answers.protocolError : why === 'reset' ? answers.connectionTermination : answers.remoteReset)
+    this.#giveUp(LOST[why])
   }
 
   /** The last try's end, in Envoy's words. */

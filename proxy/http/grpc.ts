@@ -19,6 +19,8 @@ export function statusInTrailers(trailers: string): number {
 /** doc/http-grpc-status-mapping.md: what a client makes of an HTTP status, and what a proxy says in its place. */
 const fromHttp: ReadonlyMap<number, number> = new Map([[400, 13], [401, 16], [403, 7], [404, 12], [429, 14], [502, 14], [503, 14], [504, 14]])
 
+export const grpcStatusOf = (httpStatus: number): number => fromHttp.get(httpStatus) ?? 2
+
 /** The other way, as Envoy judges endpoints by an answer that is a status alone. */
 const toHttp: ReadonlyMap<number, number> = new Map([
   [0, 200], [1, 499], [2, 500], [3, 400], [4, 504], [5, 404], [6, 409], [7, 403], [8, 429], [9, 400], [10, 409], [11, 400], [12, 501], [13, 500], [14, 503], [15, 500], [16, 401],
@@ -30,7 +32,7 @@ export const httpStatusOf = (grpcStatus: number): number => toHttp.get(grpcStatu
 export function asGrpc(answer: Answer): Answer {
   if (answer.status < 400) return answer
   const message = answer.body === '' ? '' : `grpc-message: ${percentEncoded(answer.body)}\r\n`
-  return { ...answer, status: 200, body: '', fields: `${answer.fields}content-type: application/grpc\r\ngrpc-status: ${answer.grpcStatus ?? fromHttp.get(answer.status) ?? 2}\r\n${message}` }
+  return { ...answer, status: 200, body: '', fields: `${answer.fields}content-type: application/grpc\r\ngrpc-status: ${answer.grpcStatus ?? grpcStatusOf(answer.status)}\r\n${message}` }
 }
 
 /** PROTOCOL-HTTP2.md, Percent-Encoded: printable ASCII but `%` stays. */

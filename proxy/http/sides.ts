@@ -54,6 +54,12 @@ export interface TunnelledUpstream {
   takeRest(): Buffer | undefined
 }
 
+/**
+ * `reset`: with its connection; `protocol`: what came was no answer, or the server says so of the request; `remote`: the server gave up this request alone; `refused`: it did not begin with it;
+ * `connect`: the far end of a tunnel broke.
+ */
+export type UpstreamLoss = 'reset' | 'protocol' | 'remote' | 'refused' | 'connect'
+
 /** Who sent the request that an upstream carries. */
 export interface UpstreamUser {
   onUpstreamResponse(head: HttpResponseHead): void
@@ -61,11 +67,8 @@ export interface UpstreamUser {
   onUpstreamEnd(trailers: string): void
   /** Everything that one read brought has been told: a good moment to write. */
   onUpstreamReadDone(): void
-  /**
-   * The upstream is lost, before the answer's end. `reset`: with its connection; `protocol`: what came was no answer; `remote`: the server gave up this request alone;
-   * `refused`: it did not begin with it.
-   */
-  onUpstreamReset(why: 'reset' | 'protocol' | 'remote' | 'refused'): void
+  /** The upstream is lost, before the answer's end. */
+  onUpstreamReset(why: UpstreamLoss): void
   onUpstreamWritable(): void
 }
 

@@ -32,7 +32,7 @@ const portOf = (address: string): Evaluated => {
 }
 
 /** Envoy's response flags by their bits (source/common/stream_info: the order of its flags is its interface here). */
-const FLAGS = 'LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF'.split(' ')
+const FLAGS = 'LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF DO DR'.split(' ')
 
 const ATTRIBUTES: Readonly<Record<AttributeName, Attribute<Facts>>> = {
   'request.path': ofRequest((facts) => facts.request.path),

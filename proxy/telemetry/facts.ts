@@ -28,7 +28,7 @@ export interface Facts {
   readonly protocol: string
   /** Why a connection was closed before anything went on; absent: it was not. */
   readonly terminationDetails?: string | undefined
-  /** Absent or below zero: there is none. */
+  /** Absent or -1: no gRPC; -2: none was said. */
   readonly grpcStatus?: number
   responseHeader(name: string): string | undefined
 }

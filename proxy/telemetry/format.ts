@@ -1,5 +1,6 @@
 import { parseFormat } from '#core/telemetry/format.ts'
 import type { FormatToken } from '#core/telemetry/format.ts'
+import { grpcStatusOf } from '../http/grpc.ts'
 import type { Facts } from './facts.ts'
 
 /**
@@ -60,6 +61,8 @@ function reader(name: string, argument: string, alternative: string | undefined,
       return (facts) => orNone(facts.protocol)
     case 'RESPONSE_CODE':
       return (facts) => String(facts.status)
+    case 'GRPC_STATUS_NUMBER':
+      return grpcStatus
     case 'RESPONSE_FLAGS':
       return (facts) => orNone(facts.flags)
     case 'RESPONSE_CODE_DETAILS':
@@ -108,6 +111,11 @@ function reader(name: string, argument: string, alternative: string | undefined,
     default:
       return () => undefined
   }
+}
+
+/** What a gRPC client was told, or makes of the HTTP status where nothing was said; undefined of other requests. */
+function grpcStatus({ grpcStatus: told = -1, status }: Facts): string | undefined {
+  return told === -1 ? undefined : String(told < 0 ? grpcStatusOf(status) : told)
 }
 
 /** What translation writes into a route's metadata: the object and the field that decided. */

@@ -1,7 +1,7 @@
 import type { FieldTable } from '../http/head-scan.ts'
 import { Connection } from '../http/h2/connection.ts'
 import type { ConnectionOwner } from '../http/h2/connection.ts'
-import { CANCEL, PROTOCOL_ERROR } from '../http/h2/frames.ts'
+import { CANCEL, NO_ERROR } from '../http/h2/frames.ts'
 import type { OwnSettings } from '../http/h2/settings.ts'
 import type { Stream } from '../http/h2/stream.ts'
 import { HttpResponseHead } from '../http/response-reader.ts'
@@ -160,7 +160,7 @@ export class Http2Connection implements WireHandler, ConnectionOwner {
     const { ping } = this.pool.owner.plan
     if (ping !== undefined && connection.ready) {
       if (this.#pingSentMs > 0) {
-        if (nowMs - this.#pingSentMs >= ping.timeoutMs) return connection.fail(PROTOCOL_ERROR, 'no answer to PING')
+        if (nowMs - this.#pingSentMs >= ping.timeoutMs) return connection.fail(NO_ERROR, 'no answer to PING')
       } else if (nowMs - this.#lastReadMs >= ping.intervalMs) {
         this.#pingSentMs = nowMs
         connection.control.ping()

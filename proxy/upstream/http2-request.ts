@@ -1,11 +1,11 @@
 import { CHUNKED, LENGTH, NO_BODY } from '../http/body.ts'
-import { CANCEL, REFUSED_STREAM } from '../http/h2/frames.ts'
+import { CANCEL, CONNECT_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from '../http/h2/frames.ts'
 import type { HeadBlock } from '../http/h2/head-block.ts'
 import type { Stream, StreamReceiver } from '../http/h2/stream.ts'
 import { reasonOf } from '../http/answer.ts'
 import type { FieldTable } from '../http/head-scan.ts'
 import type { HttpResponseHead } from '../http/response-reader.ts'
-import type { TunnelledUpstream, Upstream, UpstreamUser } from '../http/sides.ts'
+import type { TunnelledUpstream, Upstream, UpstreamLoss, UpstreamUser } from '../http/sides.ts'
 import { StreamEnd } from '../http/h2/stream-end.ts'
 import type { TunnelEnd } from '../tcp/tunnel.ts'
 import type { Http2Connection } from './http2-connection.ts'
@@ -19,6 +19,22 @@ function statusText(status: number): string {
   const made = ` ${status} ${reasonOf(status)}\r\n`
   statusTexts.set(status, made)
   return made
+}
+
+/** `by` the connection with another code than those of its end: the endpoint broke the rules there. */
+function lossOf(code: number, by: 'peer' | 'violation' | 'connection'): UpstreamLoss {
+  if (by === 'violation') return 'protocol'
+  if (by === 'connection') return code === CANCEL || code === NO_ERROR ? 'reset' : 'protocol'
+  switch (code) {
+    case REFUSED_STREAM:
+      return 'refused'
+    case PROTOCOL_ERROR:
+      return 'protocol'
+    case CONNECT_ERROR:
+      return 'connect'
+    default:
+      return 'remote'
+  }
 }
 
 /** One request on an HTTP/2 connection to an endpoint. */
@@ -166,9 +182,7 @@ export class Http2Request implements Upstream, TunnelledUpstream, StreamReceiver
   onReset(code: number, by: 'peer' | 'violation' | 'connection'): void {
     const user = this.#user
     this.#user = undefined
-    if (by === 'connection') user?.onUpstreamReset('reset')
-    else if (by === 'violation') user?.onUpstreamReset('protocol')
-    else user?.onUpstreamReset(code === REFUSED_STREAM ? 'refused' : 'remote')
+    user?.onUpstreamReset(lossOf(code, by))
   }
 
   onWritable(): void {

@@ -7,7 +7,7 @@ import type { HttpResponseHead } from '../response-reader.ts'
 import type { Downstream, TunnelledUpstream } from '../sides.ts'
 import { Tunnel } from '../../tcp/tunnel.ts'
 import type { Source } from '../../telemetry/metrics.ts'
-import { CANCEL, CONNECT_ERROR, INTERNAL_ERROR, NO_ERROR } from './frames.ts'
+import { CANCEL, CONNECT_ERROR, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from './frames.ts'
 import type { Http2ServerConnection } from './server-connection.ts'
 import { StreamEnd } from './stream-end.ts'
 import type { Stream, StreamReceiver } from './stream.ts'
@@ -160,10 +160,11 @@ export class ServerStream implements Downstream, StreamReceiver {
     this.connection.touch(this)
   }
 
-  onReset(_code: number): void {
+  onReset(code: number, by: 'peer' | 'violation' | 'connection'): void {
     if (this.#over) return
     this.#over = true
-    this.exchange.onDownstreamClosed()
+    if (by === 'peer') this.exchange.onDownstreamClosed('DR', code === REFUSED_STREAM ? 'http2.remote_refuse' : 'http2.remote_reset')
+    else this.exchange.onDownstreamClosed()
   }
 
   onWritable(): void {
