@@ -1,4 +1,5 @@
 import type { Server } from 'node:net'
+import { plainAddress } from '#core/match/cidr.ts'
 import type { HttpPlan } from '#core/plan/http.ts'
 import type { FilterChainPlan, ListenerPlan, TcpPlan } from '#core/plan/listener.ts'
 import type { Doors, Timer } from '#core/time/clock.ts'
@@ -10,7 +11,7 @@ import { HttpStack } from './filter/stack.ts'
 import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
 import { LiveSet } from './http/live-set.ts'
-import { Listener } from './listener/listener.ts'
+import { Listener, type ListeningServer } from './listener/listener.ts'
 import { noLimits } from './overload/limits.ts'
 import type { Limits } from './overload/limits.ts'
 import { Overload } from './overload/overload.ts'
@@ -55,6 +56,8 @@ export interface RuntimeOptions {
   /** Resident bytes of the process, for the bound on memory. */
   readonly residentBytes?: () => number
 }
+
+const listeningOf = (of: readonly ListeningServer[]): [SocketAddress, Server][] => of.flatMap(({ at, server }): [SocketAddress, Server][] => (server.listening ? [[at, server]] : []))
 
 const SWEEP_MS = 100
 /** A workload that has left and that nobody has called for so long is known to have left. */
@@ -156,15 +159,16 @@ export class Runtime implements Engine {
     })
   }
 
-  /** By exact address, then by any address with its port. */
+  /** By exact address, then by any address of its family with its port. */
   #listenerAt(to: SocketAddress): Listener | undefined {
     if (this.#byAddress.size === 0) {
       for (const listener of this.#listeners.values()) {
-        const { address, bind } = listener.plan
-        if (address !== undefined && bind === undefined) this.#byAddress.set(`${address.address} ${address.port}`, listener)
+        const { address, bind, further = [] } = listener.plan
+        if (address === undefined || bind !== undefined) continue
+        for (const one of [address, ...further]) this.#byAddress.set(`${plainAddress(one.address)} ${one.port}`, listener)
       }
     }
-    return this.#byAddress.get(`${to.address} ${to.port}`) ?? this.#byAddress.get(`${to.address.includes(':') ? '::' : '0.0.0.0'} ${to.port}`) ?? this.#byAddress.get(`0.0.0.0 ${to.port}`)
+    return this.#byAddress.get(`${to.address} ${to.port}`) ?? this.#byAddress.get(`${to.address.includes(':') ? '::' : '0.0.0.0'} ${to.port}`)
   }
 
   removeListener(name: string): void {
@@ -178,14 +182,14 @@ export class Runtime implements Engine {
     return this.#listeners.get(name)?.port
   }
 
-  /** Bound listeners, by the address that their plan binds. */
+  /** Bound listeners' sockets, by the addresses that their plans bind. */
   listening(): [SocketAddress, Server][] {
-    return [...this.#listeners.values()].flatMap(({ plan, server }): [SocketAddress, Server][] => (plan.bind === undefined || !server.listening ? [] : [[plan.bind, server]]))
+    return [...this.#listeners.values()].flatMap(({ servers }) => listeningOf(servers))
   }
 
   /** Other sockets that bound listeners accept from, of threads of a process before this one. */
   listeningBeside(): [SocketAddress, Server][] {
-    return [...this.#listeners.values()].flatMap(({ plan: { bind }, beside }) => (bind === undefined ? [] : beside.flatMap((server): [SocketAddress, Server][] => (server.listening ? [[bind, server]] : []))))
+    return [...this.#listeners.values()].flatMap(({ beside }) => listeningOf(beside))
   }
 
   applyCluster(name: string): void {

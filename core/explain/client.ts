@@ -164,7 +164,9 @@ function findListener(plans: PlanSet, port: number, destination: string | undefi
   const out = [...plans.listeners.values()].filter((one) => one.direction !== 'inbound')
   if (destination !== undefined) {
     const ofPort = out.filter((one) => one.address?.port === port)
-    return ofPort.find((one) => one.address?.address === destination) ?? ofPort.find((one) => isAnywhere(one.address?.address)) ?? out.find((one) => one.usesOriginalDestination === true)
+    const isFor = (one: ListenerPlan, address: string): boolean => one.address?.address === address || one.further?.some((more) => more.address === address) === true
+    const anywhere = destination.includes(':') ? '::' : '0.0.0.0'
+    return ofPort.find((one) => isFor(one, destination)) ?? ofPort.find((one) => isFor(one, anywhere)) ?? out.find((one) => one.usesOriginalDestination === true)
   }
   const scopePort = (one: ListenerPlan): string | undefined => {
     const serve = (one.chains[0] ?? one.defaultChain)?.serve
@@ -174,8 +176,6 @@ function findListener(plans: PlanSet, port: number, destination: string | undefi
     out.find((one) => one.bind?.port === port) ?? out.find((one) => scopePort(one) === String(port)) ?? out.find((one) => scopePort(one) === 'proxy') ?? out.find((one) => one.bind === undefined)
   )
 }
-
-const isAnywhere = (address: string | undefined): boolean => address === '0.0.0.0' || address === '::'
 
 function chainOf(listener: ListenerPlan, port: number, caller: Caller, request: RequestHead | undefined): FilterChainPlan | undefined {
   const { peer, alpn, destination } = caller

@@ -70,9 +70,11 @@ export function explainReception(plans: PlanSet, request: RequestHead | undefine
 export function inboundListener(plans: PlanSet, at: { readonly address: string; readonly port: number }): ListenerPlan | undefined {
   const inbound = [...plans.listeners.values()].filter((one) => one.direction !== 'outbound')
   const ofPort = inbound.filter((one) => one.bind?.port === at.port)
+  const anywhere = at.address.includes(':') ? '::' : '0.0.0.0'
+  const binds = (one: ListenerPlan, address: string): boolean => one.bind?.address === address || one.further?.some((more) => more.address === address) === true
   return (
-    ofPort.find((one) => one.bind?.address === at.address) ??
-    ofPort.find((one) => one.bind?.address === '0.0.0.0' || one.bind?.address === '::') ??
+    ofPort.find((one) => binds(one, at.address)) ??
+    ofPort.find((one) => binds(one, anywhere)) ??
     inbound.find((one) => one.usesOriginalDestination === true || one.bind === undefined)
   )
 }

@@ -115,6 +115,9 @@ function hexDigit(code: number): number {
   return lower >= 97 && lower <= 102 ? lower - 87 : -1
 }
 
+/** An address as every program writes it (RFC 5952 for IPv6); the text itself where it is none. */
+export const plainAddress = (address: string): string => (address.includes(':') ? maskAddress(address, 128).replace(/\/128$/, '') : address)
+
 /** The network of an address, `192.0.2.0/24`; the address itself where it is none. */
 export function maskAddress(address: string, length: number): string {
   const groups = new Uint16Array(8)

@@ -18,6 +18,8 @@ export interface ListenerPlan {
   readonly bind: SocketAddress | undefined
   /** The address that it is for: the same where it is bound, and where it is not the one that captured connections went to. */
   readonly address?: SocketAddress
+  /** Further addresses that it is for, bound where the first is: usually the other family's (`additional_addresses`, `ipv4_compat`). Absent: none. */
+  readonly further?: readonly SocketAddress[]
   /** A tls_inspector is there: peek for a ClientHello before choosing a chain. */
   readonly inspectsTls: boolean
   /** An http_inspector is there: peek for a plaintext HTTP request line; what is found counts as the application protocol. */

@@ -248,3 +248,13 @@ test('a log in JSON keeps its fields in order, and a local rate limit its bucket
 test('a listener that is not bound has no address to bind', () => {
   assert.equal(plan(listener({ filters: [named()] }, { bind_to_port: false })).bind, undefined)
 })
+
+test('a listener has further addresses, and any address of IPv6 is any of IPv4, too, where it says so', () => {
+  const at = (text: string, more: JsonObject = {}): JsonObject => ({ socket_address: { address: text, port_value: 80, ...more } })
+  const both = plan(listener({ filters: [named()] }, { address: at('0.0.0.0'), additional_addresses: [{ address: at('::') }] }))
+  assert.deepEqual([both.bind, both.further], [{ address: '0.0.0.0', port: 80 }, [{ address: '::', port: 80 }]])
+  const compatible = plan(listener({ filters: [named()] }, { address: at('::', { ipv4_compat: true }) }))
+  assert.deepEqual([compatible.bind, compatible.further], [{ address: '::', port: 80 }, [{ address: '0.0.0.0', port: 80 }]])
+  assert.equal(plan(listener({ filters: [named()] }, { address: at('::') })).further, undefined)
+  assert.deepEqual(faults(listener({ filters: [named()] }, { additional_addresses: [{ address: at('::'), socket_options: { socket_options: [{ level: 1 }] } }] })), ['xds.unsupported additional_addresses[0].socket_options'])
+})

@@ -1,6 +1,6 @@
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { TrafficDirection } from '../wire/gen/envoy/config/core/v3/base_pb.ts'
-import { type Listener, ListenerSchema } from '../wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { AdditionalAddressSchema, type Listener, ListenerSchema } from '../wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { ListenerFilterSchema } from '../wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { HttpInspectorSchema } from '../wire/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { OriginalDstSchema } from '../wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
@@ -11,6 +11,8 @@ import type { FilterChainPlan, ListenerPlan } from './listener.ts'
 import { at, type Read, type Reading, readResource, typeNameOf } from './read.ts'
 import { readChain } from './read-chain.ts'
 import { milliseconds, readSocketAddress } from './read-value.ts'
+import type { Address } from '../wire/gen/envoy/config/core/v3/address_pb.ts'
+import type { SocketAddress } from '../workload/workload.ts'
 
 /** Listener → ListenerPlan. */
 export function readListener(bytes: Uint8Array, version: string): Read<ListenerPlan> {
@@ -19,7 +21,7 @@ export function readListener(bytes: Uint8Array, version: string): Read<ListenerP
 
 /** The access log of a listener tells of connections that no chain took; it is left out. */
 const FIELDS = [
-  'name', 'address', 'stat_prefix', 'filter_chains', 'use_original_dst', 'default_filter_chain', 'per_connection_buffer_limit_bytes', 'metadata', 'deprecated_v1', 'drain_type',
+  'name', 'address', 'additional_addresses', 'stat_prefix', 'filter_chains', 'use_original_dst', 'default_filter_chain', 'per_connection_buffer_limit_bytes', 'metadata', 'deprecated_v1', 'drain_type',
   'listener_filters', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'traffic_direction', 'connection_balance_config', 'enable_reuse_port', 'reuse_port',
   'tcp_backlog_size', 'bind_to_port', 'access_log', 'max_connections_to_accept_per_socket_event', 'ignore_global_conn_limit', 'bypass_overload_manager',
 ]
@@ -32,6 +34,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
   if (message.name === '') reading.invalid('name', 'is missing')
   const address = readSocketAddress(reading, 'address', message.address)
   const bound = (message.bindToPort ?? true) && (message.deprecatedV1?.bindToPort ?? true)
+  const further = readFurther(reading, message)
   const inspectors = readListenerFilters(reading, message)
   const chains = message.filterChains.flatMap((chain, index) => readChain(reading, at('', 'filter_chains', index), chain, version) ?? [])
   checkDistinct(reading, chains)
@@ -42,6 +45,7 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     direction: directionOf(message.trafficDirection),
     bind: bound ? address : undefined,
     ...(address === undefined ? {} : { address }),
+    ...(further.length === 0 ? {} : { further }),
     inspectsTls: inspectors.tls,
     inspectsHttp: inspectors.http,
     inspection: { timeoutMs: milliseconds(message.listenerFiltersTimeout, INSPECTION_MS), continues: message.continueOnListenerFiltersTimeout },
@@ -51,6 +55,20 @@ function readOne(reading: Reading, message: Listener, version: string): Listener
     chains,
     defaultChain: message.defaultFilterChain && readChain(reading, 'default_filter_chain', message.defaultFilterChain, version),
   }
+}
+
+/** Addresses beside the first. Any address of IPv6 stands for any of IPv4, too, where it says so. */
+function readFurther(reading: Reading, message: Listener): SocketAddress[] {
+  const said = message.additionalAddresses.flatMap((one, index): [Address | undefined, SocketAddress | undefined][] => {
+    const where = at('', 'additional_addresses', index)
+    reading.only(where, AdditionalAddressSchema, one, ['address'])
+    return [[one.address, readSocketAddress(reading, at(where, 'address'), one.address)]]
+  })
+  const four = [message.address, ...said.map(([address]) => address)].flatMap((address): SocketAddress[] => {
+    const socket = address?.address.case === 'socketAddress' ? address.address.value : undefined
+    return socket?.ipv4Compat === true && socket.address === '::' && socket.portSpecifier.case === 'portValue' ? [{ address: '0.0.0.0', port: socket.portSpecifier.value }] : []
+  })
+  return [...said.flatMap(([, read]) => read ?? []), ...four]
 }
 
 function directionOf(direction: TrafficDirection): ListenerPlan['direction'] {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import http from 'node:http'
 import net from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import tls from 'node:tls'
@@ -318,4 +319,18 @@ test('clients that send nonsense, leave or reset at any point end nothing but th
   assert.equal((await ask(client.port, '/')).status, 200)
   await until(() => server.runtime.active.size === 0 && client.runtime.active.size === 0)
   for (const report of [...client.runtime.clusterReports(), ...server.runtime.clusterReports()]) assert.deepEqual([report.requests, report.pending, report.hosts[0]?.active], [0, 0, 0])
+})
+
+test('a listener takes connections at all of its addresses, or at none where one cannot be had', async (t) => {
+  const upstream = await httpServer(t, app)
+  const chains = [chainPlan(httpPlan(tablePlan([routePlan('/', forward('app'))])))]
+  const proxy = await startProxy(t, { listener: listenerPlan('both', chains, { bind: { address: '127.0.0.1', port: 0 }, further: [{ address: '127.0.0.2', port: 0 }] }), clusters: [['app', [upstream.port]]] })
+  const ports = proxy.runtime.listening().map(([at, server]) => [at.address, (server.address() as AddressInfo).port] as const)
+  assert.deepEqual(ports.map(([address]) => address), ['127.0.0.1', '127.0.0.2'])
+  for (const [host, port] of ports) assert.equal((await ask(port, '/', { host })).status, 200)
+
+  const taken = await httpServer(t, app)
+  proxy.plans.listeners.set('half', listenerPlan('half', chains, { bind: { address: '127.0.0.1', port: 0 }, further: [{ address: '127.0.0.1', port: taken.port }] }))
+  assert.equal(await proxy.runtime.applyListener('half'), 'EADDRINUSE at 127.0.0.1')
+  await until(() => proxy.runtime.listening().length === 2)
 })

@@ -48,13 +48,20 @@ export interface ListenerDoors {
   listenerAt(to: SocketAddress): Listener | undefined
 }
 
+/** A socket that listens, and what it was bound by. */
+export interface ListeningServer {
+  readonly at: SocketAddress
+  readonly server: net.Server
+}
+
 /** A bound port. Its plan may be replaced while connections stand; they keep what they began with. */
 export class Listener {
   plan: ListenerPlan
   readonly #doors: ListenerDoors
-  readonly server: net.Server
-  /** The same port’s, of threads that are no more. */
-  readonly beside: net.Server[] = []
+  /** One for each address; none where it binds nothing. */
+  readonly servers: readonly ListeningServer[]
+  /** The same ports’, of threads that are no more. */
+  readonly beside: ListeningServer[] = []
   readonly #sniffing = new Set<Socket>()
   readonly #http = new Set<ClientConnection>()
   /** Why the port could not be bound; empty when it is. */
@@ -67,16 +74,25 @@ export class Listener {
     this.#doors = doors
     this.plan = plan
     this.#peeks = peeks(plan)
-    this.server = this.#open()
-    this.server.on('error', (error: NodeJS.ErrnoException) => {
-      this.failure = error.code ?? error.message
-      listening(this)
-    })
-    if (plan.bind === undefined) return
-    const inherited = doors.sockets?.take(plan.bind)
-    if (inherited === undefined) this.server.listen({ host: plan.bind.address, port: plan.bind.port, backlog: BACKLOG, reusePort: doors.sharesPorts === true, ipv6Only: plan.bind.address === '::' }, () => listening(this))
-    else this.server.listen(inherited, BACKLOG, () => listening(this))
-    for (const handle of doors.sockets?.takeOfThreads(plan.bind) ?? []) this.beside.push(this.#open().on('error', () => {}).listen(handle, BACKLOG))
+    this.servers = bindsOf(plan).map((at) => ({ at, server: this.#open() }))
+    let awaited = this.servers.length
+    for (const { at, server } of this.servers) {
+      server.on('error', (error: NodeJS.ErrnoException) => {
+        this.failure = `${error.code ?? error.message}${this.servers.length > 1 ? ` at ${at.address}` : ''}`
+        // It has all of its addresses or none.
+        if (awaited > 0) for (const one of this.servers) one.server.close()
+        listening(this)
+      })
+      const bound = (): void => {
+        awaited -= 1
+        if (this.failure !== '') server.close()
+        else if (awaited === 0) listening(this)
+      }
+      const inherited = doors.sockets?.take(at)
+      if (inherited === undefined) server.listen({ host: at.address, port: at.port, backlog: BACKLOG, reusePort: doors.sharesPorts === true, ipv6Only: at.address === '::' }, bound)
+      else server.listen(inherited, BACKLOG, bound)
+      for (const handle of doors.sockets?.takeOfThreads(at) ?? []) this.beside.push({ at, server: this.#open().on('error', () => {}).listen(handle, BACKLOG) })
+    }
   }
 
   #open(): net.Server {
@@ -85,13 +101,14 @@ export class Listener {
 
   /** The port in use; undefined while not bound. */
   get port(): number | undefined {
-    const address = this.server.address()
+    const address = this.servers[0]?.server.address()
     return typeof address === 'object' && address !== null ? address.port : undefined
   }
 
   /** False when the new plan binds elsewhere: then it needs a listener of its own. */
   replacePlan(plan: ListenerPlan): boolean {
-    if (plan.bind?.address !== this.plan.bind?.address || plan.bind?.port !== this.plan.bind?.port) return false
+    const [now, then] = [bindsOf(this.plan), bindsOf(plan)]
+    if (now.length !== then.length || now.some(({ address, port }, index) => address !== then[index]?.address || port !== then[index]?.port)) return false
     this.plan = plan
     this.#peeks = peeks(plan)
     return true
@@ -104,7 +121,7 @@ export class Listener {
 
   /** No new connections; those that stand close when their exchange is over, and those that have not begun have a second for it. */
   close(): void {
-    for (const server of [this.server, ...this.beside]) server.close()
+    for (const { server } of [...this.servers, ...this.beside]) server.close()
     this.#doors.engine.doors.clock.after(BEGIN_MS, () => {
       for (const socket of this.#sniffing) socket.destroy()
     })
@@ -226,6 +243,9 @@ export class Listener {
     else serve(new ServerConnection(engine, stack, peer, identity, codec === undefined ? serveHttp2 : undefined), early)
   }
 }
+
+/** What it binds, in order. */
+const bindsOf = ({ bind, further = [] }: ListenerPlan): readonly SocketAddress[] => (bind === undefined ? [] : [bind, ...further])
 
 function refuse(socket: Socket): void {
   socket.on('error', () => {})

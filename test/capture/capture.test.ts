@@ -25,7 +25,7 @@ for (const tool of ['nftables', 'iptables'] as const) test(`captured by ${tool},
   const { near } = hosts
   const six = `[${addresses.farSix}]`
   await startOn(t, far, join(here, 'server.ts'), 0, ...[8080, 8081, 8082, 9090].map((port) => `${addresses.far}:${port}`), `${addresses.farSix}:8080`, `${addresses.farSix}:9090`)
-  await startOn(t, near, join(here, 'server.ts'), 0, '127.0.0.1:8000', `${addresses.near}:8002`)
+  await startOn(t, near, join(here, 'server.ts'), 0, '127.0.0.1:8000', `${addresses.near}:8002`, `${addresses.nearSix}:8002`)
   await startOn(t, near, join(here, 'captured-proxy.ts'), PROXY_UID)
 
   assert.deepEqual(askFrom(near, `http://${addresses.far}:8080/`), { status: 200, seen: '', body: `${addresses.far}:8080 called by ${addresses.near} for ${addresses.far}:8080` })
@@ -47,6 +47,11 @@ for (const tool of ['nftables', 'iptables'] as const) test(`captured by ${tool},
     assert.deepEqual(askFrom(away, `http://${addresses.near}:8000/`), { status: 200, seen: 'inbound-8000', body: `127.0.0.1:8000 called by 127.0.0.1 for ${addresses.near}:8000` })
     assert.equal(askFrom(away, `http://${addresses.near}:8001/`).seen, 'inbound-8001')
     assert.equal(askFrom(away, `http://${addresses.near}:8002/`).body.startsWith(`${addresses.near}:8002 called by`), true)
+  })
+
+  await t.test('the same over IPv6, by whoever calls', () => {
+    assert.equal(askFrom(away, `http://[${addresses.nearSix}]:8000/`).body, `127.0.0.1:8000 called by 127.0.0.1 for [${addresses.nearSix}]:8000`)
+    assert.equal(askFrom(away, `http://[${addresses.nearSix}]:8002/`).body, `${addresses.nearSix}:8002 called by ${addresses.nearSix} for [${addresses.nearSix}]:8002`)
   })
 
   await t.test('what an application says to itself is left alone', () => {

@@ -27,13 +27,13 @@ const bound = (address: string, port_value: number): JsonValue => ({ socket_addr
 const originalDst: JsonValue = { name: 'original_dst', typed_config: { '@type': `${type}.listener.original_dst.v3.OriginalDst` } }
 
 const listeners: JsonValue[] = [
-  { name: 'virtualOutbound', address: bound('0.0.0.0', 15001), use_original_dst: true, filter_chains: [{ filters: [tcp('Passthrough')] }] },
-  { name: 'virtualOutbound6', address: bound('::', 15001), use_original_dst: true, filter_chains: [{ filters: [tcp('Passthrough')] }] },
-  { name: '0.0.0.0_8080', address: bound('0.0.0.0', 8080), bind_to_port: false, traffic_direction: 'OUTBOUND', filter_chains: [{ filters: [http('outbound-8080', 'Passthrough')] }] },
+  { name: 'virtualOutbound', address: bound('0.0.0.0', 15001), additional_addresses: [{ address: bound('::', 15001) }], use_original_dst: true, filter_chains: [{ filters: [tcp('Passthrough')] }] },
+  { name: '0.0.0.0_8080', address: bound('0.0.0.0', 8080), additional_addresses: [{ address: bound('::', 8080) }], bind_to_port: false, traffic_direction: 'OUTBOUND', filter_chains: [{ filters: [http('outbound-8080', 'Passthrough')] }] },
   { name: '10.251.0.2_8081', address: bound('10.251.0.2', 8081), bind_to_port: false, traffic_direction: 'OUTBOUND', filter_chains: [{ filters: [http('outbound-one-address', 'Passthrough')] }] },
   {
     name: 'virtualInbound',
-    address: bound('0.0.0.0', 15006),
+    // As a listener says it that stands for both families by one address.
+    address: { socket_address: { address: '::', port_value: 15006, ipv4_compat: true } },
     listener_filters: [originalDst],
     traffic_direction: 'INBOUND',
     filter_chains: [
