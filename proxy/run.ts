@@ -30,7 +30,7 @@ export async function runProxy(type: 'sidecar' | 'router', environment: Environm
   const command = dashes < 0 ? undefined : flags.slice(dashes + 1)
   try {
     const merged = withFlags(environment, dashes < 0 ? flags : flags.slice(0, dashes))
-    bootstrap = readBootstrap(merged.environment, type, { readFile, ownAddress, hostName: hostname, version })
+    bootstrap = readBootstrap(merged.environment, type, { readFile, ownAddress: () => ownAddresses()[0], ownAddresses, hostName: hostname, version })
   } catch (error) {
     if (!(error instanceof Faults)) throw error
     for (const one of error.faults) log.error('proxy.bootstrap', { code: one.code, path: one.path, error: describeFault(one) })
@@ -112,8 +112,9 @@ function onceAtEnd(end: () => void): void {
 
 const readFile = (path: string): string => readFileSync(path, 'utf8')
 
-/** The first IPv4 address that other machines can reach, else loopback. */
-function ownAddress(): string {
+/** The first address of each family that other machines can reach, IPv4 before IPv6; loopback where there is none. */
+function ownAddresses(): [string, ...string[]] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
-  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
+  const [first, ...others] = ['IPv4', 'IPv6'].flatMap((of) => all.find(({ address, family, internal }) => family === of && !internal && !address.startsWith('fe80:'))?.address ?? [])
+  return first === undefined ? ['127.0.0.1'] : [first, ...others]
 }

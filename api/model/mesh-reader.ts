@@ -14,6 +14,7 @@ import type { TelemetrySpec } from '#core/resource/telemetry.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { TrafficExtensionSpec } from '#core/resource/traffic-extension.ts'
 import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
+import type { Families } from '#core/workload/families.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import type { MeshSettings, StoredResource } from '#db/store.ts'
 import { EgressScope } from './egress-scope.ts'
@@ -46,14 +47,12 @@ export interface ClientScope {
   readonly listener?: number
   /** DestinationRules that select them by their labels. */
   readonly rules?: readonly string[]
-  /** The mesh resolves names for them: they reach services by the addresses that it has allocated, of this family. */
-  readonly allocated?: AddressFamily
+  /** The mesh resolves names for them: they reach services by the addresses that it has allocated, of these families. */
+  readonly allocated?: Families
 }
 
 /** The mesh's setting of who sees what does not say it itself. */
 type ExportStandard = 'defaultServiceExportTo' | 'defaultVirtualServiceExportTo' | 'defaultDestinationRuleExportTo'
-
-export type AddressFamily = 'IPv4' | 'IPv6'
 
 /** The only way by which translators look at a mesh. Whatever is read, found or not, is recorded by its key. */
 export class MeshReader {
@@ -67,9 +66,9 @@ export class MeshReader {
   readonly #egress: EgressScope | undefined
   /** The DestinationRules with a workloadSelector that count here. */
   readonly #ownRules: readonly string[]
-  readonly #allocated: AddressFamily | undefined
+  readonly #allocated: Families | undefined
 
-  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = [], allocated?: AddressFamily, named = new Set<string>()) {
+  constructor(model: MeshModel, record: (key: string) => void, egress?: EgressScope, ownRules: readonly string[] = [], allocated?: Families, named = new Set<string>()) {
     this.named = named
     this.#allocated = allocated
     this.#ownRules = ownRules
@@ -216,11 +215,11 @@ export class MeshReader {
     return found.sort((a, b) => (older(a.createdAtMs, a.host, b.createdAtMs, b.host) ? -1 : 1))
   }
 
-  /** Headless services with an HTTP port, whose pods have names of their own below the service's. */
-  headlessAtPort(port: number, client: string): MeshService[] {
-    this.#record(`headless-port/${port}`)
+  /** Headless services with an HTTP port, whose pods have names of their own below the service's; or those with an HTTP port at addresses of IPv6. Oldest first. */
+  httpAtPort(index: 'headless-port' | 'six-port', port: number, client: string): MeshService[] {
+    this.#record(`${index}/${port}`)
     const found: MeshService[] = []
-    for (const id of this.#model.filed('headless-port', String(port))) {
+    for (const id of this.#model.filed(index, String(port))) {
       for (const one of this.#declared(id)) {
         const scoped = this.#exported('defaultServiceExportTo', one.exportTo, one.namespace, client) ? this.#scoped(one) : undefined
         if (scoped?.ports.some((of) => of.port === port) === true) found.push(scoped)
@@ -555,7 +554,11 @@ function precedes(a: MeshService, b: MeshService, client: string): boolean {
   return older(a.createdAtMs, a.source, b.createdAtMs, b.source)
 }
 
-const addressed = (service: MeshService, family: AddressFamily | undefined): MeshService => (service.allocated === undefined ? service : { ...service, addresses: [service.allocated[family === 'IPv6' ? 1 : 0]] })
+function addressed(service: MeshService, families: Families | undefined): MeshService {
+  if (service.allocated === undefined) return service
+  const [four, six] = service.allocated
+  return { ...service, addresses: families === 'both' ? [four, six] : [families === 'IPv6' ? six : four] }
+}
 
 /** Whether a ServiceEntry says more of what another of its namespace has begun: other ports of the same endpoints. */
 const continues = (one: MeshService, first: MeshService): boolean =>

@@ -1,3 +1,4 @@
+import { plainAddress } from '#core/match/cidr.ts'
 import { isIp } from '#core/resource/address.ts'
 import type { ServiceEntrySpec } from '#core/resource/service-entry.ts'
 import type { ServiceSpec } from '#core/resource/service.ts'
@@ -114,7 +115,7 @@ function fromService(stored: StoredResource, spec: ServiceSpec = {}): MeshServic
     source: `Service/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
     ports: (spec.ports ?? []).map((one) => ({ name: one.name ?? '', port: one.port, targetPort: one.targetPort || one.port, protocol: portProtocol(one.name, one.appProtocol, one.protocol, one.port) })),
-    addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])])].filter((one) => one !== 'None' && one !== ''),
+    addresses: [...new Set([...(spec.clusterIPs ?? []), ...(spec.clusterIP ? [spec.clusterIP] : [])].map(plainAddress))].filter((one) => one !== 'None' && one !== ''),
     ranges: [],
     translatesGatewayPorts: translatesGatewayPorts(stored),
     headless: spec.clusterIP === 'None' || spec.clusterIPs?.includes('None') === true,
@@ -153,7 +154,7 @@ function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[
     source: `ServiceEntry/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
     ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol, undefined, undefined) })),
-    addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32') || one.endsWith('/128')).map((one) => one.replace(/\/(32|128)$/, '')),
+    addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32') || one.endsWith('/128')).map((one) => plainAddress(one.replace(/\/(32|128)$/, ''))),
     ranges: (spec.addresses ?? []).filter((one) => one.includes('/') && !one.endsWith('/32') && !one.endsWith('/128')),
     translatesGatewayPorts: translatesGatewayPorts(stored),
     headless: false,

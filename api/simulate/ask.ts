@@ -8,6 +8,7 @@ import type { Trail } from '#core/explain/trail.ts'
 import { fault, Faults } from '#core/fault/fault.ts'
 import { isAddress } from '#core/match/cidr.ts'
 import { requestFrom, type RequestHead } from '#core/route/request.ts'
+import { familiesOf } from '#core/workload/families.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { gatewayOf, type World } from './world.ts'
@@ -39,7 +40,7 @@ export function ask(world: World, asked: ExplainRequest, node?: ProxyNode, token
   const workload = workloadNamed(world, from)
   const plans = world.plansOf(node ?? world.sidecarOf(workload))
   const namespace = workload.namespace
-  const reader = world.model.read(() => {}).within(node?.dnsCapture === true ? { client: namespace, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : undefined)
+  const reader = world.model.read(() => {}).within(node?.dnsCapture === true ? { client: namespace, allocated: familiesOf(node) } : undefined)
   const explicit = node === undefined ? world.isExplicit(workload) : node.outbound !== undefined
   return bothSides(world, {
     client: plans,

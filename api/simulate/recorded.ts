@@ -90,7 +90,7 @@ export function recordedNode(proxy: RecordedProxy): ProxyNode {
   const address = ips[0] ?? ''
   if (proxy.type === 'gateway') return gatewayOf({ name: `gateway-${address}`, namespace, labels, address })
   const workload = { name: `workload-${address}`, namespace, serviceAccount: '', labels, address, network: '', locality: '', cluster: '', ports: [], mutualTls: true, health: 'healthy' as const }
-  const sidecar = sidecarOf(workload, false)
+  const sidecar = { ...sidecarOf(workload, false), ...(ips.length > 1 ? { addresses: ips } : {}) }
   return proxy.metadata?.['DNS_CAPTURE'] === 'true' ? { ...sidecar, dnsCapture: true } : sidecar
 }
 

@@ -10,6 +10,7 @@ export function workloadFrom(words: WorkloadWords, index: number): Workload {
     serviceAccount: words.serviceAccount ?? 'default',
     labels: words.labels ?? {},
     address,
+    ...(words.moreAddresses === undefined ? {} : { addresses: [address, ...words.moreAddresses] }),
     network: words.network ?? '',
     locality: words.locality ?? '',
     cluster: '',

@@ -11,7 +11,7 @@ import type { IngressSpec } from '#core/resource/ingress.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { splitApiVersion } from '#core/resource/registry.ts'
 import { typeUrls } from '#core/wire/type-url.ts'
-import { formatNodeId } from '#core/workload/node-message.ts'
+import { formatNodeId, formatSocketAddress } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { workloadKey, type Workload } from '#core/workload/workload.ts'
 import type { Change, MeshSettings, StoredResource } from '#db/store.ts'
@@ -46,7 +46,7 @@ export class World {
     this.#views = views
   }
 
-  /** What a node is sent. Nodes of one id and one set of labels are one. */
+  /** What a node is sent. Nodes of one id, one set of labels and the same addresses are one. */
   sentTo(node: ProxyNode): Sent {
     const key = keyOf(node)
     const known = this.#sent.get(key)
@@ -97,8 +97,8 @@ export class World {
   workloadAt(key: string): { readonly workload: Workload; readonly port: number } | undefined {
     if (this.#byAddress.size === 0) {
       for (const workload of this.model.workloads()) {
-        for (const { port, listen } of workload.ports) this.#byAddress.set(`${listen.address}:${listen.port}`, { workload, port })
-        this.#byAddress.set(workload.address, { workload, port: 0 })
+        for (const { port, listen } of workload.ports) this.#byAddress.set(formatSocketAddress(listen), { workload, port })
+        this.#byAddress.set(workload.address.includes(':') ? `[${workload.address}]` : workload.address, { workload, port: 0 })
       }
     }
     return this.#byAddress.get(key) ?? this.#byAddress.get(key.slice(0, key.lastIndexOf(':')))
@@ -139,7 +139,7 @@ export class World {
   }
 }
 
-const keyOf = (node: ProxyNode): string => JSON.stringify([node.id, node.labels])
+const keyOf = (node: ProxyNode): string => JSON.stringify([node.id, node.labels, node.addresses])
 
 const resourcesOf = (view: ResourceView): Map<string, Resource> => new Map(typeUrls.flatMap((type) => [...view.list(type)].map((one) => [`${type} ${one.name}`, one] as const)))
 
@@ -194,6 +194,7 @@ const speaksToProxy = (workload: Workload): boolean => workload.ports.some((one)
 export function sidecarOf(workload: Workload, explicit: boolean): ProxyNode {
   return {
     ...blankNode('sidecar', workload.name, workload.namespace, workload.address),
+    ...(workload.addresses === undefined ? {} : { addresses: workload.addresses }),
     serviceAccount: workload.serviceAccount,
     labels: workload.labels,
     ...(workload.portsByName === undefined ? {} : { portsByName: workload.portsByName }),

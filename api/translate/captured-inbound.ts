@@ -4,6 +4,7 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { type MeshService, type Protocol, portProtocol } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { type Families, loopbacksOf, wildcardsOf } from '#core/workload/families.ts'
 import type { Address } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
 import { AddressSchema } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
@@ -20,7 +21,7 @@ import type { Engine } from './engine.ts'
 import { httpManager } from './http-connection.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { inboundPool, setInboundPool } from './inbound-pool.ts'
-import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { addressesOf, anyOf, duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
 import { onceFor } from './once.ts'
 import { mutualTlsFor, type MutualTls, mutualTlsPorts } from './peer-authentication.ts'
@@ -43,7 +44,7 @@ interface KnownPort {
   /** Where connections go on to; undefined: where they were going, the workload's own port. */
   readonly to: Address | undefined
   /** Where it is not captured, and so has a listener of its own; undefined: connections to it are captured. */
-  readonly bind?: string
+  readonly bind?: readonly [string, ...string[]]
   readonly origin: string
 }
 
@@ -52,6 +53,7 @@ interface InboundContext {
   readonly access: Access
   readonly engine: Engine
   readonly tracing: TracingScope
+  readonly families: Families
 }
 
 /** All that the listener of captured connections and its clusters depend on. */
@@ -67,19 +69,19 @@ interface CapturedInboundScope extends InboundContext {
 
 /** The one listener that takes all captured inbound connections: chains for each port that is known, and others go to their port as they are, held to the same policies. */
 export function capturedInbound(reader: MeshReader, workload: InboundWorkload): readonly Resource[] {
-  const { namespace, labels, engine, tracing } = workload
+  const { namespace, labels, engine, tracing, families } = workload
   const modeOf = (port: number): MutualTls => mutualTlsFor(reader, namespace, labels, port)
   const ports = knownPorts(reader, workload).map((one) => ({ ...one, mutualTls: modeOf(one.port), pool: inboundPool(reader, namespace, labels, one.port) }))
   const known = new Set(ports.map((one) => one.port))
   const spokenFor = mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).map((port) => ({ port, mutualTls: modeOf(port) }))
-  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), detection: detectionTimeout(reader, DETECTION.inbound), engine, tracing })
+  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), detection: detectionTimeout(reader, DETECTION.inbound), engine, tracing, families })
 }
 
 const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly Resource[] => {
   const { ports, spokenFor, others, access } = scope
   const message = create(ListenerSchema, {
     name: 'virtualInbound',
-    address: socketAddress('0.0.0.0', INBOUND_PORT),
+    ...addressesOf(wildcardsOf(scope.families), INBOUND_PORT),
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: [...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
     listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
@@ -90,11 +92,11 @@ const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly
 })
 
 /** The listener of a port that peers reach without capture. */
-function boundListener(bind: string, known: CapturedInboundScope['ports'][number], scope: CapturedInboundScope): Resource {
-  const name = `${bind}_${known.port}`
+function boundListener(bind: readonly [string, ...string[]], known: CapturedInboundScope['ports'][number], scope: CapturedInboundScope): Resource {
+  const name = `${bind[0]}_${known.port}`
   const message = create(ListenerSchema, {
     name,
-    address: socketAddress(bind, known.port),
+    ...addressesOf(bind, known.port),
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: knownChains(known, known.mutualTls, scope),
     listenerFilters: [tlsInspector(), httpInspector()],
@@ -117,7 +119,7 @@ function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] 
     for (const { port, targetPort, protocol } of service.ports) {
       if (protocol === 'udp') continue
       for (const target of targetsOf(service, targetPort, port, workload)) {
-        if (!ports.has(target)) ports.set(target, { port: target, protocol, service: { host: service.host, name: service.name, namespace: service.namespace, port }, to: onLoopback ? endpointOf(`127.0.0.1:${target}`, workload) : undefined, origin: service.source })
+        if (!ports.has(target)) ports.set(target, { port: target, protocol, service: { host: service.host, name: service.name, namespace: service.namespace, port }, to: onLoopback ? endpointOf(loopbackAt(target, workload), workload) : undefined, origin: service.source })
       }
     }
   }
@@ -127,19 +129,25 @@ function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] 
   return ingress.map(({ port, bind, captureMode, defaultEndpoint }) => {
     const number = port.number ?? 0
     const own = captureMode === 'NONE'
-    return { port: number, protocol: portProtocol(port.protocol, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? `127.0.0.1:${number}` : defaultEndpoint, workload), ...(own ? { bind: bind || '0.0.0.0' } : {}), origin: sidecar.id }
+    return { port: number, protocol: portProtocol(port.protocol, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? loopbackAt(number, workload) : defaultEndpoint, workload), ...(own ? { bind: bind ? ([bind] as const) : wildcardsOf(workload.families) } : {}), origin: sidecar.id }
   })
 }
 
 function targetsOf(service: MeshService, targetPort: number | string, port: number, workload: InboundWorkload): number[] {
   const named = service.ports.find((one) => one.port === port)?.name ?? ''
   // An endpoint of a ServiceEntry may say where it has the port.
-  const own = service.endpoints.filter((one) => one.address === workload.address).map((one) => one.ports?.[named] ?? Number(targetPort))
+  const own = service.endpoints.filter((one) => one.address !== undefined && workload.addresses.includes(one.address)).map((one) => one.ports?.[named] ?? Number(targetPort))
   if (own.length > 0) return own
   const moved = workload.portsByName?.[named]
   if (moved !== undefined) return [moved]
   if (typeof targetPort === 'number') return [targetPort]
   return workload.ports.filter((one) => one.name === targetPort).map((one) => one.port)
+}
+
+/** The application's port on loopback. */
+const loopbackAt = (port: number, { families }: InboundWorkload): string => {
+  const [first] = loopbacksOf(families)
+  return first.includes(':') ? `[${first}]:${port}` : `${first}:${port}`
 }
 
 /** `127.0.0.1:9080`, `unix:///path`; undefined for the workload's own address, where the connection was going anyway. */
@@ -149,7 +157,8 @@ function endpointOf(text: string | undefined, workload: InboundWorkload): Addres
   const colon = text.lastIndexOf(':')
   const host = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
   const port = Number(text.slice(colon + 1))
-  if (host === '0.0.0.0' || host === '::') return workload.address === '' ? undefined : socketAddress(workload.address, port)
+  // An application that listens at any address listens at this one.
+  if (host === '0.0.0.0' || host === '::') return workload.addresses[0] === undefined ? undefined : socketAddress(workload.addresses[0], port)
   return socketAddress(host === '::1' ? '::1' : '127.0.0.1', port)
 }
 

@@ -7,6 +7,7 @@ import type { Resource } from '#api/serve/resource.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
+import { type Families, loopbacksOf, wildcardsOf } from '#core/workload/families.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
@@ -19,7 +20,7 @@ import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
-import { anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
+import { addressesOf, anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
 import { outboundCluster, outboundRoutes } from './naming.ts'
 import { inOrder, prefixRange } from './range-chains.ts'
 import type { ChainInit } from './range-chains.ts'
@@ -50,13 +51,13 @@ export const tlsInspector = () => listenerFilter('envoy.filters.listener.tls_ins
 export const httpInspector = () => listenerFilter('envoy.filters.listener.http_inspector', anyOf(HttpInspectorSchema, {}))
 
 /** The listener that takes all captured outbound connections and hands each to the listener of its original destination, and the clusters of the unclaimed. */
-export function virtualOutbound(reader: MeshReader, client: string, tracing: TracingScope): Resource[] {
+export function virtualOutbound(reader: MeshReader, client: string, tracing: TracingScope, families: Families): Resource[] {
   const rest = unclaimed(reader, client)
   const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
   const name = 'virtualOutbound'
   const message = create(ListenerSchema, {
     name,
-    address: socketAddress('0.0.0.0', OUTBOUND_PORT),
+    ...addressesOf(wildcardsOf(families), OUTBOUND_PORT),
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
     ...(byName
@@ -80,15 +81,24 @@ export function virtualOutbound(reader: MeshReader, client: string, tracing: Tra
 
 const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c']
 
+/** Where a listener takes connections, IPv4 first. */
+export interface ListenerPlace {
+  readonly addresses: readonly [string, ...string[]]
+  /** By a socket of its own. */
+  readonly bound?: boolean
+  /** At addresses that stand for all services, those with one of their own too. */
+  readonly named?: boolean
+}
+
 /**
  * The listener of a port at any address: HTTP by scopes; what is not HTTP by the range of its destination, by server name, then to the service that has the port and no address,
  * then as if unclaimed.
  */
-export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope, at: { readonly address: string; readonly bound: boolean } = { address: '0.0.0.0', bound: false }): Resource[] {
-  const name = `${at.address}_${port}`
+export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope, at: ListenerPlace): Resource[] {
+  const name = `${at.addresses[0]}_${port}`
   const chains: ChainInit[] = []
   const http = reader.hasPort('http-port', port, client.namespace)
-  const claimed = reader.servicesAtPort(port, client.namespace, at.address !== '0.0.0.0').flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
+  const claimed = reader.servicesAtPort(port, client.namespace, at.named === true).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
   if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])] })
   const ofRanges: ChainInit[] = []
@@ -104,8 +114,8 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   const placed = [...inOrder(chains), ...ofRanges]
   const message = create(ListenerSchema, {
     name,
-    address: socketAddress(at.address, port),
-    ...(at.bound ? {} : { bindToPort: false }),
+    ...addressesOf(at.addresses, port),
+    ...(at.bound === true ? {} : { bindToPort: false }),
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: placed,
     defaultFilterChain: { name: tcp === undefined ? 'PassthroughFilterChain' : `${name}_tcp`, filters: rest },
@@ -119,11 +129,11 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
  * The listeners that a Sidecar's egress asks for at addresses of its own, each for the hosts that it names: bound where traffic is not captured (`captureMode: NONE`), on loopback unless told otherwise,
  * else where connections to that address and port are handed over. istio.io/latest/docs/reference/config/networking/sidecar/#IstioEgressListener
  */
-export function egressListeners(reader: MeshReader, client: RouteClient, scope: ClientScope, listeners: readonly EgressListener[], tracing: TracingScope): Resource[] {
+export function egressListeners(reader: MeshReader, client: RouteClient, scope: ClientScope, listeners: readonly EgressListener[], tracing: TracingScope, families: Families): Resource[] {
   return listeners.flatMap(({ bind = '', port, captureMode }, listener) => {
     const bound = captureMode === 'NONE'
     if (!port?.number || (!bound && bind === '') || bind.startsWith('unix://')) return []
-    return portListener(reader.within({ ...scope, listener }), client, port.number, tracing, { address: bind || '127.0.0.1', bound })
+    return portListener(reader.within({ ...scope, listener }), client, port.number, tracing, { addresses: bind === '' ? loopbacksOf(families) : [bind], bound, named: bind !== '0.0.0.0' && bind !== '::' })
   })
 }
 
@@ -149,11 +159,11 @@ const hostRoutes = (service: MeshService, port: ServicePort) => ({ case: 'rds' a
 export function addressListeners(reader: MeshReader, client: RouteClient, host: string, tracing: TracingScope): Resource[] {
   const service = reader.service(host, client.namespace)
   if (service === undefined) return []
-  const addressesOf = ({ port }: ServicePort): readonly string[] => (service.headless ? reader.workloadsOf(service).map((one) => one.address) : service.addresses.filter((address) => reader.hostAtAddress(address, port, client.namespace) === host))
+  const ownAddresses = ({ port }: ServicePort): readonly string[] => (service.headless ? reader.workloadsOf(service).map((one) => one.address) : service.addresses.filter((address) => reader.hostAtAddress(address, port, client.namespace) === host))
   return service.ports
     .filter((port) => (port.protocol === 'auto' || !carriesHttp(port.protocol)) && port.protocol !== 'udp')
     .flatMap((port) =>
-      addressesOf(port).map((address) => {
+      ownAddresses(port).map((address) => {
         const name = `${address}_${port.port}`
         const auto = port.protocol === 'auto'
         const { narrow, rest, origin } = connectionProxies(reader, client, service, port)
@@ -221,14 +231,14 @@ export function capturedScopes(reader: MeshReader, client: string, host: string)
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
-  const addressesOf = ({ port }: ServicePort): readonly string[] => service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, port, client) === host)
-  const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...addressesOf(port)].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
+  const ownAddresses = ({ port }: ServicePort): readonly string[] => service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, port, client) === host)
+  const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...ownAddresses(port)].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
   return [...ofService, ...beside]
 }
 
 /** The pods of headless services by names of their own (`web-0.web`, as StatefulSets have them): by the service's routes, on to the pod that the caller found. */
 function podHosts(reader: MeshReader, client: RouteClient, port: number, taken: Set<string>, origins: string[]): VirtualHost[] {
-  return reader.headlessAtPort(port, client.namespace).flatMap((service) => {
+  return reader.httpAtPort('headless-port', port, client.namespace).flatMap((service) => {
     const domains = namesOf(reader, service, client.namespace).map((name) => `*.${name}`).filter((name) => !taken.has(name))
     const scope = routeScopes(reader, client, service.host).find((one) => one.port === port)
     if (scope === undefined || domains.length === 0) return []
@@ -238,11 +248,22 @@ function podHosts(reader: MeshReader, client: RouteClient, port: number, taken: 
   })
 }
 
-/** Requests on a port for hosts that nobody claims: wildcard hosts, pods of headless services, then on to where they were going, or 502. */
-export function capturedFallback(reader: MeshReader, client: RouteClient, port: number): Resource[] {
+/** Services by their addresses of IPv6, whose colons no scope can be told from. */
+function sixHosts(reader: MeshReader, client: RouteClient, port: number, origins: string[]): VirtualHost[] {
+  return reader.httpAtPort('six-port', port, client.namespace).flatMap((service) => {
+    const domains = service.addresses.filter((address) => address.includes(':') && reader.hostAtAddress(address, port, client.namespace) === service.host).map((address) => `[${address}]`)
+    const scope = routeScopes(reader, client, service.host).find((one) => one.port === port)
+    if (scope === undefined || domains.length === 0) return []
+    origins.push(...scope.origins)
+    return [virtualHost(`${domains[0]}:${port}`, domains, scope)]
+  })
+}
+
+/** Requests on a port for hosts that nobody claims: addresses of IPv6, wildcard hosts, pods of headless services, then on to where they were going, or 502. */
+export function capturedFallback(reader: MeshReader, client: RouteClient, port: number, families: Families): Resource[] {
   if (!reader.hasPort('http-port', port, client.namespace)) return []
   const origins: string[] = []
-  const virtualHosts: VirtualHost[] = []
+  const virtualHosts = families === 'IPv4' ? [] : sixHosts(reader, client, port, origins)
   for (const host of reader.wildcardHosts('mesh')) {
     if (host === '*' || isForServicesBelow(reader, client.namespace, host, port)) continue
     for (const scope of routeScopes(reader, client, host)) {

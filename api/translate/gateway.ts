@@ -3,6 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { ACME_STATE, orderState } from '#api/model/acme.ts'
+import { type Families, wildcardsOf } from '#core/workload/families.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { warning } from '#core/fault/fault.ts'
@@ -22,7 +23,7 @@ import type { Engine } from './engine.ts'
 import { gatewayServers, servesHttp, servesTls } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
 import { httpManager, scopedRoutes } from './http-connection.ts'
-import { anyOf, duration, metadataOf, socketAddress } from './message.ts'
+import { addressesOf, anyOf, duration, metadataOf } from './message.ts'
 import { resourceOf } from './resource.ts'
 import { authoritySecretName, credentialNames, credentialSecretName, findCredential, grantedAuthorities, hasAuthorities, namesAuthorities } from './secret.ts'
 import { gatewayTcpFilters, passthroughChains } from './tls-route.ts'
@@ -35,7 +36,9 @@ import type { Built } from './unit.ts'
 export interface GatewayWorkload {
   readonly namespace: string
   readonly labels: Labels
+  /** Where it binds; empty: at any address of its families. */
   readonly address: string
+  readonly families: Families
   /** Hosts of services that name it by its address. */
   readonly hosts: readonly string[]
   /** Server port → port to bind. */
@@ -61,7 +64,7 @@ export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload):
     const filters = [...(workload.tracing.http?.proxyProtocol === true ? [listenerFilter('proxy_protocol', anyOf(ProxyProtocolSchema, {}))] : []), ...(ofPort.some((one) => servesTls(one.protocol)) ? [listenerFilter('tls_inspector', anyOf(TlsInspectorSchema, {}))] : [])]
     const message = create(ListenerSchema, {
       name,
-      address: socketAddress(workload.address === '' ? '0.0.0.0' : workload.address, workload.ports[ofPort[0]?.serverPort ?? port] ?? port),
+      ...addressesOf(workload.address === '' ? wildcardsOf(workload.families) : [workload.address], workload.ports[ofPort[0]?.serverPort ?? port] ?? port),
       trafficDirection: TrafficDirection.OUTBOUND,
       filterChains: chains,
       ...(filters.length === 0 ? {} : { listenerFilters: filters, listenerFiltersTimeout: duration(10_000) }),

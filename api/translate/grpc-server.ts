@@ -32,7 +32,7 @@ export interface GrpcServer {
  * server serves nobody.
  */
 export const grpcServerListeners = (reader: MeshReader, server: GrpcServer): Resource[] =>
-  inboundScopes(reader, { ...server, tracing: { endpoint: '', serviceName: '' }, engine: 'envoy', address: '', hosts: [] }).flatMap((scope) => {
+  inboundScopes(reader, { ...server, tracing: { endpoint: '', serviceName: '' }, engine: 'envoy', addresses: [], hosts: [], families: 'IPv4' }).flatMap((scope) => {
     const { mode } = scope.mutualTls
     if (mode === 'STRICT' && !server.certificates) return []
     const { address, port } = scope.port.listen

@@ -5,6 +5,7 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { MeshService, Protocol } from '#api/model/mesh-service.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import type { Families } from '#core/workload/families.ts'
 import type { WorkloadPort } from '#core/workload/workload.ts'
 import { Cluster_DiscoveryType, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
@@ -38,9 +39,10 @@ export interface InboundWorkload {
   readonly portsByName?: Readonly<Record<string, number>>
   readonly tracing: TracingScope
   readonly engine: Engine
-  /** Where traffic is captured: the workload's address, and the hosts that name it by that. */
-  readonly address: string
+  /** Where traffic is captured: the workload's addresses where they matter, the hosts that name it by one of them, and the families that it has. */
+  readonly addresses: readonly string[]
   readonly hosts: readonly string[]
+  readonly families: Families
 }
 
 /** All that one port's listener and cluster depend on. */

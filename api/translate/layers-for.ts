@@ -1,5 +1,6 @@
 import { rulePolicies } from '#api/model/index-entries.ts'
 import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
+import { type Families, familiesOf, wildcardsOf } from '#core/workload/families.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { addressListeners, egressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
@@ -70,11 +71,12 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
   const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress, backendCertificate(node, reader)), endpointsLayer(place, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
-  const seen: Egress = node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: node.address.includes(':') ? 'IPv6' : 'IPv4' } : egress
+  const families = familiesOf(node)
+  const seen: Egress = node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: families } : egress
   if (node.dnsCapture === true && seen !== undefined) layers.push(seenFrom('names', node.namespace, ['service-host'], seen, (at, namespace, host) => nameTable(at, namespace, host)))
-  if (captured) layers.push(...capturedLayers(client, tracing, egress, seen))
+  if (captured) layers.push(...capturedLayers(client, tracing, egress, seen, families))
   const listeners = sidecar?.spec.egress ?? []
-  if (captured && seen !== undefined && listeners.some((one) => one.bind || one.captureMode === 'NONE')) layers.push(single(keyOf('captured-egress', client, tracing, seen, listeners), (at) => egressListeners(at, client, seen, listeners, tracing)))
+  if (captured && seen !== undefined && listeners.some((one) => one.bind || one.captureMode === 'NONE')) layers.push(single(keyOf('captured-egress', client, tracing, seen, listeners, families), (at) => egressListeners(at, client, seen, listeners, tracing, families)))
   if (node.outbound !== undefined) {
     const bind = node.outbound
     layers.push(
@@ -86,10 +88,10 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
     )
   }
   if (node.ports.length > 0 || captured) {
-    const hosts = captured ? reader.hostsAtEndpoint(node.address) : []
+    const hosts = captured ? hostsAt(reader, node) : []
     // Replicas share what does not look at where they are.
     const placed = hosts.length > 0 || (captured && (reader.sidecarFor(node.namespace, node.labels)?.spec.ingress ?? []).length > 0)
-    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, ...(node.portsByName === undefined ? {} : { portsByName: node.portsByName }), tracing, engine: engineOf(node), address: placed ? node.address : '', hosts }
+    const workload: InboundWorkload = { namespace: node.namespace, labels: node.labels, ports: node.ports, ...(node.portsByName === undefined ? {} : { portsByName: node.portsByName }), tracing, engine: engineOf(node), addresses: placed ? addressesIn(node) : [], hosts, families }
     layers.push(single(keyOf('inbound', workload), (at) => (captured ? capturedInbound(at, workload) : inboundScopes(at, workload).flatMap(inboundResources))))
   }
   const { namespace, labels, locality } = node
@@ -100,19 +102,25 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   return layers
 }
 
+/** Every address that it says it has. */
+const addressesIn = ({ address, addresses = [address] }: ProxyNode): readonly string[] => addresses
+
+/** Hosts of services that name a proxy by one of its addresses. */
+const hostsAt = (reader: MeshReader, node: ProxyNode): string[] => [...new Set(addressesIn(node).flatMap((one) => reader.hostsAtEndpoint(one)))]
+
 /** A sidecar that binds no outbound listener of its own, and whose ports are reached where the application has them. */
 const isCaptured = (node: ProxyNode): boolean => node.type === 'sidecar' && node.outbound === undefined && node.ports.every((one) => one.listen.port === one.port)
 
 /** `seen`: what the listeners see, by the addresses that its application is told. */
-function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress, seen: Egress): LayerSpec[] {
+function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress, seen: Egress, families: Families): LayerSpec[] {
   const { namespace } = client
   const anywhere = { ...client, namespace: '' }
   return [
     routesLayer(client, egress),
     seenFrom('captured-scopes', namespace, MESH_HOSTS, seen, (at, of, host) => capturedScopes(at, of, host)),
     seenFrom(keyOf('captured-addresses', anywhere, tracing), namespace, ['service-host'], seen, (at, of, host) => addressListeners(at, { ...client, namespace: of }, host, tracing)),
-    seenFrom(keyOf('captured-ports', anywhere, tracing), namespace, ['http-port', 'plain-port'], seen, (at, of, port) => [...portListener(at, { ...client, namespace: of }, Number(port), tracing), ...capturedFallback(at, { ...client, namespace: of }, Number(port))]),
-    single(keyOf('captured-outbound', tracing, egress ?? ''), (at) => virtualOutbound(at.within(egress), namespace, tracing)),
+    seenFrom(keyOf('captured-ports', anywhere, tracing, families), namespace, ['http-port', 'plain-port'], seen, (at, of, port) => [...portListener(at, { ...client, namespace: of }, Number(port), tracing, { addresses: wildcardsOf(families) }), ...capturedFallback(at, { ...client, namespace: of }, Number(port), families)]),
+    single(keyOf('captured-outbound', tracing, egress ?? '', families), (at) => virtualOutbound(at.within(egress), namespace, tracing, families)),
   ]
 }
 
@@ -139,7 +147,7 @@ function secretLayers(node: ProxyNode, reader: MeshReader, ownRules: readonly st
   const layers = new Map<string, LayerSpec>()
   const add = (key: string, make: (at: MeshReader) => readonly Resource[]): Map<string, LayerSpec> => layers.set(key, single(key, make))
   const credential = (name: string, of: string): unknown => add(isGranted(name) ? keyOf('credential', namespace, name, of) : keyOf('credential', namespace, name), (at) => credentialResources(at, namespace, name, of))
-  for (const { gateway: of, tls, backendCertificate } of gateway ? gatewayServers(reader, node.labels, namespace, reader.hostsAtEndpoint(node.address)) : []) {
+  for (const { gateway: of, tls, backendCertificate } of gateway ? gatewayServers(reader, node.labels, namespace, hostsAt(reader, node)) : []) {
     for (const name of tls === undefined ? [] : credentialNames(tls)) credential(name, of)
     if (tls?.caCertCredentialName && !namesAuthorities(of, tls)) credential(tls.caCertCredentialName, of)
     if (namesAuthorities(of, tls)) add(keyOf('authorities', tls.caCertCredentialName), (at) => authoritiesResources(at, tls.caCertCredentialName))
@@ -152,13 +160,13 @@ function secretLayers(node: ProxyNode, reader: MeshReader, ownRules: readonly st
 
 /** The certificate that a gateway process shows to backends: the first that its Gateways name. */
 const backendCertificate = (node: ProxyNode, reader: MeshReader): string | undefined =>
-  node.type === 'router' ? gatewayServers(reader, node.labels, node.namespace, reader.hostsAtEndpoint(node.address)).find((one) => one.backendCertificate !== undefined)?.backendCertificate : undefined
+  node.type === 'router' ? gatewayServers(reader, node.labels, node.namespace, hostsAt(reader, node)).find((one) => one.backendCertificate !== undefined)?.backendCertificate : undefined
 
 function gatewayLayers(node: ProxyNode, reader: MeshReader, tracing: TracingScope, egress: Egress): LayerSpec[] {
   const { namespace } = node
-  const hosts = reader.hostsAtEndpoint(node.address)
+  const hosts = hostsAt(reader, node)
   const servers = gatewayServers(reader, node.labels, namespace, hosts)
-  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, hosts, ports: Object.fromEntries(node.gatewayPorts), tracing, engine: engineOf(node) }
+  const workload: GatewayWorkload = { namespace, labels: node.labels, address: node.gatewayAddress, families: familiesOf(node), hosts, ports: Object.fromEntries(node.gatewayPorts), tracing, engine: engineOf(node) }
   const key = keyOf('gateway', workload, egress ?? '')
   const groups = serverGroups(servers.filter((one) => servesHttp(one.protocol)), namespace, reader.readsSourceLabels() ? node.labels : {})
   // One unit a host, whichever of hundreds of servers have it: a unit for each of both would be tens of thousands.

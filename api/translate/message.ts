@@ -10,6 +10,7 @@ import { HeaderValueOption_HeaderAppendAction, HeaderValueOptionSchema, Metadata
 import type { HeaderValueOption, Metadata, RuntimeFractionalPercent } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { ApiVersion, ConfigSourceSchema } from '#core/wire/gen/envoy/config/core/v3/config_source_pb.ts'
 import type { ConfigSource } from '#core/wire/gen/envoy/config/core/v3/config_source_pb.ts'
+import type { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { StringMatcherSchema } from '#core/wire/gen/envoy/type/matcher/v3/string_pb.ts'
 import type { StringMatcher } from '#core/wire/gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType, FractionalPercentSchema } from '#core/wire/gen/envoy/type/v3/percent_pb.ts'
@@ -33,6 +34,14 @@ export const fromAds = (): ConfigSource =>
 
 export const socketAddress = (address: string, port: number): Address =>
   create(AddressSchema, { address: { case: 'socketAddress', value: { protocol: SocketAddress_Protocol.TCP, address, portSpecifier: { case: 'portValue', value: port } } } })
+
+/** Where a listener is: at the first address, and at the others as well. */
+export function addressesOf(addresses: readonly [string, ...string[]], port: number): Pick<ListenerInit, 'address' | 'additionalAddresses'> {
+  const [first, ...others] = addresses
+  return { address: socketAddress(first, port), ...(others.length === 0 ? {} : { additionalAddresses: others.map((one) => ({ address: socketAddress(one, port) })) }) }
+}
+
+type ListenerInit = Extract<MessageInitShape<typeof ListenerSchema>, { $typeName?: never }>
 
 /** Where a piece of configuration comes from: the object and the field of it, for logs, explain and rejections. No revision: bytes must not change when nothing else does. */
 export interface Origin {

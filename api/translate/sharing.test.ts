@@ -125,7 +125,7 @@ for (const dnsCapture of [false, true]) {
           const ports = [...new Set([...model.members('http-port'), ...model.members('plain-port')])].map(Number)
           const alone = [
             ...hostsOf.flatMap((name) => [...routeScopes(whole, client, name).map(routeResource), ...capturedScopes(reader, of, name), ...addressListeners(reader, client, name, tracing), ...(dnsCapture ? nameTable(reader, of, name) : [])]),
-            ...ports.flatMap((port) => [...portListener(reader, client, port, tracing), ...capturedFallback(reader, client, port)]),
+            ...ports.flatMap((port) => [...portListener(reader, client, port, tracing, { addresses: ['0.0.0.0'] }), ...capturedFallback(reader, client, port, 'IPv4')]),
           ]
           const listed = [LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, NAME_TABLE].flatMap((type) => [...view.list(type)]).filter((one) => !one.name.startsWith('virtual'))
           assert.deepEqual(summary(listed), summary(alone))

@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { installCapture } from '#proxy/capture/install.ts'
 import { answer, readQuery } from '#proxy/dns/message.ts'
@@ -54,9 +54,13 @@ process.on('message', (asked: ToHost) => (asked.verb === 'listen' ? listen(asked
 
 try {
   writeFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', '0')
+  // An address is good at once: nobody else can have it.
+  const hasSix = existsSync('/proc/sys/net/ipv6/conf/default/accept_dad')
+  for (const setting of hasSix ? ['all/disable_ipv6', 'default/disable_ipv6', 'all/accept_dad', 'default/accept_dad'] : []) writeFileSync(`/proc/sys/net/ipv6/conf/${setting}`, '0')
   if (kind === 'capture') installCapture({ outboundPort: 15_001, inboundPort: 15_006, excludedUids: [0], excludedOutboundPorts: [], excludedInboundPorts: JSON.parse(ports) as number[], excludedRanges: [], includedRanges: [] })
   if (kind === 'middle') {
     writeFileSync('/proc/sys/net/ipv4/ip_forward', '1')
+    if (hasSix) writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1')
     await resolve(JSON.parse(names) as Record<string, string[]>)
   } else {
     // The machine's resolver may be one on loopback.

@@ -51,26 +51,33 @@ export function whyNoNamespaces(): string | undefined {
   return tried.status === 0 ? undefined : `no network namespace can be made: ${tried.stderr.trim()}`
 }
 
-/** The next hop of every host (RFC 3927), which passes between them what is theirs and refuses the rest. */
+/** The next hop of every host (RFC 3927; RFC 4291), which passes between them what is theirs and refuses the rest; and from where it calls by IPv6, which no host has. */
 export const NEXT_HOP = '169.254.1.1'
+const NEXT_HOP_SIX = 'fe80::1'
+const MIDDLE_SIX = 'fd51:ffff::1'
 
 /**
- * Hosts of a case, each a network namespace with one address, whose connections the proxy captures where it has one; and `middle`, through which they reach each other,
+ * Hosts of a case, each a network namespace with an address or one of each family, whose connections the proxy captures where it has one; and `middle`, through which they reach each other,
  * and from which callers call who are not of the mesh. They end when their processes do, so nothing is left behind.
  */
 export class Hosts {
   readonly #middle: NamespaceHost
   readonly #hosts = new Map<string, NamespaceHost>()
+  /** All that a host has, by the one that it goes by. */
+  readonly #addresses = new Map<string, readonly string[]>()
 
   private constructor(middle: NamespaceHost) {
     this.#middle = middle
   }
 
-  /** @param addresses of the hosts that there will be, each once, and whether their connections are captured. @param names what look-ups are answered, the addresses of each name. @param reached ports to which connections are not captured. @throws Error with the words of the tool that fails */
-  static async open(addresses: ReadonlyMap<string, { readonly captured: boolean }>, names: Readonly<Record<string, readonly string[]>>, reached: readonly number[] = []): Promise<Hosts> {
+  /** @param addresses of the hosts that there will be, each once, with all that it has, and whether its connections are captured. @param names what look-ups are answered, the addresses of each name. @param reached ports to which connections are not captured. @throws Error with the words of the tool that fails */
+  static async open(addresses: ReadonlyMap<string, { readonly addresses?: readonly string[]; readonly captured: boolean }>, names: Readonly<Record<string, readonly string[]>>, reached: readonly number[] = []): Promise<Hosts> {
     const hosts = new Hosts(new NamespaceHost('middle', names))
     try {
-      for (const [address, { captured }] of addresses) hosts.#hosts.set(address, new NamespaceHost(captured ? 'capture' : 'host', {}, reached))
+      for (const [address, { addresses: all = [address], captured }] of addresses) {
+        hosts.#hosts.set(address, new NamespaceHost(captured ? 'capture' : 'host', {}, reached))
+        hosts.#addresses.set(address, all)
+      }
       await Promise.all([hosts.#middle, ...hosts.#hosts.values()].map((one) => one.ready()))
       hosts.#link()
       return hosts
@@ -109,16 +116,34 @@ export class Hosts {
   }
 
   #link(): void {
-    const all = [...this.#hosts].map(([address, host], index) => ({ address, host, link: `link${index}` }))
+    const all = [...this.#hosts].map(([address, host], index) => ({ addresses: this.#addresses.get(address) ?? [address], host, link: `link${index}` }))
+    const sixes = all.some(({ addresses }) => addresses.some(isSix))
     this.#middle.ip([
       'link set lo up',
       'address add 169.254.1.1/32 dev lo',
       'route add unreachable default',
-      ...all.flatMap(({ address, host, link }) => [`link add ${link} type veth peer name link0 netns ${host.pid}`, `address add ${NEXT_HOP}/32 dev ${link}`, `link set ${link} up`, `route add ${address}/32 dev ${link} src ${NEXT_HOP}`]),
+      ...(sixes ? [`address add ${MIDDLE_SIX}/128 dev lo nodad`] : []),
+      ...all.flatMap(({ addresses, host, link }) => [
+        `link add ${link} type veth peer name link0 netns ${host.pid}`,
+        `address add ${NEXT_HOP}/32 dev ${link}`,
+        ...(addresses.some(isSix) ? [`address add ${NEXT_HOP_SIX}/64 dev ${link} nodad`] : []),
+        `link set ${link} up`,
+        ...addresses.map((address) => (isSix(address) ? `route add ${address}/128 dev ${link} src ${MIDDLE_SIX}` : `route add ${address}/32 dev ${link} src ${NEXT_HOP}`)),
+      ]),
     ])
-    for (const { address, host } of all) host.ip(['link set lo up', `address add ${address}/32 dev link0`, 'link set link0 up', `route add default via ${NEXT_HOP} dev link0 onlink`])
+    for (const { addresses, host } of all) {
+      host.ip([
+        'link set lo up',
+        ...addresses.map((address) => `address add ${address}/${isSix(address) ? '128 dev link0 nodad' : '32 dev link0'}`),
+        'link set link0 up',
+        ...(addresses.every(isSix) ? [] : [`route add default via ${NEXT_HOP} dev link0 onlink`]),
+        ...(addresses.some(isSix) ? [`route add ::/0 via ${NEXT_HOP_SIX} dev link0`] : []),
+      ])
+    }
   }
 }
+
+const isSix = (address: string): boolean => address.includes(':')
 
 interface Asked {
   readonly resolve: (handle: net.Server | net.Socket | undefined) => void

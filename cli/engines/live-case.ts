@@ -12,6 +12,7 @@ import type { GatewaySpec } from '#core/resource/gateway.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { SidecarSpec } from '#core/resource/sidecar.ts'
 import type { Doors } from '#core/time/clock.ts'
+import { familiesOf, loopbacksOf } from '#core/workload/families.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
 import { worldSettings } from '../offline.ts'
@@ -112,8 +113,8 @@ export class LiveCase {
     const names = new Map<string, string[]>()
     for (const { words, workload } of placed) for (const name of words.names ?? []) names.set(name, [...(names.get(name) ?? []), workload.address])
     const proxied = new Set(nodes.filter((one) => one.type === 'sidecar').map((one) => one.address))
-    const addressesOfAll = [...placed.map(({ workload }) => workload.address), ...unnamed.map((one) => one.address)]
-    const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map((address) => [address, { captured: proxied.has(address) }])), Object.fromEntries(names), reachedPorts(configuration)) : undefined
+    const addressesOfAll = [...placed.map(({ workload: { address, addresses = [address] } }) => ({ address, addresses })), ...unnamed.map(({ address }) => ({ address, addresses: [address] }))]
+    const hosts = captured ? await Hosts.open(new Map(addressesOfAll.map(({ address, addresses }) => [address, { addresses, captured: proxied.has(address) }])), Object.fromEntries(names), reachedPorts(configuration)) : undefined
     const live = new LiveCase({ world, applications, certificates, tokens, plane, block, hosts, names, files, patienceMs })
     try {
       await hosts?.forward(Number(plane.target.slice(plane.target.lastIndexOf(':') + 1)))
@@ -122,7 +123,9 @@ export class LiveCase {
           const silent = ports.flatMap((one) => (typeof one === 'object' && one.listens === false ? [one.port] : []))
           const own = application.revoked === true ? certificates.revoked : application.certificate === undefined && application.untrusted !== true ? certificates.server : serverCertificate(application.untrusted === true ? stranger : authority, application.certificate ?? ['localhost'], doors.clock.wallMs())
           // A Sidecar may pass on to loopback, which on a host of its own is nobody else's.
-          const addresses = !captured ? [workload.address] : application.loopback === true ? ['127.0.0.1'] : [workload.address, '127.0.0.1']
+          const { address, addresses: all = [address] } = workload
+          const loopback = loopbacksOf(familiesOf(workload))
+          const addresses = !captured ? [address] : application.loopback === true ? loopback : [...all, ...loopback]
           return workload.ports.filter(({ port }) => !silent.includes(port)).flatMap((port) => addresses.map((address) => applications.serve(workload.name, address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address))))
         }),
         ...[...nodes, ...unnamed].map(async (node) => {
@@ -195,6 +198,7 @@ function place(words: WorkloadWords, address: string, ports: readonly { readonly
     serviceAccount: words.serviceAccount ?? 'default',
     labels: words.labels ?? {},
     address,
+    ...(captured && words.moreAddresses !== undefined ? { addresses: [address, ...words.moreAddresses] } : {}),
     network: words.network ?? '',
     locality: words.locality ?? '',
     cluster: '',

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { Doors } from '#core/time/clock.ts'
+import { formatSocketAddress } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import { jsonLog } from '#proxy/admin/log.ts'
@@ -154,12 +155,12 @@ export class LiveProxy {
       WEFT_SERVICE_ACCOUNT: node.serviceAccount,
       WEFT_TRUST_DOMAIN: trustDomain,
       WEFT_LABELS: JSON.stringify(node.labels),
-      WEFT_ADDRESS: node.address,
-      WEFT_ADMIN: `${this.#admin.address}:${this.#admin.port}`,
+      WEFT_ADDRESS: (node.addresses ?? [node.address]).join(','),
+      WEFT_ADMIN: formatSocketAddress(this.#admin),
       WEFT_NETWORK: node.network,
       WEFT_LOCALITY: node.locality,
       WEFT_LOG_LEVEL: 'warn',
-      ...(node.outbound === undefined ? {} : { WEFT_OUTBOUND: `${node.outbound.address}:${node.outbound.port}` }),
+      ...(node.outbound === undefined ? {} : { WEFT_OUTBOUND: formatSocketAddress(node.outbound) }),
       ...(node.ports.length === 0 ? {} : { WEFT_PORTS: JSON.stringify(node.ports) }),
       ...(node.type === 'router' ? { WEFT_GATEWAY_ADDRESS: node.gatewayAddress, WEFT_GATEWAY_PORTS: JSON.stringify(Object.fromEntries(node.gatewayPorts)) } : {}),
     })

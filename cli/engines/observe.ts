@@ -2,6 +2,7 @@ import http from 'node:http'
 import { addressOf, pathIn } from '#api/simulate/ask.ts'
 import { coveringWildcards, serviceHost } from '#api/model/host.ts'
 import type { RequestsFile, RequestTest } from '#core/contract/requests-file.ts'
+import { formatSocketAddress } from '#core/workload/node-message.ts'
 import { filled, hostHeaderOf } from '../question.ts'
 import type { Answer, Call } from './call.ts'
 import { send } from './call.ts'
@@ -71,7 +72,7 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const proxy = live.proxy(from)
   if (proxy === undefined) throw new Unplayable(`there is no workload ${from} with a proxy`)
   if (proxy.node.outbound !== undefined) return { proxy, call: { ...about, ...proxy.node.outbound } }
-  const address = request.address ?? live.names.get(url.hostname)?.[0] ?? addressOf(live.world.model.read(() => {}), url.hostname, proxy.node.namespace)
+  const address = request.address ?? live.names.get(url.hostname)?.[0] ?? addressOf(live.world.model.read(() => {}), url.hostname.replace(/^\[(.*)\]$/, '$1'), proxy.node.namespace)
   return { proxy, call: { ...about, ...ofTls, ...by(proxy.node.address), address, port } }
 }
 
@@ -218,7 +219,7 @@ async function calleeLine(live: LiveCase, id: string, answer: Answer | undefined
   const denied = (line: LogLine): boolean => line['user_agent'] === id && String(line['response_code_details']).includes('rbac_access_denied')
   if (first !== undefined && denied(first)) return first
   const upstream = String(first?.['upstream_host'] ?? '')
-  const callee = live.proxies().find((proxy) => proxy.node.type === 'sidecar' && upstream.startsWith(`${proxy.node.address}:`))
+  const callee = live.proxies().find((proxy) => proxy.node.type === 'sidecar' && upstream.startsWith(formatSocketAddress({ address: proxy.node.address, port: 0 }).slice(0, -1)))
   const [line] = (await callee?.logged(denied, 1, live.patienceMs)) ?? []
   return line
 }

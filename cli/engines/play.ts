@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -120,8 +120,8 @@ export class Player {
 
 /** Why the workloads of a file cannot each be on a host of its own; undefined: they can. */
 function whyNotOnHosts({ workloads = [] }: RequestsFile): string | undefined {
-  const six = workloads.find((one) => one.address?.includes(':') === true)
-  return six === undefined ? undefined : `captured traffic is played over IPv4 alone, and ${six.name} has the address ${six.address ?? ''}`
+  const six = workloads.find(({ address = '', moreAddresses = [] }) => [address, ...moreAddresses].some((one) => one.includes(':')))
+  return six === undefined || existsSync('/proc/sys/net/ipv6') ? undefined : `this machine has no IPv6, and ${six.name} an address of it`
 }
 
 /** As shells report a death by signal. */

@@ -10,6 +10,7 @@ const workloadWords = z.strictObject({
   serviceAccount: z.string().optional(),
   labels: labels.optional(),
   address: z.string().optional().describe('Its IP address; one of a documentation range where it does not matter.'),
+  moreAddresses: z.array(z.string()).optional().describe('Further addresses of its host, of the other family, where traffic is captured.'),
   names: z.array(z.string()).optional().describe('Names for which DNS has its address, where traffic is captured.'),
   network: z.string().optional(),
   locality: z.string().optional().describe('region/zone/subzone'),

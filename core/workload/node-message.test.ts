@@ -10,6 +10,7 @@ const sidecar: ProxyNode = {
   id: 'sidecar~127.0.1.2~order-v1.prod~prod.svc.cluster.local',
   type: 'sidecar',
   address: '127.0.1.2',
+  addresses: ['127.0.1.2', 'fd00::2'],
   name: 'order-v1',
   namespace: 'prod',
   serviceAccount: 'order-service',
@@ -35,11 +36,12 @@ test('a node made for Istio is read by its own words', () => {
   const node = readNode(
     create(NodeSchema, {
       id: 'router~10.0.0.7~gw-0.edge~edge.svc.cluster.local',
-      metadata: { NAMESPACE: 'edge', SERVICE_ACCOUNT: 'gw', LABELS: { istio: 'ingressgateway' }, CLUSTER_ID: 'Kubernetes', ISTIO_VERSION: '1.27.0' },
+      metadata: { NAMESPACE: 'edge', SERVICE_ACCOUNT: 'gw', LABELS: { istio: 'ingressgateway' }, CLUSTER_ID: 'Kubernetes', INSTANCE_IPS: '10.0.0.7,fd00::7,fe80::7%eth0', ISTIO_VERSION: '1.27.0' },
       userAgentName: 'envoy',
     }),
   )
   assert.deepEqual([node.type, node.name, node.namespace, node.serviceAccount, node.labels['istio']], ['router', 'gw-0', 'edge', 'gw', 'ingressgateway'])
+  assert.deepEqual(node.addresses, ['10.0.0.7', 'fd00::7'])
 })
 
 test('an id of no known form is a gRPC client', () => {

@@ -11,7 +11,7 @@ const labelsMax = 128
 const portsMax = 256
 const wordsMax = 256
 
-const ownMetadata = new Set('NAMESPACE SERVICE_ACCOUNT LABELS CLUSTER_ID NETWORK GENERATOR DNS_CAPTURE PROXY_CONFIG'.split(' '))
+const ownMetadata = new Set('NAMESPACE SERVICE_ACCOUNT LABELS CLUSTER_ID NETWORK GENERATOR INSTANCE_IPS DNS_CAPTURE PROXY_CONFIG'.split(' '))
 
 /** Whether a key of the metadata stands in a field of its own. */
 export const isOwnMetadata = (key: string): boolean => ownMetadata.has(key) || key.startsWith('WEFT_')
@@ -48,6 +48,7 @@ export function readNode(node: Node): ProxyNode {
     gatewayAddress: reader.address('WEFT_GATEWAY_ADDRESS'),
     otlp: reader.text('WEFT_OTLP'),
     ...reader.gatewayTopology(),
+    ...reader.addresses(),
     ...reader.words(),
     ...(reader.text('DNS_CAPTURE') === 'true' ? { dnsCapture: true } : {}),
     ...(reader.text('WEFT_HEALTH') === 'unhealthy' ? { health: 'unhealthy' as const } : {}),
@@ -65,6 +66,7 @@ export function writeNode(node: ProxyNode): Node {
   const texts = { CLUSTER_ID: node.cluster, NETWORK: node.network, WEFT_GATEWAY_ADDRESS: node.gatewayAddress, WEFT_OTLP: node.otlp }
   for (const [key, value] of Object.entries(texts)) if (value !== '') metadata[key] = value
   if (node.type === 'grpc') metadata['GENERATOR'] = 'grpc'
+  if (node.addresses !== undefined) metadata['INSTANCE_IPS'] = node.addresses.join(',')
   if (node.dnsCapture === true) metadata['DNS_CAPTURE'] = 'true'
   if (node.health !== undefined) metadata['WEFT_HEALTH'] = node.health
   if (node.grpcCertificates === true) metadata['WEFT_GRPC_CERTIFICATES'] = 'true'
@@ -109,7 +111,8 @@ export function readGatewayTopology(value: unknown): GatewayTopology | undefined
   }
 }
 
-const formatSocketAddress = (at: SocketAddress): string => (at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`)
+/** `10.0.0.1:80`, `[fd00::1]:80`. */
+export const formatSocketAddress = (at: SocketAddress): string => (at.address.includes(':') ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`)
 
 /** JSON numbers in a Struct are all doubles, so ports come back as they went. */
 const writePort = (port: WorkloadPort): JsonObject => ({
@@ -183,6 +186,12 @@ class NodeReader {
   address(key: string): string {
     const text = this.text(key)
     return text === '' || isIpAddress(text) ? text : this.refuse(`metadata.${key}`, text, 'an IP address', '')
+  }
+
+  /** What is no address is passed over, as by Istio. */
+  addresses(): Pick<ProxyNode, 'addresses'> {
+    const addresses = this.text('INSTANCE_IPS').split(',').map((one) => one.trim()).filter(isIpAddress)
+    return addresses.length === 0 ? {} : { addresses: [...new Set(addresses)] }
   }
 
   labels(): Readonly<Record<string, string>> {

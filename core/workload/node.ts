@@ -18,6 +18,8 @@ export interface ProxyNode {
   readonly id: string
   readonly type: 'sidecar' | 'router' | 'grpc'
   readonly address: string
+  /** All addresses that it has, of both families, as far as it says so (metadata `INSTANCE_IPS`, "ADDRESS,…", as Istio's); absent: `address` alone. */
+  readonly addresses?: readonly string[]
   readonly name: string
   readonly namespace: string
   readonly serviceAccount: string

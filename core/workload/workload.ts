@@ -10,6 +10,8 @@ export interface Workload {
   readonly labels: Readonly<Record<string, string>>
   /** IP address by which peers reach it. */
   readonly address: string
+  /** All addresses that its proxy has, that one first, where whoever describes it says so; peers use that one. */
+  readonly addresses?: readonly string[]
   readonly network: string
   /** `region/zone/subzone`, each part may be missing. */
   readonly locality: string

@@ -23,6 +23,16 @@ test('two variables are enough for a sidecar, and the node id is as Istio writes
   assert.equal(bootstrap.drainMs, 30_000)
 })
 
+test('a sidecar tells all of its addresses, those of the machine unless it is told others', () => {
+  const told = (environment: Record<string, string>, own: BootstrapDoors = doors) => {
+    const { id, address, addresses } = readBootstrap({ ...least, ...environment }, 'sidecar', own).node
+    return [id.split('~')[1], address, addresses]
+  }
+  assert.deepEqual(told({}, { ...doors, ownAddresses: () => ['10.0.0.7', 'fd00::7'] }), ['10.0.0.7', '10.0.0.7', ['10.0.0.7', 'fd00::7']])
+  assert.deepEqual(told({ WEFT_ADDRESS: 'fd00::8, 10.0.0.8' }), ['fd00::8', 'fd00::8', ['fd00::8', '10.0.0.8']])
+  assert.deepEqual(told({ WEFT_ADDRESS: 'fd00::8' }), ['fd00::8', 'fd00::8', undefined])
+})
+
 test('every variable finds its place', () => {
   const port = { port: 8080, name: 'http', listen: { address: '127.0.1.2', port: 15006 }, app: { address: '127.0.1.2', port: 8080 } }
   const bootstrap = readBootstrap(

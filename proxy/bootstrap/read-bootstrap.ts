@@ -14,6 +14,8 @@ export interface BootstrapDoors {
   readonly readFile: (path: string) => string
   /** This machine's address by which peers reach it, when nobody names one. */
   readonly ownAddress: () => string
+  /** That address first, and one of the other family where it has any; absent: it has none. */
+  readonly ownAddresses?: () => readonly string[]
   readonly hostName: () => string
   readonly version: string
 }
@@ -177,12 +179,15 @@ function readJoinToken(variables: Variables): Bootstrap['joinToken'] {
 
 function readNode(variables: Variables, type: 'sidecar' | 'router', dns: readonly SocketAddress[], who: { namespace: string; serviceAccount: string }, doors: BootstrapDoors & { engine: string }): ProxyNode {
   const name = variables.text('WEFT_NAME') ?? doors.hostName()
-  const address = variables.text('WEFT_ADDRESS') ?? doors.ownAddress()
-  if (parseSocketAddress(address.includes(':') ? `[${address}]:1` : `${address}:1`) === undefined) variables.refuse('WEFT_ADDRESS', address, 'an IP address')
+  // As Kubernetes has them in `status.podIPs`.
+  const addresses = variables.text('WEFT_ADDRESS')?.split(',').map((one) => one.trim()) ?? doors.ownAddresses?.() ?? [doors.ownAddress()]
+  const [address = ''] = addresses
+  for (const one of addresses) if (parseSocketAddress(one.includes(':') ? `[${one}]:1` : `${one}:1`) === undefined) variables.refuse('WEFT_ADDRESS', one, 'an IP address, or several with commas between')
   return {
     id: `${type}~${address}~${name}.${who.namespace}~${who.namespace}.svc.cluster.local`,
     type,
     address,
+    ...(addresses.length > 1 ? { addresses } : {}),
     name,
     ...who,
     labels: readLabels(variables),

@@ -41,6 +41,7 @@ export interface ProxyWords {
   readonly serviceAccount?: string
   readonly labels?: Record<string, string>
   readonly address?: string
+  readonly moreAddresses?: readonly string[]
   readonly locality?: string
   /** "ADDRESS:PORT" of explicit mode. */
   readonly outbound?: string
@@ -107,6 +108,7 @@ export function nodeFrom(words: ProxyWords): ProxyNode {
     gatewayPorts: new Map(Object.entries(words.gatewayPorts ?? {}).map(([port, bound]) => [Number(port), bound])),
     gatewayAddress: address,
     otlp: words.otlp ?? '',
+    ...(words.moreAddresses === undefined ? {} : { addresses: [address, ...words.moreAddresses] }),
     ...(words.dnsCapture === true ? { dnsCapture: true } : {}),
   }
 }
