@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { toJson } from '@bufbuild/protobuf'
 import { groupOf } from '#api/model/bound-claims.ts'
 import type { ProxyConfig } from '#core/wire/gen/istio/mesh/v1alpha1/proxy_pb.ts'
+import { ReadinessProbeSchema } from '#core/wire/gen/istio/networking/v1alpha3/workload_group_pb.ts'
 import { effectiveProxyConfig } from './proxy-config.ts'
 import { meshOf, nodeFrom, objectsIn } from './testing/mesh-case.ts'
 
@@ -87,9 +89,23 @@ test('an annotation that is no ProxyConfig is passed over', () => {
 test('a group’s probe counts before its annotation’s, and that before the mesh’s', () => {
   assert.equal(configOf(ROOT).readinessProbe?.tcpSocket?.port, 1)
   assert.equal(configOf(ROOT + GROUP).readinessProbe?.tcpSocket?.port, 2)
-  const probe = `  probe: { initialDelaySeconds: 1, timeoutSeconds: 2, periodSeconds: 3, successThreshold: 4, failureThreshold: 5, httpGet: { path: /ready, port: 8080, host: a, scheme: HTTPS, httpHeaders: [{ name: x-a, value: b }] } }\n`
-  const { readinessProbe } = configOf(ROOT + GROUP + probe)
-  const { initialDelaySeconds, timeoutSeconds, periodSeconds, successThreshold, failureThreshold, httpGet } = readinessProbe ?? assert.fail()
-  assert.deepEqual([initialDelaySeconds, timeoutSeconds, periodSeconds, successThreshold, failureThreshold], [1, 2, 3, 4, 5])
-  assert.deepEqual([httpGet?.path, httpGet?.port, httpGet?.host, httpGet?.scheme, httpGet?.httpHeaders.map(({ name, value }) => `${name}: ${value}`)], ['/ready', 8080, 'a', 'HTTPS', ['x-a: b']])
+})
+
+test('a probe arrives with each of its fields, from a group and from the mesh', () => {
+  const times = { initialDelaySeconds: 1, timeoutSeconds: 2, periodSeconds: 3, successThreshold: 4, failureThreshold: 5 }
+  const ways = [
+    { httpGet: { path: '/ready', port: 8080, host: 'a', scheme: 'HTTPS', httpHeaders: [{ name: 'x-a', value: 'b' }] } },
+    { tcpSocket: { host: 'a', port: 8080 } },
+    { exec: { command: ['cat', '/ready'] } },
+    { grpc: { port: 8080, service: 'orders' } },
+  ]
+  for (const way of ways) {
+    const probe = { ...times, ...way }
+    const mesh = { apiVersion: 'weft.dev/v1', kind: 'MeshConfig', metadata: { name: 'default' }, spec: { defaultConfig: { readinessProbe: probe } } }
+    const group = { apiVersion: 'networking.istio.io/v1', kind: 'WorkloadGroup', metadata: { name: 'orders', namespace: 'prod' }, spec: { template: { serviceAccount: 'orders' }, probe } }
+    for (const object of [mesh, group]) {
+      const { readinessProbe } = configOf(JSON.stringify(object))
+      assert.deepEqual(readinessProbe && toJson(ReadinessProbeSchema, readinessProbe), probe, object.kind)
+    }
+  }
 })

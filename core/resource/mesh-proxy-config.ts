@@ -128,7 +128,7 @@ export const meshProxyConfig = z
     controlPlaneAuthPolicy: z.enum(['NONE', 'MUTUAL_TLS']).optional().describe('How the proxy connects to the control plane; MUTUAL_TLS by default.'),
     customConfigFile: text().optional().describe('File of a proxy configuration of one’s own.'),
     statNameLength: int32().optional().describe('Characters of a metric’s name, at most; 189 by default.'),
-    concurrency: int32().optional().describe('Worker threads; 0 for as many as there are cores.'),
+    concurrency: int32().optional().describe('Worker threads; 0 for as many as there are cores. ProxyConfigs override it.'),
     proxyBootstrapTemplatePath: text().optional().describe('File of the bootstrap’s template.'),
     interceptionMode: z.enum(['REDIRECT', 'TPROXY', 'NONE']).optional().describe('How inbound traffic is captured; REDIRECT by default.'),
     tracing: meshTracing.optional().describe('Spans.'),

@@ -9,8 +9,8 @@ export const proxyImage = z.strictObject({ imageType: z.string().optional().desc
 
 const proxyConfigSpec = z.strictObject({
   selector: workloadSelector.optional().describe('The workloads; all of the namespace by default, all of the mesh in the root namespace.'),
-  concurrency: int32().min(0).optional().describe('Worker threads; 2 by default, 0 for as many as there are cores.'),
-  environmentVariables: textMap().optional().describe('Variables of the proxy’s environment. Values are text.'),
+  concurrency: int32().min(0).optional().describe('Worker threads, 0 for as many as there are cores; by default one of the bundled proxy, and as many of Envoy as there are cores. WEFT_CONCURRENCY of the process counts before it.'),
+  environmentVariables: textMap().optional().describe('Variables of the proxy’s environment, beside those of its process, which count before them; ISTIO_META_… become words of its node. Those that begin with WEFT_ are not taken.'),
   image: proxyImage.optional().describe('The image that is injected; Weft injects none.'),
 })
 export type ProxyConfigSpec = z.infer<typeof proxyConfigSpec>

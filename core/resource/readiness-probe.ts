@@ -8,7 +8,7 @@ const probePort = z.int().describe('The port, 1..65535.')
 /** Istio's ReadinessProbe, in the manner of Kubernetes: one of four ways to ask, and when. */
 export const readinessProbe = z
   .strictObject({
-    initialDelaySeconds: seconds('Seconds from the start of the workload to the first probe; 0 by default.'),
+    initialDelaySeconds: seconds('Seconds from the moment when the proxy is ready to the first probe; 0 by default.'),
     timeoutSeconds: seconds('Seconds after which a probe counts as failed; 1 by default.'),
     periodSeconds: seconds('Seconds between probes; 10 by default.'),
     successThreshold: seconds('Probes that must succeed in a row after a failure; 1 by default.'),
@@ -17,7 +17,7 @@ export const readinessProbe = z
       .strictObject({
         path: text().optional().describe('The path; / by default.'),
         port: probePort,
-        host: text().optional().describe('The host to connect to; the workload itself by default.'),
+        host: text().optional().describe('The host to connect to; by default where the application listens on the port.'),
         scheme: text().optional().describe('HTTP (the default) or HTTPS.'),
         httpHeaders: z
           .array(z.strictObject({ name: z.string().regex(/^[-_A-Za-z0-9]+$/, 'letters, digits, - and _').describe('Name.'), value: text().optional().describe('Value.') }))
@@ -26,8 +26,8 @@ export const readinessProbe = z
       })
       .optional()
       .describe('Ready when the answer is 200..399.'),
-    tcpSocket: z.strictObject({ host: text().optional().describe('The host; the workload itself by default.'), port: probePort }).optional().describe('Ready when a connection is accepted.'),
-    exec: z.strictObject({ command: z.array(z.string().min(1)).optional().describe('The command and its arguments; no shell.') }).optional().describe('Ready when the command ends with 0.'),
+    tcpSocket: z.strictObject({ host: text().optional().describe('The host; by default where the application listens on the port.'), port: probePort }).optional().describe('Ready when a connection is accepted.'),
+    exec: z.strictObject({ command: z.array(z.string().min(1)).optional().describe('The command and its arguments; no shell. WEFT_EXEC_PROBES=false forbids it on a machine.') }).optional().describe('Ready when the command ends with 0.'),
     grpc: z.strictObject({ port: probePort.optional(), service: text().optional().describe('The service that is asked for.') }).optional().describe('Ready when gRPC’s health service says so.'),
   })
   .superRefine(judged(probeComplaints))

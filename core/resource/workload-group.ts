@@ -9,7 +9,7 @@ const workloadGroupSpec = z.strictObject({
   metadata: z
     .strictObject({
       labels: textMap().optional().describe('Labels that every WorkloadEntry of the group bears.'),
-      annotations: textMap().optional().describe('Annotations that every WorkloadEntry of the group bears; none of them means anything to a proxy.'),
+      annotations: textMap().optional().describe('Annotations that every WorkloadEntry of the group bears; of those only proxy.istio.io/config means anything to a proxy: what it starts with.'),
     })
     .superRefine(judged((value) => labelComplaints(value.labels, ['labels'])))
     .optional()
@@ -18,7 +18,7 @@ const workloadGroupSpec = z.strictObject({
     .strictObject(workloadEntryFields)
     .superRefine(judged(workloadEntryPlaceComplaints))
     .describe('What workloads that register for its account begin with. Their addresses are their own.'),
-  probe: readinessProbe.optional().describe('How a workload is asked whether it is ready. Nobody asks yet: its proxy says when it may be called.'),
+  probe: readinessProbe.optional().describe('How a workload is asked whether it is ready, by its proxy, once that is ready itself: it is called from the first success on, and while it does not fail. None: it is called once its proxy is ready.'),
 })
 export type WorkloadGroupSpec = z.infer<typeof workloadGroupSpec>
 

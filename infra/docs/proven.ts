@@ -4,23 +4,27 @@ import { parse } from 'yaml'
 import type { ResourceKind } from '#core/resource/kind.ts'
 import { kinds } from '#core/resource/registry.ts'
 import { schemaFields } from '#core/resource/schema-walk.ts'
+import { testedFields } from './tested-fields.ts'
 
 const CASES = join(import.meta.dirname, '../../api/translate/cases')
 
 /** By kind and path of `schemaFields`: the golden cases whose requests are played on every engine and would fail if the field did nothing. */
 export interface Proofs {
+  /** Names of cases, and files of tests. */
   casesOf(kind: ResourceKind, path: string): readonly string[]
   /** What cases claim to prove and no kind has, `CASE: KIND PATH`. */
   readonly unknown: readonly string[]
 }
 
-/** Reads `proves` of each `case.yaml` that has requests beside it: `KIND PATH`; of two kinds of one name it is the one that has the field, Istio's where both do. */
+/** Reads `proves` of each `case.yaml` that has requests beside it, and what other tests prove: `KIND PATH`; of two kinds of one name it is the one that has the field, Istio's where both do. */
 export function readProofs(): Proofs {
   const found = new Map<string, string[]>()
   const unknown: string[] = []
-  for (const name of readdirSync(CASES).sort()) {
-    if (!existsSync(join(CASES, name, 'requests.yaml'))) continue
-    const { proves = [] } = parse(readFileSync(join(CASES, name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }
+  const claims = readdirSync(CASES)
+    .sort()
+    .filter((name) => existsSync(join(CASES, name, 'requests.yaml')))
+    .map((name): readonly [string, readonly string[]] => [name, (parse(readFileSync(join(CASES, name, 'case.yaml'), 'utf8')) as { readonly proves?: readonly string[] }).proves ?? []])
+  for (const [name, proves] of [...claims, ...Object.entries(testedFields)]) {
     for (const claim of proves) {
       const [word = '', path = ''] = claim.split(' ')
       const named = kinds.filter((one) => one.kind === word && [...schemaFields(one.fields)].some((field) => field.path === path))

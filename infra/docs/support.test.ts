@@ -39,5 +39,6 @@ test('a field on which nothing acts is named once, at the outermost place', () =
 test('a kind on which nothing acts is named as a whole', () => {
   const { object, kind } = parseObject({ apiVersion: 'networking.istio.io/v1beta1', kind: 'ProxyConfig', metadata: { name: 'a', namespace: 'prod' }, spec: { concurrency: 1 } })
   assert.ok(object !== undefined && kind !== undefined)
-  assert.deepEqual(inertFields(kind, object).map((one) => one.path), ['spec'])
+  // There is none today, so one of another name stands for it.
+  assert.deepEqual(inertFields({ ...kind, kind: 'Later' }, object).map((one) => one.path), ['spec'])
 })

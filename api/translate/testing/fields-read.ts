@@ -2,10 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { groupOf } from '#api/model/bound-claims.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { kindOf, kinds } from '#core/resource/registry.ts'
 import { unwrapped } from '#core/resource/schema-walk.ts'
 import { typeUrls } from '#core/wire/type-url.ts'
+import { effectiveProxyConfig } from '../proxy-config.ts'
 import { fieldVariants } from './field-variants.ts'
 import { meshOf, nodeFrom, objectsIn, workloadFrom } from './mesh-case.ts'
 import type { MeshCase, ProxyWords } from './mesh-case.ts'
@@ -75,6 +77,16 @@ apiVersion: telemetry.istio.io/v1
 kind: Telemetry
 metadata: { name: default, namespace: prod }
 spec: { accessLogging: [{ disabled: false }] }
+---
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: { name: orders, namespace: prod }
+spec: { selector: { matchLabels: { app: orders } } }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: orders, namespace: prod }
+spec: { metadata: { labels: { app: orders } }, template: { serviceAccount: default } }
 ---
 apiVersion: weft.dev/v1
 kind: MeshConfig
@@ -202,14 +214,16 @@ function quietly(work: () => void): void {
 
 /** `watching`: the indices of the objects that are watched; all unless told. */
 function translate(objects: readonly ResourceObject[], about: MeshCase, read: FieldsRead, watching?: readonly number[]): void {
-  const { views } = meshOf(
+  const { model, views } = meshOf(
     objects.map((object, index) => (watching === undefined || watching.includes(index) ? watched(object, read) : object)),
     (about.workloads ?? []).map(workloadFrom),
     about.settings,
   )
-  const view = views.viewFor(nodeFrom(about.proxy), undefined)
+  const node = nodeFrom(about.proxy)
+  const view = views.viewFor(node, undefined)
   for (const type of typeUrls) Array.from(view.list(type))
   view.release()
+  effectiveProxyConfig(model.read(() => {}), node, groupOf(model, node))
 }
 
 /** The object, with its own fields behind a proxy that notes what is looked at. Its metadata stays as it is: every object's is used. */
