@@ -18,6 +18,8 @@ import type { UpstreamHost } from '../upstream/host.ts'
 import { connectTunnel } from './connect-tunnel.ts'
 import { Tunnel } from './tunnel.ts'
 
+/** Envoy's flags of an endpoint that cannot be reached: there is one attempt, and it was the last. */
+const UNREACHED = 'UF,URX'
 /** Client bytes kept until the upstream connection stands. */
 const EARLY_BYTES_MAX = 64 * 1024
 
@@ -139,14 +141,14 @@ class TcpConnection implements Facts, WireHandler {
         cluster.connectFailures += 1
         cluster.record(host, 'connect-failure')
         this.upstreamFailure = error
-        this.#fail('UF')
+        this.#fail(UNREACHED)
       },
     }
     this.#dialled = dialHost(cluster, host, handler, this.#engine.doors.clock, this.peer, (problem) => {
       if (this.#over || this.#dialled === undefined) return
       if (problem !== '') {
         this.upstreamFailure = problem
-        return this.#fail('UF')
+        return this.#fail(UNREACHED)
       }
       const { tunnelTo } = this.#stack.plan
       if (tunnelTo === undefined) return this.#join(this.#dialled, host, undefined)
@@ -154,12 +156,12 @@ class TcpConnection implements Facts, WireHandler {
         if (this.#over || this.#dialled === undefined) return
         if (refused === '') return this.#join(this.#dialled, host, rest)
         this.upstreamFailure = refused
-        this.#fail('UF')
+        this.#fail(UNREACHED)
       })
     })
     if (this.#dialled === undefined) {
       this.upstreamFailure = 'TLS_error:Secret_is_not_supplied_by_SDS'
-      this.#fail('UF')
+      this.#fail(UNREACHED)
     }
   }
 
@@ -168,6 +170,7 @@ class TcpConnection implements Facts, WireHandler {
     const tunnel = new Tunnel(this.#engine, this.#wire, upstream, this.#stack.plan.idleTimeoutMs, true, (sent, received) => {
       this.requestBytes = sent
       this.responseBytes = received
+      if (tunnel.outlived) this.flags = 'DT'
       this.#finish()
     })
     tunnel.begin(this.#early.length === 0 ? undefined : Buffer.concat(this.#early), first)

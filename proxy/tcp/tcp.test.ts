@@ -72,7 +72,7 @@ for (const [words, answer, reason] of [
     assert.equal(await speak(proxy.port, 'secret').catch(() => ''), '')
     assert.deepEqual(received, ['CONNECT db.example:5432 HTTP/1.1\r\nhost: db.example:5432\r\n\r\n'])
     const [line] = await proxy.log()
-    assert.equal(line?.['response_flags'], 'UF')
+    assert.equal(line?.['response_flags'], 'UF,URX')
     assert.match(JSON.stringify(line), new RegExp(reason))
   })
 }

@@ -37,6 +37,8 @@ export class Tunnel {
   #clientEnded = false
   #serverEnded = false
   #lastActiveMs: number
+  /** It was cut because its time was over. */
+  outlived = false
   #done = false
 
   /** `over` runs once, when both are closed or one broke. `idleTimeoutMs` 0: none. Without `halfCloses` the end of one direction ends both, as for upgraded HTTP connections. */
@@ -107,7 +109,10 @@ export class Tunnel {
   }
 
   sweep(nowMs: number): void {
-    if (this.#deadlineMs > 0 && nowMs >= this.#deadlineMs) return this.#finish()
+    if (this.#deadlineMs > 0 && nowMs >= this.#deadlineMs) {
+      this.outlived = true
+      return this.#finish()
+    }
     if (this.#closeByMs > 0 && nowMs >= this.#closeByMs) this.#finish()
     else if (this.#idleTimeoutMs > 0 && nowMs - this.#lastActiveMs >= this.#idleTimeoutMs) this.#finish()
   }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { JsonValue } from '@bufbuild/protobuf'
-import { deadPort, httpServer, netServer } from '#proxy/testing/peers.ts'
+import { deadPort, httpServer, netServer, until } from '#proxy/testing/peers.ts'
 import { sendRaw } from './raw-http.ts'
 import { httpListener, startTwins, staticCluster } from './twins.ts'
 
@@ -190,6 +190,54 @@ test('both engines write the same line for the same request, whatever became of 
     if (call.flag !== 'DPE') assert.equal(line.split(' ')[2], call.flag, line)
   }
   assert.deepEqual(differences, [])
+})
+
+test('both engines write the same of connections that carry no HTTP', { timeout: 240_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tcp-log-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const file = join(folder, 'log')
+  const [silent, dead] = await Promise.all([netServer(t, () => undefined), deadPort()])
+  const proxy = (name: string, more: { readonly [field: string]: JsonValue } = {}): JsonValue => ({
+    name,
+    address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.tcp_proxy',
+            typed_config: {
+              '@type': `${type}.filters.network.tcp_proxy.v3.TcpProxy`,
+              stat_prefix: name,
+              cluster: name,
+              access_log: [{ name: 'envoy.access_loggers.file', typed_config: { '@type': `${type}.access_loggers.file.v3.FileAccessLog`, path: file, log_format: { text_format_source: { inline_string: `${name} %RESPONSE_FLAGS% %BYTES_SENT%\n` } } } }],
+              ...more,
+            },
+          },
+        ],
+      },
+    ],
+  })
+  let weft = ''
+  const twins = await startTwins(
+    t,
+    { listeners: [proxy('too-long', { max_downstream_connection_duration: '0.2s' }), proxy('dead'), proxy('empty'), proxy('nobody')], clusters: [staticCluster('too-long', [silent.port]), staticCluster('dead', [dead]), staticCluster('empty', [])] },
+    undefined,
+    (text) => (weft += text),
+  )
+  const expected = ['too-long DT 0', 'dead UF,URX 0', 'empty UH 0', 'nobody NC 0']
+  for (const engine of [twins.envoy, twins.weft]) {
+    for (const line of expected) {
+      const [name = ''] = line.split(' ')
+      const socket = net.connect(engine.port(name), '127.0.0.1')
+      await new Promise<void>((closed) => socket.on('error', () => undefined).on('close', () => closed()).resume())
+    }
+    const written = (): string[] => {
+      twins.runtime.flushLogs()
+      return split(engine.name === 'envoy' ? readFileSync(file, 'utf8') : weft)
+    }
+    await until(() => written().length >= expected.length)
+    assert.deepEqual(written().sort(), [...expected].sort(), engine.name)
+  }
 })
 
 const split = (text: string): string[] => text.split('\n').filter((line) => line !== '')
