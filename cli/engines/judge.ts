@@ -44,7 +44,7 @@ export async function play(live: LiveCase, test: RequestTest, id: string): Promi
   const plans = route.proxy === undefined ? undefined : live.world.plansOf(route.proxy.node)
   const { mirrors } = expect
   const copies = mirrors === undefined ? {} : { copies: { expected: mirrors.length > 0, enough: (copies: readonly Receipt[]) => mirrorsWrong(mirrors, copies, times, plans).length === 0 } }
-  const options = { ...behaviour, ...gate, ...copies, needsLines: needsLines(expect), parallel: test.every === undefined && test.brings === undefined ? test.parallel : 1, brings: test.brings, everyMs: test.every === undefined ? 0 : durationMs(test.every) }
+  const options = { ...behaviour, ...gate, ...copies, needsLines: needsLines(expect), needsPolicy: expect.by !== undefined, parallel: test.every === undefined && test.brings === undefined ? test.parallel : 1, brings: test.brings, everyMs: test.every === undefined ? 0 : durationMs(test.every) }
   const seen = await observe(live, route, times, id, options)
   // Where chance decides who gets a request, it is made again until all have come.
   for (let round = 1; mayMeetOthers(test) && lacks(expect, seen) && seen.length < SEVERAL_TIMES_MAX; round++) seen.push(...(await observe(live, route, times, `${id}-${round}`, options)))

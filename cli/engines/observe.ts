@@ -109,6 +109,8 @@ export interface ObserveOptions {
   readonly copies?: { readonly expected: boolean; readonly enough: (copies: readonly Receipt[]) => boolean }
   /** Whether a line of the first proxy is needed for each; absent: it is, where an answer came. */
   readonly needsLines?: boolean | undefined
+  /** Whether the policy is to be named that refused it, which a line tells of whoever did so. */
+  readonly needsPolicy?: boolean
   readonly parallel?: number | undefined
   readonly everyMs?: number
   readonly brings?: string | undefined
@@ -148,7 +150,7 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
     return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
       answer: answers[index] ?? { kind: 'closed', why: 'never sent', elapsedMs: 0 },
       line: lines.get(id),
-      callee: await calleeLine(live, id, answers[index], lines.get(id)),
+      callee: await calleeLine(live, id, answers[index], lines.get(id), options.needsPolicy === true ? live.patienceMs : NO_LINE_WITHIN_MS),
       receipts: bytes ? (index === 0 ? live.applications.received(BYTES) : []) : live.applications.received(id),
     })))
   } finally {
@@ -214,13 +216,13 @@ async function connectionLines({ proxy }: Route, ids: readonly string[], withinM
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** The line of whoever refused it by a policy: the first proxy itself, or the one to which that passed it on. */
-async function calleeLine(live: LiveCase, id: string, answer: Answer | undefined, first: LogLine | undefined): Promise<LogLine | undefined> {
+async function calleeLine(live: LiveCase, id: string, answer: Answer | undefined, first: LogLine | undefined, withinMs: number): Promise<LogLine | undefined> {
   if (answer?.kind !== 'answer' || answer.status !== 403 || WORKLOAD_HEADER in answer.headers) return undefined
   const denied = (line: LogLine): boolean => line['user_agent'] === id && String(line['response_code_details']).includes('rbac_access_denied')
   if (first !== undefined && denied(first)) return first
   const upstream = String(first?.['upstream_host'] ?? '')
   const callee = live.proxies().find((proxy) => proxy.node.type === 'sidecar' && upstream.startsWith(formatSocketAddress({ address: proxy.node.address, port: 0 }).slice(0, -1)))
-  const [line] = (await callee?.logged(denied, 1, live.patienceMs)) ?? []
+  const [line] = (await callee?.logged(denied, 1, withinMs)) ?? []
   return line
 }
 

@@ -8,6 +8,7 @@ import tls from 'node:tls'
 import { after, before, describe, test } from 'node:test'
 import type { Impact } from '#core/contract/impact.ts'
 import { startTicksOf } from '#cli/up/process-record.ts'
+import { isUnlikely } from '#cli/engines/chance.ts'
 import { startLoad, tally } from './load.ts'
 import { root, runCommand, send, Shop, until, type ShopOptions } from './shop.ts'
 
@@ -77,11 +78,10 @@ export function shopSuite(options: () => Promise<ShopOptions & { release?: () =>
     })
 
     test('one request in ten goes to v2', async () => {
-      // So many that chance alone leaves the bounds once in five million runs.
       const { byVersion, statuses } = await tally(shop.workload('client').outbound, orders, 6000)
       assert.deepEqual([...statuses.keys()], [200])
-      const share = (byVersion.get('v2') ?? 0) / 6000
-      assert.ok(share > 0.08 && share < 0.12, `v2 took ${share * 100} %`)
+      const took = byVersion.get('v2') ?? 0
+      assert.equal(isUnlikely(took, 6000, 0.1), false, `v2 took ${took} of 6000`)
     })
 
     test('a new split is in force within a second of apply, and no request fails', async () => {
@@ -92,8 +92,8 @@ export function shopSuite(options: () => Promise<ShopOptions & { release?: () =>
       const after = await tally(shop.workload('client').outbound, orders, 2000)
       const { failed } = await load.stop()
       assert.deepEqual(failed, [])
-      const share = (after.byVersion.get('v2') ?? 0) / 2000
-      assert.ok(share > 0.44 && share < 0.56, `v2 took ${share * 100} %`)
+      const took = after.byVersion.get('v2') ?? 0
+      assert.equal(isUnlikely(took, 2000, 0.5), false, `v2 took ${took} of 2000`)
     })
   })
 
@@ -113,11 +113,8 @@ export function shopSuite(options: () => Promise<ShopOptions & { release?: () =>
         ),
       )
       await shop.behave('order-v2', { status: 500 })
-      const statuses: number[] = []
-      for (let n = 0; n < 8; n++) statuses.push((await shop.call('client', orders)).status)
-      assert.deepEqual(statuses.slice(0, 5), [500, 500, 500, 500, 500])
-      assert.equal(statuses.at(-1), 503, 'the only instance is out')
-      assert.equal((await shop.seen('order-v2')).total, 5)
+      for (let n = 0; n < 5; n++) assert.equal((await shop.call('client', orders)).status, 500)
+      await until('the only instance is out', async () => (await shop.call('client', orders)).status === 503)
       await shop.behave('order-v2', {})
       await until('the instance is back', async () => (await shop.call('client', orders)).status === 200)
     })
@@ -136,15 +133,19 @@ spec:
   - { name: v1, labels: { version: v1 } }
   - { name: v2, labels: { version: v2 } }
 `)
-      await shop.behave('order-v2', { delayMs: 1500, times: 2 })
+      // One has the connection, or one of each thread, and a hundred wait for it.
+      await shop.behave('order-v2', { hang: true })
       const agent = new http.Agent({ maxSockets: Infinity })
-      const answers = await Promise.all(Array.from({ length: 140 }, () => send(shop.workload('client').outbound, { ...orders, agent })))
-      agent.destroy()
-      const refused = answers.filter((answer) => answer.status === 503)
-      assert.ok(answers.filter((answer) => answer.status === 200).length >= 100, `${refused.length} of 140 were refused`)
-      assert.ok(refused.length > 20, `${refused.length} of 140 were refused`)
+      const answered: number[] = []
+      const all = Promise.allSettled(Array.from({ length: 140 }, async () => void answered.push((await send(shop.workload('client').outbound, { ...orders, agent })).status)))
+      await until('many are refused', () => answered.length >= 30)
       const lines = await shop.accessLog('client', (line) => line['response_flags'] === 'UO')
       assert.equal(lines[0]?.['response_code'], 503)
+      // While the connection is made the first one waits for it, too.
+      assert.ok(answered.length <= 40 && answered.every((status) => status === 503), String(answered))
+      agent.destroy()
+      await all
+      await shop.behave('order-v2', {})
       await shop.apply(config('destination-rule.yaml'))
     })
   })
@@ -218,14 +219,16 @@ spec:
       assert.equal(seen.last.at(-1)?.headers['x-envoy-attempt-count'], '3')
     })
 
-    test('a workload that hangs costs 3 s a try and 10 s in all', async () => {
+    test('a workload that hangs is tried again, and costs 10 s in all', async () => {
       await shop.behave('order-v2', { hang: true })
       const began = performance.now()
       const answer = await shop.call('client', orders)
       const seconds = (performance.now() - began) / 1000
       assert.equal(answer.status, 504)
-      assert.ok(seconds > 9.5 && seconds < 11.5, `${seconds} s`)
-      assert.equal((await shop.seen('order-v2')).total, 4)
+      assert.ok(seconds > 9.5, `${seconds} s`)
+      // Of 3 s each; a machine that stands still has fewer.
+      const { total } = await shop.seen('order-v2')
+      assert.ok(total >= 2 && total <= 4, `${total} tries`)
     })
 
     test('a POST is retried as Istio would: by what retryOn says, whatever its method', async () => {
@@ -353,8 +356,8 @@ spec: { selector: { matchLabels: { app: order-service } }, action: DENY, rules: 
     for (const share of [5, 20, 50, 100, 0]) {
       await shop.apply(split(100 - share, share))
       const { byVersion } = await tally(shop.workload('client').outbound, orders, 400)
-      const got = ((byVersion.get('v2') ?? 0) / 400) * 100
-      assert.ok(Math.abs(got - share) <= 8, `at ${share} %: ${got} %`)
+      const took = byVersion.get('v2') ?? 0
+      assert.equal(isUnlikely(took, 400, share / 100), false, `at ${share} %: ${took} of 400`)
     }
     const { failed, sent } = await load.stop()
     assert.ok(sent > 100)
@@ -404,7 +407,7 @@ spec:
     })
 
     test('a rejected resource shows with its reason and the object behind it, and the others still arrive', async () => {
-      const ran = await shop.weft(['apply', '-f', '-', '--wait=20s'], blocked())
+      const ran = await shop.weft(['apply', '-f', '-', '--wait=5m'], blocked())
       assert.equal(ran.code, 1, ran.stdout + ran.stderr)
       assert.match(ran.stderr, /rejected by ingressgateway\.istio-ingress/)
       const status = await shop.weft(['proxy-status'])

@@ -180,7 +180,7 @@ export class Shop {
   /** `weft apply --wait` of a file or of text; throws when it does not end well. */
   async apply(source: string): Promise<void> {
     const inline = source.includes('\n')
-    const ran = await this.weft(['apply', '-f', inline ? '-' : source, '--wait=30s'], inline ? source : undefined)
+    const ran = await this.weft(['apply', '-f', inline ? '-' : source, '--wait=5m'], inline ? source : undefined)
     if (ran.code !== 0) throw new Error(`weft apply -f ${inline ? '-' : source}: exit ${ran.code}\n${ran.stdout}${ran.stderr}`)
   }
 

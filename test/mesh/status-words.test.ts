@@ -65,7 +65,7 @@ test('apply --wait tells how many acknowledged and in what time, or who did not,
     await stream.take()
   }
   const applying = (timeout: string, wait: string): Promise<Ran> => weft(['apply', '-f', '-', wait], JSON.stringify(virtualService(timeout)))
-  const both = applying('2s', '--wait=60s')
+  const both = applying('2s', '--wait=5m')
   await Promise.all([first.take(), second.take()])
   const done = await both
   assert.equal(done.code, 0, done.stderr)
