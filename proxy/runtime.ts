@@ -12,9 +12,11 @@ import type { ClientConnection, Engine } from './http/engine.ts'
 import type { Exchange } from './http/exchange.ts'
 import { LiveSet } from './http/live-set.ts'
 import { Listener, type ListeningServer } from './listener/listener.ts'
+import type { Log } from './admin/log.ts'
 import { noLimits } from './overload/limits.ts'
 import type { Limits } from './overload/limits.ts'
 import { Overload } from './overload/overload.ts'
+import { ShedLog } from './overload/shed-log.ts'
 import type { PlanSource, SecretSource } from './sources.ts'
 import { TcpStack } from './tcp/tcp-stack.ts'
 import type { Tunnel } from './tcp/tunnel.ts'
@@ -53,6 +55,8 @@ export interface RuntimeOptions {
   /** The proxy's environment, of which spans may tell. */
   readonly environment?: Readonly<Record<string, string | undefined>>
   readonly limits?: Limits
+  /** Told what is turned away. */
+  readonly log?: Log
   /** Resident bytes of the process, for the bound on memory. */
   readonly residentBytes?: () => number
 }
@@ -104,6 +108,7 @@ export class Runtime implements Engine {
   readonly #stacks = new Map<HttpPlan | TcpPlan, HttpStack | TcpStack>()
   readonly #sweeper: Timer
   #sweeps = 0
+  readonly #shedLog: ShedLog | undefined
   #drained: (() => void) | undefined
 
   constructor(doors: Doors, plans: PlanSource, secrets: SecretSource, options: RuntimeOptions) {
@@ -116,6 +121,7 @@ export class Runtime implements Engine {
     this.onSpan = options.onSpan
     this.#environment = options.environment ?? {}
     this.overload = new Overload(options.limits ?? noLimits)
+    this.#shedLog = options.log && new ShedLog(this.overload, options.log)
     this.#residentBytes = options.residentBytes ?? (() => 0)
     this.#sockets = options.sockets
     this.#sharesPorts = options.sharesPorts === true
@@ -243,6 +249,7 @@ export class Runtime implements Engine {
   #sweepSecond(nowMs: number): void {
     this.#tickSecond()
     if (this.overload.limits.memoryBytesMax > 0) this.overload.measure(this.#residentBytes())
+    this.#shedLog?.tell(nowMs)
     for (const connection of this.connections) connection.sweep(nowMs)
     for (const tunnel of this.tunnels) tunnel.sweep(nowMs)
     for (const mirror of this.mirrors) mirror.sweep(nowMs)

@@ -89,7 +89,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const settings = new ToldSettings(doors, { controlPlane, node, directory: bootstrap.stateDirectory }, log)
   let workers: Workers | undefined
   const spans = node.otlp === '' ? undefined : new Spans(clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, log, limits: bootstrap.limits, residentBytes: () => around.memory().rss, principal, ...(spans && { onSpan: spans.onSpan }), ...(sockets && { sockets }) })
   const traffic = trafficOf(runtime, () => workers)
   let begun: Start | undefined
   const stream = {

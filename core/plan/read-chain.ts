@@ -3,7 +3,7 @@ import { HttpConnectionManagerSchema } from '../wire/gen/envoy/extensions/filter
 import { RBAC_EnforcementType, RBACSchema } from '../wire/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import { SniClusterSchema } from '../wire/gen/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.ts'
 import { TcpProxySchema } from '../wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
-import type { ChainMatch, FilterChainPlan } from './listener.ts'
+import type { ChainMatch, FilterChainPlan, ServerTlsPlan } from './listener.ts'
 import type { RbacPlan } from './rbac.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 import { readHttp } from './read-http.ts'
@@ -11,12 +11,13 @@ import { readCidr } from './read-match.ts'
 import { readRbac } from './read-rbac.ts'
 import { readTcp } from './read-tcp.ts'
 import { readServerTls } from './read-tls.ts'
+import { milliseconds } from './read-value.ts'
 
 /** A filter chain: RBAC filters, then a connection manager or a TCP proxy. Undefined with a fault when the last is neither. */
 export function readChain(reading: Reading, path: string, chain: FilterChain, version: string): FilterChainPlan | undefined {
   reading.only(path, FilterChainSchema, chain, ['filter_chain_match', 'filters', 'metadata', 'transport_socket', 'transport_socket_connect_timeout', 'name'])
   const match = readMatch(reading, at(path, 'filter_chain_match'), chain.filterChainMatch)
-  const tls = readServerTls(reading, at(path, 'transport_socket'), chain.transportSocket)
+  const tls = withTimeout(readServerTls(reading, at(path, 'transport_socket'), chain.transportSocket), milliseconds(chain.transportSocketConnectTimeout, 0))
   const rbac: RbacPlan[] = []
   const bySni = chain.filters.some((one) => one.configType.case === 'typedConfig' && typeNameOf(one.configType.value) === SniClusterSchema.typeName)
   let serve: FilterChainPlan['serve'] | undefined
@@ -33,6 +34,8 @@ export function readChain(reading: Reading, path: string, chain: FilterChain, ve
   }
   return { name: chain.name, match, tls, rbac, serve }
 }
+
+const withTimeout = (tls: ServerTlsPlan | undefined, handshakeTimeoutMs: number): ServerTlsPlan | undefined => (tls === undefined || handshakeTimeoutMs === 0 ? tls : { ...tls, handshakeTimeoutMs })
 
 function readFilter(reading: Reading, path: string, filter: Filter, rbac: RbacPlan[], version: string, bySni: boolean): FilterChainPlan['serve'] | undefined {
   if (filter.configType.case !== 'typedConfig') {

@@ -207,7 +207,7 @@ export class Listener {
     if (seen !== undefined) socket.unshift(seen)
     serveTls(socket, chain.tls, chain.serve.kind === 'tcp', sniffed.applicationProtocols, this.#doors.secrets, this.#doors.engine.doors.clock, (client) => {
       this.#serveChain(chain, client.socket, { ...peer, uriSans: client.uriSans, dnsSans: client.dnsSans, tls: true }, client, undefined, client.socket.alpnProtocol === 'h2')
-    })
+    }, () => this.#doors.engine.overload.lateHandshake())
   }
 
   #serveChain(chain: FilterChainPlan, socket: Socket, peer: PeerInfo, identity: ClientIdentity, early: Buffer | undefined, speaksHttp2: boolean): void {

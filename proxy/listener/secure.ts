@@ -6,7 +6,7 @@ import type { Clock } from '#core/time/clock.ts'
 import type { SecretSource } from '../sources.ts'
 import { certificateHash, dnsSansOf, keyHash, uriSansOf } from './peer-certificate.ts'
 
-/** A client that does not finish its handshake by then is dropped. */
+/** A client that does not finish its handshake by then is dropped, where its chain sets no time: Istio's. */
 const HANDSHAKE_TIMEOUT_MS = 15_000
 
 /** A client, as its TLS handshake proved it. */
@@ -24,9 +24,9 @@ const HTTP = new Set(['h2', 'http/1.1', 'http/1.0'])
 
 /**
  * Serves TLS on an accepted socket whose read bytes were put back. Calls `secured` when the handshake is done and the client is whom the plan demands;
- * else the connection is closed. The alert of RFC 7301 §3.2 is avoided as Envoy does: without a common protocol none is chosen.
+ * else the connection is closed, after `late` where it took too long. The alert of RFC 7301 §3.2 is avoided as Envoy does: without a common protocol none is chosen.
  */
-export function serveTls(raw: Socket, plan: ServerTlsPlan, opaque: boolean, offered: readonly string[], secrets: SecretSource, clock: Clock, secured: (client: SecuredClient) => void): void {
+export function serveTls(raw: Socket, plan: ServerTlsPlan, opaque: boolean, offered: readonly string[], secrets: SecretSource, clock: Clock, secured: (client: SecuredClient) => void, late: () => void): void {
   const context = secrets.serverContext(plan)
   if (context === undefined) {
     raw.destroy()
@@ -40,7 +40,10 @@ export function serveTls(raw: Socket, plan: ServerTlsPlan, opaque: boolean, offe
     rejectUnauthorized: false,
     ...(common.length > 0 && { ALPNProtocols: alpnBytes(common) }),
   })
-  const timer = clock.after(HANDSHAKE_TIMEOUT_MS, () => socket.destroy())
+  const timer = clock.after(plan.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS, () => {
+    late()
+    socket.destroy()
+  })
   raw.on('error', () => raw.destroy())
   socket.on('error', () => socket.destroy())
   socket.once('close', () => timer.cancel())

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import http2 from 'node:http2'
 import net from 'node:net'
+import tls from 'node:tls'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { writeProxyHeader } from '../tcp/proxy-header.ts'
@@ -8,7 +9,12 @@ import { ask, httpServer, netServer, speak, startProxy, until } from '../testing
 import type { TestProxyOptions } from '../testing/peers.ts'
 import { chainPlan, forward, httpPlan, listenerPlan, routePlan, tablePlan } from '../testing/plan.ts'
 import { noLimits } from './limits.ts'
+import { jsonLog } from '../admin/log.ts'
+import { systemDoors } from '#core/time/system.ts'
+import { createAuthority } from '../testing/authority.ts'
+import { secretsOf } from '../testing/pair.ts'
 import { Overload } from './overload.ts'
+import { ShedLog } from './shed-log.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
@@ -193,4 +199,71 @@ test('counts do not drift, whatever the order of coming and going', () => {
     for (let i = 0; i < 3; i++) overload.closed()
   }
   assert.equal(overload.connections, 0)
+})
+
+test('what is turned away is told once, and then as a count each ten seconds', () => {
+  const lines: string[] = []
+  const overload = new Overload({ ...noLimits, connectionsMax: 1 })
+  const log = new ShedLog(overload, jsonLog(systemDoors.clock, (line) => lines.push(line)))
+  overload.opens()
+  log.tell(0)
+  assert.equal(lines.length, 0)
+  for (let nth = 0; nth < 5; nth++) overload.opens()
+  for (const nowMs of [1000, 2000, 3000]) {
+    log.tell(nowMs)
+    overload.opens()
+  }
+  log.tell(10_999)
+  log.tell(11_000)
+  log.tell(60_000)
+  assert.deepEqual(lines.map((line) => JSON.parse(line) as Record<string, unknown>).map(({ event, bound, count, limit }) => [event, bound, count, limit]), [
+    ['overload.shed', 'connections', 5, 1],
+    ['overload.shed', 'connections', 3, 1],
+  ])
+})
+
+test('the proxy logs what it turns away', async (t) => {
+  const lines: string[] = []
+  const proxy = await edge(t, { limits: { connectionsMax: 1 }, log: jsonLog(systemDoors.clock, (line) => lines.push(line)) })
+  const first = open(t, proxy.port, GET)
+  await until(() => first.received.includes('200'))
+  await gone(open(t, proxy.port, GET))
+  await until(() => lines.some((line) => line.includes('"overload.shed"') && line.includes('"bound":"connections","count":1,"limit":1')))
+})
+
+/** What a client of TLS says first. */
+async function clientHello(t: TestContext): Promise<Buffer> {
+  let hello = Buffer.alloc(0)
+  const server = await netServer(t, (socket) => socket.on('data', (bytes: Buffer) => (hello = Buffer.concat([hello, bytes]))))
+  const client = tls.connect({ host: '127.0.0.1', port: server.port, servername: 'a', rejectUnauthorized: false })
+  client.on('error', () => undefined)
+  await until(() => hello.length > 5 && hello.length >= 5 + hello.readUInt16BE(3))
+  client.destroy()
+  return hello
+}
+
+test('clients that do not go on with their TLS handshake are dropped and counted, and others are served', { timeout: 240_000 }, async (t) => {
+  const authority = createAuthority()
+  const hello = await clientHello(t)
+  const serverTls = { certificates: ['default'], trust: undefined, requireClientCertificate: false, allowedSans: [], alpn: [], minVersion: 'TLSv1.2' as const, maxVersion: 'TLSv1.3' as const, handshakeTimeoutMs: 500 }
+  const chain = chainPlan(httpPlan(tablePlan([routePlan('/', forward('up'))])), { tls: serverTls })
+  const proxy = await edge(t, { listener: listenerPlan('edge', [chain], { inspectsTls: true, inspection: { timeoutMs: 2000, continues: false } }), secrets: secretsOf(authority, 'order') })
+  // Some say hello and nothing more, some half of it, and some nothing at all.
+  const slow = Array.from({ length: 30 }, (_, nth) => {
+    const socket = open(t, proxy.port)
+    socket.write(hello.subarray(0, [hello.length, hello.length >> 1, 0][nth % 3]))
+    return socket
+  })
+  await until(() => slow.every((socket) => socket.destroyed || socket.readableEnded))
+  assert.ok(proxy.runtime.overload.shed.handshake_time > 0)
+  // The bound is short for a test, and a busy machine may take longer over an honest handshake.
+  const served = (): Promise<string> =>
+    new Promise((resolve) => {
+      const client = tls.connect({ host: '127.0.0.1', port: proxy.port, servername: 'a', rejectUnauthorized: false }, () => client.write(GET))
+      client.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1'))).once('error', () => resolve('')).once('close', () => resolve(''))
+      t.after(() => client.destroy())
+    })
+  let answer = ''
+  for (let tries = 0; answer === '' && tries < 100; tries++) answer = await served()
+  assert.match(answer, /^HTTP\/1\.1 200 OK/)
 })

@@ -1,7 +1,9 @@
 import type { Limits } from './limits.ts'
 
 /** Which bound a request or a connection met: the word of logs and metrics. */
-export type Bound = 'connections' | 'address_connections' | 'requests' | 'memory'
+export type Bound = 'connections' | 'address_connections' | 'requests' | 'memory' | 'handshake_time'
+
+const BOUNDS: readonly Bound[] = ['connections', 'address_connections', 'requests', 'memory', 'handshake_time']
 
 /** Below this share of the bound requests are taken again, so that a proxy at its bound does not flap. */
 const EASED = 0.95
@@ -10,7 +12,7 @@ const EASED = 0.95
 export class Overload {
   readonly limits: Limits
   /** Turned away, by the bound that was met. */
-  readonly shed: Record<Bound, number> = { connections: 0, address_connections: 0, requests: 0, memory: 0 }
+  readonly shed: Record<Bound, number> = { connections: 0, address_connections: 0, requests: 0, memory: 0, handshake_time: 0 }
   connections = 0
   readonly #byAddress = new Map<string, number>()
   #full = false
@@ -48,6 +50,22 @@ export class Overload {
     const count = this.#byAddress.get(key) ?? 0
     if (count > 1) this.#byAddress.set(key, count - 1)
     else this.#byAddress.delete(key)
+  }
+
+  /** A client did not finish its TLS handshake in time. */
+  lateHandshake(): void {
+    this.shed.handshake_time += 1
+  }
+
+  /** Of those that were turned away. */
+  counts(): [Bound, number][] {
+    return BOUNDS.map((bound) => [bound, this.shed[bound]])
+  }
+
+  /** What the bound is; 0 where each listener has its own. */
+  limitOf(bound: Bound): number {
+    const { connectionsMax, addressConnectionsMax, requestsMax, memoryBytesMax } = this.limits
+    return { connections: connectionsMax, address_connections: addressConnectionsMax, requests: requestsMax, memory: memoryBytesMax, handshake_time: 0 }[bound]
   }
 
   /** The bound that one more request would pass, `active` of them under way with it; undefined: it may come. */

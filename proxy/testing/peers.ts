@@ -10,6 +10,7 @@ import type { Route } from '#core/plan/route.ts'
 import type { Doors } from '#core/time/clock.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { freePort } from '#test/parts/free-port.ts'
+import type { Log } from '../admin/log.ts'
 import { noLimits } from '../overload/limits.ts'
 import type { Limits } from '../overload/limits.ts'
 import { Runtime } from '../runtime.ts'
@@ -70,6 +71,7 @@ export interface TestProxyOptions {
   readonly onSpan?: SpanSink
   readonly limits?: Partial<Limits>
   readonly residentBytes?: () => number
+  readonly log?: Log
 }
 
 export async function startProxy(t: TestContext, options: TestProxyOptions): Promise<TestProxy> {
@@ -88,6 +90,7 @@ export async function startProxy(t: TestContext, options: TestProxyOptions): Pro
     },
     limits: { ...noLimits, ...options.limits },
     ...(options.residentBytes !== undefined && { residentBytes: options.residentBytes }),
+    ...(options.log !== undefined && { log: options.log }),
     ...(options.onSpan !== undefined && { onSpan: options.onSpan }),
   })
   t.after(() => runtime.close())

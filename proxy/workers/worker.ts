@@ -23,7 +23,7 @@ export function runWorker(doors: Doors): void {
   for (const { key, fd } of given) sockets.put(key, handleFrom(fd))
   const cell = new PlanCell(doors.clock, secrets, log)
   const spans = node.otlp === '' ? undefined : new Spans(doors.clock, node.otlp, node, log)
-  const runtime = new Runtime(doors, cell, secrets, { node, principal, limits, environment, sockets, sharesPorts: true, residentBytes: () => process.memoryUsage.rss(), ...(spans && { onSpan: spans.onSpan }) })
+  const runtime = new Runtime(doors, cell, secrets, { node, log, principal, limits, environment, sockets, sharesPorts: true, residentBytes: () => process.memoryUsage.rss(), ...(spans && { onSpan: spans.onSpan }) })
   const tell = (message: FromWorker): void => parentPort?.postMessage(message)
 
   const bound = follow(cell, runtime, log, () => look())
