@@ -12,11 +12,13 @@ export interface RoomLimits {
 const usualRoom: RoomLimits = { bytesMax: 128 << 20, muchMin: 64 }
 /** The most that an answer takes, for one whose turn it is and that has not sent it yet. */
 const promisedBytes = 1 << 20
-/** Whoever has not answered by then reads slowly or not at all, where others have who were sent so many answers later, and what it was sent counts no more: nobody must wait for it. */
+/** Whoever has not answered by then, where others have who were sent so many answers later, reads slowly or not at all, and what it was sent is put aside: nobody must wait for it. */
 const slowMs = 2000
 const overtakenBy = 64
-/** Where nobody answers, all are slow together, or this process is: then it is this long. */
-const heldMs = 10_000
+/** So much is put aside at once: on a starved machine all are slow, and what they were sent is still on its way. */
+const asideTimes = 2
+/** Whoever has not answered by then does not read, and what it was sent counts no more. */
+const heldMs = 60_000
 
 interface Out<T> {
   readonly one: T
@@ -24,6 +26,7 @@ interface Out<T> {
   readonly sinceMs: number
   /** How many were sent before it. */
   readonly number: number
+  isAside: boolean
 }
 
 /**
@@ -42,6 +45,7 @@ export class Room<T extends Sharer> {
   /** How much of each share is out. */
   readonly #shares = new Map<string, number>()
   #bytes = 0
+  #aside = 0
   #sent = 0
   /** The latest sent of all that were answered. */
   #answered = 0
@@ -91,7 +95,7 @@ export class Room<T extends Sharer> {
   }
 
   #add(one: T, bytes: number): Out<T> {
-    const out = { one, bytes, sinceMs: this.#clock.monotonicMs(), number: (this.#sent += 1) }
+    const out = { one, bytes, sinceMs: this.#clock.monotonicMs(), number: (this.#sent += 1), isAside: false }
     this.#out.add(out)
     this.#bytes += bytes
     this.#shares.set(one.share, (this.#shares.get(one.share) ?? 0) + 1)
@@ -101,8 +105,16 @@ export class Room<T extends Sharer> {
 
   #free(out: Out<T>): void {
     if (!this.#out.delete(out)) return
-    this.#bytes -= out.bytes
-    const { share } = out.one
+    if (out.isAside) this.#aside -= out.bytes
+    else this.#leave(out)
+    if (this.#out.size > 0) return
+    this.#ageing?.cancel()
+    this.#ageing = undefined
+  }
+
+  /** Makes room. */
+  #leave({ bytes, one: { share } }: Out<T>): void {
+    this.#bytes -= bytes
     const left = (this.#shares.get(share) ?? 0) - 1
     if (left > 0) this.#shares.set(share, left)
     else {
@@ -110,9 +122,6 @@ export class Room<T extends Sharer> {
       this.#call(this.#queues.begun.takeOf(share) ?? this.#queues.fresh.takeOf(share))
     }
     this.#fill()
-    if (this.#out.size > 0) return
-    this.#ageing?.cancel()
-    this.#ageing = undefined
   }
 
   /** Calls those who may send now. */
@@ -131,9 +140,15 @@ export class Room<T extends Sharer> {
     const nowMs = this.#clock.monotonicMs()
     for (const out of [...this.#out]) {
       const heldForMs = nowMs - out.sinceMs
-      if (heldForMs < slowMs || (heldForMs < heldMs && this.#answered - out.number < overtakenBy)) return
-      if (this.#promised.get(out.one) === out) this.#promised.delete(out.one)
-      this.#free(out)
+      if (heldForMs < slowMs) return
+      if (this.#promised.get(out.one) === out || heldForMs >= heldMs) {
+        if (this.#promised.get(out.one) === out) this.#promised.delete(out.one)
+        this.#free(out)
+      } else if (!out.isAside && this.#answered - out.number >= overtakenBy && this.#aside + out.bytes <= asideTimes * this.#limits.bytesMax) {
+        out.isAside = true
+        this.#aside += out.bytes
+        this.#leave(out)
+      }
     }
   }
 }
