@@ -81,8 +81,11 @@ function timesFor(expect: Expectation): number {
   return 1
 }
 
-/** Whether what is expected is told by lines of the log; undefined: by the lines of what is answered. */
-const needsLines = ({ to, by, log, logged }: Expectation): boolean | undefined => logged ?? (to !== undefined || by !== undefined || log !== undefined ? true : undefined)
+/** What the caller’s answer alone does not show. */
+const LOGGED_OUTCOMES: readonly (string | undefined)[] = ['direct-response', 'not-found', 'blocked']
+
+/** Whether what is expected is told by lines of the log. */
+const needsLines = ({ to, by, log, logged, outcome }: Expectation): boolean => logged ?? (to !== undefined || by !== undefined || log !== undefined || LOGGED_OUTCOMES.includes(outcome))
 
 /** Several of which each gets a share of its own, and nothing that counts requests. */
 const mayMeetOthers = ({ expect, every, brings }: RequestTest): boolean => every === undefined && brings === undefined && expect.statuses === undefined && expect.share === undefined && expect.connections === undefined && expect.mirrors === undefined

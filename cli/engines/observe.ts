@@ -107,8 +107,8 @@ export interface ObserveOptions {
   readonly gate?: { readonly arrived: number; readonly answered: number }
   /** Whether mirrored copies are expected, and which are enough. */
   readonly copies?: { readonly expected: boolean; readonly enough: (copies: readonly Receipt[]) => boolean }
-  /** Whether a line of the first proxy is needed for each; absent: it is, where an answer came. */
-  readonly needsLines?: boolean | undefined
+  /** Whether a line of the first proxy is needed for each. */
+  readonly needsLines?: boolean
   /** Whether the policy is to be named that refused it, which a line tells of whoever did so. */
   readonly needsPolicy?: boolean
   readonly parallel?: number | undefined
@@ -143,8 +143,7 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   }
   try {
     await Promise.all(Array.from({ length: Math.min(parallel, times) }, work))
-    const needsLines = options.needsLines ?? answers.every((one) => one.kind === 'answer')
-    const withinMs = needsLines ? live.patienceMs : NO_LINE_WITHIN_MS
+    const withinMs = options.needsLines === true ? live.patienceMs : NO_LINE_WITHIN_MS
     const lines = bytes ? await connectionLines(route, ids, withinMs, before) : await linesOf(live, route, ids, answers, withinMs, before)
     if (options.copies !== undefined) await awaitCopies(live, ids, options.copies)
     return await Promise.all(ids.map(async (id, index): Promise<Observation> => ({
