@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Labels } from '#api/model/labels.ts'
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { Where } from '#api/model/targets.ts'
 import type { AuthorizationPolicySpec } from '#core/resource/authorization-policy.ts'

@@ -1,5 +1,6 @@
 import { selects } from '#api/model/labels.ts'
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import { fault } from '#core/fault/fault.ts'

@@ -1,4 +1,5 @@
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { warning } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import { expressionComplaint } from '#core/match/expression-syntax.ts'

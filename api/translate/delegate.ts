@@ -1,4 +1,5 @@
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import type { StringMatch } from '#core/resource/string-match.ts'
 import type { HttpMatch, HttpRoute } from '#core/resource/virtual-service-http.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'

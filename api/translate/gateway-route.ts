@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { coveringWildcards, hostCovers } from '#api/model/host.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { Resource } from '#api/serve/resource.ts'

@@ -1,4 +1,5 @@
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { selects } from '#api/model/labels.ts'
 import type { Labels } from '#api/model/labels.ts'
 import type { MutualTls as MutualTlsSpec, PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'

@@ -1,4 +1,5 @@
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { ExtensionProvider } from '#core/resource/extension-provider.ts'
 import { expressionComplaint } from '#core/match/expression-syntax.ts'

@@ -1,6 +1,7 @@
 import { sessionOfRule } from '#api/model/gateway-api/session.ts'
 import type { Session } from '#api/model/gateway-api/session.ts'
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import type { MeshService } from '#api/model/mesh-service.ts'
 import type { DestinationRuleSpec, Subset } from '#core/resource/destination-rule.ts'
 import type { PortTrafficPolicy, TrafficPolicy } from '#core/resource/traffic-policy.ts'

@@ -1,5 +1,5 @@
 import type { DescMessage } from '@bufbuild/protobuf'
-import type { Typed } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { warning } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
@@ -26,7 +26,7 @@ const VALUES: Readonly<Record<string, DescMessage>> = {
 }
 
 /** Patches that no proxy could apply: values that are no such message, and what is not sent by the control plane. */
-export function* patchFindings({ id: resource, spec }: Typed<EnvoyFilterSpec>): Iterable<Fault> {
+export function* patchFindings({ id: resource, spec }: Pick<Typed<EnvoyFilterSpec>, 'id' | 'spec'>): Iterable<Fault> {
   for (const [index, { applyTo, patch }] of (spec.configPatches ?? []).entries()) {
     const path = `spec.configPatches[${index}]`
     const schema = VALUES[applyTo ?? '']

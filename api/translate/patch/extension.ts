@@ -1,4 +1,5 @@
-import type { MeshReader, Typed } from '#api/model/mesh-reader.ts'
+import type { MeshReader } from '#api/model/mesh-reader.ts'
+import type { Typed } from '#api/model/object-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { Where } from '#api/model/targets.ts'
 import type { Resource } from '#api/serve/resource.ts'
