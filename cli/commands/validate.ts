@@ -1,4 +1,8 @@
 import { describeFault, type Fault } from '#core/fault/fault.ts'
+import { patchFindings } from '#api/translate/patch/check-patches.ts'
+import type { EnvoyFilterSpec } from '#core/resource/envoy-filter.ts'
+import { objectName } from '#core/resource/object.ts'
+import type { ResourceObject } from '#core/resource/object.ts'
 import { parseObject } from '#core/resource/parse.ts'
 import { readDocuments } from '#core/resource/documents.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
@@ -38,12 +42,18 @@ export function judge(file: string, text: string): Verdict[] {
   const read = readDocuments(text, file)
   const unreadable: Verdict[] = read.faults.length === 0 ? [] : [{ file, document: 0, kind: '', namespace: '', name: '', verdict: 'reject', findings: read.faults }]
   const judged = read.documents.map((document, index): Verdict => {
-    const { faults } = parseObject(document.value, { defaultNamespace: 'default' })
-    const findings = faults.map((fault) => ({ ...fault, source: { file, line: document.lineOf(fault.path) } }))
+    const { faults, object } = parseObject(document.value, { defaultNamespace: 'default' })
+    const findings = [...faults, ...(object === undefined ? [] : valueFindings(object))].map((fault) => ({ ...fault, source: { file, line: document.lineOf(fault.path) } }))
     const verdict = findings.some((fault) => fault.severity === 'error') ? 'reject' : findings.length > 0 ? 'warn' : 'accept'
     return { file, document: index, ...nameOf(document.value), verdict, findings }
   })
   return [...unreadable, ...judged]
+}
+
+/** What an EnvoyFilter would have Envoy take, judged by Envoy's own messages: as a server does when it is applied. */
+function valueFindings(object: ResourceObject): Fault[] {
+  if (object.kind !== 'EnvoyFilter') return []
+  return [...patchFindings({ id: objectName(object), spec: (object.spec ?? {}) as EnvoyFilterSpec })]
 }
 
 function nameOf(value: unknown): { kind: string; namespace: string; name: string } {
