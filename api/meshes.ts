@@ -7,7 +7,7 @@ import type { ResourceView } from './serve/resource.ts'
 import type { Log } from './log.ts'
 import { MeshModel, objectId } from './model/mesh-model.ts'
 import { MeshViews, type Turns } from './translate/view.ts'
-import { LongWork } from './turns.ts'
+import { inTurns, LongWork } from './turns.ts'
 
 /** Changes are fetched in pieces of this many, so that a long absence does not become one huge answer. */
 const CHANGES_MAX = 1000
@@ -81,6 +81,7 @@ export class Meshes {
   readonly #store: MeshReads
   readonly #clock: Clock
   readonly #longWork: LongWork
+  readonly #toldAtOnce: number | undefined
   readonly #log: Log
   readonly #entries = new Map<string, Entry>()
   readonly #waiters = new Map<string, Set<{ readonly revision: number; done(): void }>>()
@@ -92,7 +93,9 @@ export class Meshes {
   /** Called after a mesh reached a revision, for followers of the API. */
   onRevision: (mesh: LoadedMesh) => void = () => {}
 
-  constructor(store: MeshReads, clock: Clock, log: Log) {
+  /** @param toldAtOnce of so many views of a mesh that hear of a change in one turn, the usual unless told */
+  constructor(store: MeshReads, clock: Clock, log: Log, toldAtOnce?: number) {
+    this.#toldAtOnce = toldAtOnce
     this.#store = store
     this.#clock = clock
     this.#longWork = new LongWork(clock)
@@ -211,7 +214,7 @@ export class Meshes {
     const steps = model.applying(asChanges(rows), rows.revision)
     // Nobody has the model before it is whole; what other meshes are due does not wait for it.
     while (steps.next().done !== true) if (turns.isOver()) await turns.next()
-    const mesh: LoadedMesh = { id: meshId, organizationId: row.organizationId, model, views: new MeshViews(model) }
+    const mesh: LoadedMesh = { id: meshId, organizationId: row.organizationId, model, views: new MeshViews(model, this.#toldAtOnce) }
     entry.loaded = mesh
     this.#log.info('mesh.loaded', { mesh: meshId, revision: rows.revision, resources: rows.resources.length, workloads: rows.workloads.length })
     this.onLoaded(mesh, rows.workloads)
@@ -242,7 +245,7 @@ export class Meshes {
         if (tooOld) {
           if (!(await this.#reload(mesh))) break
         } else if (changes.length === 0) break
-        else this.#apply(mesh, changes, heardAtMs)
+        else await this.#apply(mesh, changes, heardAtMs)
       }
     } catch (error) {
       // Until it is back the mesh stays as it is.
@@ -263,11 +266,11 @@ export class Meshes {
     })
   }
 
-  #apply(mesh: LoadedMesh, changes: readonly Change[], heardAtMs: number): void {
+  async #apply(mesh: LoadedMesh, changes: readonly Change[], heardAtMs: number): Promise<void> {
     const last = changes.at(-1)
     if (!last) return
     this.onChanges(mesh, mesh.model.revision + 1, heardAtMs)
-    mesh.views.apply(changes, last.revision)
+    await inTurns(mesh.views.applying(changes, last.revision))
     this.#arrived(mesh)
   }
 
@@ -275,7 +278,7 @@ export class Meshes {
   async #reload(mesh: LoadedMesh): Promise<boolean> {
     const rows = await this.#store.loadMesh(mesh.id)
     if (!rows) return false
-    mesh.views.apply(await differing(mesh.model, rows, this.#longWork.turns()), rows.revision)
+    await inTurns(mesh.views.applying(await differing(mesh.model, rows, this.#longWork.turns()), rows.revision))
     this.#log.warn('mesh.reloaded', { mesh: mesh.id, revision: rows.revision })
     this.#arrived(mesh)
     return true

@@ -36,3 +36,8 @@ export class LongWork {
     begin?.()
   }
 }
+
+/** Steps that nobody waits behind for long: each in the next turn of the event loop after the one before, and the first at once. */
+export async function inTurns(steps: Iterator<void>): Promise<void> {
+  while (steps.next().done !== true) await new Promise((resolve) => setImmediate(resolve))
+}

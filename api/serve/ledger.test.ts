@@ -56,6 +56,7 @@ test('each change is timed from the moment it was heard of to the last answer, o
   server.ledger.pushes.begins('m', 2, clock.monotonicMs())
   clock.advance(3)
   view.set(cluster('a', '2'))
+  server.ledger.advanced('m')
   const [first, second] = [await quick.next(), await slow.next()]
   clock.advance(7)
   quick.ack(first)

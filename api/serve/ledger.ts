@@ -132,6 +132,7 @@ export class Ledger {
 
   /** A mesh's views moved on without news for some: a revision that changed nothing for a proxy is acknowledged by it. */
   advanced(meshId: string): void {
+    this.pushes.told(meshId)
     const record = this.#meshes.get(meshId)
     for (const waiter of record?.waiters ?? []) {
       for (const stream of waiter.waiting) judge(waiter, stream)

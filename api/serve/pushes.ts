@@ -14,6 +14,8 @@ export interface PushTimes {
 }
 
 interface Push {
+  /** More proxies may yet hear of it: it is not over when those who did have answered. */
+  isOpen: boolean
   readonly from: number
   readonly revision: number
   readonly startedMs: number
@@ -30,7 +32,7 @@ export class Pushes {
   readonly #clock: Clock
   readonly #done: (push: PushTimes) => void
   /** By mesh: what is known of the step that is being applied. */
-  readonly #heard = new Map<string, { from: number; atMs: number }>()
+  readonly #heard = new Map<string, { readonly from: number; readonly atMs: number; isTelling: boolean }>()
   /** By mesh, then by revision, the newest last. */
   readonly #pushes = new Map<string, Map<number, Push>>()
   readonly #finished = new Map<string, PushTimes[]>()
@@ -42,9 +44,20 @@ export class Pushes {
     this.#done = done
   }
 
-  /** A mesh is about to take changes in: since when it knows of them, on the monotonic clock. */
+  /** A mesh is about to take changes in, and its proxies hear of them until `told`: since when it knows of them, on the monotonic clock. */
   begins(meshId: string, from: number, heardAtMs: number): void {
-    this.#heard.set(meshId, { from, atMs: heardAtMs })
+    this.#heard.set(meshId, { from, atMs: heardAtMs, isTelling: true })
+  }
+
+  /** All proxies of a mesh have heard of its changes. */
+  told(meshId: string): void {
+    const heard = this.#heard.get(meshId)
+    if (heard) heard.isTelling = false
+    for (const push of this.#pushes.get(meshId)?.values() ?? []) {
+      if (!push.isOpen) continue
+      push.isOpen = false
+      this.#settle(meshId, push)
+    }
   }
 
   concerns(stream: XdsStream, revision: number): void {
@@ -54,7 +67,7 @@ export class Pushes {
     let push = pushes.get(revision)
     if (push === undefined) {
       const heard = this.#heard.get(meshId)
-      push = { from: Math.min(heard?.from ?? revision, revision), revision, startedMs: heard?.atMs ?? this.#clock.monotonicMs(), waiting: new Set(), tookMs: [], rejected: 0 }
+      push = { isOpen: heard?.isTelling === true, from: Math.min(heard?.from ?? revision, revision), revision, startedMs: heard?.atMs ?? this.#clock.monotonicMs(), waiting: new Set(), tookMs: [], rejected: 0 }
       pushes.set(revision, push)
     }
     if (push.waiting.has(stream)) return
@@ -75,12 +88,12 @@ export class Pushes {
       if (push === undefined) return
       push.tookMs.push(nowMs - push.startedMs)
       if (stream.rejectionsOf(push.revision).length > 0) push.rejected += 1
-      this.#settle(stream.peer.meshId, push, stream)
+      this.#answered(stream, push)
     }
   }
 
   gone(stream: XdsStream): void {
-    for (const push of this.#owing.get(stream) ?? []) this.#settle(stream.peer.meshId, push, stream)
+    for (const push of this.#owing.get(stream) ?? []) this.#answered(stream, push)
     this.#owing.delete(stream)
   }
 
@@ -94,8 +107,12 @@ export class Pushes {
     this.#pushes.delete(meshId)
   }
 
-  #settle(meshId: string, push: Push, stream: XdsStream): void {
-    if (!push.waiting.delete(stream) || push.waiting.size > 0) return
+  #answered(stream: XdsStream, push: Push): void {
+    if (push.waiting.delete(stream)) this.#settle(stream.peer.meshId, push)
+  }
+
+  #settle(meshId: string, push: Push): void {
+    if (push.isOpen || push.waiting.size > 0) return
     this.#pushes.get(meshId)?.delete(push.revision)
     if (push.tookMs.length === 0) return
     const sorted = push.tookMs.sort((a, b) => a - b)

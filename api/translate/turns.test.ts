@@ -67,3 +67,26 @@ test('a view that is made in turns is what it would be at once, whatever changes
     assert.deepEqual(views.size(), { layers: 0, units: 0 }, `seed ${seed}: nothing is left`)
   }
 })
+
+test('a change is told in steps: until a view has heard of it, it says that it is where it was, and who leaves or gives up meanwhile takes nothing from the others', () => {
+  let revision = 0
+  const put = (object: ResourceObject): Change => putChange(storedFrom(object, (revision += 1)), revision)
+  const views = new MeshViews(new MeshModel({ trustDomain: 'cluster.local' }), 1)
+  views.apply(objectsOf(1, 90).map(put), revision)
+  const told: string[] = []
+  const all = ['a', 'b', 'c', 'd'].map((name) => {
+    const view = views.viewFor({ ...node, name }, undefined)
+    view.subscribe((change) => told.push(`${name} ${change.revision}`))
+    return view
+  })
+  const at = (): number[] => all.map((view) => view.revision)
+  const steps = views.applying(objectsOf(1, 80).slice(1, 2).map(put), revision)
+  steps.next()
+  assert.deepEqual([told, at(), views.isTold], [['a 4'], [4, 3, 3, 3], false])
+  all[1]?.release()
+  steps.next()
+  assert.deepEqual([told, at()], [['a 4', 'c 4'], [4, 4, 4, 3]])
+  // Another change comes, and nobody goes on with this one.
+  views.apply([put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'unrelated', namespace: 'ns-1' } })], revision)
+  assert.deepEqual([told, at(), views.isTold], [['a 4', 'c 4', 'd 5'], [5, 5, 5, 5], true])
+})

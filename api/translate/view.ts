@@ -39,9 +39,15 @@ export class MeshViews {
   readonly #together = new WeakMap<object, WeakMap<object, object>>()
   /** Names that changed, by view; empty outside of `apply`. */
   readonly #pending = new Map<View, Map<string, Set<string>>>()
+  /** Views that have not heard of the newest changes, while they are told; they stand at the revision before. */
+  #untold = new Map<View, Map<string, Set<string>>>()
+  #toldRevision = 0
+  readonly #toldAtOnce: number
 
-  constructor(model: MeshModel) {
+  /** @param toldAtOnce of so many views in one step by `applying` */
+  constructor(model: MeshModel, toldAtOnce = 128) {
     this.#model = model
+    this.#toldAtOnce = toldAtOnce
     this.#engine = {
       dependencies: this.#dependencies,
       named: (text) => this.named(text),
@@ -56,7 +62,7 @@ export class MeshViews {
     }
   }
 
-  /** The newest revision that was applied: every view reflects it. */
+  /** The newest revision that was applied. */
   get revision(): number {
     return this.#model.revision
   }
@@ -107,10 +113,49 @@ export class MeshViews {
 
   /** Takes changes in, and tells the views that are concerned, synchronously. */
   apply(changes: Iterable<Change>, revision: number): Touched {
+    const steps = this.applying(changes, revision)
+    for (;;) {
+      const step = steps.next()
+      if (step.done === true) return step.value
+    }
+  }
+
+  /**
+   * The same in steps, each of which tells some of the views: a turn of the event loop may pass between two, so that the first need not wait for all. The model is the new one after the first step.
+   * Until a view is told, it says that it is at the revision before. One series of steps at a time.
+   */
+  *applying(changes: Iterable<Change>, revision: number): Generator<void, Touched> {
+    const before = this.#model.revision
+    // Of steps that somebody gave up.
+    for (const [view, types] of this.#untold) for (const [type, names] of types) for (const name of names) this.#note(view, type, name)
+    this.#untold.clear()
     const touched = this.#take(changes, revision)
-    for (const [view, names] of this.#pending) view.tell(revision, names)
+    const untold = new Map(this.#pending)
     this.#settled()
+    this.#untold = untold
+    this.#toldRevision = before
+    let told = 0
+    for (const [view, names] of untold) {
+      if (told === this.#toldAtOnce) {
+        told = 0
+        yield
+      }
+      // It may have been released meanwhile.
+      if (!untold.delete(view)) continue
+      view.tell(revision, names)
+      told += 1
+    }
     return touched
+  }
+
+  /** Every view has heard of all that was applied. */
+  get isTold(): boolean {
+    return this.#untold.size === 0
+  }
+
+  /** How far a view has heard. */
+  revisionOf(view: View): number {
+    return this.#untold.has(view) ? this.#toldRevision : this.#model.revision
   }
 
   /**
@@ -166,6 +211,7 @@ export class MeshViews {
   }
 
   release(view: View): void {
+    this.#untold.delete(view)
     this.#dependencies.settle(view, new Set())
     for (const layer of view.layers) this.#leave(view, layer.spec.key)
     view.layers = []
@@ -358,7 +404,7 @@ class View implements ResourceView, Dependent {
   }
 
   get revision(): number {
-    return this.#views.revision
+    return this.#views.revisionOf(this)
   }
 
   get(type: string, name: string): Resource | undefined {

@@ -10,7 +10,7 @@ import type { Peer } from '#api/serve/peer.ts'
 import { startXds } from '#api/serve/server.ts'
 import { TrustStore } from '#api/serve/trust.ts'
 import { MeshViews } from '#api/translate/view.ts'
-import { LongWork } from '#api/turns.ts'
+import { inTurns, LongWork } from '#api/turns.ts'
 import { parseSpiffeId } from '#core/identity/spiffe.ts'
 import { systemDoors } from '#core/time/system.ts'
 import type { Change } from '#db/store.ts'
@@ -129,11 +129,11 @@ function changesOf(mesh: BenchMesh, { kind, round }: ChangeMade): Change[] {
   return mesh.policy(round, kind === 'mesh-policy' ? 'mesh' : 'namespace')
 }
 
-function change(order: Extract<ServerOrder, { do: 'change' }>): { startNs: string } {
+async function change(order: Extract<ServerOrder, { do: 'change' }>): Promise<{ startNs: string }> {
   const { mesh, views } = meshes[order.mesh ?? 0] ?? first
   const changes = changesOf(mesh, order)
   const startNs = String(process.hrtime.bigint())
-  views.apply(changes, mesh.revision)
+  await inTurns(views.applying(changes, mesh.revision))
   return { startNs }
 }
 

@@ -71,7 +71,7 @@ class Simulation {
   constructor(seed: number) {
     this.#random = seededRandom(seed)
     this.#store = new FaultyStore(this.#random, 'm')
-    this.#meshes = new Meshes(this.#store, this.#clock, jsonLog(() => {}, () => 0, 'error'))
+    this.#meshes = new Meshes(this.#store, this.#clock, jsonLog(() => {}, () => 0, 'error'), 1)
     this.#publisher = new Publisher(this.#clock, (run) => this.#tasks.push(run))
     this.#ledger = new Ledger(this.#clock)
     this.#meshes.onChanges = (mesh, from, heardAtMs) => this.#ledger.pushes.begins(mesh.id, from, heardAtMs)
@@ -251,7 +251,7 @@ class Simulation {
       }
       // What waits for its time: removals, held routes.
       if (!moved) {
-        if (this.#members.every((member) => member.link?.stream.unackedSince === undefined) && this.#meshes.loaded('m')?.model.revision === this.#store.revision) return
+        if (this.#members.every((member) => member.link?.stream.unackedSince === undefined) && this.#meshes.loaded('m')?.model.revision === this.#store.revision && this.#meshes.loaded('m')?.views.isTold === true) return
         this.#clock.advance(1100)
       }
     }
