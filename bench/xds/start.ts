@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { startControlPlane } from '#api/main.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { openStore } from '#db/open.ts'
 import type { Mesh, ResourceWrite } from '#db/store.ts'
 import { startPostgres } from '#test/parts/postgres.ts'
+import { SEAL_KEY, startQuietPlane } from '#test/parts/quiet-plane.ts'
 import { DeltaClient } from './delta-client.ts'
 import { BenchMesh, benchNode } from './mesh.ts'
 
@@ -23,7 +23,6 @@ export interface Start {
   readonly cpuSeconds: number
 }
 
-const SEAL_KEY = Buffer.alloc(32, 7)
 /** In one transaction, as a folder would be applied. */
 const WRITES_MAX = 600
 const LIMIT_MS = 120_000
@@ -47,19 +46,7 @@ export async function measureStart(services: number, times: number): Promise<Sta
 
 /** Answers a join token. */
 async function fill(database: string, services: number): Promise<string> {
-  const silent = (): void => {}
-  const plane = await startControlPlane({
-    doors: systemDoors,
-    log: { debug: silent, info: silent, warn: silent, error: (event, fields) => console.error(event, fields) },
-    database,
-    sealKey: SEAL_KEY,
-    address: '127.0.0.1',
-    restPort: 0,
-    xdsPort: 0,
-    monitoringPort: 0,
-    xdsNames: ['localhost'],
-    sole: true,
-  })
+  const plane = await startQuietPlane(database)
   try {
     const mesh = await plane.ensureMesh(await plane.ensureOrganization('bench'), 'bench', 'cluster.local')
     await write(database, mesh, services)

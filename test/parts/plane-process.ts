@@ -1,22 +1,10 @@
-import { systemDoors } from '#core/time/system.ts'
-import { startControlPlane } from '#api/main.ts'
+import { startQuietPlane } from './quiet-plane.ts'
 
 // A control plane in a process of its own, to be measured or killed: prints where it listens and the keys that may ask it. Ends with its parent.
 // Arguments: a database, `ORGANIZATION/MESH`, and how many keys to make, 0 for one who has some.
 const [database = 'pglite:memory', place = 'demo/shop', keyCount = '1'] = process.argv.slice(2)
 const [organizationName = '', meshName = ''] = place.split('/')
-const plane = await startControlPlane({
-  doors: systemDoors,
-  log: { debug: () => {}, info: () => {}, warn: () => {}, error: (event, fields) => console.error(event, fields) },
-  database,
-  sealKey: Buffer.alloc(32, 7),
-  address: '127.0.0.1',
-  restPort: 0,
-  xdsPort: 0,
-  monitoringPort: 0,
-  xdsNames: ['localhost'],
-  sole: true,
-})
+const plane = await startQuietPlane(database)
 const organization = await plane.ensureOrganization(organizationName)
 await plane.ensureMesh(organization, meshName, 'cluster.local')
 // A key may make so many requests a second: load comes from several, as it would.
