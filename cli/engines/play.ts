@@ -121,7 +121,7 @@ export class Player {
 /** Why the workloads of a file cannot each be on a host of its own; undefined: they can. */
 function whyNotOnHosts({ workloads = [] }: RequestsFile): string | undefined {
   const six = workloads.find(({ address = '', moreAddresses = [] }) => [address, ...moreAddresses].some((one) => one.includes(':')))
-  return six === undefined || existsSync('/proc/sys/net/ipv6') ? undefined : `this machine has no IPv6, and ${six.name} an address of it`
+  return six === undefined || existsSync('/proc/sys/net/ipv6/conf/default/accept_dad') ? undefined : `this machine has no IPv6, and ${six.name} an address of it`
 }
 
 /** As shells report a death by signal. */

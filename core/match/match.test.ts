@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import * as fc from 'fast-check'
-import { compileCidr, isAddress, maskAddress } from './cidr.ts'
+import { compileCidr, isAddress, maskAddress, plainAddress } from './cidr.ts'
 import { compilePath } from './path.ts'
 import { queryParameter } from './query.ts'
 import { compileSubstitution } from './regex.ts'
@@ -75,4 +75,8 @@ test('the network of an address is written as RFC 5952 writes it', () => {
     ['unknown', 8, 'unknown'],
   ]
   for (const [address, length, network] of cases) assert.equal(maskAddress(address, length), network)
+})
+
+test('an address has one form, however it is written', () => {
+  assert.deepEqual(['FD00:0:0::7', '10.0.0.1', 'order.example.com'].map(plainAddress), ['fd00::7', '10.0.0.1', 'order.example.com'])
 })

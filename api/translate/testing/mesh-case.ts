@@ -88,7 +88,7 @@ export const workloadFrom = (words: WorkloadWords): Workload => ({
 })
 
 export function nodeFrom(words: ProxyWords): ProxyNode {
-  const [outboundAddress, outboundPort] = words.outbound?.split(':') ?? []
+  const [, outboundAddress, outboundPort] = /^\[?(.+?)\]?:(\d+)$/.exec(words.outbound ?? '') ?? []
   const address = words.address ?? '127.0.0.1'
   return {
     id: `${words.type ?? 'sidecar'}~${address}~${words.name}.${words.namespace}~${words.namespace}.svc.cluster.local`,
