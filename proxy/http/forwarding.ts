@@ -16,25 +16,22 @@ import type { Answer } from './answer.ts'
 import { NO_BODY } from './body.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.ts'
-import { grpcTimeoutMs, httpStatusOf, statusInTrailers } from './grpc.ts'
+import { httpStatusOf, statusInTrailers } from './grpc.ts'
 import { NOTHING_KEPT } from './kept-body.ts'
 import { RequestLines } from './request-lines.ts'
-import { responseLines, upgradeLines } from './response-out.ts'
+import { responseLines } from './response-out.ts'
 import type { HttpResponseHead } from './response-reader.ts'
-import { Retries } from './retries.ts'
+import { timeoutOf } from './request-timeout.ts'
+import { outcomeOf, Retries } from './retries.ts'
 import type { TunnelledUpstream, Upstream, UpstreamLoss, UpstreamUser } from './sides.ts'
-import { TunnelUpstream } from './tunnel-upstream.ts'
+import { digTunnel, joinTunnel } from './tunnelling.ts'
+import { lastWords, losses } from './upstream-loss.ts'
 
 /** A body up to this size is kept so that it can be sent again; a larger one goes on unkept, and the request is not retried. */
 const KEPT_BYTES_MAX = 256 * 1024
 
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
-
-/** Envoy's words for why an upstream was lost. */
-const RESETS = { reset: 'connection_termination', protocol: 'protocol_error', remote: 'remote_reset', refused: 'remote_refused_stream_reset', connect: 'remote_error_with_CONNECT_request' } as const
-
-const LOST = { reset: answers.connectionTermination, protocol: answers.protocolError, remote: answers.remoteReset, refused: answers.refusedStream, connect: answers.connectError } as const
 
 /** A request on its way to an endpoint of a cluster, and the answer on its way back: tries, retries and their deadlines. */
 export class Forwarding implements UpstreamUser, PoolUser {
@@ -104,7 +101,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
 
   #requestIsComplete(): void {
     const exchange = this.#exchange
-    const timeoutMs = this.#timeoutMs()
+    const timeoutMs = timeoutOf(exchange, this.action)
     // Envoy starts this clock when the whole request has arrived.
     if (timeoutMs > 0) this.deadlineMs = (exchange.request.framing === NO_BODY ? exchange.startMs : this.#engine.doors.clock.monotonicMs()) + timeoutMs
     if (this.#mirrors && this.#lines !== undefined) {
@@ -113,15 +110,6 @@ export class Forwarding implements UpstreamUser, PoolUser {
       const { chunks, bytes } = exchange.kept ?? NOTHING_KEPT
       startMirrors(this.#engine, this.action.mirrors, this.#lines, chunks, exchange.requestBytes === bytes)
     }
-  }
-
-  #timeoutMs(): number {
-    const exchange = this.#exchange
-    const { action } = this
-    const maxMs = action.grpcTimeoutMaxMs
-    if (maxMs === undefined || !exchange.isGrpc) return action.timeoutMs
-    const saidMs = grpcTimeoutMs(exchange.request.fields.find('grpc-timeout')) ?? 0
-    return maxMs > 0 && (saidMs === 0 || saidMs > maxMs) ? maxMs : saidMs
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
@@ -267,18 +255,9 @@ export class Forwarding implements UpstreamUser, PoolUser {
   }
 
   #wantsRetry(head: HttpResponseHead): boolean {
-    const exchange = this.#exchange
     const plan = this.action.retry
-    if (plan === undefined) return false
-    if (head.status < 400 && head.header('grpc-status') === undefined) return false
-    const grpc = head.header('grpc-status')
-    const outcome: TryOutcome = {
-      status: head.status,
-      ...(grpc !== undefined && { grpcStatus: Number(grpc) }),
-      ...(head.header('x-envoy-ratelimited') !== undefined && { rateLimited: true }),
-    }
-    if (!shouldRetry(plan, outcome, exchange.request.method)) return false
-    return this.#mayRetry(plan)
+    const outcome = plan && outcomeOf(head)
+    return plan !== undefined && outcome !== undefined && shouldRetry(plan, outcome, this.#exchange.request.method) && this.#mayRetry(plan)
   }
 
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
@@ -334,8 +313,8 @@ export class Forwarding implements UpstreamUser, PoolUser {
     this.#countLoad(host, false)
     if (exchange.responseStarted) {
       // Half an answer cannot be taken back: the client learns by the broken connection.
-      exchange.addFlag(why === 'protocol' ? 'UPE' : why === 'reset' ? 'UC' : 'UR')
-      exchange.details = `upstream_reset_after_response_started{${RESETS[why]}}`
+      exchange.addFlag(losses[why].flag)
+      exchange.details = `upstream_reset_after_response_started{${losses[why].words}}`
       cluster.record(host, 'reset')
       exchange.finish()
       return exchange.connection.fail()
@@ -350,13 +329,11 @@ export class Forwarding implements UpstreamUser, PoolUser {
     }
     cluster.record(host, 'reset')
     if (this.#retry({ reset: why === 'refused' ? 'refused' : 'reset' })) return
-    this.#giveUp(LOST[why])
+    this.#giveUp(losses[why].answer)
   }
 
-  /** The last try's end, in Envoy's words. */
   #giveUp(answer: Answer): void {
-    const { attempts } = this.#exchange
-    this.#exchange.answerWith(attempts > 1 ? { ...answer, body: answer.body.replace('reset reason', 'retried and the latest reset reason') } : answer)
+    this.#exchange.answerWith(lastWords(answer, this.#exchange.attempts))
   }
 
   // ---- retries
@@ -449,25 +426,10 @@ export class Forwarding implements UpstreamUser, PoolUser {
 
   // ---- tunnels
 
-  /** What the tunnel carries goes to the cluster as it comes. */
   #openTunnel(): void {
-    const exchange = this.#exchange
-    const { engine, request, peer } = exchange
-    const cluster = this.#cluster
-    if (cluster.connections >= cluster.plan.limits.connectionsMax) return exchange.overflow(cluster)
-    const host = pickHost(cluster, request, peer, undefined, undefined)
-    if (host === undefined) return exchange.answerWith(answers.noHealthyUpstream)
-    exchange.attempts = 1
-    exchange.host = host
-    host.active += 1
-    host.load.issued += 1
-    this.#attemptMs = exchange.startMs
-    const upstream = new TunnelUpstream(cluster, host, engine.doors.clock, peer, (problem) => {
-      if (problem === '') return this.#becomeTunnel(upstream, upstream.tunnel, host, undefined)
-      exchange.upstreamFailure = problem
-      cluster.record(host, 'connect-failure')
-      exchange.answerWith(answers.connectFailure(problem))
-    })
+    const upstream = digTunnel(this.#exchange, this.#cluster, (dug, host) => this.#becomeTunnel(dug, dug.tunnel, host, undefined))
+    if (upstream === undefined) return
+    this.#attemptMs = this.#exchange.startMs
     this.#upstream = upstream
     this.overMutualTls = upstream.secure
   }
@@ -486,20 +448,11 @@ export class Forwarding implements UpstreamUser, PoolUser {
 
   /** `head`: undefined for a CONNECT that ends here. */
   #becomeTunnel(upstream: Upstream, tunnel: TunnelledUpstream, host: UpstreamHost, head: HttpResponseHead | undefined): void {
-    const exchange = this.#exchange
-    exchange.status = head?.status ?? 200
-    exchange.details = 'via_upstream'
-    exchange.responseStarted = true
     this.deadlineMs = 0
     this.tryDeadlineMs = 0
-    // The sweep has no part in a tunnel: it has an idle limit of its own.
-    this.#engine.active.delete(exchange)
-    exchange.connection.becomeTunnel(head, upgradeLines(exchange, head), tunnel, (sentBytes, receivedBytes) => {
-      exchange.requestBytes += sentBytes
-      exchange.responseBytes += receivedBytes
+    joinTunnel(this.#exchange, tunnel, head, () => {
       this.#leave(upstream, host, true)
       upstream.abort()
-      exchange.finish()
     })
   }
 

@@ -1,7 +1,9 @@
 import type { RetryPlan } from '#core/plan/route.ts'
 import { retryDelayMs } from '#core/balance/retry.ts'
+import type { TryOutcome } from '#core/balance/retry.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
+import type { HttpResponseHead } from './response-reader.ts'
 
 /** The tries of one request beyond its first: how many are left of its route's policy and of its cluster's limit, and where it has been (envoy.config.route.v3.RetryPolicy). */
 export class Retries {
@@ -55,5 +57,16 @@ export class Retries {
     if (frequency === undefined || this.#tried.length === 0) return undefined
     const counted = this.#tried.slice(0, this.#tried.length - (this.#tried.length % frequency))
     return new Set(counted.map((host) => host.priority))
+  }
+}
+
+/** What an answer says of its try; undefined: nothing that any policy tries again for. */
+export function outcomeOf(head: HttpResponseHead): TryOutcome | undefined {
+  const grpc = head.header('grpc-status')
+  if (head.status < 400 && grpc === undefined) return undefined
+  return {
+    status: head.status,
+    ...(grpc !== undefined && { grpcStatus: Number(grpc) }),
+    ...(head.header('x-envoy-ratelimited') !== undefined && { rateLimited: true }),
   }
 }
