@@ -97,3 +97,26 @@ spec: { hosts: [ a ], http: [ { timeout: never, route: [ { destination: { host: 
   assert.deepEqual(admissionFindings(model, [key('Secret', 'edge', 'cert')]).map((one) => one.resource), ['Gateway/edge/g'])
   assert.deepEqual(admissionFindings(model, [key('VirtualService', 'prod', 'r')]).map((one) => [one.code, one.severity]), [['xds.invalid', 'error']])
 })
+
+test('what a route of the Gateway API asks for and nobody does is told of, with its place', () => {
+  const { model, key } = mesh(`${base}
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: r, namespace: prod }
+spec:
+  parentRefs: [ { name: a, kind: Service, group: "" } ]
+  rules:
+  - { sessionPersistence: { idleTimeout: 10m }, backendRefs: [ { name: a, port: 80 } ] }
+  - { filters: [ { type: ExternalAuth, externalAuth: { protocol: GRPC, backendRef: { name: a, port: 80 } } } ], backendRefs: [ { name: a, port: 80 } ] }
+  - { backendRefs: [ { name: a, port: 80, filters: [ { type: ExtensionRef, extensionRef: { group: x.example, kind: Y, name: z } } ] } ] }
+`)
+  const found = admissionFindings(model, [key('HTTPRoute', 'prod', 'r')])
+  assert.deepEqual(
+    found.map((one) => [one.code, one.path, one.severity]),
+    [
+      ['object.field-inert', 'spec.rules[0].sessionPersistence.idleTimeout', 'warning'],
+      ['object.field-inert', 'spec.rules[1].filters[0]', 'warning'],
+      ['object.field-inert', 'spec.rules[2].backendRefs[0].filters[0]', 'warning'],
+    ],
+  )
+})

@@ -14,7 +14,7 @@ export interface JudgedBackend {
 export const NOWHERE: Destination = { host: 'invalid-backend.invalid' }
 
 /** What of several problems a condition tells. */
-const RANK = ['InvalidDestination', 'InvalidKind', 'RefNotPermitted', 'BackendNotFound']
+const RANK = ['InvalidFilter', 'InvalidDestination', 'InvalidKind', 'RefNotPermitted', 'BackendNotFound']
 
 export const RESOLVED = fine('ResolvedRefs', 'All references resolved')
 

@@ -18,7 +18,7 @@ import type { JudgedSet } from './listener-set.ts'
 import { writtenAnnotation } from '../written.ts'
 import type { Written } from '../written.ts'
 import { CONTROLLERS, EAST_WEST_CONTROLLER, fine, GATEWAY_API, MESH_CONTROLLER, STANDARD_CLASSES } from './surroundings.ts'
-import type { ApiObject, ApiStatus, BackendReference, ConditionValue, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
+import type { ApiObject, ApiStatus, BackendReference, ConditionValue, GatewayApiObjects, ParentReference, RouteSpec, Surroundings } from './surroundings.ts'
 
 /** What Gateway API objects amount to: Gateways and VirtualServices of Istio's model, and what is told of each object, by `KIND NAMESPACE/NAME`. */
 export interface Derived {
@@ -46,7 +46,7 @@ export function deriveGatewayApi(objects: GatewayApiObjects, around: Surrounding
   const ancestors = new Map<string, AncestorGateway[]>()
   const hosts = new Map<string, HostRoutes>()
   for (const route of [...objects.routes].sort(byName)) {
-    const attachments = (route.spec.parentRefs ?? []).flatMap((ref) => attach(route, ref, served, (name) => controllers.get(name), around) ?? [])
+    const attachments = parentsOf(route, gateways).flatMap((ref) => attach(route, ref, served, (name) => controllers.get(name), around) ?? [])
     if (attachments.length === 0) continue
     for (const { listeners } of attachments) for (const { listener } of listeners) attached.set(listener, (attached.get(listener) ?? 0) + 1)
     noteAncestors(ancestors, route, attachments)
@@ -62,6 +62,14 @@ export function deriveGatewayApi(objects: GatewayApiObjects, around: Surrounding
   for (const [one, told] of policies.status) status.set(statusKey(one), told)
   for (const one of gateways) for (const [key, told] of gatewayStatus(one, attached)) status.set(key, told)
   return { objects: found, status }
+}
+
+/** The parents that a route names, and where it asks for them the Gateways that are for whatever route asks: gateway-api.sigs.k8s.io/geps/gep-3793. */
+function parentsOf({ namespace: own, spec: { parentRefs = [], useDefaultGateways } }: ApiObject<RouteSpec>, gateways: readonly JudgedGateway[]): readonly ParentReference[] {
+  if (useDefaultGateways !== 'All') return parentRefs
+  const isNamed = ({ namespace, name }: ApiObject): boolean => parentRefs.some((one) => (one.group ?? GATEWAY_API) === GATEWAY_API && (one.kind ?? 'Gateway') === 'Gateway' && (one.namespace ?? own) === namespace && one.name === name)
+  const standing = gateways.filter(({ gateway }) => gateway.spec.defaultScope === 'All' && !isNamed(gateway))
+  return [...parentRefs, ...standing.map(({ gateway: { namespace, name } }) => ({ group: GATEWAY_API, kind: 'Gateway', namespace, name }))]
 }
 
 const OWN_CONTROLLERS = new Set([...CONTROLLERS, ...Object.values(STANDARD_CLASSES)])

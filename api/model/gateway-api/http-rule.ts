@@ -5,6 +5,7 @@ import type { HttpMatch, HttpRoute } from '#core/resource/virtual-service-http.t
 import { judgeBackend, NOWHERE } from './backend.ts'
 import { sessionFrom } from './session.ts'
 import type { DerivedHttpRoute } from './session.ts'
+import { wrong } from './surroundings.ts'
 import type { ApiObject, BackendReference, ConditionValue, GatewayApiObjects, RouteSpec, Surroundings } from './surroundings.ts'
 
 type HttpRule = NonNullable<HttpRouteSpec['rules']>[number]
@@ -98,8 +99,11 @@ function actionOf(rule: HttpRule, match: HttpMatch | undefined, context: RuleCon
   const common = { ...headersOf(filters), ...corsOf(all), ...mirrorsOf(all, context), ...timesOf(rule), ...(rule.sessionPersistence === undefined ? {} : { session: sessionFrom(rule.sessionPersistence) }) }
   if (redirect !== undefined) return { ...headersOf(filters), redirect }
   // A filter that cannot be done must not be passed over: what it guards would lie open.
-  const undone = [...filters, ...(rule.backendRefs ?? []).flatMap((one) => one.filters ?? [])].some((one) => one.type === 'ExtensionRef' || one.type === 'ExternalAuth')
-  if (undone) return { ...common, directResponse: { status: 500 } }
+  const undone = [...filters, ...(rule.backendRefs ?? []).flatMap((one) => one.filters ?? [])].find((one) => one.type === 'ExtensionRef' || one.type === 'ExternalAuth')
+  if (undone !== undefined) {
+    context.problems.push(wrong('InvalidFilter', `unsupported filter type "${undone.type}"`))
+    return { ...common, directResponse: { status: 500 } }
+  }
   const backends = (rule.backendRefs ?? []).map((backend) => ({ backend, ...judge(backend, context) })).filter((one) => one.backend.weight !== 0)
   if (backends.length === 0) return { ...common, directResponse: { status: 500 } }
   const several = backends.length > 1

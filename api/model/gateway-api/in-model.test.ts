@@ -57,3 +57,12 @@ test('readers are told what became of a Gateway and its routes, and that a certi
   const ofRoute = gatewayApiStatusOf(model, route) as { parents: { conditions: unknown }[] }
   assert.deepEqual(reasons(ofRoute.parents[0]?.conditions), ['Accepted=True Accepted', 'ResolvedRefs=True ResolvedRefs'])
 })
+
+test('a filter that nobody carries out is told in a route’s conditions', () => {
+  const [, , guarded] = objectsIn(yaml.replace('rules: [ { backendRefs', 'rules: [ { filters: [ { type: ExtensionRef, extensionRef: { group: x.example, kind: Y, name: z } } ], backendRefs'))
+  assert.ok(guarded !== undefined)
+  const { model } = meshOf([gateway, guarded], [])
+  const { parents } = gatewayApiStatusOf(model, guarded) as { parents: { conditions: { type: string; status: string; reason: string; message: string }[] }[] }
+  const resolved = parents[0]?.conditions.find((one) => one.type === 'ResolvedRefs')
+  assert.deepEqual([resolved?.status, resolved?.reason, resolved?.message], ['False', 'InvalidFilter', 'unsupported filter type "ExtensionRef"'])
+})

@@ -91,6 +91,7 @@ export interface BackendReference {
 /** What the kinds of routes share. */
 export interface RouteSpec {
   readonly parentRefs?: readonly ParentReference[] | undefined
+  readonly useDefaultGateways?: 'All' | 'None' | undefined
   readonly hostnames?: readonly string[] | undefined
   readonly rules?: readonly unknown[] | undefined
 }
