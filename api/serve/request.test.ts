@@ -30,21 +30,23 @@ test('an error detail without words is a NACK all the same', () => {
   assert.equal(readRequest('delta', bytes).refusal, '')
 })
 
-test('rule 1: an ACK with a 48 KB node costs no more than ten times one without', () => {
+test('rule 1: an ACK with a 48 KB node costs no more than ten times one without', (t) => {
   const ack = { typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster', responseNonce: '12' }
   const bare = toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, ack))
   const repeated = toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { ...ack, node: bigNode }))
   const cost = (bytes: Uint8Array): number => {
     const before = process.cpuUsage()
-    for (let count = 0; count < 20_000; count += 1) {
+    for (let count = 0; count < 10_000; count += 1) {
       const { node } = readRequest('delta', bytes)
       if (node) nodeIdOf(node)
     }
     const { user, system } = process.cpuUsage(before)
     return user + system
   }
-  cost(bare)
-  const [without, with48] = [cost(bare), cost(repeated)]
+  // The least of some: compilation and garbage collection fall into others.
+  const least = (bytes: Uint8Array): number => Math.min(...Array.from({ length: 7 }, () => cost(bytes)))
+  const [without, with48] = [least(bare), least(repeated)]
+  t.diagnostic(`${with48} µs against ${without} µs`)
   assert.ok(with48 < 10 * without, `${with48} µs against ${without} µs`)
 })
 
