@@ -18,6 +18,7 @@ import { MeshAuthorities } from './ca/authorities.ts'
 import type { ControlPlane, ControlPlaneOptions } from './control-plane.ts'
 import { LiveEvents } from './live-events.ts'
 import { httpApp } from './http-app.ts'
+import { knownObjects } from './known-objects.ts'
 import { Meshes } from './meshes.ts'
 import { monitoringApp } from './monitoring.ts'
 import { reportOf } from './observe/load-report.ts'
@@ -200,6 +201,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     archives,
     admit: (mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]> => admission.judge(mesh, writes),
     hasNamespace: (mesh: Mesh, name: string): boolean => admission.hasNamespace(mesh, name),
+    known: (mesh: Mesh) => knownObjects(meshes, mesh),
     proxies,
     carriers: (meshId, object) => carriersOf(ledger, meshId, object),
     faults: (meshId) => untranslated.all(meshId),

@@ -71,6 +71,7 @@ test('a change is timed from its own notice, whatever was heard twice before', a
   const meshes = new Meshes(
     {
       ...store,
+      ownChangesAfter: () => [],
       onChange: (listener) => ((tell = listener), () => {}),
       async changesAfter(...asked) {
         const answer = await store.changesAfter(...asked)
@@ -110,7 +111,7 @@ test('a mesh whose changes are no longer kept is read again in turns, and told o
   await write(Array.from({ length: 300 }, (_, at) => serviceEntry(at)))
   let tell = (_meshId: string, _revision: number): void => {}
   let rows = await store.loadMesh(mesh.id)
-  const meshes = new Meshes({ ...store, onChange: (listener) => ((tell = listener), () => {}), loadMesh: () => Promise.resolve(rows), changesAfter: () => Promise.resolve({ changes: [], tooOld: true }) }, new CountingClock(), jsonLog(() => {}, () => 0, 'error'))
+  const meshes = new Meshes({ ...store, onChange: (listener) => ((tell = listener), () => {}), loadMesh: () => Promise.resolve(rows), changesAfter: () => Promise.resolve({ changes: [], tooOld: true }), ownChangesAfter: () => [] }, new CountingClock(), jsonLog(() => {}, () => 0, 'error'))
   t.after(() => meshes.close())
   const loaded = await meshes.get(mesh.id)
   const view = await meshes.viewFor(mesh.id, nodeFrom({ name: 'client', namespace: 'prod', outbound: '127.0.0.1:15001' }), undefined)
@@ -172,7 +173,7 @@ test('changes that could not be read are asked for again, though their revision 
   let isAway = false
   const failed = Promise.withResolvers<void>()
   const log = jsonLog((line) => (line.includes('mesh.follow-failed') ? failed.resolve() : undefined), () => 0, 'warn')
-  const meshes = new Meshes({ ...store, onChange: (listener) => ((tell = listener), () => {}), changesAfter: (...asked) => (isAway ? Promise.reject(new Error('the connection is gone')) : store.changesAfter(...asked)) }, clock, log)
+  const meshes = new Meshes({ ...store, onChange: (listener) => ((tell = listener), () => {}), ownChangesAfter: () => [], changesAfter: (...asked) => (isAway ? Promise.reject(new Error('the connection is gone')) : store.changesAfter(...asked)) }, clock, log)
   t.after(() => meshes.close())
   await meshes.get(mesh.id)
   const { revision } = await store.applyResources(organization.id, mesh.id, [{ key: { group: 'networking.istio.io', kind: 'ServiceEntry', namespace: 'prod', name: 'svc-1' }, object: serviceEntry(1) }], { author: 'test', message: '' })

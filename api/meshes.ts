@@ -17,7 +17,7 @@ const IDLE_MS = 10 * 60_000
 const RETRY_MS = 1000
 
 /** What of the store the meshes in memory read. */
-export type MeshReads = Pick<Store, 'onChange' | 'meshById' | 'loadMesh' | 'changesAfter'>
+export type MeshReads = Pick<Store, 'onChange' | 'meshById' | 'loadMesh' | 'changesAfter'> & Partial<Pick<Store, 'ownChangesAfter'>>
 
 /** One mesh in memory: its model and the views that streams hold of it. */
 export interface LoadedMesh {
@@ -241,7 +241,8 @@ export class Meshes {
         const heardAtMs = entry.heardAtMs ?? this.#clock.monotonicMs()
         // What is heard while the store is asked may be in its answer or not: its time is taken as the earlier.
         entry.heardAtMs = undefined
-        const { changes, tooOld } = await this.#store.changesAfter(meshId, mesh.model.revision, CHANGES_MAX)
+        const own = this.#store.ownChangesAfter?.(meshId, mesh.model.revision, CHANGES_MAX) ?? []
+        const { changes, tooOld } = own.length > 0 ? { changes: own, tooOld: false } : await this.#store.changesAfter(meshId, mesh.model.revision, CHANGES_MAX)
         if (tooOld) {
           if (!(await this.#reload(mesh))) break
         } else if (changes.length === 0) break

@@ -102,6 +102,12 @@ for (const backend of everyBackend())
       assert.equal(await store.apiKeyByHash(`old-${organization.id}`), undefined)
       assert.deepEqual((await store.listApiKeys(organization.id)).map(({ name }) => name).toSorted(), ['ci', 'old'])
       const stranger = await newOrganization()
+      // The same with what names lead to: a mesh of the key's own organization, or nothing.
+      const names = { organization: organization.name, mesh: mesh.name }
+      assert.deepEqual(await store.keyWithMesh(`hash-${organization.id}`, names), { key: lasting, found: await store.meshNamed(organization.id, names) })
+      const theirs = await newTenant()
+      for (const others of [{ ...names, organization: theirs.organization.name }, { ...names, mesh: 'none' }, { ...names, organization: 'nobody' }]) assert.deepEqual(await store.keyWithMesh(`hash-${organization.id}`, others), { key: lasting, found: undefined })
+      assert.equal(await store.keyWithMesh(`old-${organization.id}`, names), undefined)
       assert.deepEqual(await store.listApiKeys(stranger.id), [])
       assert.equal(await store.deleteApiKey(stranger.id, lasting.id), false)
       assert.equal(await store.deleteApiKey(organization.id, lasting.id), true)
@@ -244,6 +250,45 @@ for (const backend of everyBackend())
       assert.deepEqual((await store.changesAfter(mesh.id, 4, 1)).changes.map(({ revision }) => revision), [5])
       assert.deepEqual(await store.changesAfter(mesh.id, 6, 10), { changes: [], tooOld: false })
       assert.equal((await store.changesAfter(mesh.id, 7, 10)).tooOld, true, 'ahead of the mesh: another database')
+    })
+
+    test('writers who say what they have read go together, and each has a revision and an answer of its own', async () => {
+      const { organization, mesh } = await newTenant()
+      const apply = (...writes: ResourceWrite[]) => store.applyResources(organization.id, mesh.id, writes, by)
+      const first = (await apply({ ...write('first', '1'), expectedVersion: '' })).results[0]?.stored
+      assert.ok(first)
+      const update = (value: string): ResourceWrite => ({ ...write('first', value), expectedVersion: String(first.revision), before: first })
+      const outcomes = await Promise.allSettled([
+        ...Array.from({ length: 10 }, (_, at) => apply({ ...write(`new-${at}`, 'x'), expectedVersion: '' })),
+        apply(update('2')),
+        apply(update('3')),
+        apply({ ...write('with\0nul', 'x'), expectedVersion: '' }),
+        store.applyResources(organization.id, mesh.id, [{ ...write('beyond', 'x'), expectedVersion: '' }], by, { resourcesMax: 1 }),
+      ])
+      const revisions = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value.revision] : []))
+      assert.deepEqual(revisions.toSorted((a, b) => a - b), Array.from({ length: 11 }, (_, at) => at + 2))
+      assert.deepEqual(outcomes.slice(10).map((one) => (one.status === 'fulfilled' ? 'done' : (one.reason as Error).name)).toSorted(), ['StoreBound', 'StoreConflict', 'StoreText', 'done'])
+      const { changes } = await store.changesAfter(mesh.id, 0, 100)
+      assert.deepEqual(changes.map(({ revision }) => revision), Array.from({ length: 12 }, (_, at) => at + 1))
+      // What the process remembers of its own writes is what the database has of them.
+      assert.deepEqual(store.ownChangesAfter(mesh.id, 0, 100), changes)
+      const standing = await store.getResource(organization.id, mesh.id, configKey('first'))
+      assert.ok(standing)
+      await assert.rejects(apply({ key: configKey('first'), object: null, expectedVersion: String(first.revision), before: first }), StoreConflict)
+      const gone = await apply({ key: configKey('first'), object: null, expectedVersion: String(standing.revision), before: standing })
+      assert.deepEqual(gone.results.map(({ verdict }) => verdict), ['deleted'])
+      assert.deepEqual(store.ownChangesAfter(mesh.id, 12, 100), (await store.changesAfter(mesh.id, 12, 100)).changes)
+      assert.equal(await store.countResources(organization.id, mesh.id), 10)
+    })
+
+    test('of deleted objects the mesh knows the uids', async () => {
+      const { organization, mesh } = await newTenant()
+      const made = (await store.applyResources(organization.id, mesh.id, [write('a', '1')], by)).results[0]?.stored
+      assert.ok(made)
+      const asked = [{ key: configKey('a'), uid: made.uid }, { key: configKey('a'), uid: 'no uid' }, { key: configKey('b'), uid: made.uid }]
+      assert.deepEqual([...(await store.deletedBefore(organization.id, mesh.id, asked))], [])
+      await store.applyResources(organization.id, mesh.id, [{ key: configKey('a'), object: null }], by)
+      assert.deepEqual([...(await store.deletedBefore(organization.id, mesh.id, asked))], [made.uid])
     })
 
     test('the log of changes is bounded, and says so to whoever is behind it', async () => {

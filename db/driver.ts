@@ -1,10 +1,15 @@
 /** One database, embedded or remote: transactions and notices, and nothing of what is stored. */
 export interface Driver {
   /**
-   * Runs `begin` (plain statements, the first of which begins a transaction), then `work`, then commits; rolls back when either fails.
+   * Runs `begin` (plain statements, the first of which begins a transaction, parted by semicolons), then `work`, then commits; rolls back when either fails. `begin` goes out with the first query of `work`.
    * @throws DriverError
    */
   transaction<T>(begin: string, work: (query: Query) => Promise<T>): Promise<T>
+  /**
+   * The same for statements that do not wait for each other's answers: all of it goes out at once, and nothing runs behind a failure. The rows of each.
+   * @throws DriverError
+   */
+  batch(begin: string, statements: readonly Statement[]): Promise<unknown[][]>
   /** Calls back with the payload of every notification on `channel`, by anyone; `gap` whenever some may have been missed. */
   listen(channel: string, notice: (payload: string) => void, gap: () => void): () => void
   /** Others write to it too, past this process. */
@@ -14,6 +19,24 @@ export interface Driver {
 
 /** Rows as arrays of columns, or as objects by column name. */
 export type Query = (text: string, params: readonly unknown[], rows: 'array' | 'object') => Promise<unknown[]>
+
+export interface Statement {
+  readonly text: string
+  readonly params: readonly unknown[]
+  readonly rows: 'array' | 'object'
+}
+
+export const statementsOf = (begin: string): Statement[] => begin.split(';').map((text) => ({ text, params: [], rows: 'array' }))
+export const COMMIT: Statement = { text: 'commit', params: [], rows: 'array' }
+
+/** A parameter in the protocol's text form, as all of them are by the time they get here; bytes as such. */
+export function parameterText(value: unknown): string | Buffer | null {
+  if (value === null || value === undefined) return null
+  if (typeof value === 'string') return value
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  throw new Error(`a parameter of type ${typeof value} has no text form of its own`)
+}
 
 /** Why the database did not do as told, without any value that was sent to it: those may be secrets. */
 export class DriverError extends Error {

@@ -12,8 +12,8 @@ import { listAudit, recordAudit } from './store/audit.ts'
 import { applyResources } from './store/apply.ts'
 import { changesAfter } from './store/changes.ts'
 import { Follower } from './store/follow.ts'
-import { readHistory } from './store/history.ts'
-import { apiKeyByHash, createApiKey, createSession, deleteApiKey, listApiKeys, liveCredentials } from './store/keys.ts'
+import { deletedBefore, readHistory } from './store/history.ts'
+import { apiKeyByHash, createApiKey, createSession, deleteApiKey, keyWithMesh, listApiKeys, liveCredentials } from './store/keys.ts'
 import { createMember, deleteMember, listMembers, memberByIdentity, memberByName, takeInvitation, updateMember } from './store/members.ts'
 import { createMesh, listMeshes, meshById, meshByName, meshNamed, rootCertificates, sealedRoot, setMeshSettings } from './store/meshes.ts'
 import { restoreMesh } from './store/restore.ts'
@@ -22,11 +22,13 @@ import { platformValue, putPlatformValue } from './store/platform.ts'
 import { countResources, getResource, listResources, loadMesh } from './store/resources.ts'
 import { endLease, expireLeases, renewLeases, workloadTakenBy } from './store/leases.ts'
 import { otherReplicaStatus, putReplicaStatus } from './store/replica-status.ts'
+import { RecentChanges } from './store/recent-changes.ts'
 import { beginReplay, endReplay } from './store/replay.ts'
 import { objectsAt } from './store/rollback.ts'
 import { CHANGE_CHANNEL } from './store/revision.ts'
 import { createSignIn, readOidc, setOidc, takeSignIn } from './store/sign-in.ts'
 import { createJoinToken, deleteJoinToken, joinTokenByHash, listJoinTokens } from './store/tokens.ts'
+import { WriteLanes } from './store/write-lanes.ts'
 import { putWorkload, removeWorkload } from './store/workloads.ts'
 import { Tenancy } from './tenancy.ts'
 
@@ -55,6 +57,8 @@ const REPLAY_MS = 24 * 3600 * 1000
 export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
   const tenancy = new Tenancy(driver)
   const follower = new Follower(tenancy, driver, doors)
+  const lanes = new WriteLanes(tenancy, seal)
+  const recent = new RecentChanges()
   const now = (): number => doors.clock.wallMs()
   return {
     createOrganization: (name) => createOrganization(tenancy, name, now()),
@@ -72,6 +76,7 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     setMeshSettings: (organizationId, meshId, settings) => setMeshSettings(tenancy, organizationId, meshId, settings),
     createApiKey: (organizationId, key) => createApiKey(tenancy, organizationId, key, now()),
     apiKeyByHash: (hash) => apiKeyByHash(tenancy, hash, now()),
+    keyWithMesh: (hash, names) => keyWithMesh(tenancy, hash, names, now()),
     listApiKeys: (organizationId) => listApiKeys(tenancy, organizationId),
     deleteApiKey: (organizationId, id) => deleteApiKey(tenancy, organizationId, id),
     createSession: (organizationId, memberId, session) => createSession(tenancy, organizationId, memberId, session, now()),
@@ -96,15 +101,22 @@ export function storeOver(driver: Driver, doors: Doors, seal: Seal): Store {
     setQuota: (organizationId, quota) => setQuota(tenancy, organizationId, quota),
     recordAudit: (organizationId, entries) => recordAudit(tenancy, organizationId, entries),
     listAudit: (organizationId, filter, page) => listAudit(tenancy, organizationId, filter, page),
-    applyResources: (organizationId, meshId, writes, by, how) => applyResources(tenancy, seal, organizationId, meshId, writes, by, now(), how),
+    async applyResources(organizationId, meshId, writes, by, how) {
+      const outcome = await applyResources({ tenancy, seal, lanes, recent }, organizationId, meshId, writes, by, now(), how)
+      // Whoever follows the mesh in this process need not wait for the database's notice.
+      if (how?.dryRun !== true && outcome.results.some(({ verdict }) => verdict !== 'unchanged' && verdict !== 'absent')) follower.tell(meshId, outcome.revision)
+      return outcome
+    },
     getResource: (organizationId, meshId, key) => getResource(tenancy, seal, organizationId, meshId, key),
     countResources: (organizationId, meshId) => countResources(tenancy, organizationId, meshId),
     listResources: (organizationId, meshId, filter, page) => listResources(tenancy, seal, organizationId, meshId, filter, page),
     loadMesh: (meshId) => loadMesh(tenancy, seal, meshId),
     changesAfter: (meshId, revision, limit) => changesAfter(tenancy, seal, meshId, revision, limit),
+    ownChangesAfter: (meshId, revision, limit) => recent.after(meshId, revision, limit),
     onChange: (listener) => follower.listen(listener),
     onRoot: (listener) => follower.listenRoots(listener),
     objectsAt: (organizationId, meshId, revision, key) => objectsAt(tenancy, seal, organizationId, meshId, revision, key),
+    deletedBefore: (organizationId, meshId, objects) => deletedBefore(tenancy, organizationId, meshId, objects),
     history: (organizationId, meshId, filter, page) => readHistory(tenancy, seal, organizationId, meshId, filter, page),
     putWorkload: (meshId, workload, lease) => putWorkload(tenancy, meshId, workload, lease),
     workloadTakenBy: (meshId, workload, lease) => workloadTakenBy(tenancy, meshId, workload, lease),

@@ -32,6 +32,8 @@ export interface Store {
   // credentials: only hashes are stored (SHA-256 of the secret, hex)
   createApiKey(organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; namespaces?: readonly string[] | null; expiresAtMs: number | null }): Promise<ApiKey>
   apiKeyByHash(hash: string): Promise<ApiKey | undefined>
+  /** The same, with what these names lead to from the key's organization, in one look: undefined where they lead to no mesh of it. */
+  keyWithMesh(hash: string, names: MeshNames): Promise<{ key: ApiKey; found: { organization: Organization; mesh: Mesh } | undefined } | undefined>
   listApiKeys(organizationId: string): Promise<ApiKey[]>
   deleteApiKey(organizationId: string, id: string): Promise<boolean>
   /** A key of the member's role that goes with the member. Undefined when the member is gone or disabled by now. */
@@ -81,12 +83,16 @@ export interface Store {
   loadMesh(meshId: string): Promise<{ revision: number; resources: StoredResource[]; workloads: Workload[] } | undefined>
   /** Changes after `revision`, in order, at most `limit`: for followers and watchers. `tooOld` when the log no longer reaches back that far. */
   changesAfter(meshId: string, revision: number, limit: number): Promise<{ changes: Change[]; tooOld: boolean }>
+  /** The first of them, where this process made them itself a moment ago; empty: ask the database. There may be more. */
+  ownChangesAfter(meshId: string, revision: number, limit: number): readonly Change[]
   /** Calls back with a mesh's id and newest revision soon after each commit by anyone (LISTEN, with polling beneath it). */
   onChange(listener: (meshId: string, revision: number) => void): () => void
   /** Calls back with the root certificate of each mesh that anyone makes, and with a new one. PEM. */
   onRoot(listener: (meshId: string, rootCertificate: string) => void): () => void
   /** What later revisions touched, as it was at `revision`. */
   objectsAt(organizationId: string, meshId: string, revision: number, key?: ResourceKey): Promise<{ key: ResourceKey; object: ResourceObject | null }[]>
+  /** Uids of those that the mesh had once and deleted. */
+  deletedBefore(organizationId: string, meshId: string, objects: readonly { readonly key: ResourceKey; readonly uid: string }[]): Promise<Set<string>>
   history(organizationId: string, meshId: string, filter: { key?: ResourceKey; afterRevision?: number }, page: Page): Promise<Paged<HistoryEntry>>
 
   // workloads
@@ -117,6 +123,7 @@ export interface Store {
   close(): Promise<void>
 }
 
+export interface MeshNames { readonly organization: string; readonly mesh: string }
 export interface SealedRoot { readonly sealedRoot: Uint8Array; readonly rootCertificate: string }
 export interface Restoring {
   readonly name: string
@@ -253,7 +260,15 @@ export interface JoinToken {
 }
 export interface ResourceKey { readonly group: string; readonly kind: string; readonly namespace: string; readonly name: string }
 /** `object: null` deletes. `expectedVersion` is the resourceVersion that must be stored now; '' : must not exist; undefined: whatever there is. */
-export interface ResourceWrite { readonly key: ResourceKey; readonly object: ResourceObject | null; readonly expectedVersion?: string; /** When it came to be, where that was before: of an object that is brought back. */ readonly createdAtMs?: number }
+export interface ResourceWrite {
+  readonly key: ResourceKey
+  readonly object: ResourceObject | null
+  readonly expectedVersion?: string
+  /** What the store answered at `expectedVersion`: it need not be read again. */
+  readonly before?: StoredResource | undefined
+  /** When it came to be, where that was before: of an object that is brought back. */
+  readonly createdAtMs?: number
+}
 export interface Authorship { readonly author: string; readonly message: string }
 export interface StoredResource {
   readonly key: ResourceKey

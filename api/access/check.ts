@@ -1,6 +1,6 @@
 import { Faults, fault } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
-import type { Role, Store } from '#db/store.ts'
+import type { ApiKey, Mesh, MeshNames, Organization, Role, Store } from '#db/store.ts'
 import type { Actor } from './actor.ts'
 import { hashCredential } from './credential.ts'
 
@@ -26,8 +26,24 @@ export async function authenticate(store: Store, bearer: string | undefined): Pr
   const hash = bearer === undefined ? undefined : hashCredential('key', bearer)
   const key = hash === undefined ? undefined : await store.apiKeyByHash(hash)
   if (!key) throw unauthenticated()
-  return { kind: 'key', organizationId: key.organizationId, role: key.role, meshId: key.meshId, namespaces: key.namespaces, id: key.id, memberId: key.memberId, name: key.name }
+  return actorOf(key)
 }
+
+/** The same, and what these names lead to from the key's organization. @throws as `authenticate` */
+export async function authenticateFor(store: Store, bearer: string | undefined, names: MeshNames): Promise<{ readonly actor: Actor; readonly found: FoundMesh | undefined }> {
+  const hash = bearer === undefined ? undefined : hashCredential('key', bearer)
+  const known = hash === undefined ? undefined : await store.keyWithMesh(hash, names)
+  if (!known) throw unauthenticated()
+  return { actor: actorOf(known.key), found: known.found }
+}
+
+/** A mesh and whose it is. */
+export interface FoundMesh {
+  readonly organization: Organization
+  readonly mesh: Mesh
+}
+
+const actorOf = (key: ApiKey): Actor => ({ kind: 'key', organizationId: key.organizationId, role: key.role, meshId: key.meshId, namespaces: key.namespaces, id: key.id, memberId: key.memberId, name: key.name })
 
 export const unauthenticated = (): Faults => new Faults([fault('access.unauthenticated', { path: '', rule: 'a valid API key is required', hint: 'send Authorization: Bearer weft_key_…' })])
 

@@ -1,10 +1,12 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
 import { LRUCache } from 'lru-cache'
+import type { MeshNames } from '#db/store.ts'
 import { credentialOf } from '../apply/target.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import type { Actor } from './actor.ts'
-import { authenticate } from './check.ts'
+import { authenticate, authenticateFor } from './check.ts'
+import type { FoundMesh } from './check.ts'
 import { hashCredential } from './credential.ts'
 import { networkOf } from './network.ts'
 import { RATE_DEFAULT, Rates, STRANGER_RATE } from './rate.ts'
@@ -52,29 +54,33 @@ export interface Caller {
   readonly actor: Actor | undefined
 }
 
+type EntryDoors = Pick<ApiDoors, 'rates' | 'store' | 'trustedProxies'>
+
 /** The first thing that becomes of a request. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
-export async function enter(doors: Pick<ApiDoors, 'rates' | 'store' | 'bootstrapKeyHash' | 'trustedProxies'>, context: Context): Promise<Caller> {
+export async function enter(doors: EntryDoors & Pick<ApiDoors, 'bootstrapKeyHash'>, context: Context): Promise<Caller> {
   const secret = credentialOf(context.req.header('authorization'))
   const hash = secret === undefined ? undefined : hashCredential('key', secret)
-  const isBootstrap = hash !== undefined && isEqual(hash, doors.bootstrapKeyHash)
+  if (hash === undefined || !isEqual(hash, doors.bootstrapKeyHash)) return proven(doors, context, hash, async () => ({ actor: await authenticate(doors.store, secret) }))
   doors.rates?.requests.knock(hash, sourceOf(context, doors.trustedProxies))
-  if (isBootstrap) {
-    doors.rates?.requests.accept(hash, 'bootstrap')
-    return { actor: undefined }
-  }
-  const actor = await authenticate(doors.store, secret).catch((error: unknown) => {
-    doors.rates?.requests.refuse(hash)
-    throw error
-  })
-  if (hash !== undefined) doors.rates?.requests.accept(hash, actor.id)
-  return { actor }
+  doors.rates?.requests.accept(hash, 'bootstrap')
+  return { actor: undefined }
 }
 
-/** As `enter`, where the bootstrap key opens nothing. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
-export async function enterAsKey(doors: Pick<ApiDoors, 'rates' | 'store' | 'trustedProxies'>, context: Context): Promise<Actor> {
-  const { actor } = await enter({ ...doors, bootstrapKeyHash: undefined }, context)
-  if (actor === undefined) throw new Error('only the bootstrap key has no actor')
-  return actor
+/** Lets a key in that is one, at its rate. */
+async function proven<T extends { readonly actor: Actor }>({ rates, trustedProxies }: EntryDoors, context: Context, hash: string | undefined, look: () => Promise<T>): Promise<T> {
+  rates?.requests.knock(hash, sourceOf(context, trustedProxies))
+  const entered = await look().catch((error: unknown) => {
+    rates?.requests.refuse(hash)
+    throw error
+  })
+  if (hash !== undefined) rates?.requests.accept(hash, entered.actor.id)
+  return entered
+}
+
+/** As `enter`, where the bootstrap key opens nothing; and what the request's names lead to, which costs no further look. @throws Faults 'access.unauthenticated', 'access.rate-limited' */
+export function enterMesh(doors: EntryDoors, context: Context, names: MeshNames): Promise<{ readonly actor: Actor; readonly found: FoundMesh | undefined }> {
+  const secret = credentialOf(context.req.header('authorization'))
+  return proven(doors, context, secret === undefined ? undefined : hashCredential('key', secret), () => authenticateFor(doors.store, secret, names))
 }
 
 const isEqual = (hash: string, known: string | undefined): boolean => known !== undefined && hash.length === known.length && timingSafeEqual(Buffer.from(hash), Buffer.from(known))

@@ -7,7 +7,7 @@ import { parseObject } from '#core/resource/parse.ts'
 import { hiddenLeft, restoreHidden } from '#core/resource/redact.ts'
 import { apiVersionOf } from '#core/resource/registry.ts'
 import { inertFields } from '#core/resource/support.ts'
-import type { ApplyOutcome, Authorship, Mesh, Quota, ResourceKey, ResourceWrite } from '#db/store.ts'
+import type { ApplyOutcome, Authorship, Mesh, Quota, ResourceKey, ResourceWrite, StoredResource } from '#db/store.ts'
 import { namespaceFault } from '../access/check.ts'
 import { quotaFaultOf, sizeFaults } from '../access/quota.ts'
 import { certificateFaults } from '../kube/secret-check.ts'
@@ -22,11 +22,15 @@ export interface Proposal {
   readonly source?: { readonly file: string; lineOf(path: string): number }
   /** See ResourceWrite. */
   readonly expectedVersion?: string
+  /** See ResourceWrite. */
+  readonly before?: StoredResource
 }
 
 export interface Removal {
   readonly key: ResourceKey
   readonly expectedVersion?: string
+  /** See ResourceWrite. */
+  readonly before?: StoredResource
 }
 
 export interface Change {
@@ -66,7 +70,7 @@ export async function applyChange(doors: ApplyDoors, mesh: Mesh, change: Change)
   errors.push(...(await namespaceFaults(doors, mesh, admitted)), ...quotaFaults(change, admitted))
   if (errors.length > 0) throw new Faults([...errors, ...warnings])
   const writes: ResourceWrite[] = [
-    ...admitted.map(({ key, object, proposal }): ResourceWrite => ({ key, object, ...(proposal.expectedVersion === undefined ? {} : { expectedVersion: proposal.expectedVersion }) })),
+    ...admitted.map(({ key, object, proposal }): ResourceWrite => ({ key, object, before: proposal.before, ...(proposal.expectedVersion === undefined ? {} : { expectedVersion: proposal.expectedVersion }) })),
     ...(await removalWrites(doors, mesh, change.removals)),
   ]
   const found = (await doors.admit(mesh, writes)).map((one) => located(one, admitted))
@@ -171,12 +175,12 @@ async function namespaceFaults(doors: ApplyDoors, mesh: Mesh, admitted: readonly
 /** A Namespace goes with all that is in it. */
 async function removalWrites(doors: ApplyDoors, mesh: Mesh, removals: readonly Removal[]): Promise<ResourceWrite[]> {
   const writes: ResourceWrite[] = []
-  for (const { key, expectedVersion } of removals) {
+  for (const { key, expectedVersion, before } of removals) {
     if (key.kind === 'Namespace' && key.group === '') {
       if (BUILT_IN_NAMESPACES.includes(key.name)) throw new Faults([fault('access.forbidden', { path: 'metadata.name', value: key.name, rule: 'a namespace that every mesh has cannot be deleted' })])
       for await (const contained of everyResource(doors, mesh, { namespace: key.name })) writes.push({ key: contained.key, object: null })
     }
-    writes.push({ key, object: null, ...(expectedVersion === undefined ? {} : { expectedVersion }) })
+    writes.push({ key, object: null, before, ...(expectedVersion === undefined ? {} : { expectedVersion }) })
   }
   return writes
 }

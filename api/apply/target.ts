@@ -1,7 +1,7 @@
-import type { Mesh, Organization, Store } from '#db/store.ts'
+import type { Mesh, MeshNames, Organization, Store } from '#db/store.ts'
 import type { Actor } from '../access/actor.ts'
 import { bearerOf, meshNotFound, permit, sees } from '../access/check.ts'
-import type { Verb } from '../access/check.ts'
+import type { FoundMesh, Verb } from '../access/check.ts'
 
 /** The mesh that a request is for, and who asks: proven, and allowed. */
 export interface Target {
@@ -14,8 +14,12 @@ export interface Target {
  * @param seen told once the actor may know of the mesh, allowed or not: a refusal is filed with its mesh
  * @throws Faults 404 for what the key may not see, 403 for what it may not do
  */
-export async function targetOf(store: Store, actor: Actor, names: { readonly organization: string; readonly mesh: string }, verb: Verb, seen?: (target: Target) => void): Promise<Target> {
-  const found = await store.meshNamed(actor.organizationId, names)
+export async function targetOf(store: Store, actor: Actor, names: MeshNames, verb: Verb, seen?: (target: Target) => void): Promise<Target> {
+  return targetAt(actor, await store.meshNamed(actor.organizationId, names), verb, seen)
+}
+
+/** The same for what was found already. */
+export function targetAt(actor: Actor, found: FoundMesh | undefined, verb: Verb, seen?: (target: Target) => void): Target {
   if (found === undefined) throw meshNotFound()
   const { organization, mesh } = found
   const target = { actor, organization, mesh }

@@ -3,12 +3,12 @@ import type { Context } from 'hono'
 import { describeFault, Faults } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import { StoreConflict, StoreText, StoreUnavailable } from '#db/store.ts'
-import { credentialOf, targetOf } from '../apply/target.ts'
+import { credentialOf, targetAt } from '../apply/target.ts'
 import type { Target } from '../apply/target.ts'
 import { permitNamespace } from '../access/check.ts'
 import type { Verb } from '../access/check.ts'
-import { authenticate } from '../access/check.ts'
-import { enterAsKey } from '../access/enter.ts'
+import { authenticateFor } from '../access/check.ts'
+import { enterMesh } from '../access/enter.ts'
 import { recordRequest } from '../access/record.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { aggregated, aggregatedType, aggregatedVersion, coreVersions, groupList, oneGroup, resourceList, serverVersion } from './discovery.ts'
@@ -50,10 +50,9 @@ async function answer(doors: ApiDoors, openapi: OpenapiDocuments, context: Conte
   let named = path.of === 'objects' ? (path.name ?? '') : ''
   const recording = recordRequest(doors, context, 'kube')
   try {
-    const actor = await enterAsKey(doors, context)
+    const { actor, found } = await enterMesh(doors, context, { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' })
     recording.proven({ actor })
-    const names = { organization: context.req.param('organization') ?? '', mesh: context.req.param('mesh') ?? '' }
-    const target = await targetOf(doors.store, actor, names, path.of === 'access-review' ? 'read' : verbOf(context.req.method), recording.proven)
+    const target = targetAt(actor, found, path.of === 'access-review' ? 'read' : verbOf(context.req.method), recording.proven)
     if (path.of === 'access-review' && context.req.method === 'POST') return await reviewed(context, target)
     if (path.of !== 'objects') return described(context, openapi, path)
     permitNamespace(target.actor, path.kind.namespaced ? path.namespace : undefined)
@@ -140,12 +139,12 @@ async function objectsAnswer(doors: ApiDoors, context: Context, target: Target, 
     named,
     signal: context.req.raw.signal,
     stillAllowed: () =>
-      authenticate(doors.store, credentialOf(context.req.header('authorization')))
-        .then((actor) => targetOf(doors.store, actor, { organization: target.organization.name, mesh: target.mesh.name }, 'read'))
+      authenticateFor(doors.store, credentialOf(context.req.header('authorization')), { organization: target.organization.name, mesh: target.mesh.name })
+        .then(({ actor, found }) => targetAt(actor, found, 'read'))
         .then(
-        () => true,
-        (error: unknown) => !(error instanceof Faults),
-      ),
+          () => true,
+          (error: unknown) => !(error instanceof Faults),
+        ),
   }
   if (path.subresource !== undefined) return subresource(context, request, path.subresource)
   if (method === 'GET' || method === 'HEAD') return path.name === undefined ? collection(context, request) : one(context, request)
@@ -177,7 +176,7 @@ const withName = (request: ObjectsRequest): ObjectsRequest => ({ ...request, que
 async function collection(context: Context, request: ObjectsRequest): Promise<Response> {
   const options = listOptions(request.query)
   if (options.watch) return watching(request)
-  return json(context, shownList(request, await listObjects(request, options)))
+  return jsonText(context, `${shownList(request, await listObjects(request, options))}\n`)
 }
 
 function watching(request: ObjectsRequest): Response {
@@ -190,7 +189,7 @@ function watching(request: ObjectsRequest): Response {
 }
 
 function writtenAnswer(context: Context, written: Written): Response {
-  const response = json(context, written.body, written.code)
+  const response = jsonText(context, `${written.text ?? JSON.stringify(written.body)}\n`, written.code)
   for (const warning of written.warnings.slice(0, 32)) response.headers.append('warning', warningHeader(warning))
   return response
 }

@@ -250,3 +250,47 @@ test('a certificate that begins twenty thousand times and never ends is refused 
 test('nothing of all this was a defect of ours', () => {
   assert.deepEqual(api.unexpected, [])
 })
+
+const owned = (name: string, ...owners: readonly { readonly name: string; readonly uid: string; readonly blockOwnerDeletion?: boolean }[]) => ({
+  apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ownerReferences: owners.map((one) => ({ apiVersion: 'v1', kind: 'ConfigMap', ...one })) }, data: {},
+})
+const stored = async (name: string): Promise<boolean> => (await ask('GET', `${MAPS}/${name}`)).status === 200
+const newOwner = async (name: string): Promise<{ name: string; uid: string }> => ({ name, uid: (await ask('POST', MAPS, map(name, 'o'))).body.metadata.uid })
+
+test('what comes after its owner was deleted goes, what has another owner loses the reference, and an owner that was never here holds', async () => {
+  const gone = await newOwner('late-gone')
+  const kept = await newOwner('late-kept')
+  await ask('DELETE', `${MAPS}/late-gone`)
+  assert.equal((await ask('POST', MAPS, owned('late-alone', gone))).status, 201)
+  assert.equal(await stored('late-alone'), false)
+  await ask('POST', MAPS, owned('late-shared', gone, kept))
+  const { body: shared } = await ask('GET', `${MAPS}/late-shared`)
+  assert.deepEqual((shared.metadata as { ownerReferences?: { uid: string }[] }).ownerReferences?.map(({ uid }) => uid), [kept.uid])
+  await ask('POST', MAPS, owned('late-moved', { name: 'late-elsewhere', uid: '6f1c8a52-6f1a-4a55-9f4c-0c36a0d2b7a1' }))
+  assert.equal(await stored('late-moved'), true)
+  await ask('POST', MAPS, owned('late-adopted'))
+  await ask('PATCH', `${MAPS}/late-adopted`, { metadata: { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', ...gone }] } }, 'application/merge-patch+json')
+  assert.equal(await stored('late-adopted'), false)
+})
+
+test('what comes while its owner waits for its dependents goes with it', async () => {
+  const owner = await newOwner('waiting')
+  const first = { ...owned('waited-for', { ...owner, blockOwnerDeletion: true }) }
+  await ask('POST', MAPS, { ...first, metadata: { ...first.metadata, finalizers: ['example.com/hold'] } })
+  await ask('DELETE', `${MAPS}/waiting?propagationPolicy=Foreground`)
+  assert.equal(await stored('waiting'), true)
+  await ask('POST', MAPS, owned('waited-late', { ...owner, blockOwnerDeletion: true }))
+  assert.equal(await stored('waited-late'), false)
+  await ask('PATCH', `${MAPS}/waited-for`, { metadata: { finalizers: null } }, 'application/merge-patch+json')
+  assert.equal(await stored('waited-for'), false)
+  assert.equal(await stored('waiting'), false)
+})
+
+test('of dependents that are created while their owner is deleted, none is left', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const owner = await newOwner(`raced-${round}`)
+    const names = Array.from({ length: 4 }, (_, at) => `raced-${round}-${at}`)
+    await Promise.all([...names.slice(0, 2).map((name) => ask('POST', MAPS, owned(name, owner))), ask('DELETE', `${MAPS}/raced-${round}`), ...names.slice(2).map((name) => ask('POST', MAPS, owned(name, owner)))])
+    for (const name of names) assert.equal(await stored(name), false, name)
+  }
+})

@@ -1,7 +1,7 @@
 import type { ResourceObject } from '#core/resource/object.ts'
 import { kindByName, kindOf } from '#core/resource/registry.ts'
 import type { ResourceKey, Store, StoredResource } from '#db/store.ts'
-import type { Removal } from '../apply/apply.ts'
+import type { Proposal, Removal } from '../apply/apply.ts'
 import { recordUpdate } from './field-managers.ts'
 import { isGoing, marked } from './finalizers.ts'
 
@@ -32,11 +32,17 @@ interface Fate {
 }
 
 export interface Writes {
-  readonly puts: readonly { readonly value: ResourceObject; readonly expectedVersion: string }[]
+  readonly puts: readonly Proposal[]
   readonly removals: readonly Removal[]
 }
 
 const OWNED_MAX = 1000
+
+/** Uids of owners that the next state names and the one before did not. */
+export function newOwners(before: ResourceObject | undefined, next: ResourceObject): string[] {
+  const had = new Set(before === undefined ? [] : ownersOf(before).map((one) => one.uid))
+  return ownersOf(next).flatMap((one) => (had.has(one.uid) ? [] : [one.uid]))
+}
 
 /** Uids of owners that the next state of an object does not hold up any more. */
 export function lostOwners(before: ResourceObject, next: ResourceObject): string[] {
@@ -117,6 +123,32 @@ export class Deletion {
     }
   }
 
+  /** One that came while an owner of it went: it is treated as those that were there before. An owner that this mesh never had is let be (after a move between meshes every one has another uid). */
+  async late(stored: StoredResource): Promise<void> {
+    const references = ownersOf(stored.object)
+    const gone = await this.#store.deletedBefore(this.#mesh.organizationId, this.#mesh.id, references.flatMap((one) => {
+      const key = keyOfOwner(one, stored.key.namespace)
+      return key === undefined ? [] : [{ key, uid: one.uid }]
+    }))
+    const lost = new Set<string>()
+    for (const reference of references) {
+      const found = await this.#find(reference, stored.key.namespace)
+      if (found === 'unseen') continue
+      const now = found === undefined ? undefined : this.#now(found)
+      if (found === undefined ? gone.has(reference.uid) : now === null || (now !== undefined && waits(now))) lost.add(reference.uid)
+    }
+    if (lost.size === 0) return
+    if (lost.size < references.length) this.#disown(stored, lost)
+    else await this.delete(stored, undefined)
+  }
+
+  /** Those that name owners that are gone, as they are stored now: they came while these went. */
+  async left(owners: readonly string[]): Promise<void> {
+    await this.expect(owners)
+    const left = new Map(owners.flatMap((uid) => this.#dependents.get(uid) ?? []).map((one) => [one.uid, one]))
+    for (const one of left.values()) await this.late(one)
+  }
+
   /** What is to be written, each by the version that was read. */
   get writes(): Writes {
     return this.#writesOf([...this.#fates.values()])
@@ -134,8 +166,8 @@ export class Deletion {
 
   #writesOf(fates: readonly Fate[]): Writes {
     return {
-      puts: fates.flatMap(({ stored, object }) => (object === null ? [] : [{ value: object, expectedVersion: String(stored.revision) }])),
-      removals: fates.flatMap(({ stored, object }) => (object === null ? [{ key: stored.key, ...(stored.revision === 0 ? {} : { expectedVersion: String(stored.revision) }) }] : [])),
+      puts: fates.flatMap(({ stored, object }) => (object === null ? [] : [{ value: object, expectedVersion: String(stored.revision), before: stored }])),
+      removals: fates.flatMap(({ stored, object }) => (object === null ? [{ key: stored.key, ...(stored.revision === 0 ? {} : { expectedVersion: String(stored.revision), before: stored }) }] : [])),
     }
   }
 
@@ -188,10 +220,10 @@ export class Deletion {
   }
 
   /** The owner that a reference names; undefined: it is not there. */
-  async #find({ apiVersion, kind: name, name: of, uid }: OwnerReference, namespace: string): Promise<StoredResource | 'unseen' | undefined> {
-    const kind = kindOf(apiVersion, name)
-    if (kind === undefined) return 'unseen'
-    const key: ResourceKey = { group: kind.group, kind: kind.kind, namespace: kind.namespaced ? namespace : '', name: of }
+  async #find(reference: OwnerReference, namespace: string): Promise<StoredResource | 'unseen' | undefined> {
+    const { uid } = reference
+    const key = keyOfOwner(reference, namespace)
+    if (key === undefined) return 'unseen'
     const found = this.#fates.get(uid)?.stored ?? (await this.#store.getResource(this.#mesh.organizationId, this.#mesh.id, key))
     return found?.uid === uid ? found : undefined
   }
@@ -220,6 +252,12 @@ export class Deletion {
     if (fate === undefined) this.#fates.set(stored.uid, { stored, object })
     else fate.object = object
   }
+}
+
+/** Undefined for a kind that is not served. */
+function keyOfOwner({ apiVersion, kind: name, name: of }: OwnerReference, namespace: string): ResourceKey | undefined {
+  const kind = kindOf(apiVersion, name)
+  return kind && { group: kind.group, kind: kind.kind, namespace: kind.namespaced ? namespace : '', name: of }
 }
 
 function withFinalizers(object: ResourceObject, finalizers: readonly string[]): ResourceObject {

@@ -1,6 +1,8 @@
 import type { ResourceObject } from '#core/resource/object.ts'
 import { apiVersionOf } from '#core/resource/registry.ts'
 import { metadataOf } from './media-type.ts'
+import { presentText } from './present.ts'
+import { objectsOf } from './read.ts'
 import type { ObjectList } from './read.ts'
 import type { ObjectsRequest } from './request.ts'
 import { tableOf } from './table.ts'
@@ -17,18 +19,18 @@ export function shownObject({ form, include, kind, doors }: ObjectsRequest, obje
   }
 }
 
-export function shownList({ form, include, kind, version, doors }: ObjectsRequest, list: ObjectList): unknown {
-  const metadata = {
-    resourceVersion: String(list.revision),
-    ...(list.continue === undefined ? {} : { continue: list.continue }),
-
-  }
+/** The same of a list, as JSON. An object that has not changed since it was last listed is not written out again. */
+export function shownList(request: ObjectsRequest, list: ObjectList): string {
+  const { form, include, kind, version, doors, target } = request
+  const metadata = { resourceVersion: String(list.revision), ...(list.continue === undefined ? {} : { continue: list.continue }) }
   switch (form.as) {
-    case 'object':
-      return { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind, version), metadata, items: list.items }
+    case 'object': {
+      const head = JSON.stringify({ kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind, version), metadata })
+      return `${head.slice(0, -1)},"items":[${list.stored.map((stored) => presentText(doors, target.mesh, kind, stored, version)).join(',')}]}`
+    }
     case 'PartialObjectMetadata':
-      return { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${form.version}`, metadata, items: list.items.map((object) => metadataOf(object, form.version)) }
+      return JSON.stringify({ kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${form.version}`, metadata, items: objectsOf(request, list).map((object) => metadataOf(object, form.version)) })
     case 'Table':
-      return tableOf(kind, list.items, doors.wallMs(), { include, version: form.version }, metadata)
+      return JSON.stringify(tableOf(kind, objectsOf(request, list), doors.wallMs(), { include, version: form.version }, metadata))
   }
 }

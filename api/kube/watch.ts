@@ -3,7 +3,7 @@ import { apiVersionOf } from '#core/resource/registry.ts'
 import type { Change, StoredResource } from '#db/store.ts'
 import type { ApiDoors } from '../rest/doors.ts'
 import { present } from './present.ts'
-import { listObjects, selectionOf, WHOLE } from './read.ts'
+import { listObjects, objectsOf, selectionOf, WHOLE } from './read.ts'
 import type { ListOptions } from './options.ts'
 import { metadataOf } from './media-type.ts'
 import type { ObjectsRequest } from './request.ts'
@@ -57,13 +57,13 @@ async function* watchEvents(request: ObjectsRequest, options: ListOptions, stop:
     let revision = options.revision ?? 0
     if (initial) {
       const list = await listObjects(request, WHOLE)
-      for (const object of list.items) yield shape.initial(object, list.revision)
+      for (const object of objectsOf(request, list)) yield shape.initial(object, list.revision)
       revision = list.revision
       if (options.sendInitialEvents) yield shape.bookmark(revision, { 'k8s.io/initial-events-end': 'true' })
     }
     // Whoever waits for one object has listed it before: its status may have changed since without a revision, so that it is told once more.
     if (!initial && selectionOf(request).name !== undefined) {
-      for (const object of (await listObjects(request, WHOLE)).items) {
+      for (const object of objectsOf(request, await listObjects(request, WHOLE))) {
         if (Number(object.metadata.resourceVersion) <= revision && hasConditions(object.status)) yield shape.again(object)
       }
     }
@@ -111,6 +111,8 @@ const reading = new WeakMap<ApiDoors['store'], Map<string, Promise<ChangesAnswer
 
 /** Changes after a revision, read once for all watchers that ask at the same time: a thousand of them wake at one write. */
 function changesTogether(store: ApiDoors['store'], meshId: string, revision: number): Promise<ChangesAnswer> {
+  const own = store.ownChangesAfter(meshId, revision, CHANGES_MAX)
+  if (own.length > 0) return Promise.resolve({ changes: [...own], tooOld: false })
   const under = reading.get(store) ?? new Map<string, Promise<ChangesAnswer>>()
   reading.set(store, under)
   const place = `${meshId} ${revision}`

@@ -19,7 +19,7 @@ import { patchType, readableType } from './media-type.ts'
 import { applyMergePatch, applyStrategicMerge } from './merge-patch.ts'
 import { deleteOptions, listOptions, readVersion, writeOptions } from './options.ts'
 import type { DeleteOptions, WriteOptions } from './options.ts'
-import { Deletion, lostOwners } from './ownership.ts'
+import { Deletion, lostOwners, newOwners } from './ownership.ts'
 import { present } from './present.ts'
 import { findStored, listObjects } from './read.ts'
 import { Refusal } from './refusal.ts'
@@ -31,7 +31,9 @@ import { alreadyExists, badRequest, conflicted, failure, invalidObject, notFound
 
 export interface Written {
   readonly code: number
-  readonly body: unknown
+  readonly body?: unknown
+  /** In the place of `body`: JSON. */
+  readonly text?: string
   readonly warnings: readonly Fault[]
 }
 
@@ -157,13 +159,13 @@ async function update(request: ObjectsRequest, stored: StoredResource, next: Res
     return answered(request, { ...stored, object: result }, applied)
   }
   const lost = lostOwners(stored.object, result)
-  if (lost.length === 0) return written(request, await put(request, result, expected, options), 200, { ...options, before: stored })
+  if (lost.length === 0) return written(request, await put(request, result, expected, options, stored), 200, { ...options, before: stored })
   // An owner that waited for this one alone goes with it.
   await deletion.released(stored, lost, result)
   const fate = deletion.fateOf(stored)
   if (fate === null) return answered(request, { ...stored, object: result }, await apply(request, deletion.writes, options))
   const { puts, removals } = deletion.writesBeside(stored)
-  const applied = await apply(request, { puts: [...puts, { value: fate ?? result, expectedVersion: expected }], removals }, options)
+  const applied = await apply(request, { puts: [...puts, { value: fate ?? result, expectedVersion: expected, ...readBefore(stored) }], removals }, options)
   return written(request, { ...applied, results: applied.results.slice(0, puts.length + 1) }, 200, { ...options, before: stored })
 }
 
@@ -221,19 +223,13 @@ export async function deleteCollection(request: ObjectsRequest): Promise<Written
   const options = await readDeleteOptions(request)
   return again(async () => {
     const list = await listObjects(request, { ...listOptions(request.query), limit: 0, continue: undefined })
-    const found = list.items.map((one) => storedOf(request, withoutStatus(one)))
+    const found = list.stored
     const deletion = deletionOf(request)
     await deletion.expect(found.map((one) => one.uid))
     for (const one of found) await deletion.delete(one, options.propagation)
     const { warnings } = await apply(request, deletion.writes, options)
-    return { code: 200, body: shownList(request, list), warnings }
+    return { code: 200, text: shownList(request, list), warnings }
   })
-}
-
-/** An object as it was shown, as far as a deletion needs what is stored. */
-function storedOf({ kind }: ObjectsRequest, object: ResourceObject): StoredResource {
-  const { namespace = '', name, uid = '', resourceVersion, generation = 0, creationTimestamp = '' } = object.metadata
-  return { key: { group: kind.group, kind: kind.kind, namespace, name }, uid, revision: Number(resourceVersion), generation, createdAtMs: Date.parse(creationTimestamp), object }
 }
 
 async function readDeleteOptions(request: ObjectsRequest): Promise<DeleteOptions> {
@@ -246,12 +242,37 @@ const bounds = ({ target, query }: ObjectsRequest) => ({ by: { author: target.ac
 
 const writer = ({ doors }: ObjectsRequest, { fieldManager }: WriteOptions) => ({ manager: fieldManager, time: new Date(doors.wallMs()).toISOString().replace(/\.\d{3}Z$/, 'Z') })
 
-const put = (request: ObjectsRequest, value: ResourceObject, expectedVersion: string, options: { readonly dryRun: boolean }): Promise<Applied> => apply(request, { puts: [{ value, expectedVersion }], removals: [] }, options)
+async function put(request: ObjectsRequest, value: ResourceObject, expectedVersion: string, options: { readonly dryRun: boolean }, before?: StoredResource): Promise<Applied> {
+  const applied = await apply(request, { puts: [{ value, expectedVersion, ...readBefore(before) }], removals: [] }, options)
+  const stored = applied.results.at(-1)?.stored
+  // Looked at once it is stored: an owner that goes from now on finds it.
+  if (!options.dryRun && stored !== undefined && newOwners(before?.object, stored.object).length > 0) await collect(request, (deletion) => deletion.late(stored))
+  return applied
+}
+
+/** What follows from an end that others have brought about meanwhile. As by Kubernetes' collector, whoever wrote is answered what they wrote. */
+async function collect(request: ObjectsRequest, look: (deletion: Deletion) => Promise<void>): Promise<void> {
+  const deletion = deletionOf(request)
+  await look(deletion)
+  const { puts, removals } = deletion.writes
+  if (puts.length + removals.length === 0) return
+  await apply(request, { puts, removals }, { dryRun: false }).catch((error: unknown) => {
+    // Whoever wrote it meanwhile has looked at its owners, too.
+    if (!(error instanceof StoreConflict)) throw error
+  })
+}
+
+/** What was read need not be read again; a built-in namespace that nobody wrote is not stored. */
+const readBefore = (stored: StoredResource | undefined): { readonly before?: StoredResource } => (stored === undefined || stored.revision === 0 ? {} : { before: stored })
 
 /** @param as the version that whoever asks expects of one of those that go, where that is not what was read */
-function apply(request: ObjectsRequest, { puts, removals }: Pick<Change, 'puts' | 'removals'>, { dryRun }: { readonly dryRun: boolean }, as?: { readonly key: ResourceKey; readonly expected: string }): Promise<Applied> {
+async function apply(request: ObjectsRequest, { puts, removals }: Pick<Change, 'puts' | 'removals'>, { dryRun }: { readonly dryRun: boolean }, as?: { readonly key: ResourceKey; readonly expected: string }): Promise<Applied> {
   const told = as === undefined ? removals : removals.map((one) => (one.key === as.key ? { ...one, expectedVersion: as.expected } : one))
-  return applyChange(request.doors, request.target.mesh, { puts, removals: told, ...bounds(request), dryRun })
+  const applied = await applyChange(request.doors, request.target.mesh, { puts, removals: told, ...bounds(request), dryRun })
+  const gone = dryRun ? [] : applied.results.flatMap(({ verdict, before }) => (verdict === 'deleted' && before !== undefined ? [before.uid] : []))
+  // What came to be owned by them after their dependents were read.
+  if (gone.length > 0) await collect(request, (deletion) => deletion.left(gone))
+  return applied
 }
 
 /** @param before what was stored, for a dry run: no version is given away that the object will not have */

@@ -103,6 +103,11 @@ export class MeshModel {
     return this.#objects.get(id)
   }
 
+  /** An object that someone wrote. */
+  written(id: string): StoredResource | undefined {
+    return this.#derived.has(id) ? undefined : this.#objects.get(id)
+  }
+
   /** Ids of the objects filed under an entry. */
   filed(index: string, entry: string): ReadonlySet<string> {
     this.visits++

@@ -14,6 +14,7 @@ import type { Fault } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { ApplyOutcome, Mesh, ResourceWrite, SealedRoot, Store } from '#db/store.ts'
 import type { Root } from '../ca/root.ts'
+import type { KnownObjects } from '../known-objects.ts'
 import type { MeshImpact } from '../observe/impact.ts'
 import type { ProxyStatus } from '../serve/ledger-entry.ts'
 import type { PushTimes } from '../serve/pushes.ts'
@@ -27,6 +28,8 @@ export interface ApiDoors {
   admit(mesh: Mesh, writes: readonly ResourceWrite[]): Promise<Fault[]>
   /** Whether the mesh is known to have this namespace, by a model at least as new as `mesh` was read; false: ask the store. */
   hasNamespace?(mesh: Mesh, name: string): boolean
+  /** The objects of a mesh where memory has them, at least as new as `mesh` was read; undefined: ask the store. */
+  known?(mesh: Mesh): KnownObjects | undefined
   proxies(meshId: string): ProxyStatus[]
   /** Everything that a proxy was sent, by type, as protobuf JSON, secrets redacted; undefined when it is not connected. */
   proxyConfig(meshId: string, proxy: string): Promise<ProxyConfig | undefined>

@@ -1,13 +1,13 @@
 import { chmod, mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { DriverError, driverError } from '../driver.ts'
-import type { Driver, Query } from '../driver.ts'
+import { COMMIT, DriverError, driverError, statementsOf } from '../driver.ts'
+import type { Driver, Query, Statement } from '../driver.ts'
 import { lockFolder } from './folder-lock.ts'
 import type { Opening, Reply, Request } from './messages.ts'
 
 interface Waiting {
-  resolve(rows: unknown[]): void
+  resolve(answer: unknown[]): void
   reject(reason: DriverError): void
 }
 
@@ -64,7 +64,18 @@ class PgliteDriver implements Driver {
   }
 
   transaction<T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> {
-    const turn = this.#tail.then(() => this.#transact(begin, work))
+    return this.#inTurn(() => this.#transact(begin, work))
+  }
+
+  batch(begin: string, statements: readonly Statement[]): Promise<unknown[][]> {
+    return this.#inTurn(() => this.#orBack(async () => {
+      const before = statementsOf(begin)
+      return (await this.#pipe([...before, ...statements, COMMIT])).slice(before.length, -1)
+    }))
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work)
     this.#tail = turn.catch(() => {}) // its caller has the reason; the next in line only waits for the end
     return turn
   }
@@ -87,18 +98,35 @@ class PgliteDriver implements Driver {
     await this.#unlock()
   }
 
-  async #transact<T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> {
-    const run = (text: string): Promise<unknown[]> => this.#ask((id) => ({ id, text, params: undefined, rows: 'array' }))
-    try {
-      await run(begin)
-      const result = await work((text, params, rows) => this.#ask((id) => ({ id, text, params, rows })))
-      await run('commit')
+  #transact<T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> {
+    return this.#orBack(async () => {
+      let begun = false
+      const result = await work(async (text, params, rows) => {
+        if (begun) return this.#ask((id) => ({ id, text, params, rows }))
+        begun = true
+        return (await this.#pipe([...statementsOf(begin), { text, params, rows }])).at(-1) ?? []
+      })
+      if (begun) await this.#run('commit')
       return result
+    })
+  }
+
+  async #orBack<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
     } catch (error) {
       // Fails when the thread has died: then there is nothing left to roll back.
-      if (!this.#ended) await run('rollback').catch(() => {})
+      if (!this.#ended) await this.#run('rollback').catch(() => {})
       throw error
     }
+  }
+
+  #run(text: string): Promise<unknown[]> {
+    return this.#ask((id) => ({ id, text, params: undefined, rows: 'array' }))
+  }
+
+  async #pipe(pipeline: readonly Statement[]): Promise<unknown[][]> {
+    return (await this.#ask((id) => ({ id, pipeline }))) as unknown[][]
   }
 
   #ask(request: (id: number) => Request): Promise<unknown[]> {
@@ -115,7 +143,7 @@ class PgliteDriver implements Driver {
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
     if ('failure' in message) waiting?.reject(driverError(message.failure))
-    else waiting?.resolve(message.rows)
+    else waiting?.resolve('answers' in message ? message.answers : message.rows)
   }
 
   #end(reason: DriverError, failed: (reason: DriverError) => void): void {

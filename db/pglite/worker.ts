@@ -2,6 +2,7 @@ import { PGlite } from '@electric-sql/pglite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { textTypes, valueReaders } from '../values.ts'
 import type { Failure, Opening, Reply, Request } from './messages.ts'
+import { runPipeline } from './pipeline.ts'
 
 // PGlite computes on the thread that calls it: on the main thread a chain of queries would starve every socket and timer.
 
@@ -34,6 +35,7 @@ try {
 async function answer(database: PGlite, request: Request): Promise<void> {
   try {
     if ('close' in request) await database.close()
+    else if ('pipeline' in request) return reply({ id: request.id, answers: await runPipeline(database, request.pipeline) })
     else if (request.params === undefined) await database.exec(request.text)
     else {
       const { rows } = await database.query(request.text, [...request.params], { rowMode: request.rows })

@@ -1,9 +1,11 @@
 import { Pool } from 'pg'
+import type { PoolClient } from 'pg'
 import type { Doors } from '#core/time/clock.ts'
-import { driverError } from '../driver.ts'
-import type { Driver, Query } from '../driver.ts'
+import { COMMIT, driverError, statementsOf } from '../driver.ts'
+import type { Driver, Query, Statement } from '../driver.ts'
 import { valueReaders } from '../values.ts'
 import { Listening } from './listening.ts'
+import { Pipeline } from './pipeline.ts'
 
 const CONNECTIONS_MAX = 10
 const CONNECT_TIMEOUT_MS = 5_000
@@ -19,26 +21,14 @@ export function openPostgres(url: string, doors: Doors): Driver {
   pool.on('connect', (client) => client.on('error', () => {}))
   const listenings = new Set<Listening>()
 
-  async function transaction<T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> {
+  /** With a connection of its own, whose transaction is rolled back when `work` fails. */
+  async function connected<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     const client = await pool.connect().catch((error: unknown) => {
       throw driverError(error)
     })
-    const query: Query = async (text, params, rows) => {
-      try {
-        if (rows === 'array') return (await client.query({ text, values: [...params], rowMode: 'array', types })).rows
-        return (await client.query({ text, values: [...params], types })).rows
-      } catch (error) {
-        throw driverError(error)
-      }
-    }
     let broken = false
     try {
-      await client.query(begin).catch((error: unknown) => {
-        throw driverError(error)
-      })
-      const result = await work(query)
-      await query('commit', [], 'array')
-      return result
+      return await work(client)
     } catch (error) {
       await client.query('rollback').catch(() => {
         broken = true
@@ -49,9 +39,39 @@ export function openPostgres(url: string, doors: Doors): Driver {
     }
   }
 
+  const transaction = <T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> =>
+    connected(async (client) => {
+      let begun = false
+      const query: Query = async (text, params, rows) => {
+        try {
+          if (!begun) {
+            begun = true
+            return (await piped(client, [...statementsOf(begin), { text, params, rows }])).at(-1) ?? []
+          }
+          if (rows === 'array') return (await client.query({ text, values: [...params], rowMode: 'array', types })).rows
+          return (await client.query({ text, values: [...params], types })).rows
+        } catch (error) {
+          throw driverError(error)
+        }
+      }
+      const result = await work(query)
+      if (begun) await query('commit', [], 'array')
+      return result
+    })
+
+  const batch = (begin: string, statements: readonly Statement[]): Promise<unknown[][]> =>
+    connected(async (client) => {
+      const before = statementsOf(begin)
+      const answers = await piped(client, [...before, ...statements, COMMIT]).catch((error: unknown) => {
+        throw driverError(error)
+      })
+      return answers.slice(before.length, -1)
+    })
+
   return {
     remote: true,
     transaction,
+    batch,
     listen(channel, notice, gap) {
       const listening = new Listening(doors, url, channel, notice, gap)
       listenings.add(listening)
@@ -66,3 +86,6 @@ export function openPostgres(url: string, doors: Doors): Driver {
     },
   }
 }
+
+const piped = (client: PoolClient, statements: readonly Statement[]): Promise<unknown[][]> =>
+  new Promise((resolve, reject) => client.query(new Pipeline(statements, types.getTypeParser, resolve, reject)))

@@ -7,7 +7,7 @@ import { paged, readCursor, rowsWanted } from './page.ts'
 export async function recordAudit(tenancy: Tenancy, organizationId: string, entries: readonly Omit<AuditEntry, 'id'>[]): Promise<void> {
   if (entries.length === 0) return
   const rows = entries.map(({ atMs, ...one }) => ({ organizationId, ...storable(one), at: new Date(atMs) }))
-  await tenancy.within(organizationId, (tx) => tx.insert(audit).values(rows))
+  await tenancy.within(organizationId, (tx) => tx.insert(audit).values(rows), { single: true })
 }
 
 /** What JSON can bear and a column cannot, a NUL or half a character, is shown by its stand-in: nobody keeps out of the log by writing one. */

@@ -72,7 +72,7 @@ export class Follower {
     const unlisten = this.#driver.listen(CHANGE_CHANNEL, (payload) => {
       const [meshId, revision, notice] = payload.split(' ')
       if (meshId === undefined || revision === undefined) return
-      this.#tell(meshId, Number(revision))
+      this.tell(meshId, Number(revision))
       // What goes wrong here, the next poll makes good.
       if (notice === ROOT_NOTICE) void this.#tellRoots([meshId]).catch(() => undefined)
     }, poll)
@@ -90,7 +90,7 @@ export class Follower {
         const since = this.#polledAtMs === undefined ? undefined : gt(mesh.changedAt, new Date(this.#polledAtMs - OVERLAP_MS))
         return { now: clock?.now, rows: await tx.select({ id: mesh.id, revision: mesh.revision, root: sql<string>`md5(${mesh.rootCertificate})` }).from(mesh).where(since) }
       })
-      for (const { id, revision } of rows) this.#tell(id, revision)
+      for (const { id, revision } of rows) this.tell(id, revision)
       await this.#tellRoots(rows.filter(({ id, root }) => this.#roots.get(id) !== root).map(({ id }) => id))
       if (now !== undefined) this.#polledAtMs = new Date(now).getTime()
     } catch {
@@ -108,7 +108,8 @@ export class Follower {
     }
   }
 
-  #tell(meshId: string, revision: number): void {
+  /** Once a revision, by whomever it is heard of first. */
+  tell(meshId: string, revision: number): void {
     if (revision <= (this.#told.get(meshId) ?? 0)) return
     this.#told.set(meshId, revision)
     for (const listener of this.#listeners) listener(meshId, revision)

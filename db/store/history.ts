@@ -2,6 +2,7 @@ import { and, sql } from 'drizzle-orm'
 import type { ResourceObject } from '#core/resource/object.ts'
 import type { Seal } from '../seal.ts'
 import type { HistoryEntry, Page, Paged, ResourceKey } from '../store.ts'
+import { isUuid } from '../tenancy.ts'
 import type { Tenancy } from '../tenancy.ts'
 import { paged, readCursor, rowsWanted } from './page.ts'
 import { rowsOf } from './rows.ts'
@@ -42,4 +43,17 @@ function readEntry(seal: Seal, meshId: string, row: HistoryRow): HistoryEntry {
   const key: ResourceKey = { group: row.api_group, kind: row.kind, namespace: row.namespace, name: row.name }
   const { revision, operation, author, message } = row
   return { revision, key, operation, author, message, atMs: new Date(row.at).getTime(), object: operation === 'delete' ? null : readObject(seal, meshId, key, row.object) }
+}
+
+/** By the mesh's history. Uids that are no UUID were never given. */
+export async function deletedBefore(tenancy: Tenancy, organizationId: string, meshId: string, objects: readonly { readonly key: ResourceKey; readonly uid: string }[]): Promise<Set<string>> {
+  const wanted = objects.filter(({ uid }) => isUuid(uid)).map(({ key, uid }) => ({ g: key.group, k: key.kind, ns: key.namespace, n: key.name, uid }))
+  if (wanted.length === 0) return new Set()
+  const rows = await tenancy.within(organizationId, (tx) => rowsOf<{ uid: string }>(tx, sql`
+    select h.uid from json_to_recordset(${JSON.stringify(wanted)}::json) as w (g text, k text, ns text, n text, uid uuid)
+    cross join lateral (
+      select h.uid from history h where h.organization_id = ${organizationId} and h.mesh_id = ${meshId}
+        and h.api_group = w.g and h.kind = w.k and h.namespace = w.ns and h.name = w.n and h.operation = 'delete' and h.uid = w.uid limit 1
+    ) h`), { single: true })
+  return new Set(rows.map((row) => row.uid))
 }

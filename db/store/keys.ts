@@ -2,9 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { and, eq, gt, isNull, lt, or, sql } from 'drizzle-orm'
 import { apiKey } from '../schema/credential.ts'
 import { member } from '../schema/member.ts'
-import type { ApiKey, Role } from '../store.ts'
+import { mesh } from '../schema/mesh.ts'
+import { organization } from '../schema/organization.ts'
+import type { ApiKey, Mesh, MeshNames, Organization, Role } from '../store.ts'
 import { isUuid } from '../tenancy.ts'
 import type { Tenancy } from '../tenancy.ts'
+import { meshColumns, readMesh } from './meshes.ts'
+import { readOrganization } from './organizations.ts'
 import { rowsOf } from './rows.ts'
 
 export function createApiKey(tenancy: Tenancy, organizationId: string, key: { name: string; hash: string; role: Role; meshId: string | null; namespaces?: readonly string[] | null; expiresAtMs: number | null }, nowMs: number): Promise<ApiKey> {
@@ -19,8 +23,26 @@ export function createApiKey(tenancy: Tenancy, organizationId: string, key: { na
 /** A key that has expired is not answered. */
 export async function apiKeyByHash(tenancy: Tenancy, hash: string, nowMs: number): Promise<ApiKey | undefined> {
   const alive = or(isNull(apiKey.expiresAt), gt(apiKey.expiresAt, new Date(nowMs)))
-  const [row] = await tenancy.across((tx) => tx.select().from(apiKey).where(and(eq(apiKey.hash, hash), alive)))
+  const [row] = await tenancy.across((tx) => tx.select().from(apiKey).where(and(eq(apiKey.hash, hash), alive)), { single: true })
   return row && readKey(row)
+}
+
+/** Both in one look of the role that crosses tenants: it is the key that says which organization may be looked at. */
+export async function keyWithMesh(tenancy: Tenancy, hash: string, names: MeshNames, nowMs: number): Promise<{ key: ApiKey; found: { organization: Organization; mesh: Mesh } | undefined } | undefined> {
+  const alive = or(isNull(apiKey.expiresAt), gt(apiKey.expiresAt, new Date(nowMs)))
+  const [row] = await tenancy.across(
+    (tx) =>
+      tx
+        .select({ key: apiKey, organization, mesh: meshColumns })
+        .from(apiKey)
+        .leftJoin(organization, and(eq(organization.id, apiKey.organizationId), eq(organization.name, names.organization)))
+        .leftJoin(mesh, and(eq(mesh.organizationId, organization.id), eq(mesh.name, names.mesh)))
+        .where(and(eq(apiKey.hash, hash), alive)),
+    { single: true },
+  )
+  if (row === undefined) return undefined
+  const found = row.organization === null || row.mesh === null ? undefined : { organization: readOrganization(row.organization), mesh: readMesh(row.mesh) }
+  return { key: readKey(row.key), found }
 }
 
 /** Expired ones too, the oldest first. */
@@ -60,6 +82,7 @@ export async function liveCredentials(tenancy: Tenancy, ids: readonly string[], 
       select k.id from api_key k join (${wanted}) w on w.id = k.id where k.expires_at is null or k.expires_at > ${now}::timestamptz
       union all
       select t.id from join_token t join (${wanted}) w on w.id = t.id where t.expires_at > ${now}::timestamptz`),
+    { single: true },
   )
   return new Set(rows.map((row) => row.id))
 }

@@ -13,7 +13,7 @@ import { ROOT_NOTICE } from './follow.ts'
 import { CHANGE_CHANNEL, commitRevision, lockMesh } from './revision.ts'
 
 /** What weft_lookup may read too: all but the sealed root and the log's bookkeeping. */
-const columns = {
+export const meshColumns = {
   id: mesh.id,
   organizationId: mesh.organizationId,
   name: mesh.name,
@@ -28,7 +28,7 @@ interface MeshRow extends Omit<Mesh, 'createdAtMs'> {
   readonly createdAt: Date
 }
 
-const readMesh = ({ createdAt, ...row }: MeshRow): Mesh => ({ ...row, createdAtMs: createdAt.getTime() })
+export const readMesh = ({ createdAt, ...row }: MeshRow): Mesh => ({ ...row, createdAtMs: createdAt.getTime() })
 
 interface NewMesh {
   readonly name: string
@@ -50,16 +50,16 @@ export async function createWithin(tx: Transaction, organizationId: string, { me
     if (meshes >= meshesMax) throw new StoreBound('meshes', meshesMax, meshes + 1)
   }
   const row = { id: randomUUID(), organizationId, ...about, createdAt: new Date(nowMs) }
-  const [created] = await tx.insert(mesh).values(row).returning(columns)
+  const [created] = await tx.insert(mesh).values(row).returning(meshColumns)
   if (!created) throw new Error('an insert answered no row')
   await tx.execute(sql`select pg_notify(${CHANGE_CHANNEL}, ${`${row.id} 0 ${ROOT_NOTICE}`})`)
   return readMesh(created)
 }
 
-export const meshByName = (tenancy: Tenancy, organizationId: string, name: string): Promise<Mesh | undefined> => tenancy.within(organizationId, (tx) => findWithin(tx, organizationId, name))
+export const meshByName = (tenancy: Tenancy, organizationId: string, name: string): Promise<Mesh | undefined> => tenancy.within(organizationId, (tx) => findWithin(tx, organizationId, name), { single: true })
 
 export async function findWithin(tx: Transaction, organizationId: string, name: string): Promise<Mesh | undefined> {
-  const [row] = await tx.select(columns).from(mesh).where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, name)))
+  const [row] = await tx.select(meshColumns).from(mesh).where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, name)))
   return row && readMesh(row)
 }
 
@@ -67,17 +67,17 @@ export async function findWithin(tx: Transaction, organizationId: string, name: 
 export function meshNamed(tenancy: Tenancy, organizationId: string, names: { readonly organization: string; readonly mesh: string }): Promise<{ organization: Organization; mesh: Mesh } | undefined> {
   return tenancy.within(organizationId, async (tx) => {
     const [row] = await tx
-      .select({ organization, mesh: columns })
+      .select({ organization, mesh: meshColumns })
       .from(mesh)
       .innerJoin(organization, eq(organization.id, mesh.organizationId))
       .where(and(eq(mesh.organizationId, organizationId), eq(mesh.name, names.mesh), eq(organization.name, names.organization)))
     return row && { organization: readOrganization(row.organization), mesh: readMesh(row.mesh) }
-  })
+  }, { single: true })
 }
 
 export async function meshById(tenancy: Tenancy, meshId: string): Promise<Mesh | undefined> {
   if (!isUuid(meshId)) return undefined
-  const [row] = await tenancy.across((tx) => tx.select(columns).from(mesh).where(eq(mesh.id, meshId)))
+  const [row] = await tenancy.across((tx) => tx.select(meshColumns).from(mesh).where(eq(mesh.id, meshId)), { single: true })
   return row && readMesh(row)
 }
 
@@ -85,7 +85,7 @@ export function listMeshes(tenancy: Tenancy, organizationId: string, page: Page)
   return tenancy.within(organizationId, async (tx) => {
     const [after] = readCursor(page, 1) ?? []
     const rows = await tx
-      .select(columns)
+      .select(meshColumns)
       .from(mesh)
       .where(and(eq(mesh.organizationId, organizationId), after === undefined ? undefined : gt(mesh.name, String(after))))
       .orderBy(mesh.name)
@@ -126,7 +126,7 @@ export async function settingsWithin(tx: Transaction, organizationId: string, me
 }
 
 async function readOne(tx: Transaction, meshId: string): Promise<Mesh> {
-  const [row] = await tx.select(columns).from(mesh).where(eq(mesh.id, meshId))
+  const [row] = await tx.select(meshColumns).from(mesh).where(eq(mesh.id, meshId))
   if (!row) throw new Error(`the organization has no mesh ${meshId}`)
   return readMesh(row)
 }

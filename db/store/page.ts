@@ -10,12 +10,14 @@ export function paged<Row, T>(page: Page, rows: readonly Row[], read: (row: Row)
   const limit = limitOf(page)
   const kept = rows.slice(0, limit)
   const last = kept.at(-1)
-  const next = rows.length > limit && last !== undefined ? Buffer.from(JSON.stringify(cursorOf(last))).toString('base64url') : undefined
+  const next = rows.length > limit && last !== undefined ? writeCursor(cursorOf(last)) : undefined
   return { items: kept.map(read), next }
 }
 
+export const writeCursor = (place: readonly (string | number)[]): string => Buffer.from(JSON.stringify(place)).toString('base64url')
+
 /** The place where the page begins: as many parts as `cursorOf` gave. Undefined for the first page, and for a text that no page answered. */
-export function readCursor(page: Page, parts: number): readonly (string | number)[] | undefined {
+export function readCursor(page: Pick<Page, 'cursor'>, parts: number): readonly (string | number)[] | undefined {
   if (page.cursor === undefined) return undefined
   try {
     const place: unknown = JSON.parse(Buffer.from(page.cursor, 'base64url').toString())

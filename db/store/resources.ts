@@ -22,7 +22,7 @@ export function getResource(tenancy: Tenancy, seal: Seal, organizationId: string
       where r.organization_id = ${organizationId} and r.mesh_id = ${meshId}
         and r.api_group = ${key.group} and r.kind = ${key.kind} and r.namespace = ${key.namespace} and r.name = ${key.name}`)
     return row && readResourceRow(seal, meshId, row)
-  })
+  }, { single: true })
 }
 
 /**
@@ -115,5 +115,5 @@ export function countResources(tenancy: Tenancy, organizationId: string, meshId:
   return tenancy.within(organizationId, async (tx) => {
     const [row] = await rowsOf<{ count: number | string }>(tx, sql`select count(*) as count from resource where organization_id = ${organizationId} and mesh_id = ${meshId}`)
     return Number(row?.count ?? 0)
-  })
+  }, { single: true })
 }

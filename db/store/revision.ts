@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { Workload } from '#core/workload/workload.ts'
-import type { MeshSettings, ResourceKey } from '../store.ts'
-import type { Transaction } from '../tenancy.ts'
+import type { MeshSettings } from '../store.ts'
+import type { Tenancy, Transaction } from '../tenancy.ts'
 import { rowsOf } from './rows.ts'
 
 export const CHANGE_CHANNEL = 'weft_change'
@@ -20,8 +20,8 @@ export interface LockedMesh {
   readonly resourceCount: number
 }
 
+/** Changes of resources are logged by weft_write (migrations/0008_writes.sql). */
 export type LoggedChange =
-  | { readonly of: 'resource'; readonly key: ResourceKey; readonly deletedRevision: number | undefined }
   | { readonly of: 'workload'; readonly namespace: string; readonly name: string; readonly workload: Workload | undefined }
   | { readonly of: 'settings'; readonly settings: MeshSettings }
 
@@ -33,26 +33,37 @@ export async function lockMesh(tx: Transaction, organizationId: string, meshId: 
 }
 
 /** Makes `revision + 1` the mesh's: logs the changes in their order, and notifies when the transaction commits. One statement. */
-export async function commitRevision(tx: Transaction, locked: LockedMesh, changes: readonly LoggedChange[], resourceCount = locked.resourceCount): Promise<number> {
+export async function commitRevision(tx: Transaction, locked: LockedMesh, changes: readonly LoggedChange[]): Promise<number> {
   const { organizationId, meshId } = locked
   const revision = locked.revision + 1
   const changeCount = locked.changeCount + changes.length
   const rows = JSON.stringify(changes.map((change, ordinal) => ({ ordinal, ...changeRow(change) })))
   await tx.execute(sql`
     with logged as (
-      insert into change (organization_id, mesh_id, revision, ordinal, "of", api_group, kind, namespace, name, deleted_revision, detail)
-      select ${organizationId}::uuid, ${meshId}::uuid, ${revision}::bigint, c.ordinal, c."of", c.api_group, c.kind, c.namespace, c.name, c.deleted_revision, c.detail::json
-      from json_to_recordset(${rows}::json) as c (ordinal int, "of" text, api_group text, kind text, namespace text, name text, deleted_revision bigint, detail text)
+      insert into change (organization_id, mesh_id, revision, ordinal, "of", namespace, name, detail)
+      select ${organizationId}::uuid, ${meshId}::uuid, ${revision}::bigint, c.ordinal, c."of", c.namespace, c.name, c.detail::json
+      from json_to_recordset(${rows}::json) as c (ordinal int, "of" text, namespace text, name text, detail text)
     ), moved as (
-      update mesh set revision = ${revision}, change_count = ${changeCount}, resource_count = ${resourceCount}, changed_at = now() where organization_id = ${organizationId} and id = ${meshId}
+      update mesh set revision = ${revision}, change_count = ${changeCount}, changed_at = now() where organization_id = ${organizationId} and id = ${meshId}
     )
     select pg_notify(${CHANGE_CHANNEL}, ${`${meshId} ${revision}`})`)
-  if (Math.trunc(changeCount / CUT_EVERY) > Math.trunc(locked.changeCount / CUT_EVERY)) await cutLog(tx, locked)
+  if (isTimeToCut(locked.changeCount, changeCount)) await cutLogWithin(tx, organizationId, meshId)
   return revision
 }
 
-/** Forgets whole revisions, the oldest first, as long as the log keeps its length without them; remembers the newest that it forgot. */
-async function cutLog(tx: Transaction, { organizationId, meshId }: LockedMesh): Promise<void> {
+/** @param before changes that were ever logged, before a write and with it */
+export const isTimeToCut = (before: number, now: number): boolean => Math.trunc(now / CUT_EVERY) > Math.trunc(before / CUT_EVERY)
+
+/** In a transaction of its own. */
+export function cutLog(tenancy: Tenancy, organizationId: string, meshId: string): Promise<void> {
+  return tenancy.within(organizationId, async (tx) => {
+    await lockMesh(tx, organizationId, meshId)
+    await cutLogWithin(tx, organizationId, meshId)
+  })
+}
+
+/** Forgets whole revisions, the oldest first, as long as the log keeps its length without them; remembers the newest that it forgot. The mesh is locked. */
+export async function cutLogWithin(tx: Transaction, organizationId: string, meshId: string): Promise<void> {
   await tx.execute(sql`
     with kept as (
       select revision from change where organization_id = ${organizationId} and mesh_id = ${meshId} order by revision desc, ordinal desc limit 1 offset ${LOG_LENGTH - 1}
@@ -63,13 +74,10 @@ async function cutLog(tx: Transaction, { organizationId, meshId }: LockedMesh): 
 }
 
 function changeRow(change: LoggedChange): Record<string, unknown> {
-  const nothing = { api_group: '', kind: '', namespace: '', name: '', deleted_revision: null, detail: null }
   switch (change.of) {
-    case 'resource':
-      return { ...nothing, of: 'resource', api_group: change.key.group, kind: change.key.kind, namespace: change.key.namespace, name: change.key.name, deleted_revision: change.deletedRevision ?? null }
     case 'workload':
-      return { ...nothing, of: 'workload', namespace: change.namespace, name: change.name, detail: change.workload === undefined ? null : JSON.stringify(change.workload) }
+      return { of: 'workload', namespace: change.namespace, name: change.name, detail: change.workload === undefined ? null : JSON.stringify(change.workload) }
     case 'settings':
-      return { ...nothing, of: 'settings', detail: JSON.stringify(change.settings) }
+      return { of: 'settings', namespace: '', name: '', detail: JSON.stringify(change.settings) }
   }
 }
