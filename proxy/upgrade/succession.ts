@@ -9,7 +9,7 @@ import type { SocketHandle } from './listening-sockets.ts'
 import { GIVES_THREADS, SUCCESSOR_VARIABLE, type ToPredecessor, type ToSuccessor } from './messages.ts'
 
 /** A successor that is not ready by then is given up, and the proxy that runs goes on. */
-const READY_MS = 30_000
+const READY_MS = 120_000
 
 /**
  * A proxy that can be replaced while it serves. The first process stays, for whoever watches it knows its id and may be its child; what changes is who carries the traffic:
