@@ -20,6 +20,9 @@ const RETRY_BASE_MS = 200
 const RETRY_MAX_MS = 10_000
 const method = defineTypedMethod(fetchProxyConfig, (bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 
+/** So often a control plane that is there may fail before the proxy starts without its word. */
+const PATIENCE = 5
+
 /** Another time the answer may be another; whatever else a control plane says, it has no settings for us. */
 const PASSING: ReadonlySet<number> = new Set([grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED, grpc.status.CANCELLED, grpc.status.RESOURCE_EXHAUSTED, grpc.status.UNKNOWN])
 
@@ -62,7 +65,10 @@ export class ToldSettings {
     client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, request, { deadline: this.#doors.clock.wallMs() + ANSWER_WITHIN_MS }, (error, response) => {
       client.close()
       if (this.#stopped || asking !== this.#asking) return
-      if (error !== null && PASSING.has(error.code)) return this.#later(certificate, error)
+      if (error !== null && PASSING.has(error.code)) {
+        if (error.code !== grpc.status.UNAVAILABLE && this.#attempt >= PATIENCE) this.useSaved()
+        return this.#later(certificate, error)
+      }
       if (error !== null) this.#log.debug('settings.none', { error: describeError(error) })
       this.#heard(response)
     })
