@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { Pool } from 'pg'
 import type { PoolClient } from 'pg'
 import type { Doors } from '#core/time/clock.ts'
@@ -9,6 +10,8 @@ import { Pipeline } from './pipeline.ts'
 
 const CONNECTIONS_MAX = 10
 const CONNECT_TIMEOUT_MS = 5_000
+/** The server ends a statement at half a minute (tenancy.ts). From one that says nothing for longer no answer comes: it, or the way to it, is gone, and TCP would wait for a quarter of an hour. */
+const ANSWER_TIMEOUT_MS = 40_000
 
 const asText = (text: string): string => text
 const types = { getTypeParser: (type: number) => valueReaders[type] ?? asText }
@@ -39,6 +42,16 @@ export function openPostgres(url: string, doors: Doors): Driver {
     }
   }
 
+  /** A client that hears nothing loses its connection, and with that fails whatever it waits for. */
+  async function answered<T>(client: PoolClient, asked: Promise<T>): Promise<T> {
+    const timer = doors.clock.after(ANSWER_TIMEOUT_MS, () => streamOf(client).destroy(new Error(`the database has not answered for ${ANSWER_TIMEOUT_MS / 1000} s`)))
+    try {
+      return await asked
+    } finally {
+      timer.cancel()
+    }
+  }
+
   const transaction = <T>(begin: string, work: (query: Query) => Promise<T>): Promise<T> =>
     connected(async (client) => {
       let begun = false
@@ -46,10 +59,10 @@ export function openPostgres(url: string, doors: Doors): Driver {
         try {
           if (!begun) {
             begun = true
-            return (await piped(client, [...statementsOf(begin), { text, params, rows }])).at(-1) ?? []
+            return (await answered(client, piped(client, [...statementsOf(begin), { text, params, rows }]))).at(-1) ?? []
           }
-          if (rows === 'array') return (await client.query({ text, values: [...params], rowMode: 'array', types })).rows
-          return (await client.query({ text, values: [...params], types })).rows
+          if (rows === 'array') return (await answered(client, client.query({ text, values: [...params], rowMode: 'array', types }))).rows
+          return (await answered(client, client.query({ text, values: [...params], types }))).rows
         } catch (error) {
           throw driverError(error)
         }
@@ -62,7 +75,7 @@ export function openPostgres(url: string, doors: Doors): Driver {
   const batch = (begin: string, statements: readonly Statement[]): Promise<unknown[][]> =>
     connected(async (client) => {
       const before = statementsOf(begin)
-      const answers = await piped(client, [...before, ...statements, COMMIT]).catch((error: unknown) => {
+      const answers = await answered(client, piped(client, [...before, ...statements, COMMIT])).catch((error: unknown) => {
         throw driverError(error)
       })
       return answers.slice(before.length, -1)
@@ -86,6 +99,9 @@ export function openPostgres(url: string, doors: Doors): Driver {
     },
   }
 }
+
+/** pg's types do not tell of it. */
+const streamOf = (client: PoolClient): Socket => (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream
 
 const piped = (client: PoolClient, statements: readonly Statement[]): Promise<unknown[][]> =>
   new Promise((resolve, reject) => client.query(new Pipeline(statements, types.getTypeParser, resolve, reject)))
