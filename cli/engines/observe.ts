@@ -129,16 +129,16 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   const bytes = route.call.bytes === true
   live.applications.forget(BYTES)
   if (bytes && options.behaviour !== undefined) live.applications.behave(BYTES, options.behaviour)
-  const gate = options.gate === undefined ? undefined : gateOf(options.gate)
-  const behaviour = options.behaviour && { ...options.behaviour, held: gate?.arrive }
+  const gate = options.gate === undefined ? undefined : gateOf(options.gate, times)
+  const behaviourOf = (id: string): Behaviour => ({ ...options.behaviour, held: gate && (() => gate.arrive(id)) })
   let next = 0
   const work = async (): Promise<void> => {
     for (let index = next++; index < times; index = next++) {
       const id = ids[index] ?? idBase
       if (index > 0 && options.everyMs) await new Promise((resolve) => setTimeout(resolve, options.everyMs))
-      if (behaviour !== undefined) live.applications.behave(id, behaviour)
+      if (options.behaviour !== undefined) live.applications.behave(id, behaviourOf(id))
       answers[index] = await send({ ...route.call, headers: { ...route.call.headers, ...broughtBack(options.brings, answers[0]), 'user-agent': id } }, agent, live.patienceMs)
-      gate?.answer()
+      gate?.answer(id)
     }
   }
   try {
@@ -159,21 +159,24 @@ export async function observe(live: LiveCase, route: Route, times: number, idBas
   }
 }
 
-/** Holds answers back until so many requests have arrived at applications, or so many have been answered. */
-function gateOf(least: { readonly arrived: number; readonly answered: number }): { arrive(): Promise<void>; answer(): void; open(): void } {
+/** Holds answers back until so many requests have arrived at applications, or so many have been answered; no longer where all the others are held as well, so that nothing more can come. */
+function gateOf(least: { readonly arrived: number; readonly answered: number }, times: number): { arrive(id: string): Promise<void>; answer(id: string): void; open(): void } {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let [arrived, answered] = [0, 0]
+  const [settled, answered] = [new Set<string>(), new Set<string>()]
+  let arrived = 0
   const look = (): void => {
-    if (arrived >= least.arrived && answered >= least.answered) resolve()
+    if ((arrived >= least.arrived && answered.size >= least.answered) || settled.size >= times) resolve()
   }
   return {
-    arrive: () => {
+    arrive: (id) => {
       arrived += 1
+      settled.add(id)
       look()
       return promise
     },
-    answer: () => {
-      answered += 1
+    answer: (id) => {
+      settled.add(id)
+      answered.add(id)
       look()
     },
     open: resolve,
