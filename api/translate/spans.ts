@@ -11,14 +11,17 @@ import { OTLP_CLUSTER } from './telemetry.ts'
 
 type Tracing = MessageInitShape<typeof HttpConnectionManager_TracingSchema>
 
-/** Spans of every request, unless a smaller share is asked for; W3C trace context goes on from caller to callee whatever the share. Undefined: there is no collector. */
+/** Sampled for a provider of the mesh where nothing says how much (Istio's PILOT_TRACE_SAMPLING). */
+const USUAL_PERCENT = 1
+
+/** The share of requests that is asked for; else one in a hundred for a provider of the mesh, and all of them where a proxy was told by itself where its spans go. W3C trace context goes on from caller to callee whatever the share. Undefined: there is no collector. */
 export function tracingOf(scope: TracingScope, settings: SpanSettings | undefined): Tracing | undefined {
   const provider = settings?.collector === undefined ? ofProxy(scope) : ofCollector(settings.collector, scope.serviceName)
   if (provider === undefined) return undefined
   const tags = Object.entries(settings?.tags ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   return {
     clientSampling: { value: 100 },
-    randomSampling: { value: settings?.samplingPercent ?? 100 },
+    randomSampling: { value: settings?.samplingPercent ?? (settings?.collector === undefined ? 100 : USUAL_PERCENT) },
     // Nothing is sampled in the end, but context is passed on.
     overallSampling: { value: settings?.silent === true ? 0 : 100 },
     ...(tags.length === 0 ? {} : { customTags: tags.map(([tag, from]) => customTag(tag, from)) }),
