@@ -130,7 +130,8 @@ export class Shop {
     this.#up.stderr?.on('data', hear)
     const ended = new Promise<never>((_, reject) => this.#up?.once('exit', (code, signal) => reject(new Error(`weft up ended (${code ?? signal}) before it was ready:\n${this.#output}`))))
     ended.catch(() => {})
-    await Promise.race([until('weft up is ready', () => existsSync(readyFile)), ended]).catch((error: unknown) => {
+    const up = this.#up
+    await Promise.race([until('weft up is ready', () => existsSync(readyFile) || up.exitCode !== null || up.signalCode !== null), ended]).catch((error: unknown) => {
       throw new Error(`${error instanceof Error ? error.message : String(error)}\n${this.#output}`)
     })
     this.ready = JSON.parse(readFileSync(readyFile, 'utf8')) as Ready
