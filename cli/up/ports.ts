@@ -25,15 +25,17 @@ const isFree = (address: string, port: number): Promise<boolean> =>
 
 const PORTS_PER_BLOCK = 16
 const BLOCKS = 250
+const LOWEST = 10_000
+/** The one in reach that browsers, and fetch, refuse to ask (Fetch Standard, "Port blocking"). */
+const REFUSED = 10_080
 
 /**
  * Free ports, each asked for once: below those that systems give to whoever connects (RFC 6056 §3.1, by default from 32768), for it takes a while until they are bound. Whoever has a block
  * has its ports, so two that start at once choose others; the rest is for ports that someone else happens to have.
  */
-function* lowPorts(block: number): Generator<number> {
-  const from = 10_000
-  for (let step = 0; step < PORTS_PER_BLOCK; step++) yield from + block * PORTS_PER_BLOCK + step
-  const rest = from + BLOCKS * PORTS_PER_BLOCK
+export function* lowPorts(block: number): Generator<number> {
+  for (let port = LOWEST + block * PORTS_PER_BLOCK; port < LOWEST + (block + 1) * PORTS_PER_BLOCK; port++) if (port !== REFUSED) yield port
+  const rest = LOWEST + BLOCKS * PORTS_PER_BLOCK
   for (let step = 0; step < 1000; step++) yield rest + ((process.pid * 97 + step) % 1000)
 }
 
