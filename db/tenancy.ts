@@ -14,6 +14,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 export const isUuid = (text: string): boolean => UUID.test(text)
 
 const SNAPSHOT = 'begin isolation level repeatable read read only'
+const dialect = new PgDialect()
 // A transaction that stalls holds its mesh's row; nothing that the store does takes seconds. Settings of the transaction, as by SET LOCAL, in one statement.
 const as = (role: string, more = ''): string => `select set_config('statement_timeout', '30s', true), set_config('idle_in_transaction_session_timeout', '30s', true), set_config('role', '${role}', true)${more}`
 
@@ -41,7 +42,6 @@ export class Tenancy {
 
   /** As `within`, for statements that do not wait for each other's answers: all or none of them, in one round trip. The rows of each, as objects. */
   async together(organizationId: string, statements: readonly SQL[]): Promise<unknown[][]> {
-    const dialect = new PgDialect()
     try {
       return await this.#driver.batch(beginWithin(organizationId), statements.map((statement) => {
         const { sql: text, params } = dialect.sqlToQuery(statement)

@@ -50,15 +50,19 @@ export class WriteLanes {
     const [first] = writes
     if (first === undefined) return
     const { organizationId, meshId } = first.write
+    let written: Written[]
     try {
       const answers = await this.#tenancy.together(organizationId, writes.map(({ write }) => writeStatement(this.#seal, write)))
-      const written = answers.map(([row]) => row as Written)
-      for (const [at, one] of writes.entries()) one.resolve(written[at] as Written)
-      if (written.some((one) => one.outcome === 'written' && isTimeToCut(one.logged_before, one.logged))) await cutLog(this.#tenancy, organizationId, meshId)
+      written = answers.map(([row]) => row as Written)
     } catch (error) {
       // Nothing of it was stored. Which of them the database did not take is seen when each goes alone; whether a lost connection had committed is not.
       if (writes.length === 1 || error instanceof StoreUnavailable) for (const one of writes) one.reject(error)
       else for (const one of writes) await this.#commit([one])
+      return
     }
+    for (const [at, one] of writes.entries()) one.resolve(written[at] as Written)
+    if (!written.some((one) => one.outcome === 'written' && isTimeToCut(one.logged_before, one.logged))) return
+    // What was written is told already; a log that could not be cut now is longer until the next time.
+    await cutLog(this.#tenancy, organizationId, meshId).catch(() => {})
   }
 }
