@@ -12,8 +12,8 @@ const service = (namespace: string, name: string, clusterIP: string, ports: unkn
 const sidecar = (namespace: string, address: string): RecordedProxy => ({ type: 'sidecar', namespace, ips: [address] })
 const GATEWAY: RecordedProxy = { type: 'gateway', namespace: 'istio-system', ips: ['1.1.1.1'], labels: { istio: 'ingressgateway' } }
 
-function answers(objects: readonly ResourceObject[], proxy: RecordedProxy, call: RecordedCall, expect: RecordedRow['expect']): void {
-  const judged = judge(recordedWorld({ objects }, undefined), { id: 'made-up', config: '', proxy, call, expect })
+function answers(objects: readonly ResourceObject[], proxy: RecordedProxy, call: RecordedCall, expect: RecordedRow['expect'], source = 'probe'): void {
+  const judged = judge(recordedWorld({ objects }, undefined), { id: 'made-up', config: '', proxy, call, expect, source })
   assert.ok(judged.pass, judged.why)
 }
 
@@ -100,4 +100,11 @@ test('a service is reached at its ranges of addresses, though it has single ones
   const objects = [istio('ServiceEntry', 'default', 'se', { hosts: ['foo.bar'], addresses: ['10.9.9.4', '10.8.0.0/16'], ports: [{ number: 22, name: 'tcp', protocol: 'TCP' }], resolution: 'NONE' })]
   for (const address of ['10.9.9.4', '10.8.1.1']) answers(objects, sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 22, protocol: 'tcp', address }, { outcome: 'routed', to: to('foo.bar', 22) })
   answers(objects, sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 22, protocol: 'tcp', address: '10.7.1.1' }, { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'outbound' }] })
+})
+
+test('a request that names no host is not passed on, but for rows of Istio’s own tables, where any host will do', () => {
+  const call: RecordedCall = { direction: 'inbound', port: 9999, protocol: 'http', path: '/' }
+  answers([], sidecar('default', '1.1.1.1'), call, { outcome: 'not-found' })
+  answers([], sidecar('default', '1.1.1.1'), call, { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'inbound' }], http: { retries: { attempts: 2, on: 'reset-before-request' } } }, 'test')
+  answers([], sidecar('default', '1.1.1.1'), { ...call, host: 'any.example' }, { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'inbound' }], http: { retries: { attempts: 2, on: 'reset-before-request' } } })
 })

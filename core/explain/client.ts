@@ -85,6 +85,8 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
 
   const http = chain.serve
   if (request === undefined) throw new Error('bytes that are no HTTP have passed as HTTP')
+  // Envoy and the bundled proxy answer it before anything else is looked at.
+  if (request.authority === '') return end({ outcome: 'not-found', status: 400, why: 'the request names no host' })
   const path = normalizePath(request.path, { normalize: http.normalizePath, mergeSlashes: http.mergeSlashes, escapedSlashes: http.escapedSlashes })
   if (path === undefined) return end({ outcome: 'refused', status: 400, why: 'the path is malformed' })
   if (typeof path !== 'string') return end({ outcome: 'redirect', status: 307, location: path.redirect, why: 'the path has escaped slashes' })
