@@ -34,13 +34,18 @@ export class ApiError extends Error {
   }
 
   words(): string {
-    const lines = (this.problem.errors ?? []).map((fault) => {
-      const place = fault.source ? `${fault.source.file}:${fault.source.line}: ` : fault.resource ? `${fault.resource}: ` : ''
-      return `  ${place}${describeFault(fault)}`
-    })
-    // One finding is its own summary.
-    return [`error: ${this.message}`, ...lines.filter((line) => line.trim() !== this.message)].join('\n')
+    const faults = this.problem.errors ?? []
+    const only = faults.length === 1 ? faults[0] : undefined
+    // One finding is its own summary; where it stands is known to the finding alone.
+    if (only !== undefined && describeFault(only) === this.message) return `error: ${placeOf(only)}${this.message}`
+    return [`error: ${this.message}`, ...faults.map((fault) => `  ${placeOf(fault)}${describeFault(fault)}`)].join('\n')
   }
+}
+
+/** File and line, or the object where no file is known, as the beginning of a line. */
+function placeOf(fault: Fault): string {
+  if (fault.source) return `${fault.source.file}:${fault.source.line}: `
+  return fault.resource ? `${fault.resource}: ` : ''
 }
 
 /** A server answered something that is not ours to read, or none answered. */

@@ -27,7 +27,7 @@ export function warning(code: FaultCode, about: { path: string; value?: unknown;
   return { code, severity: 'warning', ...about }
 }
 
-/** `spec.http[0].route[1].weight: 150 is not within 0..100 (the weights of one route add up to 100)` */
+/** `spec.http[0].route[1].weight: 150: must be within 0..100 (the weights of one route add up to 100)` */
 export function describeFault(one: Fault): string {
   const subject = one.path === '' ? '' : `${one.path}: `
   const value = one.value === undefined ? '' : `${JSON.stringify(one.value)}: `
