@@ -40,8 +40,8 @@ export interface ClusterPlan {
   readonly requestsPerConnectionMax: number
   /** HTTP/2 PING on connections, and how long its answer may take; absent: none. */
   readonly ping?: { readonly intervalMs: number; readonly timeoutMs: number }
-  /** Idle connections are probed after so long (SO_KEEPALIVE); absent: they are not. */
-  readonly probeAfterMs?: number
+  /** Idle connections are probed after `idleMs`, then each `everyMs`, and end when so many in a row had no answer (SO_KEEPALIVE); absent: they are not. */
+  readonly keepAlive?: { readonly idleMs: number; readonly everyMs: number; readonly probes: number }
   /** Streams at a time on one HTTP/2 connection, where they are fewer than the peer allows; absent: as many as it does. */
   readonly streamsMax?: number
   readonly idleTimeoutMs: number

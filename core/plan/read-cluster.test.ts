@@ -105,6 +105,13 @@ test('a cluster as the control plane sends it: mTLS where the endpoint says so, 
   assert.equal(plan.panicThresholdPercent, 50)
 })
 
+test('probes of idle connections are as Linux has them where nothing is said', () => {
+  const of = (tcp_keepalive: JsonObject) => good(read({ name, ...eds, upstream_connection_options: { tcp_keepalive } })).keepAlive
+  assert.deepEqual(of({}), { idleMs: 7_200_000, everyMs: 75_000, probes: 9 })
+  assert.deepEqual(of({ keepalive_time: 30, keepalive_interval: 5, keepalive_probes: 2 }), { idleMs: 30_000, everyMs: 5_000, probes: 2 })
+  assert.equal(good(read({ name, ...eds })).keepAlive, undefined)
+})
+
 test('outlier detection is read with Envoy\'s defaults, success rates too unless they are switched off', () => {
   const detection = good(read({ name, ...eds, outlier_detection: { enforcing_success_rate: 0, consecutive_5xx: 3, interval: '1s', consecutive_gateway_failure: 2, enforcing_consecutive_gateway_failure: 100 } })).outlier
   assert.deepEqual([detection?.consecutive5xx, detection?.consecutiveGatewayFailure, detection?.intervalMs, detection?.baseEjectionMs, detection?.maxEjectionPercent], [3, 2, 1_000, 30_000, 10])

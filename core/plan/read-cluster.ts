@@ -31,7 +31,7 @@ const FIELDS = [
 /** Envoy's defaults. */
 const CONNECT_MS = 5_000
 const PANIC_PERCENT = 50
-const SYSTEM_KEEPALIVE_S = 7200
+const SYSTEM_KEEPALIVE = { idleS: 7200, everyS: 75, probes: 9 }
 
 function readOne(reading: Reading, message: Cluster, version: string): ClusterPlan {
   const { name } = message
@@ -113,10 +113,10 @@ function readLimits(reading: Reading, breakers: CircuitBreakers | undefined): Cl
   }
 }
 
-/** The time alone: interval and number of probes are the runtime's own. Linux' default is two hours. */
-function readKeepAlive(message: Cluster): Pick<ClusterPlan, 'probeAfterMs'> {
-  const probes = message.upstreamConnectionOptions?.tcpKeepalive
-  return probes === undefined ? {} : { probeAfterMs: 1000 * (probes.keepaliveTime ?? SYSTEM_KEEPALIVE_S) }
+/** What is not said, or 0, is as Linux has it. */
+function readKeepAlive(message: Cluster): Pick<ClusterPlan, 'keepAlive'> {
+  const said = message.upstreamConnectionOptions?.tcpKeepalive
+  return said === undefined ? {} : { keepAlive: { idleMs: 1000 * (said.keepaliveTime || SYSTEM_KEEPALIVE.idleS), everyMs: 1000 * (said.keepaliveInterval || SYSTEM_KEEPALIVE.everyS), probes: said.keepaliveProbes || SYSTEM_KEEPALIVE.probes } }
 }
 
 /** Metadata `weft` {multiplex: true}: mesh peers may be spoken to over HTTP/2, which auto_config cannot say where some endpoints are plaintext. */

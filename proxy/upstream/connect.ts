@@ -4,6 +4,7 @@ import { dialPlain, dialTls } from '../http/socket.ts'
 import type { Wire, WireHandler } from '../http/socket.ts'
 import type { Cluster } from './cluster.ts'
 import type { UpstreamHost } from './host.ts'
+import { keepAlive } from './keep-alive.ts'
 import { writeProxyHeader } from '../tcp/proxy-header.ts'
 import { judgeServer } from './pool.ts'
 
@@ -15,8 +16,7 @@ export function dialHost(cluster: Cluster, host: UpstreamHost, handler: WireHand
   const { tls, plan } = host
   const done = (problem: string): void => {
     timer.cancel()
-    const { probeAfterMs } = cluster.plan
-    if (probeAfterMs !== undefined) wire.socket.setKeepAlive(true, probeAfterMs)
+    keepAlive(wire.socket, cluster.plan)
     settled(problem)
   }
   const { proxyHeader } = cluster.plan

@@ -9,6 +9,7 @@ import type { Upstream } from '../http/sides.ts'
 import { UpstreamConnection } from './connection.ts'
 import { Http2Connection } from './http2-connection.ts'
 import type { UpstreamHost } from './host.ts'
+import { keepAlive } from './keep-alive.ts'
 
 /** How long a connection that is one client's own is kept for its next request. */
 const CLIENT_IDLE_MS = 10_000
@@ -262,8 +263,7 @@ export class HostPool {
   #connected(connection: UpstreamConnection): void {
     connection.connected = true
     connection.standsSinceMs = this.owner.nowMs()
-    const { probeAfterMs } = this.owner.plan
-    if (probeAfterMs !== undefined) connection.wire.socket.setKeepAlive(true, probeAfterMs)
+    keepAlive(connection.wire.socket, this.owner.plan)
     this.owner.connecting.delete(connection)
     if (!connection.forStreams) {
       this.#connecting -= 1
