@@ -40,11 +40,13 @@ export class MeshViews {
   /** Names that changed, by view; empty outside of `apply`. */
   readonly #pending = new Map<View, Map<string, Set<string>>>()
   /** Views that have not heard of the newest changes, while they are told; they stand at the revision before. */
-  #untold = new Map<View, Map<string, Set<string>>>()
+  readonly #untold = new Map<View, Map<string, Set<string>>>()
+  /** Units of few views that the newest changes touched, by layer: computed before one of these views is told. */
+  readonly #stale = new Map<Layer, Set<Unit>>()
   #toldRevision = 0
   readonly #toldAtOnce: number
 
-  /** @param toldAtOnce of so many views in one step by `applying` */
+  /** @param toldAtOnce of so many views in one step by `applying`; of fewer where much is to be computed for each */
   constructor(model: MeshModel, toldAtOnce = 128) {
     this.#model = model
     this.#toldAtOnce = toldAtOnce
@@ -126,24 +128,25 @@ export class MeshViews {
    */
   *applying(changes: Iterable<Change>, revision: number): Generator<void, Touched> {
     const before = this.#model.revision
-    // Of steps that somebody gave up.
-    for (const [view, types] of this.#untold) for (const [type, names] of types) for (const name of names) this.#note(view, type, name)
-    this.#untold.clear()
-    const touched = this.#take(changes, revision)
-    const untold = new Map(this.#pending)
+    // What is left of steps that somebody gave up is told with this.
+    this.#freshen([...this.#stale.keys()])
+    const touched = this.#take(changes, revision, true)
+    for (const layer of this.#stale.keys()) for (const view of this.#viewsOf(layer)) this.#newsOf(view)
+    this.#keepNews()
     this.#settled()
-    this.#untold = untold
     this.#toldRevision = before
-    let told = 0
-    for (const [view, names] of untold) {
-      if (told === this.#toldAtOnce) {
-        told = 0
+    let work = 0
+    for (const view of this.#untold.keys()) {
+      if (work >= this.#toldAtOnce) {
+        work = 0
         yield
       }
       // It may have been released meanwhile.
-      if (!untold.delete(view)) continue
-      view.tell(revision, names)
-      told += 1
+      if (!this.#untold.has(view)) continue
+      work += 1 + UNIT_WORK * this.#freshen(view.layers)
+      const names = this.#untold.get(view)
+      this.#untold.delete(view)
+      if (names !== undefined && names.size > 0) view.tell(revision, names)
     }
     return touched
   }
@@ -164,6 +167,7 @@ export class MeshViews {
    */
   rehearse<T>(changes: readonly Change[], back: readonly Change[], look: (views: ReadonlySet<ProxyNode>) => T): { readonly differences: readonly ViewDifference[]; readonly seen: T } {
     const { revision } = this.#model
+    this.#freshen([...this.#stale.keys()])
     const found: { readonly view: View; readonly type: string; readonly name: string; readonly after: Resource | undefined }[] = []
     let seen: T
     try {
@@ -181,11 +185,46 @@ export class MeshViews {
     return { differences, seen }
   }
 
-  #take(changes: Iterable<Change>, revision: number): Touched {
+  /** @param putsOff what is of few views is computed later, by `#freshen` */
+  #take(changes: Iterable<Change>, revision: number, putsOff = false): Touched {
     const touched = this.#model.apply(changes, revision)
     this.#settleMembers(touched)
-    this.#recompute(touched)
+    this.#recompute(touched, putsOff)
     return touched
+  }
+
+  /** Computes what was put off of these layers; what changes by it, their views are yet to hear. Answers how many units that were. */
+  #freshen(layers: Iterable<Layer>): number {
+    let computed = 0
+    for (const layer of layers) {
+      const units = this.#stale.get(layer)
+      if (units === undefined) continue
+      this.#stale.delete(layer)
+      for (const unit of units) layer.compute(unit)
+      computed += units.size
+    }
+    if (computed > 0) {
+      this.#keepNews()
+      this.#settled()
+    }
+    return computed
+  }
+
+  /** What was noted is told by the next steps. */
+  #keepNews(): void {
+    for (const [view, types] of this.#pending) {
+      const untold = this.#untold.get(view)
+      if (untold === undefined) {
+        this.#untold.set(view, types)
+        continue
+      }
+      for (const [type, names] of types) untold.set(type, new Set([...(untold.get(type) ?? []), ...names]))
+    }
+    this.#pending.clear()
+  }
+
+  #viewsOf({ spec }: Layer): ReadonlySet<View> {
+    return this.#layers.get(spec.key)?.views ?? NOBODY
   }
 
   /** The nodes that views are held for now. */
@@ -195,6 +234,7 @@ export class MeshViews {
 
   /** What could not be translated, by unit. */
   faults(): { readonly unit: string; readonly faults: readonly Fault[] }[] {
+    this.#freshen([...this.#stale.keys()])
     const found: { unit: string; faults: readonly Fault[] }[] = []
     for (const { layer } of this.#layers.values()) {
       for (const { spec, member, faults } of layer.units.values()) {
@@ -232,7 +272,7 @@ export class MeshViews {
     }
   }
 
-  #recompute(touched: Touched): void {
+  #recompute(touched: Touched, putsOff: boolean): void {
     const units = new Set<Unit>()
     const views = new Set<View>()
     for (const key of touched.keys) {
@@ -241,7 +281,16 @@ export class MeshViews {
         else units.add(dependent as Unit)
       }
     }
-    for (const unit of units) if (!this.#fresh.has(unit)) unit.layer.compute(unit)
+    for (const unit of units) {
+      const { layer } = unit
+      if (this.#fresh.has(unit)) continue
+      if (!putsOff || !('units' in layer.spec) || this.#viewsOf(layer).size > FEW_VIEWS) layer.compute(unit)
+      else {
+        const stale = this.#stale.get(layer)
+        if (stale === undefined) this.#stale.set(layer, new Set([unit]))
+        else stale.add(unit)
+      }
+    }
     for (const view of views) this.#arrange(view)
   }
 
@@ -309,6 +358,7 @@ export class MeshViews {
   #hold(spec: LayerSpec): HeldLayer {
     const known = this.#layers.get(spec.key)
     if (known !== undefined) {
+      this.#freshen([known.layer])
       // Whoever cannot wait has the rest of it made now.
       if (this.#beginning.delete(spec.key) && 'indices' in spec) for (const index of spec.indices) for (const member of this.#model.members(index)) known.layer.settle(member, true)
       return known
@@ -350,6 +400,7 @@ export class MeshViews {
     const { layer } = held
     const { spec, base } = layer
     layer.close()
+    this.#stale.delete(layer)
     this.#layers.delete(spec.key)
     this.#beginning.delete(spec.key)
     if ('indices' in spec) for (const index of spec.indices) this.#layersByIndex.get(index)?.delete(held)
@@ -363,11 +414,18 @@ export class MeshViews {
   }
 
   #note(view: View, type: string, name: string): void {
-    let types = this.#pending.get(view)
-    if (types === undefined) this.#pending.set(view, (types = new Map()))
+    const types = this.#newsOf(view)
     const names = types.get(type)
     if (names === undefined) types.set(type, new Set([name]))
     else names.add(name)
+  }
+
+  #newsOf(view: View): Map<string, Set<string>> {
+    const known = this.#pending.get(view)
+    if (known !== undefined) return known
+    const made = new Map<string, Set<string>>()
+    this.#pending.set(view, made)
+    return made
   }
 }
 
@@ -381,6 +439,11 @@ export interface ViewDifference {
 }
 
 const NOTHING_SHOWN = {}
+const NOBODY: ReadonlySet<View> = new Set()
+/** A layer of more views is computed for all of them before the first is told. */
+const FEW_VIEWS = 16
+/** To compute a unit of few views, a listener of one proxy most often, takes as long as to tell so many. */
+const UNIT_WORK = 8
 /** More resources of its own, and a view is said to share nothing of a type. */
 const OWN_MAX = 32
 /** Lists of such names, and of resources of small layers, that are told apart. */
