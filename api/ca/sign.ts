@@ -37,7 +37,7 @@ export function signWorkload(authority: Authority, of: { request: CertificateReq
 
 /**
  * A key and certificate for the control plane's own ports.
- * @param names host names and IP addresses by which proxies reach it
+ * @param names host names, IP addresses and URIs by which it is known
  * @param lifetimeMs 24 hours when not given; cut to the authority's own
  */
 export function serverCertificate(authority: Authority, names: readonly string[], nowMs: number, lifetimeMs = leafMsMax): { certificate: string; privateKey: string; notAfterMs: number } {
@@ -47,7 +47,7 @@ export function serverCertificate(authority: Authority, names: readonly string[]
   const body = {
     subject: [],
     publicKey: spki,
-    names: names.map((value) => ({ kind: isIP(value) === 0 ? ('dns' as const) : ('ip' as const), value })),
+    names: names.map((value) => ({ kind: value.includes('://') ? ('uri' as const) : isIP(value) === 0 ? ('dns' as const) : ('ip' as const), value })),
     notBeforeMs: nowMs - backdateMs,
     notAfterMs,
     authority: false,

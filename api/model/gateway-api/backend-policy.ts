@@ -102,7 +102,7 @@ function judgeValidation(owner: ApiObject, validation: BackendValidation, around
   // The certificate bears the host's name, or one of those that are listed in its place.
   const names = { sni: validation.hostname, subjectAltNames: sans.length > 0 ? sans : [validation.hostname] }
   const { caCertificateRefs: references = [], wellKnownCACertificates } = validation
-  if (wellKnownCACertificates === 'System' || references.length === 0) return { tls: { mode: 'SIMPLE', ...names }, accepted: ACCEPTED, resolved: RESOLVED }
+  if (wellKnownCACertificates === 'System') return { tls: { mode: 'SIMPLE', ...names }, accepted: ACCEPTED, resolved: RESOLVED }
   // Every reference leads into the policy's own namespace.
   const judged = references.map((one) => judgeAuthority(owner, one, [], around))
   const usable = judged.flatMap((one) => ('credential' in one ? [one.credential] : []))
@@ -165,8 +165,9 @@ function trafficPolicyAncestors(policy: ApiObject<XBackendTrafficPolicySpec>, co
       trafficPolicy.loadBalancer = {}
       if (sessionPersistence !== undefined) rule.session ??= sessionFrom(sessionPersistence)
       if (retryConstraint === undefined) continue
-      const { budget, minRetryRate } = retryConstraint
-      trafficPolicy.retryBudget = { ...(budget?.percent === undefined ? {} : { percent: budget.percent }), ...(budget?.interval === undefined ? {} : { budgetInterval: budget.interval }), ...(minRetryRate?.count === undefined ? {} : { minRetryConcurrency: minRetryRate.count }) }
+      // As the kind's own schema in a cluster has it where nothing is said.
+      const { budget, minRetryRate = { count: 10 } } = retryConstraint
+      trafficPolicy.retryBudget = { ...(budget?.percent === undefined ? {} : { percent: budget.percent }), ...(budget?.interval === undefined ? {} : { budgetInterval: budget.interval }), ...(minRetryRate.count === undefined ? {} : { minRetryConcurrency: minRetryRate.count }) }
     }
     return told(ACCEPTED)
   })
@@ -187,7 +188,8 @@ function backendParents(backend: ApiObject<XBackendSpec>, context: PolicyContext
   const conditions = { Accepted: judged.accepted, ResolvedRefs: judged.resolved }
   if (spec.tls?.mode === 'ServerOnly') {
     const name = spec.tls.sni ?? host
-    const tls: ClientTls = judged.tls ?? { mode: 'SIMPLE', sni: name, subjectAltNames: [name] }
+    // It may be asked for by another name than the one that its certificate must bear.
+    const tls: ClientTls = judged.tls === undefined ? { mode: 'SIMPLE', sni: name, subjectAltNames: [name] } : { ...judged.tls, ...(spec.tls.sni === undefined ? {} : { sni: name }) }
     ;(ruleOf(rules, backend, `${backend.name}~${dashed(host)}`, host).trafficPolicy.portLevelSettings ??= []).push({ port: { number: spec.port.port }, tls })
   }
   entries.push(serviceEntry(backend, host))
