@@ -74,7 +74,7 @@ export class MakeBeforeBreak {
     const leaving = [...this.#subscriptions.values()].filter((subscription) => subscription.isLeaving)
     this.#isLeaving = leaving.length > 0
     if (!this.#isLeaving) return
-    if (this.#arePointersQuiet()) this.#releaseLeaving(leaving)
+    if (this.#arePointersQuiet(leaving)) this.#releaseLeaving(leaving)
     else this.#removalTimer ??= this.#clock.after(Math.min(this.#removalPatienceMs, askPatienceMs), () => this.#releaseOverdue())
   }
 
@@ -110,9 +110,10 @@ export class MakeBeforeBreak {
     else this.#releaseLeaving(all)
   }
 
-  /** An Envoy that comes back asks for clusters first, and for what points at them in messages of their own. */
-  #arePointersQuiet(): boolean {
-    const asked = pointers.flatMap((type) => this.#subscriptions.get(type) ?? [])
+  /** An Envoy that comes back asks for clusters first, and for what points at them in messages of their own. Nothing that is in routes points at routes. */
+  #arePointersQuiet(leaving: readonly Subscription[]): boolean {
+    const areRoutes = leaving.every(({ type }) => type === ROUTE_CONFIGURATION)
+    const asked = pointers.flatMap((type) => (areRoutes && type === ROUTE_CONFIGURATION ? [] : (this.#subscriptions.get(type) ?? [])))
     return asked.length === 0 ? this.#engine !== 'envoy' : asked.every((one) => one.isQuiet)
   }
 

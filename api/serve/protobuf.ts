@@ -21,7 +21,11 @@ export const fieldHead = (field: number, length: number): Uint8Array => Uint8Arr
 
 /** A string field; nothing for the empty string, as proto3 has it. */
 export function stringField(field: number, text: string): Uint8Array {
-  if (text === '') return new Uint8Array(0)
+  return text === '' ? new Uint8Array(0) : repeatedString(field, text)
+}
+
+/** One of a repeated field's strings: there the empty one counts. */
+export function repeatedString(field: number, text: string): Uint8Array {
   const content = Buffer.from(text, 'utf8')
   return Buffer.concat([fieldHead(field, content.length), content])
 }

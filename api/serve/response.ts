@@ -2,7 +2,7 @@ import { toBinary } from '@bufbuild/protobuf'
 import { durationFromMs, DurationSchema } from '@bufbuild/protobuf/wkt'
 import { ResourceSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { typeUrlOf } from '#core/wire/type-url.ts'
-import { fieldHead, stringField } from './protobuf.ts'
+import { fieldHead, repeatedString, stringField } from './protobuf.ts'
 import type { Protocol } from './request.ts'
 import type { Resource } from './resource.ts'
 
@@ -75,6 +75,6 @@ export function encodeAnswer(protocol: Protocol, answer: Answer): Buffer {
     else parts.push(headOf(protocol, resource), resource.bytes)
   }
   parts.push(stringField(4, answer.type), stringField(5, answer.nonce))
-  if (protocol === 'delta') for (const name of answer.removed) parts.push(stringField(6, name))
+  if (protocol === 'delta') for (const name of answer.removed) parts.push(repeatedString(6, name))
   return Buffer.concat(parts)
 }

@@ -163,13 +163,20 @@ export class ServerCall implements CallerSide {
       this.#waiting.push(...this.#reader.push(chunk))
     } catch (raised) {
       if (!(raised instanceof BadFrame)) throw raised
-      this.fail(raised.what === 'too-large' ? status.RESOURCE_EXHAUSTED : raised.what === 'compressed' ? status.UNIMPLEMENTED : status.INTERNAL, raised.message)
+      this.fail(this.#statusOf(raised), raised.message)
       return
     }
     this.#deliver()
     this.#count()
     if (this.#over || !this.#budgets.some((one) => one.isTooMuch)) return
     this.fail(status.RESOURCE_EXHAUSTED, 'more is sent at once than is held for whoever sends it')
+  }
+
+  #statusOf({ what }: BadFrame): status {
+    if (what === 'too-large') return status.RESOURCE_EXHAUSTED
+    // What is said to be compressed and not how cannot be read by anyone (gRPC, "Compression", "Compression Method Asymmetry").
+    const { 'grpc-encoding': encoding = 'identity' } = this.#headers
+    return what === 'compressed' && encoding !== 'identity' ? status.UNIMPLEMENTED : status.INTERNAL
   }
 
   #count(): void {
