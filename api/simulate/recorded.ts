@@ -42,6 +42,8 @@ export interface RecordedCall {
   readonly path?: string
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** The certificate that the server must show, where it is not the mesh's. */
+  readonly certificate?: string
 }
 
 interface Answer {
@@ -70,8 +72,13 @@ const NOWHERE = '198.51.100.1'
 function answerOf(world: World, row: Pick<RecordedRow, 'proxy' | 'call' | 'source'>): { readonly answer: Answer; readonly why: string } {
   const sent = world.sentTo(recordedNode(row.proxy))
   const departure = follow(sent.plans, row.proxy, anyHost(row, allocatedHere(world, row.call)))
+  const shown = departure.passed.chain?.tls?.certificates
+  // A client with a certificate wants the same authority's of the server.
+  if (row.call.tls === 'mtls' && shown?.includes(row.call.certificate ?? OWN_CERTIFICATE) === false) return { answer: { outcome: 'refused' }, why: `the server shows ${shown.join(', ')}` }
   return { answer: answered(sent, departure), why: departure.why }
 }
+
+const OWN_CERTIFICATE = 'default'
 
 /** Istio's own tables leave out the host where any will do: what they assert is asserted of a request that is whole. Elsewhere a request without a host is one. */
 const anyHost = ({ source }: Pick<RecordedRow, 'source'>, call: RecordedCall): RecordedCall => (source === 'test' && call.host === undefined ? { ...call, host: `${call.address ?? NOWHERE}:${call.port}` } : call)

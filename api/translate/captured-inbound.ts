@@ -3,6 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { type MeshService, type Protocol, portProtocol } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import type { ServerTls } from '#core/resource/server-tls.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type Families, loopbacksOf, wildcardsOf } from '#core/workload/families.ts'
 import type { Address } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
@@ -26,6 +27,7 @@ import { inboundCluster } from './naming.ts'
 import { onceFor } from './once.ts'
 import { mutualTlsFor, type MutualTls, mutualTlsPorts } from './peer-authentication.ts'
 import { resourceOf } from './resource.ts'
+import { endsTls, ingressSocket } from './served-tls.ts'
 import type { TracingScope } from './telemetry.ts'
 import { meshServerSocket, MTLS_HTTP, MTLS_TCP } from './tls.ts'
 import { tcpProxy } from './tls-route.ts'
@@ -45,6 +47,8 @@ interface KnownPort {
   readonly to: Address | undefined
   /** Where it is not captured, and so has a listener of its own; undefined: connections to it are captured. */
   readonly bind?: readonly [string, ...string[]]
+  /** TLS of callers outside the mesh that ends here, where mTLS is off; absent: none does. */
+  readonly tls?: ServerTls
   readonly origin: string
 }
 
@@ -126,12 +130,15 @@ function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] 
   const sidecar = reader.sidecarFor(namespace, labels)
   const ingress = sidecar?.spec.ingress ?? []
   if (sidecar === undefined || ingress.length === 0) return [...ports.values()].sort((a, b) => a.port - b.port)
-  return ingress.map(({ port, bind, captureMode, defaultEndpoint }) => {
+  return ingress.map(({ port, bind, captureMode, defaultEndpoint, tls }) => {
     const number = port.number ?? 0
     const own = captureMode === 'NONE'
-    return { port: number, protocol: portProtocol(port.protocol, undefined, undefined), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? loopbackAt(number, workload) : defaultEndpoint, workload), ...(own ? { bind: bind ? ([bind] as const) : wildcardsOf(workload.families) } : {}), origin: sidecar.id }
+    return { port: number, protocol: inside(portProtocol(port.protocol, undefined, undefined), tls), service: ports.get(number)?.service, to: endpointOf(own && !defaultEndpoint ? loopbackAt(number, workload) : defaultEndpoint, workload), ...(own ? { bind: bind ? ([bind] as const) : wildcardsOf(workload.families) } : {}), ...(endsTls(tls) ? { tls } : {}), origin: sidecar.id }
   })
 }
+
+/** What is inside TLS that ends here. */
+const inside = (protocol: Protocol, tls: ServerTls | undefined): Protocol => (!endsTls(tls) ? protocol : protocol === 'https' ? 'http' : protocol === 'tls' ? 'tcp' : protocol)
 
 function targetsOf(service: MeshService, targetPort: number | string, port: number, workload: InboundWorkload): number[] {
   const named = service.ports.find((one) => one.port === port)?.name ?? ''
@@ -166,12 +173,29 @@ type Kind = 'http' | 'tcp' | 'auto'
 const kindOf = (protocol: Protocol): Kind => (protocol === 'auto' ? 'auto' : protocol === 'http' || protocol === 'http2' || protocol === 'grpc' ? 'http' : 'tcp')
 
 function knownChains(known: KnownPort, mutualTls: MutualTls, context: InboundContext): ChainInit[] {
+  if (known.tls !== undefined && mutualTls.mode === 'DISABLE') return [ingressTlsChain(known, known.tls, context)]
   const cluster = inboundCluster(known.port)
   const host = {
     name: `inbound|http|${known.service?.port ?? known.port}`,
     operation: `${known.service?.host ?? 'inbound'}:${known.service?.port ?? known.port}/*`,
   }
   return chainsOf(kindOf(known.protocol), mutualTls, `0.0.0.0_${known.port}`, known.port, { cluster, ...host, repeats: known.protocol !== 'grpc' }, context)
+}
+
+/** TLS that is not the mesh's ends here, which is possible where the mesh's does not: the two could not be told apart. */
+function ingressTlsChain(known: KnownPort, tls: ServerTls, context: InboundContext): ChainInit {
+  const name = `0.0.0.0_${known.port}`
+  const servicePort = known.service?.port ?? known.port
+  const onward: Onward = { cluster: inboundCluster(known.port), name: `inbound|http|${servicePort}`, operation: `${known.service?.host ?? 'inbound'}:${servicePort}/*`, repeats: true }
+  const transportSocket = ingressSocket(tls)
+  return {
+    name,
+    // Where no client can be verified no connection gets in: a port without a chain of its own would be passed on.
+    filterChainMatch: { destinationPort: known.port, transportProtocol: 'tls', ...(transportSocket === undefined ? { applicationProtocols: ['closed'] } : {}) },
+    filters: kindOf(known.protocol) === 'http' ? httpFilters(name, onward, context) : tcpFilters(onward, context),
+    metadata: metadataOf({ resource: known.origin, field: 'ingress' }),
+    ...(transportSocket === undefined ? {} : { transportSocket }),
+  }
 }
 
 const passthroughChains = (mutualTls: MutualTls, port: number | undefined, context: InboundContext): ChainInit[] =>

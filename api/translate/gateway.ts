@@ -14,7 +14,6 @@ import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { ProxyProtocolSchema } from '#core/wire/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { TlsInspectorSchema } from '#core/wire/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
-import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
 import { autoPassthroughChain } from './auto-passthrough.ts'
@@ -26,10 +25,11 @@ import { httpManager, scopedRoutes } from './http-connection.ts'
 import { addressesOf, anyOf, duration, metadataOf } from './message.ts'
 import { resourceOf } from './resource.ts'
 import { authoritySecretName, credentialNames, credentialSecretName, findCredential, grantedAuthorities, hasAuthorities, namesAuthorities } from './secret.ts'
+import { authorityFile, certificatesInFiles, servedParams } from './served-tls.ts'
 import { gatewayTcpFilters, passthroughChains } from './tls-route.ts'
 import type { TracingScope } from './telemetry.ts'
 import { servedSocket } from './tls.ts'
-import type { CertificateInFiles, ServedTls } from './tls.ts'
+import type { ServedTls } from './tls.ts'
 import type { Built } from './unit.ts'
 
 /** A gateway process as far as its listeners depend on it. */
@@ -112,18 +112,9 @@ function serverNames(server: ScopedServer): { serverNames?: string[] } {
   return hosts.includes('*') ? {} : { serverNames: hosts }
 }
 
-const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = { TLSV1_0: TlsProtocol.TLSv1_0, TLSV1_1: TlsProtocol.TLSv1_1, TLSV1_2: TlsProtocol.TLSv1_2, TLSV1_3: TlsProtocol.TLSv1_3 }
-
 function serverSocket(reader: MeshReader, server: ScopedServer, namespace: string, faults: Fault[]): ReturnType<typeof servedSocket> | undefined {
   const { tls } = server
-  const params = {
-    minVersion: PROTOCOLS[tls?.minProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_2,
-    maxVersion: PROTOCOLS[tls?.maxProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_3,
-    cipherSuites: tls?.cipherSuites ?? [],
-    clientSans: tls?.subjectAltNames ?? [],
-    clientKeys: tls?.verifyCertificateSpki ?? [],
-    clientHashes: tls?.verifyCertificateHash ?? [],
-  }
+  const params = servedParams(tls)
   if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, certificates: 'own', clientTrust: 'mesh', requireClientCertificate: true })
   const mutual = tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
   const certificates = certificatesInFiles(tls) ?? credentialsOf(reader, server, namespace, faults)
@@ -131,14 +122,6 @@ function serverSocket(reader: MeshReader, server: ScopedServer, namespace: strin
   const clientTrust = mutual ? clientTrustOf(reader, server, tls, namespace, faults) : undefined
   if (mutual && clientTrust === undefined) return undefined
   return servedSocket({ ...params, certificates, clientTrust, requireClientCertificate: tls?.mode === 'MUTUAL' })
-}
-
-/** Certificates that lie on the gateway's host; undefined: secrets hold them. */
-function certificatesInFiles(tls: ServerTls | undefined): CertificateInFiles[] | undefined {
-  if (tls === undefined || credentialNames(tls).length > 0) return undefined
-  const pairs = tls.tlsCertificates ?? [{ serverCertificate: tls.serverCertificate, privateKey: tls.privateKey }]
-  const files = pairs.map((one) => ({ chain: one.serverCertificate ?? '', key: one.privateKey ?? '' }))
-  return files.every((one) => one.chain !== '' && one.key !== '') ? files : undefined
 }
 
 /** The names of the secrets that are there; a fault for each that is not. */
@@ -161,8 +144,8 @@ function clientTrustOf(reader: MeshReader, server: ScopedServer, tls: ServerTls,
   const [first = ''] = credentialNames(tls)
   const name = namesAuthorities(server.gateway, tls) ? undefined : tls.caCertCredentialName || first
   if (name !== undefined && name !== '' && hasAuthorities(reader, namespace, name, server.gateway)) return authoritySecretName(name)
-  const file = tls.caCertificates || tls.tlsCertificates?.find((one) => one.caCertificates)?.caCertificates || ''
-  if (file !== '' && !tls.caCertCredentialName && first === '') return { file, revoked: tls.caCrl ?? '' }
+  const file = authorityFile(tls)
+  if (file !== undefined && !tls.caCertCredentialName && first === '') return file
   const path = tls.caCertCredentialName ? 'caCertCredentialName' : tls.credentialNames === undefined ? 'credentialName' : 'credentialNames'
   faults.push(warning('reference.secret', { resource, path: `spec.${field}.tls.${path}`, value: name ?? tls.caCertCredentialName ?? '', rule: `ca.crt in Secret ${name ?? ''} or in ${name ?? ''}-cacert, to verify clients with` }))
   return undefined
