@@ -32,6 +32,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `keeps-sessions` *: VirtualServices and DestinationRules that keep clients at an endpoint
+ * - `sniffed-port` *: services with a port whose protocol nobody says
  * - `in-namespace/KIND` NAMESPACE: policies
  * - `ingress` *: Ingress objects
  * - `gateway-api` KIND: objects of the Gateway API; `namespaces` *: Namespaces
@@ -55,6 +56,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...[...service.addresses, ...(service.allocated ?? [])].map((address) => ['service-address', address] as const),
         ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
         ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),
+        ...(service.ports.some((one) => one.protocol === 'auto') ? [['sniffed-port', '*'] as const] : []),
         ...(service.alias === undefined ? [] : [['alias-of', service.alias] as const]),
         ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),
         ...(service.selector === undefined ? [] : [['service-selector', `${namespace}/${filingPair(service.selector)}`] as const, ['selecting-in', namespace] as const]),

@@ -146,4 +146,10 @@ export class MeshReader extends ServiceReader {
     this.record('keeps-sessions/*')
     return this.model.filed('keeps-sessions', '*').size > 0
   }
+
+  /** Whether there is a port whose protocol nobody says. */
+  hasSniffedPorts(): boolean {
+    this.record('sniffed-port/*')
+    return this.model.filed('sniffed-port', '*').size > 0
+  }
 }

@@ -20,6 +20,7 @@ import { anyOf, durationOf, fromAds, metadataOf } from './message.ts'
 import type { Origin } from './message.ts'
 import { clusterDefaults, withDefaults } from './mesh-defaults.ts'
 import { clusterSni, configPath, outboundCluster } from './naming.ts'
+import { offeredFor } from './said-protocol.ts'
 import { mutualTlsFor } from './peer-authentication.ts'
 import { putProxyHeaderFirst } from './proxy-header.ts'
 import { namedAssignment, namedEndpoints } from './named-endpoint.ts'
@@ -169,6 +170,7 @@ export function translateCluster(scope: ClusterScope): Cluster {
   setTransport(cluster, scope, protocol === 'http2')
   putProxyHeaderFirst(cluster, scope.policy.proxyProtocol)
   if (protocol === 'http1') letMultiplex(cluster, scope)
+  if (port.protocol === 'auto' && (reachesMesh(cluster, scope) || passesToMesh(scope))) say(cluster, { alpn: offeredFor(protocol) })
   const keepalive = keepaliveOf(pool)
   if (keepalive !== undefined) cluster.upstreamConnectionOptions = keepalive
   return cluster
@@ -320,11 +322,22 @@ function statusAmong(codes: readonly number[]): MessageInitShape<typeof MatchPre
 function letMultiplex(cluster: Cluster, scope: ClusterScope): void {
   const { port, policy } = scope
   const pool = policy.connectionPool
-  const meshTls = policy.tls?.mode === 'ISTIO_MUTUAL' || cluster.transportSocketMatches.length > 0
-  if (port.protocol !== 'http' || !meshTls || pool?.http?.h2UpgradePolicy === 'DO_NOT_UPGRADE') return
+  if (port.protocol !== 'http' || !reachesMesh(cluster, scope) || pool?.http?.h2UpgradePolicy === 'DO_NOT_UPGRADE') return
   if (pool?.tcp?.maxConnections || pool?.http?.http1MaxPendingRequests || pool?.http?.maxRequestsPerConnection) return
-  const { field = '', resource = '' } = cluster.metadata?.filterMetadata['weft'] ?? {}
-  if (cluster.metadata !== undefined) cluster.metadata.filterMetadata['weft'] = { field, multiplex: true, resource }
+  say(cluster, { multiplex: true })
+}
+
+/** Whether an endpoint with a proxy of the mesh in front of it gets mTLS. */
+const reachesMesh = (cluster: Cluster, { backendTls: own, policy }: ClusterScope): boolean => own === undefined && (policy.tls?.mode === 'ISTIO_MUTUAL' || cluster.transportSocketMatches.length > 0)
+
+/** The same of connections that are passed on, where all endpoints take it. */
+const passesToMesh = ({ backendTls: own, policy, mutualTls }: ClusterScope): boolean => own === undefined && policy.tls === undefined && mutualTls === 'all'
+
+/** Adds words to the metadata `weft`, by name, for equal clusters are equal bytes. */
+function say(cluster: Cluster, words: JsonObject): void {
+  if (cluster.metadata === undefined) return
+  const all = Object.entries({ ...cluster.metadata.filterMetadata['weft'], ...words })
+  cluster.metadata.filterMetadata['weft'] = Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** Auto mTLS where no rule speaks: an endpoint whose metadata says that a proxy of the mesh is in front of it gets mTLS, others plaintext. */

@@ -18,6 +18,7 @@ import { metricsFilter } from './metrics.ts'
 import { CORS_FILTER, FAULT_FILTER, SESSION_FILTER } from './route-filters.ts'
 import { CONNECT_SCOPE, FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { applySettings } from './http-settings.ts'
+import { saidProtocolFilter } from './said-protocol.ts'
 import { tracingOf } from './spans.ts'
 import type { TracingScope } from './telemetry.ts'
 
@@ -44,7 +45,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
   const manager: HttpManager = {
     statPrefix: scope.statPrefix,
     routeSpecifier: scope.routes,
-    httpFilters: [...(reporting?.metrics === undefined ? [] : [metricsFilter(reporting.metrics)]), ...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), ...(scope.role !== 'inbound' && scope.tracing.http?.sessions === true ? [httpFilter(SESSION_FILTER, anyOf(StatefulSessionSchema, {}))] : []), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
+    httpFilters: [...(reporting?.metrics === undefined ? [] : [metricsFilter(reporting.metrics)]), ...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), ...(scope.role !== 'inbound' && scope.tracing.http?.sessions === true ? [httpFilter(SESSION_FILTER, anyOf(StatefulSessionSchema, {}))] : []), ...(scope.role !== 'inbound' && scope.tracing.http?.saysProtocol === true ? [saidProtocolFilter()] : []), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
     accessLog: accessLogs(reporting?.log),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),

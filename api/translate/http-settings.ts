@@ -1,6 +1,7 @@
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { HttpConnectionManager_ForwardClientCertDetails as ClientCertificateHeader, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import type { GatewayTopology } from '#core/workload/node.ts'
+import type { Engine } from './engine.ts'
 import type { HttpManager, ManagerScope } from './http-connection.ts'
 
 /** What the mesh's settings say of how proxies read requests, and whom gateways believe. */
@@ -13,6 +14,8 @@ export interface HttpSettings {
   readonly clientCertificate?: keyof typeof CLIENT_CERTIFICATE
   /** Some route keeps clients at an endpoint. */
   readonly sessions?: true
+  /** Some port may carry anything, and its callee is to hear of HTTP from a stock Envoy. */
+  readonly saysProtocol?: true
 }
 
 const CLIENT_CERTIFICATE = {
@@ -26,7 +29,7 @@ const CLIENT_CERTIFICATE = {
 const isMode = (word: string | undefined): word is keyof typeof CLIENT_CERTIFICATE => word !== undefined && word in CLIENT_CERTIFICATE
 
 /** Undefined: nothing is said. `own`: what the gateway says of itself, field by field before what the mesh says of all. */
-export function httpSettings(reader: MeshReader, own: GatewayTopology | undefined): HttpSettings | undefined {
+export function httpSettings(reader: MeshReader, own: GatewayTopology | undefined, engine: Engine): HttpSettings | undefined {
   const { pathNormalization, defaultConfig } = reader.meshConfig()
   const normalization = pathNormalization?.normalization
   const topology = { ...defaultConfig?.gatewayTopology, ...own }
@@ -37,6 +40,7 @@ export function httpSettings(reader: MeshReader, own: GatewayTopology | undefine
     ...(isMode(certificate) ? { clientCertificate: certificate } : {}),
     ...(topology.proxyProtocol === undefined ? {} : { proxyProtocol: true }),
     ...(reader.keepsSessions() ? { sessions: true } : {}),
+    ...(engine === 'envoy' && reader.hasSniffedPorts() ? { saysProtocol: true } : {}),
   }
   return Object.keys(settings).length === 0 ? undefined : settings
 }

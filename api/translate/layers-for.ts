@@ -60,7 +60,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const endpoint = node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp
   // Without spans a proxy's own name is nothing that its listeners depend on.
   const reporting = reportingOf(reader, node)
-  const http = httpSettings(reader, node.type === 'router' ? node.gatewayTopology : undefined)
+  const http = httpSettings(reader, node.type === 'router' ? node.gatewayTopology : undefined, engineOf(node))
   const named = endpoint !== '' || reporting.clients?.spans?.collector !== undefined || reporting.servers?.spans?.collector !== undefined
   const tracing: TracingScope = { endpoint, serviceName: named ? serviceName(node) : '', ...reporting, ...(http === undefined ? {} : { http }) }
   if (node.type === 'grpc') return grpcLayers(node)

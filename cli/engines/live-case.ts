@@ -46,6 +46,12 @@ interface Certificates {
   readonly revoked: { readonly certificate: string; readonly privateKey: string }
 }
 
+/** Another engine than that of the rest, and the workloads, by name, that it serves. */
+export interface OtherParts {
+  readonly parts: EngineParts
+  readonly names: readonly string[]
+}
+
 /** A configuration and its workloads at work: an application each, and a proxy for each that calls or that a proxy stands in front of. */
 export class LiveCase {
   readonly world: World
@@ -84,7 +90,7 @@ export class LiveCase {
    * @param captured each workload on a host of its own, at the address that the file gives it, where its proxy captures what applications say
    * @throws Error with the words of the proxy that does not get there
    */
-  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[], { captured = false, patienceMs = PATIENCE_MS }: { readonly captured?: boolean; readonly patienceMs?: number } = {}): Promise<LiveCase> {
+  static async start(doors: Doors, plane: CaseControlPlane, parts: EngineParts, about: RequestsFile, configuration: readonly ResourceObject[], { captured = false, patienceMs = PATIENCE_MS, others }: { readonly captured?: boolean; readonly patienceMs?: number; readonly others?: OtherParts | undefined } = {}): Promise<LiveCase> {
     const block = captured ? undefined : await claimBlock(doors.random.draw)
     const addressAt = (words: WorkloadWords, index: number): string => block?.at(index) ?? workloadFrom(words, index).address
     const authority = readAuthority(makeRoot({ organization: 'weft test', nowMs: doors.clock.wallMs() }))
@@ -129,7 +135,7 @@ export class LiveCase {
           return workload.ports.filter(({ port }) => !silent.includes(port)).flatMap((port) => addresses.map((address) => applications.serve(workload.name, address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address))))
         }),
         ...[...nodes, ...unnamed].map(async (node) => {
-          const options = { doors, parts, node, host: live.host(node.address), trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
+          const options = { doors, parts: others?.names.includes(node.name) === true ? others.parts : parts, node, host: live.host(node.address), trustDomain: world.model.trustDomain, target: plane.target, rootPem: plane.serverRoot, joinToken: live.#mesh.joinToken }
           live.#proxies.set(`${node.name}.${node.namespace}`, await LiveProxy.start(options))
         }),
       ])

@@ -10,7 +10,7 @@ import { ENVOY_NEWEST, installEnvoy } from '#infra/parts/envoy.ts'
 import { CaseControlPlane } from './control-plane.ts'
 import { whyNoNamespaces } from './hosts.ts'
 import { play, type Verdict } from './judge.ts'
-import { LiveCase, PATIENCE_MS } from './live-case.ts'
+import { LiveCase, type OtherParts, PATIENCE_MS } from './live-case.ts'
 import type { EngineParts } from './live-proxy.ts'
 import { onExit } from './on-exit.ts'
 import { needsCapture, Unplayable } from './observe.ts'
@@ -32,6 +32,7 @@ export interface Script {
 /** Live proxies of one engine, for any number of cases one after the other or a few at a time. */
 export class Player {
   readonly #parts: EngineParts
+  readonly #others: OtherParts | undefined
   readonly #plane: CaseControlPlane
   readonly #folder: string | undefined
   readonly #removeFolder = (): void => {
@@ -43,9 +44,10 @@ export class Player {
   /** Looked for when they are first needed. */
   #namespaces: { readonly lacking: string | undefined } | undefined
 
-  private constructor(parts: EngineParts, plane: CaseControlPlane, folder: string | undefined, patienceMs: number) {
+  private constructor(parts: EngineParts, others: OtherParts | undefined, plane: CaseControlPlane, folder: string | undefined, patienceMs: number) {
     this.#patienceMs = patienceMs
     this.#parts = parts
+    this.#others = others
     this.#plane = plane
     this.#folder = folder
     this.#takeBack = onExit(this.#removeFolder)
@@ -57,14 +59,19 @@ export class Player {
   /**
    * Builds the bundled engine, or installs Envoy where it is not there yet.
    * @param patienceMs how long whatever must come is waited for: long, for what is slow and not wrong; short, for what is expected to be wrong
+   * @param others workloads, by name, that the other engine serves
    */
-  static async open(engine: 'weft' | 'envoy', envoyVersion: string = ENVOY_NEWEST, patienceMs = PATIENCE_MS): Promise<Player> {
+  static async open(engine: 'weft' | 'envoy', envoyVersion: string = ENVOY_NEWEST, patienceMs = PATIENCE_MS, others: readonly string[] = []): Promise<Player> {
     const plane = await CaseControlPlane.start(systemDoors)
     try {
-      if (engine === 'envoy') return new Player({ kind: 'envoy', binary: await installEnvoy(envoyVersion) }, plane, undefined, patienceMs)
+      const mixed = others.length > 0
+      const envoy = mixed || engine === 'envoy' ? ({ kind: 'envoy', binary: await installEnvoy(envoyVersion) } as const) : undefined
+      if (envoy !== undefined && !mixed) return new Player(envoy, undefined, plane, undefined, patienceMs)
       const folder = await mkdtemp(path.join(tmpdir(), 'weft-engine-'))
-      const { proxy, gateway } = await bundleProxies({ outDir: folder })
-      return new Player({ kind: 'weft', proxy, gateway }, plane, folder, patienceMs)
+      const weft = { kind: 'weft', ...(await bundleProxies({ outDir: folder })) } as const
+      if (envoy === undefined) return new Player(weft, undefined, plane, folder, patienceMs)
+      const [parts, otherParts] = engine === 'envoy' ? [envoy, weft] : [weft, envoy]
+      return new Player(parts, { parts: otherParts, names: others }, plane, folder, patienceMs)
     } catch (error) {
       await plane.close()
       throw error
@@ -76,11 +83,11 @@ export class Player {
     const tests = about.tests ?? []
     const id = `weft-test/${++this.#count}`
     const [captured = [], explicit = []] = [true, false].map((wanted) => tests.filter((one) => needsCapture(about, one) === wanted))
-    yield* this.#playOn(explicit, id, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: explicit }, objects, { patienceMs: this.#patienceMs }))
+    yield* this.#playOn(explicit, id, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: explicit }, objects, { patienceMs: this.#patienceMs, others: this.#others }))
     if (captured.length === 0) return
     this.#namespaces ??= { lacking: whyNoNamespaces() }
     const lacking = this.#namespaces.lacking ?? whyNotOnHosts(about)
-    yield* this.#playOn(lacking === undefined ? captured : captured.map((one) => ({ routerOnly: lacking, ...one })), `${id}.captured`, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: captured }, objects, { captured: true, patienceMs: this.#patienceMs }))
+    yield* this.#playOn(lacking === undefined ? captured : captured.map((one) => ({ routerOnly: lacking, ...one })), `${id}.captured`, () => LiveCase.start(systemDoors, this.#plane, this.#parts, { ...about, tests: captured }, objects, { captured: true, patienceMs: this.#patienceMs, others: this.#others }))
   }
 
   async *#playOn(tests: readonly RequestTest[], id: string, start: () => Promise<LiveCase>): AsyncGenerator<Played> {

@@ -47,7 +47,7 @@ export function explain(question: Question): Trail {
     if (server === undefined) return direct
     return received(direct, server, request, { ...at, ...near })
   }
-  const { request: sent, passed: _, ...departure } = explainDeparture(client, port, request, near, question.listener)
+  const { request: sent, passed, ...departure } = explainDeparture(client, port, request, near, question.listener)
   if (server === undefined || departure.outcome !== 'routed') return departure
   const hop = findHop(client, server, departure)
   if (hop === undefined) return departure
@@ -57,8 +57,11 @@ export function explain(question: Question): Trail {
   const words = tls === undefined ? 'plaintext' : tls.certificate === undefined ? 'TLS' : 'mTLS'
   const steps = [...departure.steps, { side: 'client' as const, kind: 'transport' as const, words: `${words} to ${hop.endpoint.key}`, matched: true }]
   const peer = peerOf(question, hop.endpoint, tls !== undefined, shown, tls?.sni ?? '')
-  return received({ ...departure, steps }, server, sent ?? request, { address: hop.endpoint.address, port: hop.endpoint.port, peer, alpn: tls?.alpn ?? [], ...tokens })
+  return received({ ...departure, steps }, server, sent ?? request, { address: hop.endpoint.address, port: hop.endpoint.port, peer, alpn: saidTo(tls?.alpn ?? [], passed.chain?.serve.kind === 'http'), ...tokens })
 }
+
+/** Callers of the mesh say in ALPN that HTTP is inside: the callee may know it no other way. */
+const saidTo = (alpn: readonly string[], http: boolean): readonly string[] => (http && alpn.includes('istio') ? ['istio-http/1.1', ...alpn] : alpn)
 
 function received(trail: Trail, server: PlanSet, request: RequestHead | undefined, arriving: Parameters<typeof explainReception>[2]): Trail {
   const reception = explainReception(server, request, arriving)
