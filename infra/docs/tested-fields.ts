@@ -3,10 +3,11 @@ const waysToAsk = (probe: string): string[] =>
 const timesToAsk = (probe: string): string[] => ['initialDelaySeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'].map((field) => `${probe}.${field}`)
 
 const GROUP = 'WorkloadGroup spec.probe'
+const SIDECAR_POOLS = ['Sidecar spec.ingress[].connectionPool', 'Sidecar spec.inboundConnectionPool']
 const MESH = 'MeshConfig spec.defaultConfig.readinessProbe'
 
 /**
- * Fields that show in how a proxy starts, and in what it asks its workload, and so not in a golden case's requests: `KIND PATH`, by the file of tests that would fail if the field did nothing.
+ * Fields that show in how a proxy starts, in what it asks its workload, or only when packets are lost, and so not in a golden case's requests: `KIND PATH`, by the file of tests that would fail if the field did nothing.
  */
 export const testedFields: Readonly<Record<string, readonly string[]>> = {
   // Whole processes, with either engine.
@@ -23,4 +24,10 @@ export const testedFields: Readonly<Record<string, readonly string[]>> = {
   // What the proxy makes of it, with real servers and commands.
   'proxy/probe/ask.test.ts': [GROUP, MESH].flatMap(waysToAsk),
   'proxy/probe/readiness.test.ts': [GROUP, MESH].flatMap(timesToAsk),
+  // What the kernel and proxies make of packets that are lost.
+  'test/capture/vanishing-peers.test.ts': [
+    ...['DestinationRule spec.trafficPolicy.connectionPool.tcp.', ...SIDECAR_POOLS.map((pool) => `${pool}.tcp.`), 'MeshConfig spec.'].flatMap((place) => ['probes', 'interval'].map((field) => `${place}tcpKeepalive.${field}`)),
+    'DestinationRule spec.trafficPolicy.connectionPool.http.http2KeepAlive.timeout',
+    ...SIDECAR_POOLS.flatMap((pool) => [`${pool}.tcp.connectTimeout`, `${pool}.http.maxRetries`]),
+  ],
 }

@@ -354,6 +354,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     }
     if (retries.fits) return true
     cluster.overflows += 1
+    exchange.addFlag('UO')
     return false
   }
 
