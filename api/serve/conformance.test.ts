@@ -4,8 +4,8 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { Client, credentials, status } from '@grpc/grpc-js'
 import { systemDoors } from '#core/time/system.ts'
 import { ClusterLoadAssignmentSchema } from '#core/wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
-import { cds, ecds, eds, lds, rds, type RpcMethod, sds, srds, vhds } from '#core/wire/grpc.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import { cds, ecds, eds, lds, rds, type RpcMethod, rtds, sds, srds, vhds } from '#core/wire/grpc.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { startConformance } from './conformance.ts'
 import { NodeStates } from './node-states.ts'
 import { stringField } from './protobuf.ts'
@@ -22,6 +22,7 @@ const services: readonly (readonly [name: string, type: string, sotw: RpcMethod 
   ['SRDS', SCOPED_ROUTE_CONFIGURATION, srds.streamScopedRoutes, srds.deltaScopedRoutes],
   ['SDS', SECRET, sds.streamSecrets, sds.deltaSecrets],
   ['ECDS', EXTENSION_CONFIG, ecds.streamExtensionConfigs, ecds.deltaExtensionConfigs],
+  ['RTDS', RUNTIME, rtds.streamRuntime, rtds.deltaRuntime],
   ['VHDS', VIRTUAL_HOST, undefined, vhds.deltaVirtualHosts],
 ]
 const wildcards = new Set(['CDS', 'LDS', 'SRDS'])

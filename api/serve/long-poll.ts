@@ -4,7 +4,7 @@ import { fault, Faults } from '#core/fault/fault.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { contentHash } from '#core/wire/encode.ts'
 import { type DiscoveryRequest, DiscoveryRequestSchema, DiscoveryResponseSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { admitted, agreedNode } from './ads.ts'
 import { wildcardTypes } from './pass.ts'
@@ -21,6 +21,7 @@ export const pollKinds: ReadonlyMap<string, string> = new Map([
   ['endpoints', CLUSTER_LOAD_ASSIGNMENT],
   ['secrets', SECRET],
   ['extension_configs', EXTENSION_CONFIG],
+  ['runtime', RUNTIME],
 ])
 
 /** A poll without news is held so long, then answered with 304: below what gateways and load balancers cut. */

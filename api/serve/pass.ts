@@ -1,7 +1,7 @@
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, NAME_TABLE, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, NAME_TABLE, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 
-/** The order within a pass: what is pointed at goes before what points at it (xDS protocol, "Eventual consistency considerations"; xds-rules 21). */
-export const passOrder: readonly string[] = [CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET, EXTENSION_CONFIG, LISTENER, SCOPED_ROUTE_CONFIGURATION, ROUTE_CONFIGURATION, VIRTUAL_HOST, NAME_TABLE]
+/** The order within a pass: what is pointed at goes before what points at it (xDS protocol, "Eventual consistency considerations"; xds-rules 21). An Envoy asks for its runtime before all else, and for nothing else before it has that. */
+export const passOrder: readonly string[] = [RUNTIME, CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET, EXTENSION_CONFIG, LISTENER, SCOPED_ROUTE_CONFIGURATION, ROUTE_CONFIGURATION, VIRTUAL_HOST, NAME_TABLE]
 
 /** Types whose SotW response is the whole set, absence meaning deletion (xDS protocol, "Grouping Resources into Responses"; xds-rules 16). */
 export const fullSetTypes: ReadonlySet<string> = new Set([LISTENER, CLUSTER, SCOPED_ROUTE_CONFIGURATION, NAME_TABLE])

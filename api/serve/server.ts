@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import { status } from '@grpc/grpc-js'
 import type { Clock, Doors } from '#core/time/clock.ts'
-import { ads, cds, ecds, eds, lds, rds, type RpcMethod, sds, srds, vhds } from '#core/wire/grpc.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import { ads, cds, ecds, eds, lds, rds, type RpcMethod, rtds, sds, srds, vhds } from '#core/wire/grpc.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers } from './answers.ts'
 import { Asks } from './asks.ts'
@@ -147,6 +147,7 @@ const services: readonly { readonly methods: Readonly<Record<string, RpcMethod>>
   { methods: sds, type: SECRET },
   { methods: ecds, type: EXTENSION_CONFIG },
   { methods: vhds, type: VIRTUAL_HOST },
+  { methods: rtds, type: RUNTIME },
 ]
 
 function discoveryMethods(doors: DiscoveryDoors, trust: TrustStore | undefined): GrpcMethod[] {

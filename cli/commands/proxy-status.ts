@@ -12,16 +12,19 @@ export const usage = `weft proxy-status [NAME.NAMESPACE [--admin ADDRESS:PORT]] 
 
 Which proxy has acknowledged what. SYNCED: the newest sent is acknowledged. STALE: sent and not yet acknowledged. REJECTED: refused, with the reason.
 NOT SENT: asked for, and there is nothing to send.
+What is not to be called is named below, with the reason that its proxy gives.
 -v shows a column a type. Of one proxy, type by type, whether it holds what it was sent, and what differs: where it runs on this host, or by its admin port.
 Exit 1 when a proxy rejects something or holds something else, or an object could not be translated and is kept from them.`
 
-const columns: readonly [title: string, suffix: string][] = [
+const columns: readonly [title: string, suffix: string, isRare?: true][] = [
   ['CDS', '.Cluster'],
   ['LDS', '.Listener'],
   ['EDS', '.ClusterLoadAssignment'],
   ['RDS', '.RouteConfiguration'],
   ['SRDS', '.ScopedRouteConfiguration'],
   ['SDS', '.Secret'],
+  ['ECDS', '.TypedExtensionConfig', true],
+  ['RTDS', '.Runtime', true],
 ]
 
 export async function run(args: string[]): Promise<ExitCode> {
@@ -45,6 +48,7 @@ export async function run(args: string[]): Promise<ExitCode> {
   for (const { proxy, rejection } of rejections) {
     process.stderr.write(`${proxy.node.name}.${proxy.node.namespace} rejects ${rejection.resources.join(', ')}: ${rejection.message}\n  from ${rejection.origins.join(', ') || 'no object'}, revision ${rejection.revision}\n`)
   }
+  for (const { node, notReady } of proxies) if (notReady !== undefined) process.stderr.write(`${node.name}.${node.namespace} is not ready: ${notReady}\n`)
   for (const { object, faults: found } of faults) process.stderr.write(`${object} is kept from the proxies: ${found.map(describeFault).join('; ')}\n`)
   const isElse = matches?.some(({ differences }) => differences.length > 0) ?? false
   return isElse || rejections.length + faults.length > 0 ? exitCodes.failed : exitCodes.done
@@ -78,14 +82,15 @@ function printTable(proxies: readonly ProxyStatus[], verbose: boolean): void {
     const type = proxy.types.find((one) => one.type.endsWith(suffix))
     return type ? `${stateWords(type.state)} (${formatAge(Date.now() - type.sinceMs)})` : '-'
   }
-  const header = ['NAME', 'CLUSTER', 'VERSION', ...(verbose ? columns.map(([title]) => title) : ['SUBSCRIBED TYPES']), 'ENGINE', 'STATUS']
+  const shown = columns.filter(([, suffix, isRare]) => isRare !== true || proxies.some(({ types }) => types.some(({ type }) => type.endsWith(suffix))))
+  const header = ['NAME', 'CLUSTER', 'VERSION', ...(verbose ? shown.map(([title]) => title) : ['SUBSCRIBED TYPES']), 'ENGINE', 'STATUS']
   const rows = [...proxies]
     .sort((a, b) => `${a.node.namespace}/${a.node.name}`.localeCompare(`${b.node.namespace}/${b.node.name}`))
     .map((proxy) => [
       `${proxy.node.name}.${proxy.node.namespace}`,
       proxy.node.cluster,
       proxy.node.version,
-      ...(verbose ? columns.map(([, suffix]) => cell(proxy, suffix)) : [`${proxy.types.length} (${columns.filter(([, suffix]) => proxy.types.some((type) => type.type.endsWith(suffix))).map(([title]) => title).join(',')})`]),
+      ...(verbose ? shown.map(([, suffix]) => cell(proxy, suffix)) : [`${proxy.types.length} (${columns.filter(([, suffix]) => proxy.types.some((type) => type.type.endsWith(suffix))).map(([title]) => title).join(',')})`]),
       proxy.node.engine,
       stateWords(overall(proxy)),
     ])

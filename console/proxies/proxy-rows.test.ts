@@ -6,7 +6,8 @@ import { chooseProxies, refusals, refusedOrigins, shortType, standing, typeColum
 
 test('types bear the names that people use', () => {
   assert.equal(shortType('type.googleapis.com/envoy.config.route.v3.RouteConfiguration'), 'RDS')
-  assert.equal(shortType('type.googleapis.com/envoy.service.runtime.v3.Runtime'), 'Runtime')
+  assert.equal(shortType('type.googleapis.com/envoy.service.runtime.v3.Runtime'), 'RTDS')
+  assert.equal(shortType('type.googleapis.com/istio.networking.nds.v1.NameTable'), 'NameTable')
   assert.deepEqual(typeColumns(shopProxies(0, false)), ['CDS', 'EDS', 'LDS', 'RDS', 'SDS'])
 })
 

@@ -8,6 +8,7 @@ const shortNames: readonly (readonly [string, string])[] = [
   ['type.googleapis.com/envoy.config.route.v3.RouteConfiguration', 'RDS'],
   ['type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret', 'SDS'],
   ['type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig', 'ECDS'],
+  ['type.googleapis.com/envoy.service.runtime.v3.Runtime', 'RTDS'],
 ]
 
 /** `CDS` for a cluster's type URL; the last word of a URL that has no short name. */

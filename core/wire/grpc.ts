@@ -7,6 +7,7 @@ import { ExtensionConfigDiscoveryService } from './gen/envoy/service/extension/v
 import { ListenerDiscoveryService } from './gen/envoy/service/listener/v3/lds_pb.ts'
 import { RouteDiscoveryService, VirtualHostDiscoveryService } from './gen/envoy/service/route/v3/rds_pb.ts'
 import { ScopedRoutesDiscoveryService } from './gen/envoy/service/route/v3/srds_pb.ts'
+import { RuntimeDiscoveryService } from './gen/envoy/service/runtime/v3/rtds_pb.ts'
 import { SecretDiscoveryService } from './gen/envoy/service/secret/v3/sds_pb.ts'
 import { ClientStatusDiscoveryService } from './gen/envoy/service/status/v3/csds_pb.ts'
 import { IstioCertificateService } from './gen/istio/v1/auth/ca_pb.ts'
@@ -113,6 +114,8 @@ export const eds = methodsOf(EndpointDiscoveryService)
 export const sds = methodsOf(SecretDiscoveryService)
 /** Filter configurations by name. */
 export const ecds = methodsOf(ExtensionConfigDiscoveryService)
+/** Layers of an Envoy's runtime. */
+export const rtds = methodsOf(RuntimeDiscoveryService)
 /** What clients have taken of what they were sent. */
 export const csds = methodsOf(ClientStatusDiscoveryService)
 /** What an agent asks to sign its key. */

@@ -9,6 +9,8 @@ export const CLUSTER = 'type.googleapis.com/envoy.config.cluster.v3.Cluster'
 export const CLUSTER_LOAD_ASSIGNMENT = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment'
 export const SECRET = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret'
 export const EXTENSION_CONFIG = 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig'
+/** A layer of an Envoy's runtime (RTDS). */
+export const RUNTIME = 'type.googleapis.com/envoy.service.runtime.v3.Runtime'
 export const NAME_TABLE = 'type.googleapis.com/istio.networking.nds.v1.NameTable'
 
 /** No resource: a proxy tells on its stream whether its application may be called, as Istio's agents do (`error_detail`: it may not, and why). */
@@ -24,6 +26,7 @@ export type TypeUrl =
   | typeof CLUSTER_LOAD_ASSIGNMENT
   | typeof SECRET
   | typeof EXTENSION_CONFIG
+  | typeof RUNTIME
   | typeof NAME_TABLE
 
 export const typeUrls: readonly TypeUrl[] = [
@@ -35,6 +38,7 @@ export const typeUrls: readonly TypeUrl[] = [
   CLUSTER_LOAD_ASSIGNMENT,
   SECRET,
   EXTENSION_CONFIG,
+  RUNTIME,
   NAME_TABLE,
 ]
 

@@ -83,7 +83,7 @@ everything else is shown by a client that speaks the messages itself.
 
 ## What is offered
 
-State of the world and incremental, aggregated (ADS) and by each type's own service: LDS, RDS, SRDS, CDS, EDS, SDS, ECDS; VHDS incremental alone, as its protocol has it, with aliases and on demand.
+State of the world and incremental, aggregated (ADS) and by each type's own service: LDS, RDS, SRDS, CDS, EDS, SDS, ECDS, RTDS; VHDS incremental alone, as its protocol has it, with aliases and on demand.
 \`POST /v3/discovery:KIND\` by long polling. Load reporting (LRS), client status for operators (CSDS), times to live with heartbeats.
 
 A client owes an answer (ACK or NACK) to every response. While it owes one, what changes of that type waits and merges; what it asks for by name or by \`*\` does not wait (incremental; in state of the world
@@ -96,6 +96,8 @@ virtual host of its own waits for \`initial_fetch_timeout\` of its VHDS source b
 
 Clusters are served on demand too (ODCDS, \`test/peers/on-demand.test.ts\`): whoever asks by names gets these alone, and for one that nobody has a removal at once, so that the request fails and does not wait. Envoy asks for a
 name once; what comes of it later is sent unasked. Give \`odcds\` the source \`ads\`: over a stream of its own Envoy 1.36 takes no name but the first, and endpoints that come over another stream cannot follow a changed cluster.
+
+A mesh has nothing to say of an Envoy's runtime. To a layer that is asked for (RTDS) the answer is an empty one of that name, for Envoy asks for nothing else before it has all its layers (\`test/peers/runtime.test.ts\`).
 
 ## To judge the protocol from outside
 

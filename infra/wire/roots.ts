@@ -11,6 +11,7 @@ export const roots: readonly string[] = [
   'envoy/service/route/v3/srds.proto',
   'envoy/service/cluster/v3/cds.proto',
   'envoy/service/endpoint/v3/eds.proto',
+  'envoy/service/runtime/v3/rtds.proto',
   'envoy/service/secret/v3/sds.proto',
   'envoy/service/extension/v3/config_discovery.proto',
   'envoy/service/status/v3/csds.proto',

@@ -19,6 +19,8 @@ export interface EnvoyOptions {
   readonly loadReports?: boolean
   /** Asks for no clusters by itself. */
   readonly clustersOnDemand?: boolean
+  /** Layers of its runtime that come by RTDS, each by its name, over which stream. Envoy begins with nothing before it has all of them. */
+  readonly runtime?: Readonly<Record<string, 'ads' | 'DELTA_GRPC' | 'GRPC'>>
 }
 
 /** A stock Envoy with nothing in its bootstrap but where discovery is. */
@@ -103,7 +105,7 @@ export class EnvoyProcess {
   }
 }
 
-function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 200, loadReports = false, clustersOnDemand = false }: EnvoyOptions): object {
+function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 200, loadReports = false, clustersOnDemand = false, runtime = {} }: EnvoyOptions): object {
   const [address, port] = xds.split(':')
   const rest = api === 'REST'
   const source = rest
@@ -120,6 +122,12 @@ function bootstrap({ xds, nodeId, api = 'DELTA_GRPC', metadata = {}, retryMs = 2
     node: { id: nodeId, cluster: 'peers', metadata, client_features: ['xds.config.supports-resource-ttl'] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     ...(loadReports ? { cluster_manager: { load_stats_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] } } } : {}),
+    layered_runtime: {
+      layers: Object.entries(runtime).map(([name, over]) => ({
+        name,
+        rtds_layer: { name, rtds_config: over === 'ads' ? from : { ...from, ads: undefined, api_config_source: { ...source, api_type: over } } },
+      })),
+    },
     dynamic_resources: { ...(rest ? {} : { ads_config: source }), ...(clustersOnDemand ? {} : { cds_config: from }), lds_config: from },
     static_resources: {
       clusters: [

@@ -190,6 +190,7 @@ import { file_envoy_service_load_stats_v3_lrs } from './envoy/service/load_stats
 import { file_envoy_service_ratelimit_v3_rls } from './envoy/service/ratelimit/v3/rls_pb.ts'
 import { file_envoy_service_route_v3_rds } from './envoy/service/route/v3/rds_pb.ts'
 import { file_envoy_service_route_v3_srds } from './envoy/service/route/v3/srds_pb.ts'
+import { file_envoy_service_runtime_v3_rtds } from './envoy/service/runtime/v3/rtds_pb.ts'
 import { file_envoy_service_secret_v3_sds } from './envoy/service/secret/v3/sds_pb.ts'
 import { file_envoy_service_status_v3_csds } from './envoy/service/status/v3/csds_pb.ts'
 import { file_envoy_type_http_v3_cookie } from './envoy/type/http/v3/cookie_pb.ts'
@@ -441,6 +442,7 @@ export const files: readonly GenFile[] = [
   file_envoy_service_ratelimit_v3_rls,
   file_envoy_service_route_v3_rds,
   file_envoy_service_route_v3_srds,
+  file_envoy_service_runtime_v3_rtds,
   file_envoy_service_secret_v3_sds,
   file_envoy_service_status_v3_csds,
   file_envoy_type_http_v3_cookie,
