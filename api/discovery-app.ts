@@ -29,7 +29,7 @@ export function discoveryApp(longPoll: LongPoll, turnedAway?: TurnedAway): Hono 
       const problem = problemOf(error)
       if (problem === undefined) throw error
       if (problem.status === 429) turnedAway?.add('discovery')
-      return new Response(JSON.stringify(problem), { status: problem.status, headers: { 'content-type': 'application/problem+json', ...(problem.status === 503 ? { 'retry-after': '1' } : {}) } })
+      return new Response(JSON.stringify(problem), { status: problem.status, headers: { 'content-type': 'application/problem+json', ...(problem.status === 503 || problem.status === 429 ? { 'retry-after': '1' } : {}) } })
     }
   })
   return app

@@ -7,7 +7,7 @@ import { ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import { discoveryApp } from '../discovery-app.ts'
 import { placeholderFor, resourceOf } from '../translate/resource.ts'
 import { create } from '@bufbuild/protobuf'
-import { LongPoll } from './long-poll.ts'
+import { LongPoll, pollKinds } from './long-poll.ts'
 import { MemoryView } from './memory-view.ts'
 import type { ServeDoors } from './peer.ts'
 import type { Resource } from './resource.ts'
@@ -21,7 +21,7 @@ interface Answered {
   readonly resources?: readonly { readonly name: string }[]
 }
 
-function world(t: TestContext, resources: Resource[] = [], doors: Partial<ServeDoors> = {}) {
+function world(t: TestContext, resources: Resource[] = [], doors: Partial<ServeDoors> = {}, turnstile = new Turnstile(8)) {
   const clock = new SteppedClock()
   const view = new MemoryView(resources, 1, placeholderFor)
   const gone: string[] = []
@@ -37,7 +37,7 @@ function world(t: TestContext, resources: Resource[] = [], doors: Partial<ServeD
       disconnected: (_peer, _node, how) => void gone.push(how),
       ...doors,
     },
-    new Turnstile(8),
+    turnstile,
   )
   t.after(() => longPoll.close())
   const app = discoveryApp(longPoll)
@@ -150,6 +150,31 @@ test('whoever proves nothing is refused before the body is read', async (t) => {
   assert.equal(read, 0)
 })
 
+test('rule 26: who begins to poll where too many do is told when to come again, and is answered then', async (t) => {
+  const begun = Promise.withResolvers<void>()
+  const made = Promise.withResolvers<void>()
+  const viewFor = async (): Promise<MemoryView> => {
+    begun.resolve()
+    await made.promise
+    return new MemoryView([cluster('a')], 1, placeholderFor)
+  }
+  const { post } = world(t, [], { viewFor }, new Turnstile(1, 0))
+  const first = post('clusters', {})
+  await begun.promise
+  const other = { node: { ...node, id: 'sidecar~127.0.0.1~b.prod~prod.svc.cluster.local' } }
+  const away = await post('clusters', other)
+  assert.deepEqual([away.status, away.headers.get('retry-after')], [503, '5'])
+  made.resolve()
+  assert.equal((await first).status, 200)
+  assert.equal((await post('clusters', other)).status, 200)
+})
+
+test('every kind that may be polled is answered', async (t) => {
+  const all = [...pollKinds.values()].map((type): Resource => ({ type, name: 'a', version: '1', bytes: Buffer.alloc(0), origins: [] }))
+  const { post } = world(t, all)
+  for (const kind of pollKinds.keys()) assert.equal((await read(await post(kind, { resource_names: ['a'] }))).resources?.length, 1, kind)
+})
+
 test('a poll ends when its token does, and only so many are held for one', async (t) => {
   const over = new AbortController()
   let open = 0
@@ -162,7 +187,8 @@ test('a poll ends when its token does, and only so many are held for one', async
   })
   const { version_info } = await read(await post('clusters', {}))
   const [one, other] = [await held('clusters', { version_info }), await held('clusters', { version_info })]
-  assert.equal((await post('clusters', { version_info })).status, 429)
+  const away = await post('clusters', { version_info })
+  assert.deepEqual([away.status, away.headers.get('retry-after')], [429, '1'])
   over.abort()
   assert.deepEqual([(await one.answer).status, (await other.answer).status, open], [304, 304, 0])
 })
