@@ -145,8 +145,11 @@ function misdirected(group: ServerGroup, taken: Set<string>): VirtualHost[] {
   const unrouted = hosts.filter((one) => !taken.has(one)).sort()
   const wrong = hosts.includes('*') || taken.has('*') ? isolated : [...isolated, '*']
   for (const one of [...wrong, ...unrouted]) taken.add(one)
-  return [...(unrouted.length === 0 ? [] : [create(VirtualHostSchema, { name: `unrouted:${group.port}`, domains: unrouted })]), ...(wrong.length === 0 ? [] : [othersAnswer(group, 'misdirected', wrong)])]
+  return [...unroutedHost(group, unrouted), ...(wrong.length === 0 ? [] : [othersAnswer(group, 'misdirected', wrong)])]
 }
+
+/** Names that are a group's own and that nobody routes. */
+const unroutedHost = (group: ServerGroup, domains: readonly string[]): VirtualHost[] => (domains.length === 0 ? [] : [create(VirtualHostSchema, { name: `unrouted:${group.port}`, domains: [...domains] })])
 
 /** Hosts that something has to be said of: over TLS all, in plaintext those that a wider host of the group would take. */
 const othersOf = (group: ServerGroup): string[] => {
@@ -157,8 +160,11 @@ const othersOf = (group: ServerGroup): string[] => {
 
 function othersWildcards(group: ServerGroup, taken: Set<string>): VirtualHost[] {
   const wild = othersOf(group).filter((one) => one.includes('*') && !taken.has(one))
-  for (const one of wild) taken.add(one)
-  return wild.length === 0 ? [] : [othersAnswer(group, 'other-listeners', wild)]
+  // The listener's own names that nobody routes are not found, though a wider listener has them too.
+  const own = servesOneName(group) ? group.servers.flatMap((one) => one.hosts.map((of) => of.host)) : []
+  const unrouted = [...new Set(own)].filter((one) => !taken.has(one) && wild.some((wider) => hostCovers(wider, one))).sort()
+  for (const one of [...wild, ...unrouted]) taken.add(one)
+  return [...unroutedHost(group, unrouted), ...(wild.length === 0 ? [] : [othersAnswer(group, 'other-listeners', wild)])]
 }
 
 /** Exact hosts of other listeners that no route of the group names. */
