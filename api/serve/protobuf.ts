@@ -30,6 +30,60 @@ export function repeatedString(field: number, text: string): Uint8Array {
   return Buffer.concat([fieldHead(field, content.length), content])
 }
 
+const varintBytes = (value: number): number => {
+  let count = 1
+  for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) count += 1
+  return count
+}
+
+/** How many bytes a length-delimited field takes with its tag and length. */
+export const fieldBytes = (field: number, length: number): number => varintBytes(field * 8 + 2) + varintBytes(length) + length
+
+/** The same of a string field: none for the empty string. */
+export const stringBytes = (field: number, text: string): number => (text === '' ? 0 : fieldBytes(field, Buffer.byteLength(text)))
+
+/** Writes fields one after the other into a buffer of their size. */
+export class FieldWriter {
+  readonly bytes: Buffer
+  #at = 0
+
+  constructor(length: number) {
+    this.bytes = Buffer.allocUnsafe(length)
+  }
+
+  /** Tag and length of a length-delimited field whose content follows. */
+  head(field: number, length: number): void {
+    this.#varint(field * 8 + 2)
+    this.#varint(length)
+  }
+
+  text(field: number, text: string): void {
+    if (text === '') return
+    const length = Buffer.byteLength(text)
+    this.head(field, length)
+    // Names are plain, and short: to write them here is quicker than to call out.
+    if (length === text.length) for (let at = 0; at < length; at += 1) this.bytes[this.#at + at] = text.charCodeAt(at)
+    else this.bytes.write(text, this.#at, 'utf8')
+    this.#at += length
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.bytes.set(bytes, this.#at)
+    this.#at += bytes.length
+  }
+
+  #varint(value: number): void {
+    let rest = value
+    while (rest > 127) {
+      this.bytes[this.#at] = (rest % 128) | 128
+      this.#at += 1
+      rest = Math.floor(rest / 128)
+    }
+    this.bytes[this.#at] = rest
+    this.#at += 1
+  }
+}
+
 /** What a peer sent is no protobuf message, or not within bounds. */
 export class MalformedMessage extends Error {
   constructor(what: string) {

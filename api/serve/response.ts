@@ -2,7 +2,7 @@ import { toBinary } from '@bufbuild/protobuf'
 import { durationFromMs, DurationSchema } from '@bufbuild/protobuf/wkt'
 import { ResourceSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { typeUrlOf } from '#core/wire/type-url.ts'
-import { fieldHead, repeatedString, stringField } from './protobuf.ts'
+import { fieldBytes, fieldHead, FieldWriter, repeatedString, stringBytes, stringField } from './protobuf.ts'
 import type { Protocol } from './request.ts'
 import type { Resource } from './resource.ts'
 
@@ -18,12 +18,6 @@ export interface Answer {
   /** The client takes a time to live where a resource has one: `lives`, or this is a heartbeat: name, version and time without content, which is no update (xds-rules 27). */
   readonly ttl?: 'lives' | 'heartbeat'
 }
-
-/**
- * What stands before a resource's bytes in a response. In delta a `Resource` (name 3, version 1, resource 2), in SotW an `Any` (type_url 1, value 2).
- * Field order is free in protobuf, so the content goes last, and what precedes it is made once per Resource and shared by all streams.
- */
-const heads: Readonly<Record<Protocol, WeakMap<Resource, Uint8Array>>> = { delta: new WeakMap(), sotw: new WeakMap() }
 
 const resourcesField = 2
 const RESOURCE = typeUrlOf(ResourceSchema)
@@ -41,40 +35,64 @@ function livingResource(protocol: Protocol, resource: Resource, ttlMs: number, c
   return Buffer.concat([fieldHead(resourcesField, type.length + value.length + length), type, value, ...parts])
 }
 
-function makeHead(protocol: Protocol, resource: Resource): Uint8Array {
-  const type = stringField(1, resource.type)
-  const value = fieldHead(2, resource.bytes.length)
-  const anyLength = type.length + value.length + resource.bytes.length
-  if (protocol === 'sotw') return Buffer.concat([fieldHead(resourcesField, anyLength), type, value])
-  const said = [stringField(1, resource.version), stringField(3, resource.name), ...(resource.aliases ?? []).map((alias) => stringField(4, alias))]
-  const saidLength = said.reduce((sum, part) => sum + part.length, 0)
-  if (resource.absent) return Buffer.concat([fieldHead(resourcesField, saidLength), ...said])
-  const any = fieldHead(2, anyLength)
-  return Buffer.concat([fieldHead(resourcesField, saidLength + any.length + anyLength), ...said, any, type, value])
-}
-
-function headOf(protocol: Protocol, resource: Resource): Uint8Array {
-  const known = heads[protocol].get(resource)
-  if (known) return known
-  const made = makeHead(protocol, resource)
-  heads[protocol].set(resource, made)
-  return made
-}
-
 /** What tags, lengths and the type URL of an Any add to a resource, at most. */
 const frameBytes = 120
 
 /** About what a resource takes within a response, without making it: never less for names of plain ASCII, as all of ours are. */
 export const sizeWithin = (resource: Resource): number => frameBytes + resource.name.length + resource.version.length + resource.bytes.length
 
-/** A DiscoveryResponse or DeltaDiscoveryResponse (envoy.service.discovery.v3), laid around resources that were encoded before. */
+/** By type URL, the field of an Any that says it. */
+const typeFields = new Map<string, Uint8Array>()
+
+function typeField(type: string): Uint8Array {
+  const known = typeFields.get(type)
+  if (known) return known
+  const made = stringField(1, type)
+  typeFields.set(type, made)
+  return made
+}
+
+/**
+ * A DiscoveryResponse or DeltaDiscoveryResponse (envoy.service.discovery.v3), laid around resources that were encoded before: in delta a `Resource` for each (version 1, resource 2, name 3, aliases 4), in SotW an `Any` (type_url 1, value 2).
+ * Field order is free in protobuf. It is written where it stays, in two goes over the resources: nothing is made for each of them but its place.
+ */
 export function encodeAnswer(protocol: Protocol, answer: Answer): Buffer {
-  const parts: Uint8Array[] = [stringField(1, String(answer.revision))]
-  for (const resource of answer.resources) {
-    if (answer.ttl !== undefined && resource.ttlMs !== undefined) parts.push(livingResource(protocol, resource, resource.ttlMs, answer.ttl === 'lives'))
-    else parts.push(headOf(protocol, resource), resource.bytes)
+  const before = stringField(1, String(answer.revision))
+  const after = Buffer.concat([stringField(4, answer.type), stringField(5, answer.nonce), ...(protocol === 'delta' ? answer.removed.map((name) => repeatedString(6, name)) : [])])
+  const living = answer.ttl === undefined ? undefined : answer.resources.map((resource) => (resource.ttlMs === undefined ? undefined : livingResource(protocol, resource, resource.ttlMs, answer.ttl === 'lives')))
+  const lengths = answer.resources.map((resource) => lengthOf(protocol, resource))
+  const writer = new FieldWriter(before.length + lengths.reduce((sum, length, at) => sum + (living?.[at]?.length ?? fieldBytes(resourcesField, length)), 0) + after.length)
+  writer.raw(before)
+  for (const [at, resource] of answer.resources.entries()) {
+    const made = living?.[at]
+    if (made) writer.raw(made)
+    else {
+      writer.head(resourcesField, lengths[at] ?? 0)
+      writeResource(writer, protocol, resource)
+    }
   }
-  parts.push(stringField(4, answer.type), stringField(5, answer.nonce))
-  if (protocol === 'delta') for (const name of answer.removed) parts.push(repeatedString(6, name))
-  return Buffer.concat(parts)
+  writer.raw(after)
+  return writer.bytes
+}
+
+const anyLengthOf = ({ type, bytes }: Resource): number => typeField(type).length + fieldBytes(2, bytes.length)
+
+function lengthOf(protocol: Protocol, resource: Resource): number {
+  if (protocol === 'sotw') return anyLengthOf(resource)
+  let length = stringBytes(1, resource.version) + stringBytes(3, resource.name)
+  for (const alias of resource.aliases ?? []) length += stringBytes(4, alias)
+  return resource.absent ? length : length + fieldBytes(2, anyLengthOf(resource))
+}
+
+function writeResource(writer: FieldWriter, protocol: Protocol, resource: Resource): void {
+  if (protocol === 'delta') {
+    writer.text(1, resource.version)
+    writer.text(3, resource.name)
+    for (const alias of resource.aliases ?? []) writer.text(4, alias)
+    if (resource.absent) return
+    writer.head(2, anyLengthOf(resource))
+  }
+  writer.raw(typeField(resource.type))
+  writer.head(2, resource.bytes.length)
+  writer.raw(resource.bytes)
 }

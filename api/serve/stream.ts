@@ -36,6 +36,9 @@ const auditedMax = 32
 export interface Channel {
   /** False when what was written waits: the stream then pauses until `drained`. */
   write(message: Buffer): boolean
+  /** What is written until `uncork` leaves as one. */
+  cork(): void
+  uncork(): void
 }
 
 /** What a stream tells those around it. */
@@ -151,19 +154,29 @@ export class XdsStream {
   pump(isLast = false): void {
     if (this.#closed) return
     this.#order.releaseWhenQuiet()
+    this.#channel.cork()
+    try {
+      this.#sendDue(isLast)
+    } finally {
+      this.#channel.uncork()
+    }
+    if (!this.#writable) return
+    this.#order.releaseWhenQuiet()
+    this.#watcher.progressed(this)
+  }
+
+  #sendDue(isLast: boolean): void {
     for (const type of passOrder) {
       if (!this.#writable) return
       const subscription = this.#subscriptions.get(type)
       if (!subscription || !subscription.hasWork || !subscription.mayGo) continue
       if (this.#order.mustHold(subscription)) continue
       // What comes after it in the order stays behind it.
-      if (!isLast && this.#room?.isMuch(subscription.due) === true && !this.#room.admits(this)) break
+      if (!isLast && this.#room?.isMuch(subscription.due) === true && !this.#room.admits(this)) return
       if (this.#send(subscription) < turnBytesMax || !this.#hasWork()) continue
       this.#watcher.wake(this, 'change')
-      break
+      return
     }
-    this.#order.releaseWhenQuiet()
-    this.#watcher.progressed(this)
   }
 
   /** What was written has left: go on. */

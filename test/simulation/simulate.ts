@@ -189,6 +189,8 @@ class Simulation {
         down.push(message)
         return !link.congested
       },
+      cork: () => {},
+      uncork: () => {},
     }
     const stream = new XdsStream({ clock: this.#clock, watcher: this.#watcher, channel, answers: this.#answers, holdings: this.#holdings, room: this.#room }, { peer, node: member.node, protocol: member.proxy.protocol, view })
     const link: Link = { stream, up, down, congested: false }

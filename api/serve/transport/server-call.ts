@@ -144,6 +144,14 @@ export class ServerCall implements CallerSide {
     return written
   }
 
+  cork(): void {
+    this.#stream.cork()
+  }
+
+  uncork(): void {
+    this.#stream.uncork()
+  }
+
   /** Ends the call well, after what was written. */
   end(): void {
     this.#finish(status.OK, '')
