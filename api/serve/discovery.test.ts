@@ -13,7 +13,7 @@ import { NodeSchema } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
 import { type DeltaDiscoveryResponse, type DiscoveryResponse, ResourceSchema } from '#core/wire/gen/envoy/service/discovery/v3/discovery_pb.ts'
 import { cds, eds } from '#core/wire/grpc.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { MemoryView } from './memory-view.ts'
 import type { Peer, ServeDoors } from './peer.ts'
@@ -196,6 +196,25 @@ test('rule 4: on shutdown streams end with UNAVAILABLE', async (t) => {
   await Promise.all([server.close(200), stream.status().then((ended) => assert.equal(ended.code, status.UNAVAILABLE))])
 })
 
+test('rule 4: at a shutdown streams end one after the other, within half of the time', async (t) => {
+  const clock = new SteppedClock()
+  const { client, server, gone } = await world(t, { clock, view: new MemoryView([cluster('a')]) })
+  const streams = Array.from({ length: 5 }, () => client.delta())
+  for (const stream of streams) stream.ask({ node, type: CLUSTER })
+  for (const stream of streams) await stream.next()
+  const closed = server.close(1000)
+  const endedAtMs: number[] = []
+  for (let ms = 1; ms <= 500; ms += 1) {
+    clock.advance(1)
+    while (endedAtMs.length < gone.length) endedAtMs.push(ms)
+  }
+  assert.equal(new Set(endedAtMs).size, 5, endedAtMs.join(' '))
+  for (const stream of streams) assert.equal((await stream.status()).code, status.UNAVAILABLE)
+  // Connections that are idle now would be cut only when the time is over.
+  clock.advance(500)
+  await closed
+})
+
 test('rule 5: a delta reconnect to another replica with the same state sends no resource', async (t) => {
   const first = await world(t, { view: new MemoryView([cluster('a'), cluster('b')]) })
   const second = await world(t, { view: new MemoryView([cluster('a'), cluster('b')], 9) })
@@ -238,7 +257,7 @@ test('rule 7: a grown SotW subscription that repeats an old version is no NACK',
 })
 
 test('rule 8: an ACK is answered with silence, for all types and both protocols', async (t) => {
-  const all = [cluster('x'), endpoints('x'), listener('x'), resource(SCOPED_ROUTE_CONFIGURATION, 'x', '1'), routes('x'), resource(EXTENSION_CONFIG, 'x', '1'), resource(VIRTUAL_HOST, 'x', '1'), resource(SECRET, 'x', '1')]
+  const all = [cluster('x'), endpoints('x'), listener('x'), resource(SCOPED_ROUTE_CONFIGURATION, 'x', '1'), routes('x'), resource(EXTENSION_CONFIG, 'x', '1'), resource(RUNTIME, 'x', '1'), resource(VIRTUAL_HOST, 'x', '1'), resource(SECRET, 'x', '1')]
   const { client, view } = await world(t, { view: new MemoryView(all) })
   const delta = client.delta()
   const sotw = client.sotw()

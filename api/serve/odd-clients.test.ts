@@ -23,9 +23,9 @@ interface World {
   readonly port: number
 }
 
-async function world(t: TestContext): Promise<World> {
+async function world(t: TestContext, note: (event: string, fields: Readonly<Record<string, unknown>>) => void = () => {}): Promise<World> {
   const states = new NodeStates()
-  const server = await startConformance(systemDoors, states, { address: '127.0.0.1', port: 0 })
+  const server = await startConformance(systemDoors, states, { address: '127.0.0.1', port: 0 }, () => {}, note)
   const client = new RawClient(`127.0.0.1:${server.port}`)
   t.after(async () => {
     client.close()
@@ -124,6 +124,21 @@ test('rule 18: names may be empty, long, or of any script, and are told as they 
     states.put('odd', { type: CLUSTER_LOAD_ASSIGNMENT, name }, '1')
     assert.deepEqual((await stream.take()).resources.map((one) => one.name), [name])
   }
+})
+
+test('rule 24: a set of clusters in state of the world goes as one, and near what clients take it is told of', async (t) => {
+  const notes: string[] = []
+  const { states, client } = await world(t, (event, { type, bytes }) => notes.push(`${event} ${String(type)} ${Math.floor(Number(bytes) / (1 << 20))} MiB`))
+  const many = (count: number): void => states.set('odd', String(count), Array.from({ length: count }, (_, at) => ({ type: CLUSTER, name: `c${at}`, bytes: Buffer.concat([Buffer.from([10, 5]), Buffer.from(`c${at}`.padEnd(5)), unknownField(1 << 18)]) })))
+  many(11)
+  const stream = client.sotw()
+  stream.ask({ node, type: CLUSTER })
+  const first = await stream.next()
+  assert.deepEqual([first.resources.length, notes], [11, []])
+  many(13)
+  stream.ack(first)
+  const second = await stream.next()
+  assert.deepEqual([second.resources.length, notes], [13, [`xds.response-large ${CLUSTER} 3 MiB`]])
 })
 
 interface HttpCall {

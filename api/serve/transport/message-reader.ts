@@ -73,11 +73,14 @@ export class MessageReader {
     return messages
   }
 
-  /** Twice the room each time, so that neither many small chunks nor a head that promises much takes more than has come. */
+  /**
+   * Four times the room each time, so that neither many small chunks nor a head that promises much takes much more than has come; and a request with a node of 48 KB, of which a third comes first,
+   * takes memory once: each is as much for the garbage collector.
+   */
   #append(chunk: Buffer): void {
     const size = this.#buffered + chunk.length
     if (size > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(size, Math.min(2 * this.#buffer.length, this.#needed)))
+      const grown = Buffer.allocUnsafeSlow(Math.max(size, Math.min(4 * size, this.#needed)))
       this.#buffer.copy(grown, 0, 0, this.#buffered)
       this.#buffer = grown
     }
