@@ -98,7 +98,7 @@ async function startWeft(environment: Environment, bootstrap: Bootstrap, log: Lo
   }
 }
 
-const aroundOf = (log: Log): ProcessDoors => ({ log, readFile, memory: () => process.memoryUsage(), cores: availableParallelism(), quit: () => process.exit(0) })
+const aroundOf = (log: Log): ProcessDoors => ({ log, readFile, memory: () => process.memoryUsage(), cores: availableParallelism(), ownAddresses: othersReach, quit: () => process.exit(0) })
 
 function onceAtEnd(end: () => void): void {
   let ending = false
@@ -112,9 +112,15 @@ function onceAtEnd(end: () => void): void {
 
 const readFile = (path: string): string => readFileSync(path, 'utf8')
 
-/** The first address of each family that other machines can reach, IPv4 before IPv6; loopback where there is none. */
+/** Addresses that other machines can reach, IPv4 before IPv6. */
+function othersReach(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).filter(({ address, internal }) => !internal && !address.startsWith('fe80:'))
+  return ['IPv4', 'IPv6'].flatMap((of) => all.filter(({ family }) => family === of).map(({ address }) => address))
+}
+
+/** The first of each family; loopback where there is none. */
 function ownAddresses(): [string, ...string[]] {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
-  const [first, ...others] = ['IPv4', 'IPv6'].flatMap((of) => all.find(({ address, family, internal }) => family === of && !internal && !address.startsWith('fe80:'))?.address ?? [])
+  const all = othersReach()
+  const [first, ...others] = [all.find((one) => !one.includes(':')) ?? [], all.find((one) => one.includes(':')) ?? []].flat()
   return first === undefined ? ['127.0.0.1'] : [first, ...others]
 }

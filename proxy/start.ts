@@ -16,6 +16,9 @@ import { readJoinToken } from './identity/join-token.ts'
 import { Secrets } from './identity/secrets.ts'
 import { WorkloadIdentity } from './identity/workload-identity.ts'
 import { Runtime } from './runtime.ts'
+import { capturedBy, proveCapture } from './capture/proof.ts'
+import { CaptureWatch } from './capture/capture-watch.ts'
+import { Health } from './probe/health.ts'
 import { descriptorsOf } from './upgrade/listening-sockets.ts'
 import { readinessOf } from './probe/readiness-of.ts'
 import type { Readiness } from './probe/readiness.ts'
@@ -38,6 +41,8 @@ export interface ProcessDoors {
   readonly log: Log
   readonly readFile: (path: string) => string
   readonly memory: Shown['memory']
+  /** Of this machine, those of loopback left out; absent: none is known. */
+  readonly ownAddresses?: () => readonly string[]
   /** Processors that it may use; 1 unless told. */
   readonly cores?: number
   /** Ends the process, after a drain that the admin port asked for. */
@@ -100,8 +105,14 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     certificate: () => identity.now,
   }
   const ads = new Ads(doors, stream, cell, log)
+  const health = new Health((why) => ads.setHealth(why), around.inheritance !== undefined)
   // What carried the traffic so far goes on being called.
-  if (around.inheritance !== undefined) ads.setHealthy(true)
+  if (around.inheritance !== undefined) ads.setHealth('')
+  const captured = () => (bootstrap.provesCapture ? capturedBy(cell.listeners.values()) : [])
+  const capture: CaptureWatch = new CaptureWatch(clock, () => proveCapture(captured(), { clock, ownAddresses: around.ownAddresses ?? (() => []) }), () => {
+    health.setCapture(capture.why)
+    look()
+  }, log, around.inheritance !== undefined)
   const loads = new LoadReports(doors, stream, () => traffic.takeLoads(), log)
   const lastGood = bootstrap.stateDirectory === undefined ? undefined : new LastGood(clock, bootstrap.stateDirectory, node.id, cell, log)
 
@@ -112,6 +123,9 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const state = (): ProxyState => (stopping ? 'DRAINING' : readyAtMs > 0 ? 'LIVE' : 'INITIALIZING')
   const look = (): void => {
     if (readyAtMs > 0 || stopping || !cell.isWarm || bound.pending > 0 || workers?.areWarm === false || !identity.now) return
+    // Rules are often put in force beside this start: what is called before they are would go past all policies.
+    if (captured().length > 0) capture.start()
+    if (capture.why !== '') return
     readyAtMs = clock.monotonicMs()
     log.info('proxy.ready', { afterMs: Math.round(readyAtMs - startedMs), revision: cell.revision, listeners: cell.listeners.size, clusters: cell.clusters.size })
     announceReady()
@@ -124,6 +138,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     identity.stop()
     settings.stop()
     readiness?.stop()
+    capture.stop()
     // The registry takes the workload out before its listeners close, so that peers stop calling first.
     return (left = ads.stop())
   }
@@ -153,6 +168,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     traffic,
     log,
     state,
+    uncaptured: () => capture.why,
     memory: around.memory,
     drain: () => void stop(),
     quit: () => void stop().then(around.quit),
@@ -215,8 +231,8 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
     state,
     announce() {
       const probe = begun?.probe
-      if (probe === undefined) return ads.setHealthy(true)
-      readiness ??= readinessOf(probe, { clock, ports: node.ports, environment: begun?.environment ?? {}, runsCommands: bootstrap.runsCommands }, { isReady: ads.isHealthy, say: (why) => ads.setHealthy(why === '', why), log })
+      if (probe === undefined) return health.setApplication('')
+      readiness ??= readinessOf(probe, { clock, ports: node.ports, environment: begun?.environment ?? {}, runsCommands: bootstrap.runsCommands }, { isReady: health.isReady, say: (why) => health.setApplication(why), log })
       readiness.start()
     },
     listening: () => [[bootstrap.admin, admin.server], ...bootstrap.probes.map((at, place): [SocketAddress, Server] => [at, probes[place]?.server ?? admin.server]), ...runtime.listening()],

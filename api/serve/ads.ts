@@ -161,8 +161,10 @@ export class DiscoverySession {
         // A node may be repeated, and is skipped, but it may not become another (xds-rules 1).
         if (id !== '' && id !== stream.node.id) throw new CallRefused(status.INVALID_ARGUMENT, 'the node id changed within a stream')
       }
-      if (request.type === HEALTH_INFORMATION) this.#doors.serve.health?.(stream.peer, stream.node, request.refusal === undefined ? 'healthy' : 'unhealthy')
-      else stream.request(request)
+      if (request.type === HEALTH_INFORMATION) {
+        stream.notReady = request.refusal
+        this.#doors.serve.health?.(stream.peer, stream.node, request.refusal === undefined ? 'healthy' : 'unhealthy')
+      } else stream.request(request)
     })
     if (this.#over || clock.monotonicMs() - beganMs < longMs) return
     this.#call.pause()

@@ -73,6 +73,8 @@ export class XdsStream {
   readonly peer: Peer
   readonly node: ProxyNode
   readonly protocol: Protocol
+  /** Why its workload may not be called, by its own word; undefined: it may. */
+  notReady: string | undefined
   readonly connectedAtMs: number
   readonly #clock: Clock
   readonly #watcher: StreamWatcher
@@ -109,6 +111,7 @@ export class XdsStream {
     this.#room = around.room
     this.peer = of.peer
     this.node = of.node
+    this.notReady = of.node.health === 'unhealthy' ? 'the application is not ready' : undefined
     this.protocol = of.protocol
     this.#view = of.view
     this.connectedAtMs = around.clock.wallMs()
@@ -263,6 +266,7 @@ export class XdsStream {
       connectedAtMs: this.connectedAtMs,
       syncedRevision: this.syncedRevision,
       viewRevision: this.viewRevision,
+      ...(this.notReady === undefined ? {} : { notReady: this.notReady }),
       types: [...this.#subscriptions.values()].map(statusOf),
     }
   }

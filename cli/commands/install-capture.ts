@@ -10,7 +10,7 @@ export const usage = `weft proxy install-capture [--outbound-port 15001] [--inbo
 
 Redirects this network namespace's TCP connections to the proxy: nftables, or iptables where there is no nft; IPv4 and IPv6. With --dns its
 look-ups too, to port 15053 (--dns-port), where a proxy that runs with --dns true answers them. Needs CAP_NET_ADMIN, which the proxy itself does not.
-A second run changes nothing. --print shows the rules instead; --remove takes them away. The proxy must run as one of the excluded users.`
+A second run changes nothing. The rules have a place by which the proxy proves them before it is ready. --print shows the rules instead; --remove takes them away. The proxy must run as one of the excluded users.`
 
 const options = {
   'outbound-port': { type: 'string', default: '15001' },

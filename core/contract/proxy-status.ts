@@ -31,5 +31,7 @@ export interface ProxyStatus {
   readonly syncedRevision: number
   /** The revision its view has reached. */
   readonly viewRevision: number
+  /** Why the mesh is not to call its workload, by its own word; absent: it may be called. */
+  readonly notReady?: string
   readonly types: readonly TypeStatus[]
 }

@@ -25,6 +25,8 @@ export interface Shown {
   readonly traffic: Traffic
   readonly log: Log
   readonly state: () => ProxyState
+  /** Why it is not proven that the application's traffic comes here; empty when it is, or none is captured. */
+  readonly uncaptured: () => string
   readonly memory: () => { readonly rss: number; readonly heapTotal: number; readonly heapUsed: number; readonly external: number }
   readonly drain: () => void
   readonly quit: () => void
@@ -33,13 +35,21 @@ export interface Shown {
 /** Envoy's words. */
 export type ProxyState = 'LIVE' | 'INITIALIZING' | 'DRAINING'
 
+/** Readiness: 200 when live and proven to be reached, else 503, with the state and the reason. */
+export function readyPages({ state, uncaptured }: Pick<Shown, 'state' | 'uncaptured'>): [string, () => Page][] {
+  const ready = (): Page => {
+    const [now, why] = [state(), uncaptured()]
+    if (why === '') return { status: now === 'LIVE' ? 200 : 503, body: `${now}\n` }
+    return { status: 503, body: `${now === 'LIVE' ? 'NOT CAPTURED' : now}\n${why}\n` }
+  }
+  return [['GET /ready', ready], ['GET /healthz/ready', ready]]
+}
+
 /** Readiness and metrics: what may be asked for from other machines. */
 export function probePages(shown: Shown): Pages {
-  const ready = (): Page => ({ status: shown.state() === 'LIVE' ? 200 : 503, body: `${shown.state()}\n` })
   const metrics = async (): Promise<Page> => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: (await shown.traffic.metricsText()) + proxyMetrics(shown) })
   return new Map<string, () => Page | Promise<Page>>([
-    ['GET /ready', ready],
-    ['GET /healthz/ready', ready],
+    ...readyPages(shown),
     ['GET /metrics', metrics],
     ['GET /stats/prometheus', metrics],
   ])

@@ -1,7 +1,7 @@
 import type { Shown } from './pages.ts'
 
 /** The proxy's metrics about itself, not its traffic: identity and configuration, as Prometheus text. */
-export function proxyMetrics({ identity, ads, cell, clock, memory }: Pick<Shown, 'identity' | 'ads' | 'cell' | 'clock' | 'memory'>): string {
+export function proxyMetrics({ identity, ads, cell, clock, memory, uncaptured }: Pick<Shown, 'identity' | 'ads' | 'cell' | 'clock' | 'memory' | 'uncaptured'>): string {
   const leftSeconds = identity.now === undefined ? 0 : (identity.now.notAfterMs - clock.wallMs()) / 1000
   const samples: [name: string, kind: 'counter' | 'gauge', value: number][] = [
     ['weft_identity_certificates_total', 'counter', identity.counts.issued],
@@ -16,6 +16,7 @@ export function proxyMetrics({ identity, ads, cell, clock, memory }: Pick<Shown,
     ['weft_ads_nacks_total', 'counter', ads.counts.nacks],
     ['weft_ads_revision', 'gauge', cell.revision],
     ['weft_ads_warming', 'gauge', cell.warming.length],
+    ['weft_capture_unproven', 'gauge', uncaptured() === '' ? 0 : 1],
     ['weft_proxy_memory_bytes', 'gauge', memory().rss],
   ]
   return samples.map(([name, kind, value]) => `# TYPE ${name} ${kind}\n${name} ${value}\n`).join('')

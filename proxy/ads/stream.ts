@@ -60,6 +60,8 @@ export class Ads {
   #stopped = false
   /** Whether the application may be called. */
   #healthy = false
+  /** Why it may not, where that was said. */
+  #why: string | undefined
   /** For metrics. */
   readonly counts = { connects: 0, failures: 0, acks: 0, nacks: 0 }
 
@@ -77,20 +79,21 @@ export class Ads {
     return this.#connection?.answered === true
   }
 
-  get isHealthy(): boolean {
-    return this.#healthy
-  }
-
   start(): void {
     this.#connect()
   }
 
-  /** The mesh may call the application from now on, or not any more, and why. A stream that begins later says so in its node. */
-  setHealthy(healthy: boolean, why = 'the application is not ready'): void {
-    if (healthy === this.#healthy) return
+  /** Why the mesh may not call the application; empty: it may, from now on. A stream that begins later says so in its node, and then why. */
+  setHealth(why: string): void {
+    const healthy = why === ''
+    if (healthy ? this.#healthy : why === this.#why) return
     this.#healthy = healthy
-    if (this.#connection?.nodeSent !== true) return
-    this.#connection.call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!healthy && { errorDetail: { code: UNAVAILABLE, message: why } }) }))
+    this.#why = healthy ? undefined : why
+    if (this.#connection?.nodeSent === true) this.#sayHealth(this.#connection)
+  }
+
+  #sayHealth(connection: Connection): void {
+    connection.call.write(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!this.#healthy && { errorDetail: { code: UNAVAILABLE, message: this.#why ?? '' } }) }))
   }
 
   /** A new certificate is there: the stream must not end with the old one's life. What is held stays, and little is sent. */
@@ -170,8 +173,10 @@ export class Ads {
     if (connection !== this.#connection || this.#stopped) return
     const request = subscription.next(reply, connection.nodeSent ? undefined : writeNode(this.#healthy ? this.#node() : { ...this.#node(), health: 'unhealthy' }))
     if (!request) return
+    const isFirst = !connection.nodeSent
     connection.nodeSent = true
     connection.call.write(request)
+    if (isFirst && this.#why !== undefined) this.#sayHealth(connection)
   }
 
   #lost(connection: Connection, error: Error | undefined): void {

@@ -27,6 +27,8 @@ export interface Bootstrap {
   readonly concurrency: number | undefined
   /** Whether the mesh may have commands run here, for readiness probes. */
   readonly runsCommands: boolean
+  /** Whether readiness waits for a proof that the application's traffic is captured, where it is to be. */
+  readonly provesCapture: boolean
   readonly certificateLifetimeMs: number
   /** `weft`: this process carries the traffic. `envoy`: it is the agent beside a stock Envoy, started from this binary. */
   readonly engine: { readonly kind: 'weft' } | { readonly kind: 'envoy'; readonly binary: string; readonly arguments: readonly string[] }

@@ -55,7 +55,8 @@ export function readBootstrap(environment: Environment, type: 'sidecar' | 'route
     announceMs: variables.seconds('WEFT_DRAIN_DELAY_SECONDS', type === 'router' ? 5 : 0, DRAIN_SECONDS_MAX),
     limits: readLimits(variables, type),
     concurrency: readConcurrency(variables),
-    runsCommands: readRunsCommands(variables),
+    runsCommands: readWhether(variables, 'WEFT_EXEC_PROBES'),
+    provesCapture: readWhether(variables, 'WEFT_CAPTURE_PROOF'),
     certificateLifetimeMs: variables.seconds('WEFT_CERTIFICATE_SECONDS', CERTIFICATE_SECONDS_MAX, CERTIFICATE_SECONDS_MAX),
     engine,
     environment,
@@ -91,7 +92,7 @@ export function withFlags(environment: Environment, flags: readonly string[]): {
 const variableNames = new Set(
   (
     'XDS XDS_ROOT XDS_SERVER_NAME XDS_PLAINTEXT JOIN_TOKEN JOIN_TOKEN_FILE NAME NAMESPACE SERVICE_ACCOUNT TRUST_DOMAIN LABELS ADDRESS CLUSTER NETWORK LOCALITY PORTS OUTBOUND ' +
-    'ADMIN PROBES DNS GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY EXEC_PROBES ENGINE ENVOY ENVOY_ARGUMENTS'
+    'ADMIN PROBES DNS GATEWAY_PORTS GATEWAY_ADDRESS GATEWAY_TOPOLOGY OTLP STATE_DIR DRAIN_SECONDS DRAIN_DELAY_SECONDS CONNECTIONS_MAX ADDRESS_CONNECTIONS_MAX REQUESTS_MAX MEMORY_MAX_MB STALL_SECONDS CERTIFICATE_SECONDS LOG_LEVEL CONCURRENCY EXEC_PROBES CAPTURE_PROOF ENGINE ENVOY ENVOY_ARGUMENTS'
   )
     .split(' ')
     .map((name) => `WEFT_${name}`),
@@ -137,9 +138,10 @@ function readConcurrency(variables: Variables): number | undefined {
   return 1
 }
 
-function readRunsCommands(variables: Variables): boolean {
-  const value = variables.text('WEFT_EXEC_PROBES') ?? 'true'
-  if (value !== 'true' && value !== 'false') variables.refuse('WEFT_EXEC_PROBES', value, 'true or false')
+/** It is, unless told otherwise. */
+function readWhether(variables: Variables, name: string): boolean {
+  const value = variables.text(name) ?? 'true'
+  if (value !== 'true' && value !== 'false') variables.refuse(name, value, 'true or false')
   return value === 'true'
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { type CapturePlan, captureText, iptablesText, removalText } from './rules.ts'
+import { type CapturePlan, captureText, CHAINS, iptablesText, removalText } from './rules.ts'
 
 const DNS_HOOK = ['OUTPUT', '-p', 'udp', '--dport', '53', '-j', 'WEFT_OUTBOUND']
 /** What leads to our chains, where rules are iptables'. */
@@ -13,12 +13,11 @@ export function installCapture(plan: CapturePlan): 'nftables' | 'iptables' {
   }
   for (const family of [4, 6] as const) {
     const tool = family === 4 ? 'iptables' : 'ip6tables'
-    run(`${tool}-restore`, ['--noflush'], iptablesText(plan, family))
-    for (const rule of HOOKS) {
-      const there = spawnSync(tool, ['-t', 'nat', '-C', ...rule]).status === 0
-      const wanted = rule !== DNS_HOOK || plan.dnsPort !== undefined
-      if (there !== wanted) run(tool, ['-t', 'nat', wanted ? '-A' : '-D', ...rule], '')
-    }
+    const wanted = HOOKS.filter((rule) => rule !== DNS_HOOK || plan.dnsPort !== undefined)
+    const isThere = (rule: readonly string[]): boolean => spawnSync(tool, ['-t', 'nat', '-C', ...rule]).status === 0
+    // With the chains in one transaction: a proof of one is a proof of all.
+    run(`${tool}-restore`, ['--noflush'], iptablesText(plan, family, wanted.filter((rule) => !isThere(rule)).map((rule) => rule.join(' '))))
+    if (!wanted.includes(DNS_HOOK) && isThere(DNS_HOOK)) run(tool, ['-t', 'nat', '-D', ...DNS_HOOK], '')
   }
   return 'iptables'
 }
@@ -29,7 +28,7 @@ export function removeCapture(): void {
   for (const tool of ['iptables', 'ip6tables']) {
     // Each fails when the rule is not there, which is as it should be.
     for (const rule of HOOKS) spawnSync(tool, ['-t', 'nat', '-D', ...rule])
-    for (const chain of ['WEFT_OUTBOUND', 'WEFT_INBOUND']) {
+    for (const chain of CHAINS) {
       spawnSync(tool, ['-t', 'nat', '-F', chain])
       spawnSync(tool, ['-t', 'nat', '-X', chain])
     }

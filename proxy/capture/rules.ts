@@ -18,13 +18,19 @@ const OWN_PORTS = [15_000, 15_001, 15_006, 15_020, 15_021, 15_090]
 
 const TABLE = 'weft_capture'
 
+/**
+ * By what a proxy proves that the rules are there (`proof.ts`): connections to these ports, from where nobody calls by chance, are redirected whoever makes them, the proxy too. Of IPv4 from and to `address`,
+ * of IPv6 from loopback to any address that is not.
+ */
+export const PROOF = { address: '127.0.0.6', outboundPort: 15_002, inboundPort: 15_003 } as const
+
 /** Takes the rules away; no failure when there are none. */
 export const removalText = `add table inet ${TABLE}\ndelete table inet ${TABLE}\n`
 
 /**
  * Rules in nftables' language, for `nft -f`: one table, replaced whole in one transaction, so that a second run changes nothing and a change leaves no gap.
  * Outgoing connections are redirected to the outbound port, except the proxy's own, those within the machine, and what is excluded; incoming ones to the inbound port.
- * One table holds both address families (kernel 5.2 on).
+ * One table holds both address families (kernel 5.2 on). What proves the rules stands in the same transaction, and leads through the same rule as what comes in.
  */
 export function captureText(plan: CapturePlan): string {
   const four = (ranges: readonly string[]) => ranges.filter((range) => !range.includes(':'))
@@ -34,6 +40,8 @@ export function captureText(plan: CapturePlan): string {
   const excludedFour = four(plan.excludedRanges)
   const excludedSix = six(plan.excludedRanges)
   const outbound = [
+    ...proving(PROOF.outboundPort).map((rule) => `${rule} redirect to :${plan.outboundPort}`),
+    ...proving(PROOF.inboundPort).map((rule) => `${rule} jump redirect_inbound`),
     ...when(plan.excludedUids, `meta skuid ${set(plan.excludedUids)} return`),
     // Before what is left alone: a host's resolver is often on loopback.
     ...(plan.dnsPort === undefined ? [] : [`meta l4proto { tcp, udp } th dport 53 redirect to :${plan.dnsPort}`]),
@@ -50,15 +58,23 @@ export function captureText(plan: CapturePlan): string {
           ...when(six(plan.includedRanges), `ip6 daddr ${set(six(plan.includedRanges))} meta l4proto tcp redirect to :${plan.outboundPort}`),
         ]),
   ]
-  const inbound = ['iifname "lo" return', `tcp dport ${set([...OWN_PORTS, plan.outboundPort, plan.inboundPort, ...plan.excludedInboundPorts])} return`, `meta l4proto tcp redirect to :${plan.inboundPort}`]
+  const inbound = ['iifname "lo" return', `tcp dport ${set([...OWN_PORTS, plan.outboundPort, plan.inboundPort, ...plan.excludedInboundPorts])} return`, 'jump redirect_inbound']
   const chain = (name: string, hook: string, rules: readonly string[]) => `  chain ${name} {\n    type nat hook ${hook} priority -100; policy accept;\n${rules.map((rule) => `    ${rule}\n`).join('')}  }\n`
-  return `${removalText}table inet ${TABLE} {\n${chain('outbound', 'output', outbound)}${chain('inbound', 'prerouting', inbound)}}\n`
+  return `${removalText}table inet ${TABLE} {\n  chain redirect_inbound {\n    meta l4proto tcp redirect to :${plan.inboundPort}\n  }\n${chain('outbound', 'output', outbound)}${chain('inbound', 'prerouting', inbound)}}\n`
 }
 
-/** The same for iptables-restore (`--noflush`), for machines without nft: one text for each family, with chains of our own that are emptied first. */
-export function iptablesText(plan: CapturePlan, family: 4 | 6): string {
+const proving = (port: number): string[] => [`ip saddr ${PROOF.address} ip daddr ${PROOF.address} tcp dport ${port}`, `ip6 saddr ::1 ip6 daddr != ::1 tcp dport ${port}`]
+
+/** Our own, each before what it leads to is taken away. */
+export const CHAINS = ['WEFT_OUTBOUND', 'WEFT_INBOUND', 'WEFT_REDIRECT']
+
+/** The same for iptables-restore (`--noflush`), for machines without nft: one text for each family, with chains of our own that are emptied first. `hooks`: rules that lead to them and are not there yet. */
+export function iptablesText(plan: CapturePlan, family: 4 | 6, hooks: readonly string[]): string {
   const of = (ranges: readonly string[]) => ranges.filter((range) => range.includes(':') === (family === 6))
+  const proving = family === 4 ? `-s ${PROOF.address} -d ${PROOF.address}` : '-s ::1/128 ! -d ::1/128'
   const out = [
+    `${proving} -p tcp --dport ${PROOF.outboundPort} -j REDIRECT --to-ports ${plan.outboundPort}`,
+    `${proving} -p tcp --dport ${PROOF.inboundPort} -j WEFT_REDIRECT`,
     ...plan.excludedUids.map((uid) => `-m owner --uid-owner ${uid} -j RETURN`),
     ...(plan.dnsPort === undefined ? [] : ['udp', 'tcp'].map((protocol) => `-p ${protocol} --dport 53 -j REDIRECT --to-ports ${plan.dnsPort}`)),
     `-d ${family === 4 ? '127.0.0.0/8' : '::1/128'} -j RETURN`,
@@ -69,8 +85,8 @@ export function iptablesText(plan: CapturePlan, family: 4 | 6): string {
   const into = [
     '-i lo -j RETURN',
     ...[...new Set([...OWN_PORTS, plan.outboundPort, plan.inboundPort, ...plan.excludedInboundPorts])].map((port) => `-p tcp --dport ${port} -j RETURN`),
-    `-p tcp -j REDIRECT --to-ports ${plan.inboundPort}`,
+    '-p tcp -j WEFT_REDIRECT',
   ]
-  const lines = [...out.map((rule) => `-A WEFT_OUTBOUND ${rule}`), ...into.map((rule) => `-A WEFT_INBOUND ${rule}`)]
-  return `*nat\n:WEFT_OUTBOUND - [0:0]\n:WEFT_INBOUND - [0:0]\n-F WEFT_OUTBOUND\n-F WEFT_INBOUND\n${lines.join('\n')}\nCOMMIT\n`
+  const lines = [`-A WEFT_REDIRECT -p tcp -j REDIRECT --to-ports ${plan.inboundPort}`, ...out.map((rule) => `-A WEFT_OUTBOUND ${rule}`), ...into.map((rule) => `-A WEFT_INBOUND ${rule}`), ...hooks.map((rule) => `-A ${rule}`)]
+  return `*nat\n${CHAINS.map((chain) => `:${chain} - [0:0]\n`).join('')}${CHAINS.map((chain) => `-F ${chain}\n`).join('')}${lines.join('\n')}\nCOMMIT\n`
 }

@@ -44,6 +44,8 @@ export class AdsRelay {
   readonly #log: Log
   #pair: Pair | undefined
   #healthy = false
+  /** Why it may not be called, where that was said. */
+  #why: string | undefined
   #stopped = false
 
   constructor(clock: Clock, of: { controlPlane: ControlPlane; certificate: () => WorkloadCertificate | undefined; names: RelayedNames | undefined }, log: Log) {
@@ -58,11 +60,17 @@ export class AdsRelay {
     server.addService({ deltaAds }, { deltaAds: (call: Down) => this.#serve(call) })
   }
 
-  /** The mesh may call the application from now on, or not any more, and why. A stream that begins later says so in its node. */
-  setHealthy(healthy: boolean, why = 'the application is not ready'): void {
-    if (healthy === this.#healthy) return
+  /** Why the mesh may not call the application; empty: it may, from now on. A stream that begins later says so in its node, and then why. */
+  setHealth(why: string): void {
+    const healthy = why === ''
+    if (healthy ? this.#healthy : why === this.#why) return
     this.#healthy = healthy
-    if (this.#pair?.begun === true) this.#say(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!healthy && { errorDetail: { code: grpc.status.UNAVAILABLE, message: why } }) }))
+    this.#why = healthy ? undefined : why
+    if (this.#pair?.begun === true) this.#sayHealth()
+  }
+
+  #sayHealth(): void {
+    this.#say(create(DeltaDiscoveryRequestSchema, { typeUrl: HEALTH_INFORMATION, ...(!this.#healthy && { errorDetail: { code: grpc.status.UNAVAILABLE, message: this.#why ?? '' } }) }))
   }
 
   /** A new certificate is there: the stream must not end with the old one's life. */
@@ -107,6 +115,7 @@ export class AdsRelay {
     const first = !pair.begun
     pair.begun = true
     if (!pair.up.write(first && !this.#healthy ? asUnhealthy(bytes) : bytes)) pair.down.pause()
+    if (first && this.#why !== undefined) this.#sayHealth()
     const asked = first ? this.#names?.open() : undefined
     if (asked !== undefined) this.#say(asked)
   }

@@ -5,6 +5,8 @@ import { request } from 'node:http'
 import type { Doors, Timer } from '#core/time/clock.ts'
 import { describeError, type Log } from '../admin/log.ts'
 import { parseSocketAddress } from '../bootstrap/variables.ts'
+import type { Captured } from '../capture/proof.ts'
+import { capturedByEnvoy } from '../capture/envoy-listeners.ts'
 import { backOffMs } from '#core/time/back-off.ts'
 
 const RESTART_BASE_MS = 200
@@ -61,15 +63,27 @@ export class EnvoyProcess {
     child.once('exit', (code, signal) => ended({ code, signal }))
   }
 
-  /** Resolves when Envoy has its first configuration and listens, however often it must be started for that. */
-  live(): Promise<void> {
+  /** Resolves when Envoy has its first configuration and listens, however often it must be started for that; with what it takes that only rules of capture bring. */
+  live(): Promise<readonly Captured[]> {
     return new Promise((resolve) => {
       const look = async (): Promise<void> => {
-        if (this.#stopping || (await this.#admin('GET', '/ready').catch(() => '')).startsWith('LIVE')) resolve()
+        const isLive = (await this.#admin('GET', '/ready').catch(() => '')).startsWith('LIVE')
+        const captured = this.#stopping ? [] : isLive ? await this.#captured() : undefined
+        if (captured !== undefined) resolve(captured)
         else this.#doors.clock.after(LOOK_EVERY_MS, () => void look())
       }
       void look()
     })
+  }
+
+  /** Undefined: it does not answer. */
+  async #captured(): Promise<readonly Captured[] | undefined> {
+    try {
+      return capturedByEnvoy(await this.#admin('GET', '/listeners?format=json'))
+    } catch {
+      // It is asked again.
+      return undefined
+    }
   }
 
   /** Asks inbound clients to go, and closes inbound listeners in the end; resolves when no inbound request has been under way for a while, or after `withinMs`. Outbound goes on. */

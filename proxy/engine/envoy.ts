@@ -4,6 +4,11 @@ import path from 'node:path'
 import { formatSpiffeId } from '#core/identity/spiffe.ts'
 import type { Doors } from '#core/time/clock.ts'
 import type { Bootstrap } from '../bootstrap/bootstrap.ts'
+import { readyPages } from '../admin/pages.ts'
+import { servePages } from '../admin/server.ts'
+import { CaptureWatch } from '../capture/capture-watch.ts'
+import { type Captured, proveCapture } from '../capture/proof.ts'
+import { Health } from '../probe/health.ts'
 import { envoyBootstrap } from '../bootstrap/envoy-bootstrap.ts'
 import { serveNames } from '../dns/serve-names.ts'
 import { certificateService } from '../identity/certificate-service.ts'
@@ -80,9 +85,28 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
     envoy.start(words, begun.environment)
   })
   identity.start()
-  const ready = Promise.all([envoy.live(), names?.complete]).then(() => {
-    if (stopping === undefined) log.info('proxy.ready', { afterMs: Math.round(doors.clock.monotonicMs() - startedMs) })
+  const health = new Health((why) => relay.setHealth(why), false)
+  let captured: readonly Captured[] = []
+  let tellProven = (): void => {}
+  const proven = new Promise<void>((resolve) => (tellProven = resolve))
+  // Envoy that is down says nothing of the rules.
+  const prove = (): Promise<string> => (envoy.pid === undefined ? Promise.resolve(capture.why) : proveCapture(captured, { clock: doors.clock, ownAddresses: around.ownAddresses ?? (() => []) }))
+  const capture: CaptureWatch = new CaptureWatch(doors.clock, prove, () => {
+    health.setCapture(capture.why)
+    if (capture.why === '') tellProven()
+  }, log, false)
+  let isReady = false
+  const ready = Promise.all([envoy.live(), names?.complete]).then(async ([listening]) => {
+    captured = listening
+    if (bootstrap.provesCapture && captured.length > 0) {
+      capture.start()
+      await proven
+    }
+    isReady = stopping === undefined
+    if (isReady) log.info('proxy.ready', { afterMs: Math.round(doors.clock.monotonicMs() - startedMs) })
   })
+  const state = () => (stopping !== undefined ? 'DRAINING' : isReady && envoy.pid !== undefined ? 'LIVE' : 'INITIALIZING')
+  const probes = await Promise.all(bootstrap.probes.map((at) => servePages(at, new Map(readyPages({ state, uncaptured: () => capture.why })), log)))
 
   let left: Promise<void> | undefined
   let readiness: Readiness | undefined
@@ -90,6 +114,7 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
     identity.stop()
     settings.stop()
     readiness?.stop()
+    capture.stop()
     return (left ??= relay.leave())
   }
   let inboundOver: Promise<void> | undefined
@@ -100,6 +125,10 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
     else await leaveMesh()
     await envoy.stop(bootstrap.drainMs, bootstrap.announceMs)
     lookups?.close()
+    for (const { server } of probes) {
+      server.close()
+      server.closeAllConnections()
+    }
     secrets.stop()
     rmSync(folder, { recursive: true, force: true })
   }
@@ -111,8 +140,8 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
     ended: new Promise(() => {}),
     announce() {
       const probe = begun?.probe
-      if (probe === undefined) return relay.setHealthy(true)
-      readiness ??= readinessOf(probe, { clock: doors.clock, ports: node.ports, environment: begun?.environment ?? {}, runsCommands: bootstrap.runsCommands }, { isReady: false, say: (why) => relay.setHealthy(why === '', why), log })
+      if (probe === undefined) return health.setApplication('')
+      readiness ??= readinessOf(probe, { clock: doors.clock, ports: node.ports, environment: begun?.environment ?? {}, runsCommands: bootstrap.runsCommands }, { isReady: health.isReady, say: (why) => health.setApplication(why), log })
       readiness.start()
     },
     leaveInbound,

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { FilterChainPlan, ListenerPlan } from '#core/plan/listener.ts'
 import type { SocketAddress } from '#core/workload/workload.ts'
 import type { PeerInfo } from '#core/route/request.ts'
+import { isProof } from '../capture/proof.ts'
 import { selectChain } from '#core/route/chain.ts'
 import { authorize } from '#core/authz/authorize.ts'
 import type { ClientConnection, Engine } from '../http/engine.ts'
@@ -139,6 +140,7 @@ export class Listener {
     if (!overload.opens()) return refuse(socket)
     socket.once('close', () => overload.closed())
     const to = this.plan.usesOriginalDestination === true ? originalDestination(socket) : undefined
+    if (to !== undefined && isProof(to, socket.remoteAddress)) return refuse(socket)
     const other = to !== undefined && this.plan.handsOff === true ? this.#doors.listenerAt(to) : undefined
     ;(other ?? this).#take(socket, to)
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nodeNamed } from '#api/serve/raw-client.ts'
-import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, HEALTH_INFORMATION, ROUTE_CONFIGURATION } from '#core/wire/type-url.ts'
 import { startPlane } from '../parts/control-plane.ts'
 import { runCommand, until, type Ran } from './shop.ts'
 
@@ -50,6 +50,11 @@ test('proxy-status has a row a proxy with the types that it asked for, and with 
   assert.deepEqual(rows.map((row) => [row[0], row[1], row.at(-1)]), [['bad.prod', 'east', 'REJECTED'], ['good.prod', 'east', 'STALE']])
   assert.match(plain.stdout, /^good\.prod .* 3 \(CDS,EDS,RDS\) /m)
   assert.match(plain.stderr, /^bad\.prod rejects outbound\|80\|\|orders\.prod\.svc\.cluster\.local: .*no such timeout\n {2}from .*VirtualService\/prod\/orders/m)
+
+  good.ask({ type: HEALTH_INFORMATION, error: 'its traffic is not captured: outbound connections over IPv6 are not redirected' })
+  await until('its word is heard', async () => /^good\.prod is not ready: its traffic is not captured: outbound connections over IPv6/m.test((await weft(['proxy-status'])).stderr))
+  good.ask({ type: HEALTH_INFORMATION })
+  await until('it has taken it back', async () => !(await weft(['proxy-status'])).stderr.includes('not ready'))
 
   const verbose = await weft(['proxy-status', '-v'])
   assert.match(verbose.stdout, /^NAME +CLUSTER +VERSION +CDS +LDS +EDS +RDS +SRDS +SDS +ENGINE +STATUS$/m)
