@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { totalmem } from 'node:os'
 import { serve as serveHttp, type ServerType } from '@hono/node-server'
 import type { Fault } from '#core/fault/fault.ts'
 import { openStore } from '#db/open.ts'
@@ -106,6 +107,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
     {
       tls: { address: options.address, port: options.xdsPort, trust },
+      // Where no container bounds it, Node answers 0 or more than there is.
+      memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Infinity),
       services: [
         certificateService({
           clock,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SteppedClock } from '#core/time/seeded.ts'
 import { CLUSTER, SECRET } from '#core/wire/type-url.ts'
-import { Answers } from './answers.ts'
+import { Answers, keptBytesWithin } from './answers.ts'
 import type { Resource } from './resource.ts'
 
 const resource = (type: string, name: string): Resource => ({ type, name, version: '1', bytes: new Uint8Array(100), origins: [] })
@@ -51,4 +51,14 @@ test('a herd that goes on for long shares one answer to its end, and one of more
   assert.deepEqual(large.filter((one, at) => answers.encode('delta', answer([one]), 0).message !== sent[at]), [])
   clock.advance(10_000)
   assert.notEqual(answers.encode('delta', answer([a, b]), 0), herd)
+})
+
+test('what is kept to share goes by the memory that the process may take, within bounds, and no more than that is kept', () => {
+  assert.deepEqual([0, 64 << 20, 512 * (1 << 20), 2 * (1 << 30), Infinity].map((bytes) => keptBytesWithin(bytes) >> 20), [8, 8, 32, 128, 128])
+  const answers = new Answers(new SteppedClock(), 8 << 20)
+  const large = Array.from({ length: 17 }, (_, at) => ({ ...resource(CLUSTER, `large-${at}`), bytes: new Uint8Array(1_000_000) }))
+  const sent = large.map((one) => answers.encode('delta', answer([one]), 0))
+  // Each time has room for eight: those of the time before the last are forgotten.
+  const isKept = (at: number): boolean => large[at] !== undefined && answers.encode('delta', answer([large[at]]), 0) === sent[at]
+  assert.deepEqual([isKept(16), isKept(8), isKept(0)], [true, true, false])
 })

@@ -6,10 +6,17 @@ import type { Resource } from './resource.ts'
 import { type Answer, encodeAnswer } from './response.ts'
 
 /** Answers are kept for other streams for as long as these take them: those that none took in one such time, or while so many bytes came, are forgotten after the next. A mesh of 10,000 services is 66 MB. */
-const keptBytesMax = 128 << 20
+const keptBytesMost = 128 << 20
+/** With less than this a large answer is hardly ever shared. */
+const keptBytesLeast = 8 << 20
+/** So much of the memory that the process may take, for each of the two times: together an eighth. */
+const keptShare = 1 / 16
 const keptMs = 3000
 /** Answers beginning with the same resource that are looked through. */
 const alikeMax = 4
+
+/** What is kept of answers in one such time by a process that may take so much memory. */
+export const keptBytesWithin = (memoryBytes: number): number => Math.min(keptBytesMost, Math.max(keptBytesLeast, Math.floor(memoryBytes * keptShare)))
 
 interface Kept extends Encoded {
   readonly protocol: Protocol
@@ -34,6 +41,7 @@ export interface Encoded {
  */
 export class Answers {
   readonly #clock: Clock
+  readonly #bytesMax: number
   /** By the first resource; in each list the newest last. */
   #recent = new Map<Resource, Kept[]>()
   #before = new Map<Resource, Kept[]>()
@@ -42,8 +50,10 @@ export class Answers {
   #nonces = 0
   #ageing: Timer | undefined
 
-  constructor(clock: Clock) {
+  /** @param bytesMax see `keptBytesWithin` */
+  constructor(clock: Clock, bytesMax = keptBytesMost) {
     this.#clock = clock
+    this.#bytesMax = bytesMax
   }
 
   /**
@@ -74,7 +84,7 @@ export class Answers {
   }
 
   #keep(first: Resource, made: Kept): void {
-    if (this.#bytes + made.message.length > keptBytesMax) this.#age()
+    if (this.#bytes + made.message.length > this.#bytesMax) this.#age()
     this.#bytes += made.message.length
     const alike = this.#recent.get(first)
     if (alike === undefined) this.#recent.set(first, [made])

@@ -4,7 +4,7 @@ import type { Clock, Doors } from '#core/time/clock.ts'
 import { ads, cds, ecds, eds, lds, rds, type RpcMethod, rtds, sds, srds, vhds } from '#core/wire/grpc.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET, VIRTUAL_HOST } from '#core/wire/type-url.ts'
 import { type DiscoveryDoors, DiscoverySession } from './ads.ts'
-import { Answers } from './answers.ts'
+import { Answers, keptBytesWithin } from './answers.ts'
 import { Asks } from './asks.ts'
 import { ServeCounts } from './counts.ts'
 import { Holdings } from './holding.ts'
@@ -45,6 +45,8 @@ export interface XdsOptions {
   readonly callsMax?: number
   /** Proxies that wait for their first view at once; whoever comes then is told when to come again. */
   readonly waitingMax?: number
+  /** What this process may take of memory, where that is known: what it keeps to share goes by it. */
+  readonly memoryBytes?: number
   /** By which peers are given time to answer over the network; the clock of all else unless told. Whoever steps that one while sockets are real has another here. */
   readonly sockets?: Clock
   /** Runs something in the event loop's next turn. */
@@ -100,7 +102,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
   const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock, keptBytesWithin(options.memoryBytes ?? Infinity)), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), schedule, open }
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]
