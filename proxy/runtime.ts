@@ -369,6 +369,7 @@ export class Runtime implements Engine {
 
   /** Prometheus text: Istio's standard metrics and the proxy's own. */
   metricsText(): string {
+    for (const one of this.active) one.tellMessages()
     return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload)
   }
 

@@ -18,7 +18,7 @@ interface MetricChange {
 export type MetricChanges = Readonly<Partial<Record<MetricName, MetricChange>>>
 
 /** Istio's words for those metrics that proxies here can change. */
-export const METRICS: Readonly<Partial<Record<MetricWord, MetricName>>> = { REQUEST_COUNT: 'requests_total', REQUEST_DURATION: 'request_duration_milliseconds', REQUEST_SIZE: 'request_bytes', RESPONSE_SIZE: 'response_bytes' }
+export const METRICS: Readonly<Partial<Record<MetricWord, MetricName>>> = { REQUEST_COUNT: 'requests_total', REQUEST_DURATION: 'request_duration_milliseconds', REQUEST_SIZE: 'request_bytes', RESPONSE_SIZE: 'response_bytes', GRPC_REQUEST_MESSAGES: 'request_messages_total', GRPC_RESPONSE_MESSAGES: 'response_messages_total' }
 
 /** Those that an override is of. */
 export function metricsOf({ match }: Override): readonly MetricName[] {

@@ -1,5 +1,5 @@
 /** Istio's standard metrics of requests (istio.io/latest/docs/reference/config/metrics), without their prefix `istio_`. */
-export const metricNames = ['requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes'] as const
+export const metricNames = ['requests_total', 'request_duration_milliseconds', 'request_bytes', 'response_bytes', 'request_messages_total', 'response_messages_total'] as const
 export type MetricName = (typeof metricNames)[number]
 
 /** What is changed of one metric, as Istio's `stats.PluginConfig` has it. */

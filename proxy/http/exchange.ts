@@ -19,12 +19,13 @@ import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
 import type { Engine } from './engine.ts'
 import { REQUEST_ID } from './field-kind.ts'
 import { asGrpc, isGrpc, statusInTrailers } from './grpc.ts'
+import { CallMessages } from './grpc-messages.ts'
 import { answerLines } from './response-out.ts'
 import { dropByName, valueIn, withoutLines } from './request-out.ts'
 import type { HttpRequestHead } from './request-head.ts'
 import type { HttpResponseHead } from './response-reader.ts'
 import type { Downstream } from './sides.ts'
-import { account } from '../telemetry/account.ts'
+import { account, accountMessages } from '../telemetry/account.ts'
 import { Trace } from '../telemetry/trace.ts'
 
 /** Before an upstream connection stands, the client is told to wait beyond this. */
@@ -81,6 +82,8 @@ export class Exchange implements Facts {
   trailers = ''
   /** The client speaks gRPC; known once it matters. */
   isGrpc = false
+  /** Those of its call, where it does. */
+  messages: CallMessages | undefined = undefined
   /** -1: no gRPC; -2: none was said. */
   grpcStatus = -1
   responseHead: HttpResponseHead | undefined = undefined
@@ -170,6 +173,7 @@ export class Exchange implements Facts {
     const { engine, request, stack } = this
     if (request.method === 'POST' && isGrpc(request)) {
       this.isGrpc = true
+      this.messages = new CallMessages()
       this.grpcStatus = -2
     }
     const bound = engine.overload.bound(engine.active.size)
@@ -267,6 +271,7 @@ export class Exchange implements Facts {
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     this.requestBytes += end - start
+    this.messages?.request.read(bytes, start, end)
     const forwarding = this.#forwarding
     if (!this.over && forwarding !== undefined) {
       this.lastActiveMs = this.engine.sweptMs
@@ -386,6 +391,11 @@ export class Exchange implements Facts {
     this.connection.sendAnswer(answer.status, this.#ownLines, answer.body, true)
     this.finish()
     this.connection.exchangeOver(true, true)
+  }
+
+  /** What its call has carried so far, for metrics: once an answer shows what it is counted under. */
+  tellMessages(): void {
+    if (this.responseStarted) accountMessages(this, this.#forwarding?.overMutualTls === true)
   }
 
   finish(nowMs = this.engine.doors.clock.monotonicMs()): void {

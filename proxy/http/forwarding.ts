@@ -266,6 +266,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     if (upstream === undefined) return
     const { connection } = exchange
     exchange.responseBytes += end - start
+    exchange.messages?.response.read(bytes, start, end)
     exchange.lastActiveMs = this.#engine.sweptMs
     connection.sendBody(bytes, start, end)
   }

@@ -48,7 +48,11 @@ interface RequestSeries {
 }
 
 /** Where each metric's values begin, in the order of `metricNames`. */
-const OFFSETS = [0, 1, 1 + HISTOGRAM, 1 + 2 * HISTOGRAM] as const
+const OFFSETS = [0, 1, 1 + HISTOGRAM, 1 + 2 * HISTOGRAM, 1 + 3 * HISTOGRAM, 2 + 3 * HISTOGRAM] as const
+const SERIES_VALUES = 3 + 3 * HISTOGRAM
+/** Those that are one number; the others are histograms. */
+const COUNTERS = { requests: 0, requestMessages: 4, responseMessages: 5 } as const
+const isCounter = (index: number): boolean => index === COUNTERS.requests || index >= COUNTERS.requestMessages
 
 export interface TcpSeries {
   readonly labels: string
@@ -188,14 +192,8 @@ export class TrafficMetrics {
 
   /** Counts one request that is over. `grpcStatus`: -1 for what is no gRPC, -2 for gRPC without a status. */
   request(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number, durationMs: number, requestBytes: number, responseBytes: number, rules?: MetricRules, facts?: Facts): void {
-    let bySource = destination.series.get(source.id)
-    if (bySource === undefined) {
-      bySource = new Map()
-      destination.series.set(source.id, bySource)
-    }
-    const key = (inbound ? 1 : 0) + 2 * (status + 1000 * ((grpcStatus < GRPC_STATUS_MAX ? grpcStatus + 2 : 0) + GRPC_STATUSES * (flags === '' ? 0 : this.#flagNumber(flags))))
-    const series = bySource.get(key) ?? this.#newSeries(bySource, key, inbound, source, destination, status, flags, grpcStatus)
-    if (rules !== undefined && facts !== undefined) return this.#ruledRequest(series, rules, facts, [1, durationMs, requestBytes, responseBytes])
+    const series = this.#series(inbound, source, destination, status, flags, grpcStatus)
+    if (rules !== undefined && facts !== undefined) return this.#changed(series, rules, facts, [1, durationMs, requestBytes, responseBytes])
     const { values } = series
     values[0]! += 1
     observe(values, 1, durationMs)
@@ -203,15 +201,34 @@ export class TrafficMetrics {
     observe(values, 1 + 2 * HISTOGRAM, responseBytes)
   }
 
-  #ruledRequest(series: RequestSeries, rules: MetricRules, facts: Facts, observed: readonly [number, number, number, number]): void {
+  /** Counts messages of gRPC, in both directions, under what is known of their call by now. */
+  messages(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number, requestMessages: number, responseMessages: number, rules?: MetricRules, facts?: Facts): void {
+    const series = this.#series(inbound, source, destination, status, flags, grpcStatus)
+    if (rules !== undefined && facts !== undefined) return this.#changed(series, rules, facts, [undefined, undefined, undefined, undefined, requestMessages, responseMessages])
+    series.values[OFFSETS[COUNTERS.requestMessages]]! += requestMessages
+    series.values[OFFSETS[COUNTERS.responseMessages]]! += responseMessages
+  }
+
+  #series(inbound: boolean, source: Source, destination: Destination, status: number, flags: string, grpcStatus: number): RequestSeries {
+    let bySource = destination.series.get(source.id)
+    if (bySource === undefined) {
+      bySource = new Map()
+      destination.series.set(source.id, bySource)
+    }
+    const key = (inbound ? 1 : 0) + 2 * (status + 1000 * ((grpcStatus < GRPC_STATUS_MAX ? grpcStatus + 2 : 0) + GRPC_STATUSES * (flags === '' ? 0 : this.#flagNumber(flags))))
+    return bySource.get(key) ?? this.#newSeries(bySource, key, inbound, source, destination, status, flags, grpcStatus)
+  }
+
+  /** `observed`: by metric; undefined: nothing of that one. */
+  #changed(series: RequestSeries, rules: MetricRules, facts: Facts, observed: readonly (number | undefined)[]): void {
     if (series.bases?.of !== rules) series.bases = { of: rules, labels: rules.map((one) => one?.base(series.labels) ?? '') }
-    for (const [index, offset] of OFFSETS.entries()) {
+    for (const [index, value] of observed.entries()) {
       const rule = rules[index]
-      if (rule?.dropped === true) continue
+      if (value === undefined || rule?.dropped === true) continue
       const values = rule === undefined ? series.values : this.#ruledValues(index, `${series.bases.labels[index]}${rule.tags(facts)}`)
-      const at = rule === undefined ? offset : 0
-      if (index === 0) values[at]! += 1
-      else observe(values, at, observed[index] ?? 0)
+      const at = rule === undefined ? OFFSETS[index]! : 0
+      if (isCounter(index)) values[at]! += value
+      else observe(values, at, value)
     }
   }
 
@@ -220,7 +237,7 @@ export class TrafficMetrics {
     const known = all.get(labels)
     if (known !== undefined) return known
     if (all.size >= SERIES_MAX) return this.#ruledValues(index, label('reporter', 'unknown'))
-    const made = new Float64Array(index === 0 ? 1 : HISTOGRAM)
+    const made = new Float64Array(isCounter(index) ? 1 : HISTOGRAM)
     all.set(labels, made)
     return made
   }
@@ -235,7 +252,7 @@ export class TrafficMetrics {
     const labels = full
       ? label('reporter', 'unknown')
       : [label('reporter', inbound ? 'destination' : 'source'), source.labels, destination.labels, label('request_protocol', grpcStatus === -1 ? 'http' : 'grpc'), `response_code="${status}"`, ...(grpcStatus >= 0 ? [`grpc_response_status="${grpcStatus}"`] : []), `response_flags="${flags === '' ? '-' : flags}"`, label('connection_security_policy', source.policy)].join(',')
-    const series = { labels, values: new Float64Array(1 + 3 * HISTOGRAM) }
+    const series = { labels, values: new Float64Array(SERIES_VALUES) }
     this.#requests.push(series)
     bySource.set(key, series)
     return series
@@ -263,11 +280,12 @@ export class TrafficMetrics {
   /** Prometheus text (exposition format 0.0.4). */
   text(): string {
     const lines: string[] = []
-    lines.push('# TYPE istio_requests_total counter')
-    for (const [labels, values] of this.#seriesOf(0)) lines.push(`istio_requests_total{${labels}} ${values[0]}`)
+    this.#counter(lines, 'istio_requests_total', COUNTERS.requests)
     this.#histogram(lines, 'istio_request_duration_milliseconds', 1)
     this.#histogram(lines, 'istio_request_bytes', 2)
     this.#histogram(lines, 'istio_response_bytes', 3)
+    this.#counter(lines, 'istio_request_messages_total', COUNTERS.requestMessages)
+    this.#counter(lines, 'istio_response_messages_total', COUNTERS.responseMessages)
     for (const [name, field] of TCP_METRICS) {
       lines.push(`# TYPE ${name} counter`)
       for (const one of this.#tcp) lines.push(`${name}{${one.labels}} ${one[field]}`)
@@ -278,12 +296,17 @@ export class TrafficMetrics {
   /** Labels and values of a metric; what was never counted, for rules say so, has none. */
   *#seriesOf(index: number): Iterable<readonly [labels: string, values: Float64Array]> {
     const offset = OFFSETS[index]!
-    const length = index === 0 ? 1 : HISTOGRAM
+    const length = isCounter(index) ? 1 : HISTOGRAM
     for (const { labels, values } of this.#requests) {
       const own = values.subarray(offset, offset + length)
-      if (index === 0 ? own[0]! > 0 : own.subarray(0, BUCKETS).some((one) => one > 0)) yield [labels, own]
+      if (isCounter(index) ? own[0]! > 0 : own.subarray(0, BUCKETS).some((one) => one > 0)) yield [labels, own]
     }
     yield* this.#ruled[index]!
+  }
+
+  #counter(lines: string[], name: string, index: number): void {
+    lines.push(`# TYPE ${name} counter`)
+    for (const [labels, values] of this.#seriesOf(index)) lines.push(`${name}{${labels}} ${values[0]}`)
   }
 
   #histogram(lines: string[], name: string, index: number): void {

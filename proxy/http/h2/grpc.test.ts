@@ -5,7 +5,8 @@ import * as grpc from '@grpc/grpc-js'
 import { RetryOn } from '#core/balance/retry.ts'
 import type { RetryPlan } from '#core/plan/route.ts'
 import { startPair } from '../../testing/pair.ts'
-import { until } from '../../testing/peers.ts'
+import { startProxy, until } from '../../testing/peers.ts'
+import { forward, routePlan } from '../../testing/plan.ts'
 
 const pass = (bytes: Buffer): Buffer => bytes
 const method = (name: string, requestStream: boolean, responseStream: boolean) => ({ path: `/shop.Orders/${name}`, requestStream, responseStream, requestSerialize: pass, requestDeserialize: pass, responseSerialize: pass, responseDeserialize: pass })
@@ -87,6 +88,38 @@ test('a unary call passes two sidecars with its metadata, trailers and status', 
   }
 })
 
+/** What a proxy counted of messages that clients sent, and that servers did: of calls that go on, and with the status of those that ended. */
+const messagesOf = (text: string, which: 'request' | 'response', ended: boolean): number =>
+  [...text.matchAll(/^istio_(request|response)_messages_total\{(.*)\} (\d+)$/gm)].filter(([, kind, labels = '']) => kind === which && labels.includes('request_protocol="grpc"') && labels.includes('grpc_response_status="0"') === ended).reduce((sum, [, , , count]) => sum + Number(count), 0)
+
+test('messages are counted while their call goes on, and each once', async (t) => {
+  const { before, behind, client, unary } = await mesh(t)
+  const chat = client.makeBidiStreamRequest(service.chat.path, pass, pass, new grpc.Metadata())
+  let heard = 0
+  const say = async (words: number): Promise<void> => {
+    const wanted = heard + words
+    const all = new Promise<void>((done, failed) => {
+      chat.removeAllListeners('data').on('error', failed)
+      chat.on('data', () => ++heard === wanted && done())
+    })
+    for (let i = 0; i < words; i++) chat.write(Buffer.from(`word ${i}`))
+    await all
+  }
+  const counted = (ended: boolean) => [before, behind].map(({ runtime }) => runtime.metricsText()).map((text) => [messagesOf(text, 'request', ended), messagesOf(text, 'response', ended)])
+  await say(3)
+  assert.deepEqual(counted(false), [[3, 3], [3, 3]])
+  await say(2)
+  assert.deepEqual(counted(false), [[5, 5], [5, 5]])
+  await say(2)
+  const over = new Promise((ended, failed) => chat.on('end', ended).on('error', failed))
+  chat.end()
+  await over
+  assert.deepEqual(counted(true), [[2, 2], [2, 2]])
+  await unary('unary', Buffer.alloc(70_000))
+  assert.deepEqual(counted(true), [[3, 3], [3, 3]])
+  assert.deepEqual(counted(false), [[5, 5], [5, 5]])
+})
+
 test('messages stream both ways, one by one', async (t) => {
   const { client } = await mesh(t)
   const chat = client.makeBidiStreamRequest(service.chat.path, pass, pass, new grpc.Metadata())
@@ -143,4 +176,23 @@ test('what the sidecar answers itself, a gRPC client understands', async (t) => 
   behind.runtime.close()
   await assert.rejects(ask('/shop.Orders/unary'), { code: grpc.status.UNAVAILABLE })
   assert.match(before.runtime.metricsText(), /response_code="200",grpc_response_status="14"/)
+})
+
+test('rules for metrics of messages change their labels, or leave them out', async (t) => {
+  const { port } = await server(t)
+  const rules = [
+    { name: 'request_messages_total', dropped: false, removed: ['source_app'], tags: [{ tag: 'path', expression: 'request.url_path' }] },
+    { name: 'response_messages_total', dropped: true, removed: [], tags: [] },
+  ] as const
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('order'))], http: { metricRules: rules }, clusters: [['order', [port], { protocol: 'http2' }]] })
+  const client = new grpc.Client(`127.0.0.1:${proxy.port}`, grpc.credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 })
+  t.after(() => client.close())
+  await new Promise<void>((done, failed) => {
+    client.makeUnaryRequest(service.unary.path, pass, pass, Buffer.from('one'), (error) => (error ? failed(error) : done()))
+  })
+  const text = proxy.runtime.metricsText()
+  assert.match(text, /^istio_request_messages_total\{.*path="\/shop.Orders\/unary"\} 1$/m)
+  assert.doesNotMatch(text, /^istio_request_messages_total\{.*source_app=/m)
+  assert.doesNotMatch(text, /^istio_response_messages_total\{/m)
+  assert.match(text, /^istio_requests_total\{.*source_app=.*\} 1$/m)
 })
