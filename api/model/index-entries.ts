@@ -18,7 +18,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `service-host` HOST: what declares a service of that host
  * - `service-below` WILDCARD: services whose host a wildcard covers
  * - `service-address` IP: what declares a service at that address
- * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address, or with ranges of them, whose port is not said to be HTTP, `addressed-port` PORT: those with one; `headless-port` PORT: services without an address of their own with an HTTP port; `six-port` PORT: those with an address of IPv6 and a port that is said to be HTTP
+ * - `http-port` PORT: services with an HTTP port; `plain-port` PORT: services without an address, or with ranges of them, whose port is not said to be HTTP, `addressed-port` PORT: those with one; `headless-port` PORT: services without an address of their own with an HTTP port; `six-port` PORT: those with an address of IPv6 and a port that is said to be HTTP; `grpc-web-port` PORT: those with one of gRPC-Web, and `grpc-web-port` *: at any port
  * - `alias-of` HOST: ExternalName Services that stand for that host
  * - `endpoint-address` IP: ServiceEntries with an endpoint at that address
  * - `service-selector` NAMESPACE/LABEL=VALUE: services by one pair of their selector
@@ -120,7 +120,7 @@ export const rulePolicies = (spec: DestinationRuleSpec): (TrafficPolicy | PortTr
 /** A port whose protocol has to be sniffed counts as HTTP only where no address of its own tells its connections apart. */
 function portEntry(service: MeshService, { port, protocol }: ServicePort): (readonly [string, string])[] {
   if (protocol === 'udp' || service.alias !== undefined) return []
-  if (protocol !== 'auto' && carriesHttp(protocol)) return [['http-port', String(port)], ...(service.headless ? [['headless-port', String(port)] as const] : hasSix(service) ? [['six-port', String(port)] as const] : [])]
+  if (protocol !== 'auto' && carriesHttp(protocol)) return [['http-port', String(port)], ...(protocol === 'grpc-web' ? [['grpc-web-port', String(port)] as const, ['grpc-web-port', '*'] as const] : []), ...(service.headless ? [['headless-port', String(port)] as const] : hasSix(service) ? [['six-port', String(port)] as const] : [])]
   const ranged = service.ranges.length > 0
   if (service.headless || service.addresses.length > 0) return [['addressed-port', String(port)], ...(ranged ? [['plain-port', String(port)] as const] : [])]
   return [['plain-port', String(port)], ...(protocol === 'auto' && !ranged ? [['http-port', String(port)] as const] : [])]

@@ -141,6 +141,12 @@ export class MeshReader extends ServiceReader {
     return this.model.filed('source-labels', '*').size > 0
   }
 
+  /** Whether any service has a port of gRPC-Web. */
+  speaksGrpcWeb(): boolean {
+    this.record('grpc-web-port/*')
+    return this.model.filed('grpc-web-port', '*').size > 0
+  }
+
   /** Whether anything keeps clients at the endpoint that served them first. */
   keepsSessions(): boolean {
     this.record('keeps-sessions/*')

@@ -5,7 +5,7 @@ import { portProtocol } from './mesh-service.ts'
 test('a port says what it speaks, by appProtocol before its name', () => {
   assert.equal(portProtocol('http-web', undefined, 'TCP', 80), 'http')
   assert.equal(portProtocol('http', 'mysql', 'TCP', 80), 'tcp')
-  assert.equal(portProtocol('grpc-web', undefined, 'TCP', 80), 'http')
+  assert.equal(portProtocol('grpc-web', undefined, 'TCP', 80), 'grpc-web')
   assert.equal(portProtocol('anything', undefined, 'UDP', 53), 'udp')
   assert.equal(portProtocol('main', undefined, 'TCP', 8080), 'auto')
 })

@@ -9,7 +9,7 @@ import type { Labels } from './labels.ts'
 
 export type EntryEndpoint = NonNullable<ServiceEntrySpec['endpoints']>[number]
 
-export type Protocol = 'http' | 'http2' | 'grpc' | 'https' | 'tls' | 'tcp' | 'udp' | 'auto'
+export type Protocol = 'http' | 'http2' | 'grpc' | 'grpc-web' | 'https' | 'tls' | 'tcp' | 'udp' | 'auto'
 
 export interface ServicePort {
   readonly name: string
@@ -53,10 +53,15 @@ export interface MeshService {
   readonly subjectAltNames: readonly string[]
 }
 
-const HTTP: ReadonlySet<Protocol> = new Set(['http', 'http2', 'grpc', 'auto'])
+const HTTP: ReadonlySet<Protocol> = new Set(['http', 'http2', 'grpc', 'grpc-web', 'auto'])
 
 /** Whether requests on such a port are routed one by one. An undeclared protocol is taken for HTTP where nothing can be sniffed. */
 export const carriesHttp = (protocol: Protocol): boolean => HTTP.has(protocol)
+
+const OVER_HTTP2: ReadonlySet<Protocol> = new Set(['http2', 'grpc', 'grpc-web'])
+
+/** Whether the application gets HTTP/2 there. What proxies get as gRPC-Web it gets as gRPC. */
+export const isOverHttp2 = (protocol: Protocol): boolean => OVER_HTTP2.has(protocol)
 
 /** Ports of protocols in which the server speaks first, or that are no HTTP in any case (SMTP, DNS, MySQL, MongoDB): whoever waited there for a client's first words would wait in vain. */
 const SPOKEN_FOR: ReadonlySet<number> = new Set([25, 53, 3306, 27017])
@@ -70,7 +75,7 @@ export function portProtocol(name: string | undefined, appProtocol: string | und
   const word = (appProtocol ?? name ?? '').toLowerCase()
   if (word === 'kubernetes.io/h2c') return 'http2'
   if (word === 'kubernetes.io/wss') return 'https'
-  if (word.startsWith('grpc-web')) return 'http'
+  if (word.startsWith('grpc-web')) return 'grpc-web'
   switch (word.split('-')[0]) {
     case 'http':
     case 'http1':

@@ -96,7 +96,7 @@ export class ServiceReader extends ObjectReader {
   }
 
   /** Whether a client sees a service that has such a port. The first one found answers, so one more of many is not looked at. */
-  hasPort(index: 'http-port' | 'plain-port', port: number, client: string): boolean {
+  hasPort(index: 'http-port' | 'plain-port' | 'grpc-web-port', port: number, client: string): boolean {
     this.record(`member/${index}/${port}`)
     for (const id of this.model.filed(index, String(port))) {
       for (const one of this.declaredBy(id)) {

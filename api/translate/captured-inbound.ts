@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import { type MeshService, type Protocol, portProtocol } from '#api/model/mesh-service.ts'
+import { carriesHttp, type MeshService, type Protocol, portProtocol } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { ServerTls } from '#core/resource/server-tls.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
@@ -19,7 +19,7 @@ import { httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
 import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
-import { httpManager } from './http-connection.ts'
+import { grpcWebFilter, httpManager } from './http-connection.ts'
 import type { InboundWorkload } from './inbound.ts'
 import { inboundPool, setInboundPool } from './inbound-pool.ts'
 import { addressesOf, anyOf, duration, metadataOf, socketAddress } from './message.ts'
@@ -170,7 +170,7 @@ function endpointOf(text: string | undefined, workload: InboundWorkload): Addres
 }
 
 type Kind = 'http' | 'tcp' | 'auto'
-const kindOf = (protocol: Protocol): Kind => (protocol === 'auto' ? 'auto' : protocol === 'http' || protocol === 'http2' || protocol === 'grpc' ? 'http' : 'tcp')
+const kindOf = (protocol: Protocol): Kind => (protocol === 'auto' ? 'auto' : carriesHttp(protocol) ? 'http' : 'tcp')
 
 function knownChains(known: KnownPort, mutualTls: MutualTls, context: InboundContext): ChainInit[] {
   if (known.tls !== undefined && mutualTls.mode === 'DISABLE') return [ingressTlsChain(known, known.tls, context)]
@@ -179,7 +179,7 @@ function knownChains(known: KnownPort, mutualTls: MutualTls, context: InboundCon
     name: `inbound|http|${known.service?.port ?? known.port}`,
     operation: `${known.service?.host ?? 'inbound'}:${known.service?.port ?? known.port}/*`,
   }
-  return chainsOf(kindOf(known.protocol), mutualTls, `0.0.0.0_${known.port}`, known.port, { cluster, ...host, repeats: known.protocol !== 'grpc' }, context)
+  return chainsOf(kindOf(known.protocol), mutualTls, `0.0.0.0_${known.port}`, known.port, { cluster, ...host, repeats: known.protocol !== 'grpc' && known.protocol !== 'grpc-web', ...(known.protocol === 'grpc-web' ? { grpcWeb: true as const } : {}) }, context)
 }
 
 /** TLS that is not the mesh's ends here, which is possible where the mesh's does not: the two could not be told apart. */
@@ -207,6 +207,8 @@ interface Onward {
   readonly operation: string
   /** Whether a request that the application has not begun to read may be sent again: not where calls may be streams (gRPC). */
   readonly repeats: boolean
+  /** Its callers speak gRPC-Web. */
+  readonly grpcWeb?: true
 }
 
 /**
@@ -269,7 +271,7 @@ function httpFilters(name: string, onward: Onward, context: InboundContext): Fil
       statPrefix: `inbound_${name};`,
       role: 'inbound',
       tracing: context.tracing,
-      filters: accessFilters(context.access),
+      filters: [...accessFilters(context.access), ...(onward.grpcWeb === true ? [grpcWebFilter(false)] : [])],
       routes: { case: 'routeConfig', value: { name: onward.cluster, validateClusters: false, virtualHosts: [host] } },
     }),
   ]

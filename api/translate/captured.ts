@@ -18,7 +18,7 @@ import { connectionRoutes, holds, subnetsOf } from './connection-route.ts'
 import type { ConnectionRoute } from './connection-route.ts'
 import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
-import { httpManager, scopedRoutes } from './http-connection.ts'
+import { grpcWebFilter, httpManager, scopedRoutes } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
 import { addressesOf, anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
 import { outboundCluster, outboundRoutes } from './naming.ts'
@@ -100,7 +100,7 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   const http = reader.hasPort('http-port', port, client.namespace)
   const claimed = reader.servicesAtPort(port, client.namespace, at.named === true).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
-  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])] })
+  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), [...(reader.hasPort('grpc-web-port', port, client.namespace) ? [grpcWebFilter(true)] : []), ...(reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])])] })
   const ofRanges: ChainInit[] = []
   for (const { service, port: servicePort } of claimed) {
     if (service.ranges.length > 0) ofRanges.push(...rangeChains(reader, client, service, servicePort, tracing))

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf'
 import type { Labels } from '#api/model/labels.ts'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { isOverHttp2 } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { durationMs } from '#core/resource/duration.ts'
@@ -137,7 +138,7 @@ export function keepaliveOf(pool: ConnectionPool | undefined): Cluster['upstream
 function upstreamProtocol(scope: ClusterScope): 'http1' | 'http2' | 'as-downstream' {
   const http = scope.policy.connectionPool?.http
   if (http?.useClientProtocol === true) return 'as-downstream'
-  if (scope.port.protocol === 'http2' || scope.port.protocol === 'grpc' || http?.h2UpgradePolicy === 'UPGRADE') return 'http2'
+  if (isOverHttp2(scope.port.protocol) || http?.h2UpgradePolicy === 'UPGRADE') return 'http2'
   return scope.port.protocol === 'auto' ? 'as-downstream' : 'http1'
 }
 

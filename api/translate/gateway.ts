@@ -21,7 +21,7 @@ import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { gatewayServers, servesHttp, servesTls } from './gateway-scope.ts'
 import type { ScopedServer } from './gateway-scope.ts'
-import { httpManager, scopedRoutes } from './http-connection.ts'
+import { grpcWebFilter, httpManager, scopedRoutes } from './http-connection.ts'
 import { addressesOf, anyOf, duration, metadataOf } from './message.ts'
 import { resourceOf } from './resource.ts'
 import { authoritySecretName, credentialNames, credentialSecretName, findCredential, grantedAuthorities, hasAuthorities, namesAuthorities } from './secret.ts'
@@ -80,7 +80,7 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
   const chains: ChainInit[] = []
   const taken = new Set<string>()
   const plaintext = servers.find((one) => servesHttp(one.protocol) && !servesTls(one.protocol))
-  if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext.id, workload, access)] })
+  if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext, workload, access)] })
   let opaque = plaintext !== undefined
   for (const server of servers) {
     const about = metadataOf(server.written)
@@ -93,7 +93,7 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
     } else if (server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(autoPassthroughChain(server))
     else if (server.tls?.mode === 'PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
     else {
-      const filters = servesHttp(server.protocol) ? [gatewayManager(server.id, workload, access)] : gatewayTcpFilters(reader, server, workload.namespace)
+      const filters = servesHttp(server.protocol) ? [gatewayManager(server, workload, access)] : gatewayTcpFilters(reader, server, workload.namespace)
       const transportSocket = filters === undefined ? undefined : serverSocket(reader, server, workload.namespace, faults)
       // Without its certificate a chain would keep the whole listener waiting; so only its hosts are closed.
       if (transportSocket === undefined || filters === undefined) continue
@@ -103,8 +103,8 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
   return chains
 }
 
-const gatewayManager = (id: string, workload: GatewayWorkload, access: Access) =>
-  httpManager({ statPrefix: `outbound_0.0.0.0_${id}`, role: 'gateway', tracing: workload.tracing, routes: scopedRoutes('at-colon'), scopePort: id, filters: accessFilters(access) })
+const gatewayManager = ({ id, protocol }: ScopedServer, workload: GatewayWorkload, access: Access) =>
+  httpManager({ statPrefix: `outbound_0.0.0.0_${id}`, role: 'gateway', tracing: workload.tracing, routes: scopedRoutes('at-colon'), scopePort: id, filters: [...accessFilters(access), ...(protocol === 'GRPC-WEB' ? [grpcWebFilter(false)] : [])] })
 
 /** No names where any is taken. A client that asks for another name finds no chain, and is shown no certificate. */
 function serverNames(server: ScopedServer): { serverNames?: string[] } {

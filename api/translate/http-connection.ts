@@ -2,6 +2,7 @@ import type { Message, MessageInitShape } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { FilterSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { CorsSchema } from '#core/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { GrpcWebSchema } from '#core/wire/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.ts'
 import { HTTPFaultSchema } from '#core/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LuaSchema } from '#core/wire/gen/envoy/extensions/filters/http/lua/v3/lua_pb.ts'
 import { StatefulSessionSchema } from '#core/wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
@@ -15,7 +16,7 @@ import {
 import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
 import { metricsFilter } from './metrics.ts'
-import { CORS_FILTER, FAULT_FILTER, SESSION_FILTER } from './route-filters.ts'
+import { CORS_FILTER, FAULT_FILTER, GRPC_WEB_FILTER, SESSION_FILTER } from './route-filters.ts'
 import { CONNECT_SCOPE, FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { applySettings } from './http-settings.ts'
 import { saidProtocolFilter } from './said-protocol.ts'
@@ -84,6 +85,9 @@ function roleSettings(role: ManagerScope['role']): HttpManager {
 }
 
 export const httpFilter = (name: string, typedConfig: Any): HttpFilterInit => ({ name, configType: { case: 'typedConfig', value: typedConfig } })
+
+/** Makes gRPC of gRPC-Web for whoever is called; where callers of many services come, only for hosts that switch it on. */
+export const grpcWebFilter = (onlyWhereAsked: boolean): HttpFilterInit => ({ ...httpFilter(GRPC_WEB_FILTER, anyOf(GrpcWebSchema, {})), ...(onlyWhereAsked ? { disabled: true } : {}) })
 
 /** Overwrites the scope headers on every request, so that no caller can choose its own. */
 const scopeMutation = (port: string) => ({

@@ -5,6 +5,7 @@ import { create } from '@bufbuild/protobuf'
 import type { Cluster } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { HttpProtocolOptionsSchema } from '#core/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { isOverHttp2 } from '#api/model/mesh-service.ts'
 import type { Protocol } from '#api/model/mesh-service.ts'
 import { keepaliveOf, poolBounds } from './cluster.ts'
 import { anyOf, durationOf } from './message.ts'
@@ -32,7 +33,7 @@ export function setInboundPool(cluster: Cluster, protocol: Protocol, pool: Conne
     ...(pool?.tcp?.maxConnectionDuration === undefined ? {} : { maxConnectionDuration: durationOf(pool.tcp.maxConnectionDuration) }),
   }
   const http2ProtocolOptions = http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}
-  const multiplexed = protocol === 'http2' || protocol === 'grpc' || http?.h2UpgradePolicy === 'UPGRADE'
+  const multiplexed = isOverHttp2(protocol) || http?.h2UpgradePolicy === 'UPGRADE'
   const asDownstream = http?.useClientProtocol === true || (protocol === 'auto' && !multiplexed)
   if (!multiplexed && !asDownstream && Object.keys(common).length === 0) return
   cluster.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'] = anyOf(HttpProtocolOptionsSchema, {

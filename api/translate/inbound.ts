@@ -17,7 +17,7 @@ import { tlsInspector } from './captured.ts'
 import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
-import { httpManager } from './http-connection.ts'
+import { grpcWebFilter, httpManager } from './http-connection.ts'
 import { duration, metadataOf, socketAddress } from './message.ts'
 import { inboundCluster } from './naming.ts'
 import { inboundPool, setInboundPool } from './inbound-pool.ts'
@@ -147,7 +147,7 @@ function inboundFilters(scope: InboundScope): MessageInitShape<typeof FilterSche
       statPrefix: `inbound_0.0.0.0_${port.port};`,
       role: 'inbound',
       tracing: scope.tracing,
-      filters: accessFilters(scope.access),
+      filters: [...accessFilters(scope.access), ...(protocol === 'grpc-web' ? [grpcWebFilter(false)] : [])],
       routes: {
         case: 'routeConfig',
         value: {

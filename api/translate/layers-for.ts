@@ -84,7 +84,7 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
       seenFrom('explicit-scopes', node.namespace, MESH_HOSTS, egress, (at, namespace, host) => explicitScopes(at, namespace, host)),
       seenFrom(keyOf('explicit-connect', { ...client, namespace: '' }), node.namespace, ['service-host'], egress, (at, namespace, host) => connectScopes(at, { ...client, namespace }, host)),
       single(keyOf('explicit-fallback', client, egress ?? ''), (at) => explicitFallback(at.within(egress), client)),
-      single(keyOf('explicit-outbound', { bind, tracing }, egress ?? ''), (at) => explicitListener({ bind, tracing, byName: at.within(egress).unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' })),
+      single(keyOf('explicit-outbound', { bind, tracing }, egress ?? ''), (at) => explicitListener({ bind, tracing, byName: at.within(egress).unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS', grpcWeb: at.speaksGrpcWeb() })),
     )
   }
   if (node.ports.length > 0 || captured) {

@@ -11,7 +11,7 @@ import { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/route_co
 import type { VirtualHost } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { connectLoop, connectRoute, refusedConnect, refusedRequest } from './connect.ts'
 import { DYNAMIC_DNS, dynamicDnsCluster, dynamicDnsFilter, dynamicDnsHost } from './dynamic-dns.ts'
-import { httpManager, scopedRoutes } from './http-connection.ts'
+import { grpcWebFilter, httpManager, scopedRoutes } from './http-connection.ts'
 import { duration, socketAddress } from './message.ts'
 import { outboundRoutes } from './naming.ts'
 import { resourceOf } from './resource.ts'
@@ -27,6 +27,8 @@ export interface ExplicitOutboundScope {
   readonly tracing: TracingScope
   /** Unknown hosts are resolved by the proxy. */
   readonly byName: boolean
+  /** Some service speaks gRPC-Web. */
+  readonly grpcWeb: boolean
 }
 
 /** The listener that takes an application's requests in explicit mode, whatever service they are for, and its tunnels' way back to it. */
@@ -39,7 +41,7 @@ export function explicitListener(scope: ExplicitOutboundScope): Resource[] {
     filterChains: [
       {
         name,
-        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: scope.byName ? [dynamicDnsFilter()] : [], scopePort: PROXY_PORT, connects: true, role: 'outbound' })],
+        filters: [httpManager({ statPrefix: name, tracing: scope.tracing, routes: scopedRoutes('whole'), filters: [...(scope.grpcWeb ? [grpcWebFilter(true)] : []), ...(scope.byName ? [dynamicDnsFilter()] : [])], scopePort: PROXY_PORT, connects: true, role: 'outbound' })],
       },
     ],
   })

@@ -2,6 +2,7 @@ import type { Any } from '@bufbuild/protobuf/wkt'
 import type { Session } from '#api/model/gateway-api/session.ts'
 import { durationMs } from '#core/resource/duration.ts'
 import type { CorsPolicy as CorsSpec, FaultInjection, HttpRoute, Percent } from '#core/resource/virtual-service-http.ts'
+import { FilterConfigSchema } from '#core/wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { CorsPolicySchema } from '#core/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { StatefulSessionPerRouteSchema } from '#core/wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { CookieBasedSessionStateSchema } from '#core/wire/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.ts'
@@ -11,7 +12,11 @@ import { anyOf, durationOf, exactly, fraction, matchingRegex, runtimeFraction, s
 
 export const FAULT_FILTER = 'envoy.filters.http.fault'
 export const CORS_FILTER = 'envoy.filters.http.cors'
+export const GRPC_WEB_FILTER = 'envoy.filters.http.grpc_web'
 export const SESSION_FILTER = 'envoy.filters.http.stateful_session'
+
+/** Switches a filter on that is off elsewhere (envoy.config.route.v3.FilterConfig with an empty `config`). */
+export const switchedOn = (): Any => anyOf(FilterConfigSchema, { config: {} })
 
 /** Settings of HTTP filters for one route: faults to inject, answers to browsers, where clients are kept. */
 export function filterSettings(route: HttpRoute, session: Session | undefined): Record<string, Any> {

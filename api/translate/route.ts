@@ -11,7 +11,7 @@ import type { RouteConfiguration } from '#core/wire/gen/envoy/config/route/v3/ro
 import { headerChanges } from './header-operations.ts'
 import { duration, durationOf, escapeRegex, metadataOf, runtimeFraction } from './message.ts'
 import { configPath, outboundCluster, outboundRoutes } from './naming.ts'
-import { filterSettings, SESSION_FILTER, sessionSettings } from './route-filters.ts'
+import { filterSettings, GRPC_WEB_FILTER, SESSION_FILTER, sessionSettings, switchedOn } from './route-filters.ts'
 import { matchesAll, routeMatch } from './route-match.ts'
 import type { RouteScope, ScopedDestination, ScopedRoute } from './route-scope.ts'
 import { retryPolicy } from './retry.ts'
@@ -40,7 +40,9 @@ export const routeConfiguration = (name: string, virtualHosts: VirtualHost[]): R
   create(RouteConfigurationSchema, { name, virtualHosts, requestHeadersToRemove: [SCOPE_HEADER, SCOPE_PORT_HEADER], maxDirectResponseBodySizeBytes: 1024 * 1024, validateClusters: false })
 
 export const virtualHost = (name: string, domains: readonly string[], scope: RouteScope): VirtualHost =>
-  create(VirtualHostSchema, { name, domains: [...domains], routes: translateRoutes(scope), includeRequestAttemptCount: true, metadata: { filterMetadata: { [FALLBACK_FILTER]: { known: true } } } })
+  create(VirtualHostSchema, { name, domains: [...domains], routes: translateRoutes(scope), includeRequestAttemptCount: true, ...(isGrpcWeb(scope) ? { typedPerFilterConfig: { [GRPC_WEB_FILTER]: switchedOn() } } : {}), metadata: { filterMetadata: { [FALLBACK_FILTER]: { known: true } } } })
+
+const isGrpcWeb = ({ service, port }: RouteScope): boolean => service?.ports.some((one) => one.port === port && one.protocol === 'grpc-web') === true
 
 /** The routes of one host and port, in the order in which the first that matches wins. */
 function translateRoutes(scope: RouteScope): Route[] {

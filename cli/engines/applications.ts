@@ -19,6 +19,8 @@ export interface Behaviour {
   /** By the names of their workloads; absent: all. */
   readonly on?: readonly string[] | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** A message of gRPC with its name, and this status in trailers. */
+  readonly grpc?: number | undefined
   /** Told of each request; its answer waits for what comes back. */
   readonly held?: (() => Promise<void>) | undefined
   /** Leaves a connection without HTTP open. */
@@ -74,6 +76,13 @@ type Asked = http.IncomingMessage | http2.Http2ServerRequest
 type Answering = http.ServerResponse | http2.Http2ServerResponse
 
 const shownBy = (socket: net.Socket | tls.TLSSocket): string | undefined => (socket instanceof tls.TLSSocket ? socket.getPeerCertificate().subjectaltname : undefined)
+
+/** A message of gRPC: uncompressed, behind its length. */
+function grpcMessage(text: string): Buffer {
+  const message = Buffer.from(`\0\0\0\0\0${text}`)
+  message.writeUInt32BE(message.length - 5, 1)
+  return message
+}
 
 /** Small applications, one a workload: each answers with its name and with what it was asked, in HTTP/1.1, HTTP/2, TLS around either, or plain bytes. */
 export class Applications {
@@ -249,12 +258,15 @@ export class Applications {
     const write = (): void => {
       if (response.writableEnded || response.destroyed) return
       response.statusCode = behaviour.status ?? 200
-      response.setHeader('content-type', 'application/json')
+      response.setHeader('content-type', behaviour.grpc === undefined ? 'application/json' : 'application/grpc')
       response.setHeader(WORKLOAD_HEADER, workload)
       const shown = shownBy(request.socket)
       if (shown !== undefined) response.setHeader(CERTIFICATE_HEADER, shown)
       for (const [name, value] of Object.entries(behaviour.headers ?? {})) response.setHeader(name, value)
-      response.end(JSON.stringify({ workload, path: request.url, headers }))
+      if (behaviour.grpc !== undefined) {
+        response.addTrailers({ 'grpc-status': String(behaviour.grpc) })
+        response.end(grpcMessage(workload))
+      } else response.end(JSON.stringify({ workload, path: request.url, headers }))
     }
     if (held !== undefined) void held.then(write)
     else if (behaviour.delayMs === undefined) write()

@@ -152,6 +152,7 @@ const applicationWords = z.strictObject({
   after: z.int().min(1).optional().describe('Each answer waits until so many of the repeated requests have been answered, by whomever.'),
   on: z.array(z.string()).min(1).optional().describe('The workloads whose applications do so; all of them unless told otherwise.'),
   headers: labels.optional().describe('Headers of the answer.'),
+  grpc: z.int().min(0).max(16).optional().describe('Answers as a server of gRPC: a message with its name, and this status in trailers.'),
   holds: z.boolean().optional().describe('Leaves a connection without HTTP open after its answer.'),
 })
 

@@ -17,6 +17,7 @@ import { clientAddress, clientScheme } from '../route/forwarded.ts'
 import { redirectLocation } from '../route/redirect.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { rewritePath } from '../route/rewrite.ts'
+import { asGrpcHeaders, translatesGrpcWeb, webForm } from '../route/grpc-web.ts'
 import { findScope, scopeKey } from '../route/scope.ts'
 import { findVirtualHost, selectRoute } from '../route/select.ts'
 import { normalizePath } from '../route/normalize.ts'
@@ -112,7 +113,9 @@ export function explainDeparture(plans: PlanSet, port: number, request: RequestH
   const route = selectRoute(host, head, (tried, matched) => step('route', `${tried.name === '' ? 'route' : tried.name}: ${tried.words}`, matched, tried.origin))
   passed.route = route
   if (route === undefined) return end({ outcome: 'not-found', status: 404, why: `no route of ${host.name} matches` })
-  return end(explainRoute(plans, host, route, head, step))
+  const ending = explainRoute(plans, host, route, head, step)
+  const requestHeaders = joined(explainGrpcWeb(http, route, head, 'client', steps), ending.requestHeaders)
+  return end({ ...ending, ...(ending.requestHeaders === undefined ? {} : { requestHeaders }) })
 }
 
 /** Whether a request itself says where such a cluster leads. */
@@ -151,7 +154,14 @@ function explainRoute(plans: PlanSet, host: VirtualHost, route: Route, request: 
   }
 }
 
-const joined = (a: HeaderOperations | undefined, b: HeaderOperations | undefined): HeaderOperations => ({
+/** What becomes of the headers of a call of gRPC-Web where it is translated; undefined: nothing. */
+export function explainGrpcWeb(http: HttpPlan, route: Route | undefined, request: RequestHead, side: Step['side'], steps: Step[]): HeaderOperations | undefined {
+  if (!translatesGrpcWeb(http, route) || webForm(request.header('content-type')) === undefined) return undefined
+  steps.push({ side, kind: 'transport', words: 'gRPC-Web goes on as gRPC', matched: true })
+  return asGrpcHeaders(request)
+}
+
+export const joined = (a: HeaderOperations | undefined, b: HeaderOperations | undefined): HeaderOperations => ({
   set: [...(a?.set ?? []), ...(b?.set ?? [])],
   add: [...(a?.add ?? []), ...(b?.add ?? [])],
   remove: [...(a?.remove ?? []), ...(b?.remove ?? [])],

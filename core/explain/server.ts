@@ -1,8 +1,9 @@
 import type { ListenerPlan } from '../plan/listener.ts'
 import { selectChain } from '../route/chain.ts'
+import type { HeaderOperations } from '../plan/route.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
 import { normalizePath } from '../route/normalize.ts'
-import { explainPolicies, forwarded, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
+import { explainGrpcWeb, explainPolicies, forwarded, httpPolicies, misfitOf, spoken, withHead } from './client.ts'
 import type { Origin } from '../plan/origin.ts'
 import { explainTokens, type TokenDoor } from './tokens.ts'
 import type { Outcome, PlanSet, Step } from './trail.ts'
@@ -21,6 +22,8 @@ export interface Reception {
   /** Undefined: the application answers. */
   readonly refused: { readonly outcome: Outcome; readonly status: number | undefined; readonly by: Origin | undefined; readonly why: string } | undefined
   readonly steps: readonly Step[]
+  /** What becomes of the request's headers. */
+  readonly requestHeaders?: HeaderOperations
 }
 
 /** The callee's side: listener → chain → is the transport right → every policy → application. */
@@ -62,8 +65,9 @@ export function explainReception(plans: PlanSet, request: RequestHead | undefine
   }
   const denied = ofConnection ?? (serve.kind === 'http' ? explainPolicies(httpPolicies(serve), head, peer, 'server', steps) : undefined)
   if (denied !== undefined) return { refused: { outcome: denied.outcome, status: denied.status, by: denied.by, why: denied.why }, steps }
+  const requestHeaders = serve.kind === 'http' && head !== undefined ? explainGrpcWeb(serve, undefined, head, 'server', steps) : undefined
   step('application', 'the application answers', true)
-  return { refused: undefined, steps }
+  return { refused: undefined, steps, ...(requestHeaders === undefined ? {} : { requestHeaders }) }
 }
 
 /** The one bound to the endpoint; else one for the port on any address; else the one that takes all captured traffic. */

@@ -1,7 +1,7 @@
 import type { ClusterPlan } from '../plan/cluster.ts'
 import type { EndpointPlan } from '../plan/endpoints.ts'
 import type { PeerInfo, RequestHead } from '../route/request.ts'
-import { type Caller, explainDeparture, healthyEndpoints } from './client.ts'
+import { type Caller, explainDeparture, healthyEndpoints, joined } from './client.ts'
 import { explainReception, inboundListener } from './server.ts'
 import type { TokenDoor } from './tokens.ts'
 import type { PlanSet, Trail } from './trail.ts'
@@ -65,7 +65,8 @@ const saidTo = (alpn: readonly string[], http: boolean): readonly string[] => (h
 
 function received(trail: Trail, server: PlanSet, request: RequestHead | undefined, arriving: Parameters<typeof explainReception>[2]): Trail {
   const reception = explainReception(server, request, arriving)
-  return { ...trail, ...reception.refused, steps: [...trail.steps, ...reception.steps] }
+  const requestHeaders = reception.requestHeaders === undefined ? {} : { requestHeaders: joined(trail.requestHeaders, reception.requestHeaders) }
+  return { ...trail, ...reception.refused, ...requestHeaders, steps: [...trail.steps, ...reception.steps] }
 }
 
 function peerOf(question: Question, local: { readonly address: string; readonly port: number }, tls: boolean, uriSans: readonly string[], sni: string): PeerInfo {

@@ -96,6 +96,8 @@ export type HttpFilterPlan =
   | { readonly kind: 'rbac'; readonly name: string; readonly policy: RbacPlan }
   | { readonly kind: 'fault'; readonly name: string; readonly fault: FaultPlan }
   | { readonly kind: 'cors'; readonly name: string }
+  /** Translates gRPC-Web. `byDefault`: on routes that say nothing of it. */
+  | { readonly kind: 'grpc-web'; readonly name: string; readonly byDefault: boolean }
   | { readonly kind: 'jwt'; readonly name: string; readonly jwt: JwtPlan }
   | { readonly kind: 'ext-authz'; readonly name: string; readonly check: ExtAuthzPlan }
   | { readonly kind: 'rate-limit'; readonly name: string; readonly limit: RateLimitPlan }

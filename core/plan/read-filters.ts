@@ -1,6 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { CorsSchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { ExtAuthzSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
+import { GrpcWebSchema } from '../wire/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { JwtAuthenticationSchema } from '../wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { StatefulSessionSchema } from '../wire/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
@@ -34,6 +35,9 @@ const SCOPE_FALLBACK: ReadonlySet<string> = new Set(['weft.fallback', 'weft.scop
 /** Istio's name of its filter of metrics. */
 const METRICS_FILTER = 'istio.stats'
 
+/** Routes switch it on and off by this name. */
+export const GRPC_WEB_FILTER = 'envoy.filters.http.grpc_web'
+
 /** Resolves names for clusters that go by a request's host, which Weft's do themselves. */
 const ONLY_RESOLVES = 'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig'
 
@@ -48,9 +52,9 @@ export function readHttpFilters(reading: Reading, path: string, wire: readonly H
   for (const [index, filter] of wire.entries()) {
     const where = at(path, 'http_filters', index)
     const last = index === wire.length - 1
-    // A filter that is off by default could only be switched on by a route, which is refused there.
-    if (filter.disabled) continue
-    reading.only(where, HttpFilterSchema, filter, ['name', 'typed_config', 'is_optional'])
+    // A filter that is off by default could only be switched on by a route, which is refused there but for one.
+    if (filter.disabled && filter.name !== GRPC_WEB_FILTER) continue
+    reading.only(where, HttpFilterSchema, filter, ['name', 'typed_config', 'is_optional', ...(filter.disabled ? ['disabled'] : [])])
     if (filter.configType.case !== 'typedConfig') {
       if (filter.configType.case === undefined) reading.unsupported(where, 'has no typed_config', filter.name)
       continue
@@ -96,6 +100,8 @@ function readFilter(reading: Reading, path: string, filter: HttpFilter, any: Any
       const check = message && readExtAuthz(reading, path, message)
       return check === undefined ? [] : [{ kind: 'ext-authz', name, check }]
     }
+    case GrpcWebSchema.typeName:
+      return [{ kind: 'grpc-web', name, byDefault: !filter.disabled }]
     case CorsSchema.typeName:
       return [{ kind: 'cors', name }]
     case StatefulSessionSchema.typeName: {

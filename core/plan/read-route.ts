@@ -1,5 +1,5 @@
 import { type RouteConfiguration, RouteConfigurationSchema } from '../wire/gen/envoy/config/route/v3/route_pb.ts'
-import { type Route as WireRoute, RouteSchema, type VirtualHost as WireHost, VirtualHost_TlsRequirementType as Tls, VirtualHostSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
+import { FilterConfigSchema, type Route as WireRoute, RouteSchema, type VirtualHost as WireHost, VirtualHost_TlsRequirementType as Tls, VirtualHostSchema } from '../wire/gen/envoy/config/route/v3/route_components_pb.ts'
 import { CorsPolicySchema } from '../wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { ExtAuthzPerRouteSchema } from '../wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
@@ -18,6 +18,7 @@ import { type Inherited, readDirect, readForward, readMirror, readRedirect } fro
 import { readFilterCors, readRouteCors } from './read-cors.ts'
 import { readRouteExtAuthz } from './read-ext-authz.ts'
 import { readFault } from './read-fault.ts'
+import { GRPC_WEB_FILTER } from './read-filters.ts'
 import { readHeaderOperations, thenHeaders } from './read-headers.ts'
 import { readLocalRateLimit } from './read-local-rate-limit.ts'
 import { type MatchedPath, readRouteMatch } from './read-match.ts'
@@ -39,6 +40,7 @@ interface PerFilter {
   readonly extAuthz: RouteExtAuthz | undefined
   readonly rateLimits: RateLimitPerRoute | undefined
   readonly session: SessionPlan | undefined
+  readonly grpcWeb: boolean | undefined
   readonly localRateLimits: LocalRateLimits | undefined
 }
 
@@ -134,6 +136,7 @@ function readHost(reading: Reading, path: string, wire: WireHost, table: Outer, 
     extAuthz: filters.extAuthz ?? table.extAuthz,
     rateLimits: filters.rateLimits ?? table.rateLimits,
     session: filters.session ?? table.session,
+    grpcWeb: filters.grpcWeb ?? table.grpcWeb,
     localRateLimits: overridden(filters.localRateLimits, table.localRateLimits),
     limits: readRateLimits(reading, path, wire.rateLimits),
     requestHeaders: order(readHeaderOperations(reading, path, 'request', wire.requestHeadersToAdd, wire.requestHeadersToRemove), table.requestHeaders),
@@ -157,6 +160,7 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
   const filters = readPerFilter(reading, path, wire.typedPerFilterConfig)
   const jwt = filters.jwt ?? outer.jwt
   const extAuthz = filters.extAuthz ?? outer.extAuthz
+  const grpcWeb = filters.grpcWeb ?? outer.grpcWeb
   const rateLimits = readRouteRateLimits(reading, path, wire.action.case === 'route' ? wire.action.value : undefined, filters.rateLimits ?? outer.rateLimits, outer.limits)
   const localRateLimits = overridden(filters.localRateLimits, outer.localRateLimits)
   const older = wire.action.case === 'route' ? wire.action.value.cors : undefined
@@ -172,6 +176,7 @@ function readOneRoute(reading: Reading, path: string, wire: WireRoute, outer: Ou
     cors: filters.cors ?? (older === undefined ? undefined : readRouteCors(reading, at(path, 'route.cors'), older)) ?? outer.cors,
     ...(jwt === undefined ? {} : { jwt }),
     ...(extAuthz === undefined ? {} : { extAuthz }),
+    ...(grpcWeb === undefined ? {} : { grpcWeb }),
     ...(rateLimits === undefined ? {} : { rateLimits }),
     ...(localRateLimits === undefined ? {} : { localRateLimits }),
     operation: wire.decorator?.operation ?? '',
@@ -205,6 +210,7 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
   let extAuthz: RouteExtAuthz | undefined
   let rateLimits: RateLimitPerRoute | undefined
   let session: SessionPlan | undefined
+  let grpcWeb: boolean | undefined
   const localRateLimits = new Map<string, LocalRateLimitPlan>()
   for (const [name, any] of Object.entries(configs)) {
     const where = at(path, 'typed_per_filter_config', name)
@@ -242,9 +248,17 @@ function readPerFilter(reading: Reading, path: string, configs: Readonly<Record<
         session = message && readSession(reading, where, message)
         break
       }
+      case FilterConfigSchema.typeName: {
+        const message = reading.unpack(where, any, FilterConfigSchema)
+        if (message === undefined) break
+        reading.only(where, FilterConfigSchema, message, ['disabled', 'config', 'is_optional'])
+        if (name === GRPC_WEB_FILTER) grpcWeb = !message.disabled
+        else reading.unsupported(where, 'is not supported for this filter', name)
+        break
+      }
       default:
         reading.unsupported(where, 'is not supported', typeNameOf(any))
     }
   }
-  return { fault, cors, jwt, extAuthz, rateLimits, session, localRateLimits: localRateLimits.size === 0 ? undefined : localRateLimits }
+  return { fault, cors, jwt, extAuthz, rateLimits, session, grpcWeb, localRateLimits: localRateLimits.size === 0 ? undefined : localRateLimits }
 }

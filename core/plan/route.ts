@@ -52,6 +52,8 @@ export interface Route {
   readonly fault: FaultPlan | undefined
   readonly cors: CorsPlan | undefined
   readonly jwt?: RouteJwt
+  /** Whether gRPC-Web is translated; absent: the filter says. */
+  readonly grpcWeb?: boolean
   readonly extAuthz?: RouteExtAuthz
   readonly rateLimits?: RouteRateLimits
   /** By the name of the filter whose own it replaces. */

@@ -13,6 +13,7 @@ import { cors } from './cors.ts'
 import { extAuthz } from './ext-authz.ts'
 import { fault } from './fault.ts'
 import type { HttpFilter } from './filter.ts'
+import { grpcWeb } from './grpc-web.ts'
 import { jwt } from './jwt.ts'
 import { globalRateLimit } from './global-rate-limit.ts'
 import { localRateLimit } from './local-rate-limit.ts'
@@ -31,6 +32,8 @@ function compileFilter(plan: HttpFilterPlan, engine: Engine): HttpFilter {
       return extAuthz(plan.check, engine)
     case 'cors':
       return cors
+    case 'grpc-web':
+      return grpcWeb(plan.byDefault)
     case 'rate-limit':
       return globalRateLimit(plan.limit, engine)
     case 'local-rate-limit':

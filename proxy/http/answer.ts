@@ -52,6 +52,7 @@ export const answers = {
   redirect: (status: number, location: string, details: string): Answer => answer(status, '', '', details, `location: ${location}\r\n`),
   direct: (status: number, body: string): Answer => answer(status, body, '', 'direct_response'),
   preflight: (fields: string): Answer => answer(200, '', '', 'cors_preflight', fields),
+  badBase64: answer(400, 'Bad gRPC-web request, invalid base64 data.', '', 'grpc_base_64_decode_failed'),
   badPath: answer(400, '', '', 'path_normalization_failed'),
   upgradeRefused: answer(403, '', '', 'upgrade_failed'),
   /** What the codec refuses has Envoy's codec's words; what is refused above it has none. */

@@ -19,6 +19,8 @@ import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
 import type { Engine } from './engine.ts'
 import { REQUEST_ID } from './field-kind.ts'
 import { asGrpc, isGrpc, statusInTrailers } from './grpc.ts'
+import type { GrpcWebCall } from './grpc-web/call.ts'
+import { asGrpcWeb } from './grpc-web/protocol.ts'
 import { CallMessages } from './grpc-messages.ts'
 import { answerLines } from './response-out.ts'
 import { dropByName, valueIn, withoutLines } from './request-out.ts'
@@ -84,6 +86,8 @@ export class Exchange implements Facts {
   isGrpc = false
   /** Those of its call, where it does. */
   messages: CallMessages | undefined = undefined
+  /** The client speaks gRPC-Web, and the upstream gRPC. */
+  grpcWeb: GrpcWebCall | undefined = undefined
   /** -1: no gRPC; -2: none was said. */
   grpcStatus = -1
   responseHead: HttpResponseHead | undefined = undefined
@@ -161,6 +165,34 @@ export class Exchange implements Facts {
     const before = this.request.header(lowerName)
     this.request.overwrite(lowerName, before === undefined ? value : `${before},${value}`)
     this.requestFields += `${lowerName}: ${value}\r\n`
+  }
+
+  /** From here on the request is one of gRPC, and its client one of gRPC-Web. False: what came of its body was no such, and it is answered. */
+  speakGrpc(call: GrpcWebCall): boolean {
+    this.grpcWeb = call
+    this.isGrpc = true
+    this.messages = new CallMessages()
+    this.grpcStatus = -2
+    const { kept } = this
+    this.kept = undefined
+    for (const chunk of kept?.chunks ?? []) {
+      const read = call.read(chunk, 0, chunk.length)
+      if (read === undefined) return this.#refuseLetters()
+      this.messages.request.read(read, 0, read.length)
+      this.keep(read, 0, read.length, true)
+    }
+    return !this.requestComplete || call.whole || this.#refuseLetters()
+  }
+
+  #refuseLetters(): false {
+    if (this.responseStarted) this.#breakOff(answers.badBase64)
+    else this.answerWith(answers.badBase64)
+    return false
+  }
+
+  /** Bytes of the request's body as it goes on. */
+  get bodyBytes(): number {
+    return this.grpcWeb?.requestBytes ?? this.requestBytes
   }
 
   addFlag(flag: string): void {
@@ -271,6 +303,13 @@ export class Exchange implements Facts {
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     this.requestBytes += end - start
+    if (this.grpcWeb === undefined || this.over) return this.#takeBody(bytes, start, end)
+    const read = this.grpcWeb.read(bytes, start, end)
+    if (read === undefined) this.#refuseLetters()
+    else this.#takeBody(read, 0, read.length)
+  }
+
+  #takeBody(bytes: Buffer, start: number, end: number): void {
     this.messages?.request.read(bytes, start, end)
     const forwarding = this.#forwarding
     if (!this.over && forwarding !== undefined) {
@@ -292,7 +331,7 @@ export class Exchange implements Facts {
 
   onRequestEnd(trailers: string): void {
     this.requestComplete = true
-    if (this.over) return
+    if (this.over || (this.grpcWeb?.whole === false && !this.#refuseLetters())) return
     this.trailers = trailers
     if (this.#forwarding === undefined) this.#tellBody()
     else this.#forwarding.sendEnd(trailers)
@@ -351,6 +390,12 @@ export class Exchange implements Facts {
     if (!this.responseStarted) this.#forwarding?.noteTimeout()
     this.#forwarding?.release(false)
     if (!this.responseStarted) return this.answerWith(answer)
+    this.#breakOff(answer)
+  }
+
+  /** Half an answer cannot be taken back. */
+  #breakOff(answer: Answer): void {
+    this.#forwarding?.release(false)
     this.addFlag(answer.flag)
     this.details = answer.details
     this.finish()
@@ -362,7 +407,7 @@ export class Exchange implements Facts {
   /** Weft answers in the upstream's place. */
   answerWith(own: Answer): void {
     if (this.over || this.responseStarted) return
-    const answer = this.isGrpc ? asGrpc(own) : own
+    const answer = this.grpcWeb !== undefined ? asGrpcWeb(own, this.grpcWeb.form) : this.isGrpc ? asGrpc(own) : own
     if (this.isGrpc) this.grpcStatus = statusInTrailers(answer.fields)
     this.#forwarding?.release(false)
     this.responseStarted = true

@@ -108,7 +108,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
       // Once: a request without a body is complete with its head, and its end is reported again.
       this.#mirrors = false
       const { chunks, bytes } = exchange.kept ?? NOTHING_KEPT
-      startMirrors(this.#engine, this.action.mirrors, this.#lines, chunks, exchange.requestBytes === bytes)
+      startMirrors(this.#engine, this.action.mirrors, this.#lines, chunks, exchange.bodyBytes === bytes)
     }
   }
 
@@ -250,7 +250,8 @@ export class Forwarding implements UpstreamUser, PoolUser {
     exchange.responseStarted = true
     this.tryDeadlineMs = 0
     if (this.action.session !== undefined) tellHost(this.action.session, exchange, host)
-    exchange.connection.sendHead(head.status, head.statusText, responseLines(exchange, head), head.framing)
+    if (exchange.grpcWeb === undefined) exchange.connection.sendHead(head.status, head.statusText, responseLines(exchange, head), head.framing)
+    else exchange.grpcWeb.sendHead(exchange, head)
     if (!this.#mirrors) this.#stopKeeping()
   }
 
@@ -264,10 +265,11 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const exchange = this.#exchange
     const upstream = this.#upstream
     if (upstream === undefined) return
-    const { connection } = exchange
-    exchange.responseBytes += end - start
-    exchange.messages?.response.read(bytes, start, end)
+    const { connection, grpcWeb } = exchange
     exchange.lastActiveMs = this.#engine.sweptMs
+    exchange.messages?.response.read(bytes, start, end)
+    if (grpcWeb !== undefined) return grpcWeb.sendBody(exchange, bytes, start, end)
+    exchange.responseBytes += end - start
     connection.sendBody(bytes, start, end)
   }
 
@@ -276,7 +278,8 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const { host } = exchange
     const upstream = this.#upstream
     if (upstream === undefined || host === undefined) return
-    exchange.connection.sendEnd(trailers)
+    if (exchange.grpcWeb === undefined) exchange.connection.sendEnd(trailers)
+    else exchange.grpcWeb.sendEnd(exchange, trailers)
     if (exchange.isGrpc && trailers !== '') exchange.grpcStatus = statusInTrailers(trailers) < 0 ? exchange.grpcStatus : statusInTrailers(trailers)
     const nowMs = this.#engine.doors.clock.monotonicMs()
     this.#leave(upstream, host, exchange.status < 500, nowMs)

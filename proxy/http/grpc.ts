@@ -36,7 +36,7 @@ export function asGrpc(answer: Answer): Answer {
 }
 
 /** PROTOCOL-HTTP2.md, Percent-Encoded: printable ASCII but `%` stays. */
-const percentEncoded = (text: string): string => text.replaceAll(/[^ -$&-~]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
+export const percentEncoded = (text: string): string => text.replaceAll(/[^ -$&-~]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
 
 const UNITS_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000_001 }
 
