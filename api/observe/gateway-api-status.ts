@@ -23,9 +23,11 @@ function statusObject({ conditions, addresses, listeners, attachedListenerSets, 
       ...(typeof generation === 'number' ? { observedGeneration: generation } : {}),
       lastTransitionTime: typeof creationTimestamp === 'string' ? creationTimestamp : '1970-01-01T00:00:00Z',
     }))
+  const kept = status as { readonly conditions?: unknown; readonly listeners?: unknown } | undefined
+  const listenersKept = Array.isArray(kept?.listeners) ? (kept.listeners as readonly { readonly name?: unknown; readonly conditions?: unknown }[]) : []
   const told = (as: string, list: readonly ParentStatus[]): object[] => list.map((one) => ({ [as]: one.ref, controllerName: one.controller, conditions: listOf(one.conditions) }))
   return {
-    ...(conditions === undefined ? {} : { conditions: listOf(conditions) }),
+    ...(conditions === undefined ? {} : { conditions: [...listOf(conditions), ...othersConditions(kept?.conditions)] }),
     ...(addresses === undefined ? {} : { addresses }),
     ...(attachedListenerSets === undefined ? {} : { attachedListenerSets }),
     ...(listeners === undefined
@@ -35,13 +37,19 @@ function statusObject({ conditions, addresses, listeners, attachedListenerSets, 
             name,
             supportedKinds: one.supportedKinds.map((kind) => ({ group: GATEWAY_API, kind })),
             attachedRoutes: one.attachedRoutes,
-            conditions: listOf(one.conditions),
+            conditions: [...listOf(one.conditions), ...othersConditions(listenersKept.find((of) => of.name === name)?.conditions)],
           })),
         }),
     ...(parents === undefined ? {} : { parents: [...othersIn(status, 'parents'), ...told('parentRef', parents)] }),
     ...(ancestors === undefined ? {} : { ancestors: [...othersIn(status, 'ancestors'), ...told('ancestorRef', ancestors)] }),
   }
 }
+
+/** Types of conditions that are told here, and so not kept from before. */
+const OWN_TYPES: ReadonlySet<unknown> = new Set(['Accepted', 'Programmed', 'ResolvedRefs', 'Conflicted', 'OverlappingTLSConfig', 'InsecureFrontendValidationMode', 'SupportedVersion'])
+
+/** Conditions of types that somebody else tells of an object stay as they are. */
+const othersConditions = (list: unknown): unknown[] => (Array.isArray(list) ? list.filter((one: { type?: unknown }) => typeof one.type === 'string' && !OWN_TYPES.has(one.type)) : [])
 
 /** What controllers of others have told stays as it is. */
 function othersIn(status: ResourceObject['status'], list: 'parents' | 'ancestors'): unknown[] {

@@ -974,6 +974,7 @@ export const actingFields: Readonly<Record<string, readonly string[]>> = {
     'spec.listeners[].allowedRoutes.kinds[].group',
     'spec.listeners[].allowedRoutes.kinds[].kind',
     'spec.addresses',
+    'spec.infrastructure',
     'spec.allowedListeners',
     'spec.allowedListeners.namespaces',
     'spec.allowedListeners.namespaces.from',

@@ -1,4 +1,5 @@
 import { admitsNamespace } from './admission.ts'
+import { meet } from './listener-conflict.ts'
 import type { JudgedListener } from './listener.ts'
 import { GATEWAY_API, wrong, fine } from './surroundings.ts'
 import type { ApiObject, ConditionValue, ParentReference, RouteSpec, Surroundings } from './surroundings.ts'
@@ -50,12 +51,4 @@ function judge(route: ApiObject<RouteSpec>, listener: JudgedListener, around: Su
   if (!listener.supportedKinds.includes(route.kind)) return { hosts, problem: wrong('NotAllowedByListeners', `kind ${GATEWAY_API}/v1/${route.kind} is not allowed`) }
   if (!admitsNamespace(listener, route.namespace, around)) return { hosts, problem: wrong('NotAllowedByListeners', `hostnames matched parent hostname "${own ?? '*'}", but namespace "${route.namespace}" is not allowed by the parent`) }
   return { hosts }
-}
-
-/** Whether two hosts, either of which may begin with a wildcard, have a name in common. */
-function meet(a: string, b: string): boolean {
-  if (a === b) return true
-  if (a.startsWith('*.') && b.startsWith('*.')) return a.endsWith(b.slice(1)) || b.endsWith(a.slice(1))
-  if (a.startsWith('*.')) return b.endsWith(a.slice(1))
-  return b.startsWith('*.') && a.endsWith(b.slice(1))
 }

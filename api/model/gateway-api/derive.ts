@@ -13,6 +13,7 @@ import { byPrecedence, ruleRoutes } from './http-rule.ts'
 import type { RankedRoute } from './http-rule.ts'
 import { DERIVED, judgeListener } from './listener.ts'
 import type { JudgedListener } from './listener.ts'
+import { withConflicts, withOverlaps } from './listener-conflict.ts'
 import { isAccepted, judgeSets } from './listener-set.ts'
 import type { JudgedSet } from './listener-set.ts'
 import { writtenAnnotation } from '../written.ts'
@@ -87,9 +88,13 @@ interface JudgedGateway {
 
 function judgeGateway(gateway: ApiObject<GatewayApiSpec>, controller: string, objects: GatewayApiObjects, around: Surroundings): JudgedGateway {
   const context = { gateway, controller, grants: objects.grants, around }
-  const listeners = (gateway.spec.listeners ?? []).map((listener) => judgeListener({ ...context, owner: gateway }, listener))
+  const judged = withConflicts((gateway.spec.listeners ?? []).map((listener) => judgeListener({ ...context, owner: gateway }, listener)))
   const own = objects.listenerSets.filter(({ namespace, spec: { parentRef } }) => (parentRef.kind ?? 'Gateway') === 'Gateway' && (parentRef.group ?? GATEWAY_API) === GATEWAY_API && (parentRef.namespace ?? namespace) === gateway.namespace && parentRef.name === gateway.name)
-  const sets = judgeSets(own, context)
+  const judgedSets = judgeSets(own, context)
+  const overlaps = new Map(withOverlaps([...judged, ...judgedSets.flatMap((one) => one.listeners)]).map((one) => [`${one.owner.kind}/${one.owner.namespace}/${one.owner.name}/${one.listener.name}`, one]))
+  const told = (one: JudgedListener): JudgedListener => overlaps.get(`${one.owner.kind}/${one.owner.namespace}/${one.owner.name}/${one.listener.name}`) ?? one
+  const listeners = judged.map(told)
+  const sets = judgedSets.map((one) => ({ ...one, listeners: one.listeners.map(told) }))
   const ports = [...new Set([...listeners, ...sets.filter(isAccepted).flatMap((one) => one.listeners)].map((one) => one.listener.port))]
   const whole = gatewayConditions(gateway, listeners, ports, controller !== MESH_CONTROLLER && controller !== EAST_WEST_CONTROLLER, objects.grants, around)
   return { gateway, controller, listeners, sets, whole, refused: whole.conditions['Accepted']?.[1] === 'UnsupportedAddress' }

@@ -82,15 +82,31 @@ export function unsupportedAddress(gateway: ApiObject<GatewayApiSpec>): Pick<Con
   return { Accepted: wrong('UnsupportedAddress', `only Hostname is supported, ignoring [${addresses.map((one) => one.value).join(' ')}]`), Programmed: wrong('UnsupportedAddress', 'Failed to assign to any requested addresses') }
 }
 
+/** Parameters of a Gateway's infrastructure are for whoever runs its processes; that they are there is all that is asked here. */
+function parametersComplaint({ namespace, spec }: ApiObject<GatewayApiSpec>, around: Surroundings): ConditionValue | undefined {
+  const reference = spec.infrastructure?.parametersRef
+  if (reference === undefined) return undefined
+  const { group, kind, name } = reference
+  if ((group !== '' && group !== 'core') || kind !== 'ConfigMap') return wrong('InvalidParameters', `unsupported parametersRef: group "${group}" kind "${kind}"`)
+  return around.authorities('ConfigMap', namespace, name) === 'missing' ? wrong('InvalidParameters', `parametersRef ConfigMap ${namespace}/${name} not found`) : undefined
+}
+
+/** Whether clients of some port may do without a certificate that they are asked for (GatewayConditionInsecureFrontendValidationMode). */
+function isInsecure({ spec: { tls } }: ApiObject<GatewayApiSpec>): boolean {
+  const { default: ofAll, perPort = [] } = tls?.frontend ?? {}
+  return [ofAll?.validation, ...perPort.map((one) => one.tls.validation)].some((one) => one?.mode === 'AllowInsecureFallback')
+}
+
 /** Conditions of a Gateway as a whole, and the addresses at which it is reached. `ports` are those of its listeners and of the ListenerSets that it takes; `judgesAll`: whether one bad listener shows. */
 export function gatewayConditions(gateway: ApiObject<GatewayApiSpec>, listeners: readonly JudgedListener[], ports: readonly number[], judgesAll: boolean, grants: readonly ApiObject<ReferenceGrantSpec>[], around: Surroundings): WholeStatus {
   const backend = backendCertificate(gateway, grants, around)
   const resolved = 'problem' in backend ? wrong(backend.problem === 'not-permitted' ? 'RefNotPermitted' : 'InvalidClientCertificateRef', backend.message) : fine('ResolvedRefs', 'References resolved')
+  const insecure: ConditionValues = isInsecure(gateway) ? { InsecureFrontendValidationMode: fine('ConfigurationChanged', 'Clients may leave out the certificates that they are asked for') } : {}
   const unsupported = unsupportedAddress(gateway)
-  if (unsupported !== undefined) return { conditions: { ...unsupported, ResolvedRefs: resolved }, addresses: [] }
+  if (unsupported !== undefined) return { conditions: { ...unsupported, ResolvedRefs: resolved, ...insecure }, addresses: [] }
   const { programmed, addresses } = reachability(gateway, ports, around)
-  const accepted = judgesAll ? acceptance(listeners) : fine('Accepted', 'Resource accepted')
-  return { conditions: { Accepted: accepted, Programmed: programmed, ResolvedRefs: resolved }, addresses }
+  const accepted = parametersComplaint(gateway, around) ?? (judgesAll ? acceptance(listeners) : fine('Accepted', 'Resource accepted'))
+  return { conditions: { Accepted: accepted, Programmed: programmed, ResolvedRefs: resolved, ...insecure }, addresses }
 }
 
 /** Whether ports of a Gateway can be reached: each at the Service that an address names, or at processes of its own. */

@@ -96,8 +96,8 @@ function surroundingsIn(model: MeshModel): Surroundings {
   }
 }
 
-/** Whether both are there; what is in them is judged when they are served. */
-const isCertificate = ({ data, stringData }: SecretFields): boolean => [['tls.crt', 'cert'], ['tls.key', 'key']].every((names) => names.some((name) => data?.[name] !== undefined || stringData?.[name] !== undefined))
+/** Whether both are there, as PEM; what is in them is judged when they are served. */
+const isCertificate = (secret: SecretFields): boolean => [['tls.crt', 'cert'], ['tls.key', 'key']].every((names) => names.some((name) => secretPem(secret, name) !== undefined))
 
 /** A derived object as the model holds it. Its age is that of the oldest object behind it. */
 export const storedDerived = (object: ResourceObject): StoredResource => ({

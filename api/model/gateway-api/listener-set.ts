@@ -3,8 +3,9 @@ import type { ListenerSetSpec } from '#core/resource/listener-set.ts'
 import { admits } from './admission.ts'
 import { listenerSetConditions, unsupportedAddress } from './gateway.ts'
 import { judgeListener } from './listener.ts'
+import { conflicting, conflictWith } from './listener-conflict.ts'
 import type { JudgedListener, ListenerContext } from './listener.ts'
-import { CONTROLLERS, fine, wrong } from './surroundings.ts'
+import { CONTROLLERS, wrong } from './surroundings.ts'
 import type { ApiObject, ConditionValues } from './surroundings.ts'
 
 /** A ListenerSet of a Gateway of this mesh. */
@@ -36,26 +37,11 @@ export function judgeSets(sets: readonly ApiObject<ListenerSetSpec>[], context: 
     if (unsupported !== undefined) return { set, conditions: unsupported, listeners: [] }
     const listeners = set.spec.listeners.map((listener) => {
       const judged = judgeListener({ ...context, owner: set }, listener)
-      const conflict = conflictOf(listener, claimed)
+      const conflict = conflictWith(listener, claimed)
       return conflict === undefined ? judged : conflicting(judged, conflict)
     })
     const conditions = listenerSetConditions(gateway, listeners, around)
     if (conditions['Accepted']?.[0] === 'True') claimed.push(...listeners.filter((one) => one.conditions['Conflicted']?.[0] !== 'True').map((one) => one.listener))
     return { set, conditions, listeners }
   })
-}
-
-/** Listeners of one port tell their connections apart by name, and only where they speak the same at first. */
-const FIRST_BYTES: Readonly<Record<string, string>> = { HTTP: 'http', HTTPS: 'tls', TLS: 'tls', TCP: 'tcp', UDP: 'udp' }
-
-function conflictOf({ port, protocol, hostname = '' }: GatewayListener, others: readonly GatewayListener[]): 'ProtocolConflict' | 'HostnameConflict' | undefined {
-  const firstBytes = (of: string): string => FIRST_BYTES[of] ?? of
-  const ofPort = others.filter((one) => one.port === port && (one.protocol === 'UDP') === (protocol === 'UDP'))
-  if (ofPort.some((one) => firstBytes(one.protocol) !== firstBytes(protocol))) return 'ProtocolConflict'
-  return ofPort.some((one) => (one.hostname ?? '') === hostname) ? 'HostnameConflict' : undefined
-}
-
-function conflicting(judged: JudgedListener, reason: string): JudgedListener {
-  const words = 'Listener has a conflict with another listener attached to the same Gateway'
-  return { ...judged, derived: undefined, conditions: { Accepted: wrong(reason, words), Conflicted: fine(reason, words), Programmed: wrong(reason, words) } }
 }
