@@ -100,6 +100,19 @@ test('rule 29: CSDS tells of each resource whether it is synced, stale, refused 
   assert.ok(!json.includes('canary'))
 })
 
+test('rule 24: what CSDS tells of much fits into what clients take, and what has no room in it is named without its content', async (t) => {
+  const { proxy, view, ask } = await world(t)
+  view.update({ changed: Array.from({ length: 50 }, (_, at) => ({ type: CLUSTER, name: `large-${at}`, version: '1', bytes: Buffer.alloc(200_000), origins: [] })) })
+  const stream = proxy.delta()
+  stream.ask({ node, type: CLUSTER })
+  let told = 0
+  while (told < 52) told += (await stream.take()).resources.length
+  // The client here takes 4 MiB.
+  const [config] = (await ask()).config
+  const withContent = config?.genericXdsConfigs.filter((one) => one.xdsConfig !== undefined).length ?? 0
+  assert.deepEqual([config?.genericXdsConfigs.length, withContent > 10 && withContent < 20], [52, true])
+})
+
 test('CSDS is for operators: without a key, or of another mesh, there is nothing to see', async (t) => {
   const { proxy, ask, operator, metadataOf } = await world(t)
   const stream = proxy.delta()

@@ -25,6 +25,10 @@ import type { TrustStore } from './trust.ts'
 
 /** Content that one answer carries, at most; beyond it resources are named without it. */
 const contentBytesMax = 32 << 20
+/** gRPC clients refuse answers of more than 4 MiB unless told otherwise (xds-rules 24). */
+const callBytesMax = 3 << 20
+/** About what a resource takes beside its name, version and content: type, state, time. */
+const entryBytes = 120
 
 export interface OperatorDoors {
   /**
@@ -43,7 +47,7 @@ export function clientStatus(doors: OperatorDoors): (trust: TrustStore | undefin
       const [mesh] = call.metadata.get('x-weft-mesh')
       const loopbackPlaintext = trust === undefined && isLoopback(call.getPeer())
       const meshId = await doors.meshOfOperator({ bearer: bearerOf(call), mesh: typeof mesh === 'string' ? mesh : undefined, loopbackPlaintext })
-      return clientStatusOf(ledger, meshId, request)
+      return clientStatusOf(ledger, meshId, request, callBytesMax)
     }
     return [
       unary(defineTypedMethod(csds.fetchClientStatus, wrap), (call, done) => {
@@ -77,8 +81,8 @@ function endOf(raised: unknown): CallEnd {
 }
 
 /** The streams of a mesh whose nodes match, each with all that it was sent. Secrets bear no content. */
-export function clientStatusOf(ledger: Ledger, meshId: string, request: Pick<ClientStatusRequest, 'nodeMatchers' | 'excludeResourceContents'>): ClientStatusResponse {
-  const budget = { left: request.excludeResourceContents ? 0 : contentBytesMax }
+export function clientStatusOf(ledger: Ledger, meshId: string, request: Pick<ClientStatusRequest, 'nodeMatchers' | 'excludeResourceContents'>, bytesMax = contentBytesMax): ClientStatusResponse {
+  const budget = { left: request.excludeResourceContents ? 0 : bytesMax }
   const config: ClientConfig[] = []
   for (const stream of ledger.streamsOf(meshId)) if (isMatch(request.nodeMatchers, stream)) config.push(configOf(stream, budget))
   return create(ClientStatusResponseSchema, { config })
@@ -88,6 +92,7 @@ function configOf(stream: XdsStream, budget: { left: number }): ClientConfig {
   const genericXdsConfigs: ClientConfig_GenericXdsConfig[] = []
   for (const { type, name, version, refused, stale, resource } of stream.sent()) {
     const rejection = refused ? stream.rejectionOf(type) : undefined
+    budget.left -= entryBytes + name.length + version.length
     const content = resource !== undefined && resource.bytes.length <= budget.left ? create(AnySchema, { typeUrl: type, value: resource.bytes }) : undefined
     budget.left -= content?.value.length ?? 0
     genericXdsConfigs.push(
