@@ -71,6 +71,17 @@ export class ServiceReader extends ObjectReader {
     return best === undefined ? undefined : others.filter((one) => continues(one, best)).reduce(withPortsOf, best)
   }
 
+  /** What a host is to a workload that it names by its address. Whomever a ServiceEntry of its own namespace is for, it says what the workload takes. */
+  behind(host: string, namespace: string): MeshService | undefined {
+    const seen = this.service(host, namespace)
+    if (seen !== undefined) return seen
+    let best: MeshService | undefined
+    for (const id of this.model.filed('service-host', host)) {
+      for (const one of this.declaredBy(id)) if (one.host === host && one.namespace === namespace && (best === undefined || precedes(one, best, namespace))) best = one
+    }
+    return best
+  }
+
   /** Like `service`, and when there is none the one of the longest wildcard that covers the host. */
   serviceCovering(host: string, client: string): MeshService | undefined {
     const exact = this.service(host, client)

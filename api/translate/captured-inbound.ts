@@ -116,7 +116,7 @@ function boundListener(bind: readonly [string, ...string[]], known: CapturedInbo
  */
 function knownPorts(reader: MeshReader, workload: InboundWorkload): KnownPort[] {
   const { namespace, labels } = workload
-  const services = [...reader.servicesOf(namespace, labels), ...workload.hosts.flatMap((host) => reader.service(host, namespace) ?? [])]
+  const services = [...reader.servicesOf(namespace, labels), ...workload.hosts.flatMap((host) => reader.behind(host, namespace) ?? [])]
   const onLoopback = reader.meshConfig().inboundTrafficPolicy?.mode === 'LOCALHOST'
   const ports = new Map<number, KnownPort>()
   for (const service of services) {

@@ -44,7 +44,7 @@ const SERVICE_ANNOTATION = 'internal.istio.io/gateway-service'
  * `hosts` are those of services that name the workload by its address.
  */
 export function gatewayServers(reader: MeshReader, labels: Labels, own: string, hosts: readonly string[]): ScopedServer[] {
-  const services = [...reader.servicesOf(own, labels), ...hosts.flatMap((host) => reader.service(host, own) ?? [])]
+  const services = [...reader.servicesOf(own, labels), ...hosts.flatMap((host) => reader.behind(host, own) ?? [])]
   const servers: Omit<ScopedServer, 'others'>[] = []
   const claimed = new Map<string, Set<string>>()
   for (const one of reader.gatewaysSelecting(labels)) {
