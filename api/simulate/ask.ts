@@ -159,5 +159,7 @@ function atGateway(world: World, asked: ExplainRequest, called: Called, of: { re
   const process = world.workload(of.namespace, of.name) ?? [...world.model.workloads()].find((one) => selects(of.labels, one.labels))
   const node = running ?? gatewayOf(process === undefined ? of : { name: process.name, namespace: process.namespace, labels: process.labels, address: process.address })
   const identity = world.identityOf(process ?? { namespace: of.namespace, serviceAccount: of.name })
-  return bothSides(world, { client: world.plansOf(node), server: undefined, request: called.request, port: asked.port ?? called.port, identity, ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }) })
+  // Servers may have addresses of their own.
+  const destination = asked.address ?? process?.address
+  return bothSides(world, { client: world.plansOf(node), server: undefined, request: called.request, port: asked.port ?? called.port, identity, ...(destination === undefined ? {} : { destination }), ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }) })
 }

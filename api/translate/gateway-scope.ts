@@ -17,7 +17,7 @@ interface ServerHost {
 
 /** A server of a Gateway, settled for the workload that it selects. */
 export interface ScopedServer {
-  /** Istio's name of its routes, first part of the scope key: `https.443.https.api-gateway.istio-ingress`, or `http.80` for all plaintext servers of a port. */
+  /** Istio's name of its routes, first part of the scope key: `https.443.https.api-gateway.istio-ingress`, or `http.80` for all plaintext servers of a port (`http.80.127.0.0.1` at an address). */
   readonly id: string
   /** `istio-ingress/api-gateway` */
   readonly gateway: string
@@ -25,6 +25,8 @@ export interface ScopedServer {
   readonly written: Written
   /** The port that is listened on: what a Service in front of the workload makes of the server's. */
   readonly port: number
+  /** The one address at which the port is listened on; empty: at all of the process's. */
+  readonly bind: string
   /** The port that the Gateway names. */
   readonly serverPort: number
   readonly protocol: string
@@ -55,21 +57,21 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
     const behind = of === undefined ? services : services.filter((one) => of.includes(one.host))
     if (of !== undefined && behind.length === 0) continue
     for (const [index, server] of (spec.servers ?? []).entries()) {
-      const { port } = server
+      const { port, bind = '' } = server
       if (port === undefined) continue
       const protocol = port.protocol.toUpperCase()
       const terminates = servesTls(protocol)
       const targets = portsBehind(behind, port.number)
       for (const bound of targets.length > 0 ? targets : of === undefined ? [port.number] : []) {
-        const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${bound}`
+        const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${bound}${bind === '' ? '' : `.${bind}`}`
         let served = (server.hosts ?? []).map((one) => serverHost(one, namespace))
         if (terminates) {
-          const taken = claimed.get(String(bound)) ?? new Set()
+          const taken = claimed.get(`${bind} ${bound}`) ?? new Set()
           served = served.filter((one) => !taken.has(one.host))
           for (const one of served) taken.add(one.host)
-          claimed.set(String(bound), taken)
+          claimed.set(`${bind} ${bound}`, taken)
         }
-        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, written: writtenAt(one, `servers[${index}]`), port: bound, serverPort: port.number, protocol, hosts: served, tls: server.tls, ...(certificate === undefined ? {} : { backendCertificate: certificate }) })
+        if (served.length > 0) servers.push({ id, gateway: `${namespace}/${name}`, written: writtenAt(one, `servers[${index}]`), port: bound, bind, serverPort: port.number, protocol, hosts: served, tls: server.tls, ...(certificate === undefined ? {} : { backendCertificate: certificate }) })
       }
     }
   }

@@ -49,22 +49,22 @@ export interface GatewayWorkload {
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
-/** One listener for each port that Gateways ask for: TLS servers a chain each, by server name; plaintext servers one chain together. */
+/** One listener for each port, and address, that Gateways ask for: TLS servers a chain each, by server name; plaintext servers one chain together. */
 export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload): Built {
   const servers = gatewayServers(reader, workload.labels, workload.namespace, workload.hosts)
   const access = accessFor(reader, workload.namespace, workload.labels)
   const faults: Fault[] = []
   const resources: Resource[] = []
-  for (const port of [...new Set(servers.map((one) => one.port))].sort((a, b) => a - b)) {
-    const ofPort = servers.filter((one) => one.port === port)
+  for (const ofPort of socketsOf(servers)) {
+    const { port, bind, serverPort } = ofPort[0]
     const chains = portChains(reader, ofPort, workload, access, faults)
     if (chains.length === 0) continue
-    const name = `0.0.0.0_${port}`
+    const name = `${bind === '' ? '0.0.0.0' : bind}_${port}`
     // The balancer's header stands in front of the handshake.
     const filters = [...(workload.tracing.http?.proxyProtocol === true ? [listenerFilter('proxy_protocol', anyOf(ProxyProtocolSchema, {}))] : []), ...(ofPort.some((one) => servesTls(one.protocol)) ? [listenerFilter('tls_inspector', anyOf(TlsInspectorSchema, {}))] : [])]
     const message = create(ListenerSchema, {
       name,
-      ...addressesOf(workload.address === '' ? wildcardsOf(workload.families) : [workload.address], workload.ports[ofPort[0]?.serverPort ?? port] ?? port),
+      ...addressesOf(boundAt(bind, workload), workload.ports[serverPort] ?? port),
       trafficDirection: TrafficDirection.OUTBOUND,
       filterChains: chains,
       ...(filters.length === 0 ? {} : { listenerFilters: filters, listenerFiltersTimeout: duration(10_000) }),
@@ -72,6 +72,23 @@ export function gatewayListeners(reader: MeshReader, workload: GatewayWorkload):
     resources.push(resourceOf(ListenerSchema, name, message, ofPort.map((one) => `Gateway/${one.gateway}`)))
   }
   return { resources, faults }
+}
+
+/** Servers by the port and address that they share, lower ports first. */
+function socketsOf(servers: readonly ScopedServer[]): [ScopedServer, ...ScopedServer[]][] {
+  const sockets = new Map<string, [ScopedServer, ...ScopedServer[]]>()
+  for (const one of servers.toSorted((a, b) => a.port - b.port)) {
+    const key = `${one.bind}_${one.port}`
+    const beside = sockets.get(key)
+    if (beside === undefined) sockets.set(key, [one])
+    else beside.push(one)
+  }
+  return [...sockets.values()]
+}
+
+function boundAt(bind: string, { address, families }: GatewayWorkload): readonly [string, ...string[]] {
+  if (bind !== '') return [bind]
+  return address === '' ? wildcardsOf(families) : [address]
 }
 
 const listenerFilter = (name: string, value: Any) => ({ name: `envoy.filters.listener.${name}`, configType: { case: 'typedConfig' as const, value } })

@@ -5,13 +5,15 @@ import type { ScopedServer } from './gateway-scope.ts'
 /** Listeners of the Gateway API stand apart: a request is only that listener's whose host name fits its own most closely (gateway-api.sigs.k8s.io/reference/spec, Listener). Istio's own Gateways share what their servers have in common. */
 export const isListener = (server: Pick<ScopedServer, 'gateway'>): boolean => server.gateway.includes(`~${DERIVED}~`)
 
+const sameSocket = (a: Pick<ScopedServer, 'port' | 'bind'>, b: Pick<ScopedServer, 'port' | 'bind'>): boolean => a.port === b.port && a.bind === b.bind
+
 /** The hosts that other listeners of the same port have, by server. */
 export function othersHosts(servers: readonly Omit<ScopedServer, 'others'>[], isTls: (protocol: string) => boolean): ScopedServer[] {
   const listeners = servers.filter(isListener)
   return servers.map((server): ScopedServer => {
-    if (!isListener(server)) return isTls(server.protocol) ? besideOthers(server, servers.filter((one) => one !== server && one.port === server.port && isTls(one.protocol))) : { ...server, others: [] }
+    if (!isListener(server)) return isTls(server.protocol) ? besideOthers(server, servers.filter((one) => one !== server && sameSocket(one, server) && isTls(one.protocol))) : { ...server, others: [] }
     const own = new Set(server.hosts.map((one) => one.host))
-    const others = listeners.filter((one) => one.port === server.port && isTls(one.protocol) === isTls(server.protocol)).flatMap((one) => one.hosts.map((of) => of.host))
+    const others = listeners.filter((one) => sameSocket(one, server) && isTls(one.protocol) === isTls(server.protocol)).flatMap((one) => one.hosts.map((of) => of.host))
     return { ...server, others: [...new Set(others)].filter((one) => !own.has(one)).sort() }
   })
 }

@@ -61,7 +61,7 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
     if (proxy === undefined) throw new Unplayable(`there is no ${from}`)
     const { gatewayAddress, gatewayPorts } = proxy.node
     const proxyHeader = request.proxyProtocol === undefined ? {} : { proxyHeader: proxyHeaderOf(request.proxyProtocol.version, request.proxyProtocol.source, gatewayAddress, port) }
-    return { proxy, call: { ...about, ...ofTls, ...proxyHeader, ...by('outside'), address: gatewayAddress, port: gatewayPorts.get(port) ?? port } }
+    return { proxy, call: { ...about, ...ofTls, ...proxyHeader, ...by('outside'), address: request.address ?? gatewayAddress, port: gatewayPorts.get(port) ?? port } }
   }
   if (request.proxyProtocol !== undefined) throw new Unplayable('only gateways are sent the PROXY protocol')
   if (from === 'outside') {
