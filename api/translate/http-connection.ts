@@ -13,6 +13,7 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
 } from '#core/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { UuidRequestIdConfigSchema } from '#core/wire/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.ts'
 import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
 import { metricsFilter } from './metrics.ts'
@@ -53,7 +54,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
     upgradeConfigs: [{ upgradeType: 'websocket' }, ...(scope.connects === true ? [{ upgradeType: 'CONNECT' }] : [])],
     normalizePath: true,
     pathWithEscapedSlashesAction: EscapedSlashes.KEEP_UNCHANGED,
-    ...(spans === undefined ? {} : { tracing: spans }),
+    ...(spans === undefined ? {} : { tracing: spans, ...(reporting?.spans?.passesIds === true ? { requestIdExtension: { typedConfig: anyOf(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: false }) } } : {}) }),
     ...roleSettings(scope.role),
     ...(scope.scopePort === undefined ? {} : { earlyHeaderMutationExtensions: [scopeMutation(scope.scopePort)] }),
   }

@@ -59,7 +59,7 @@ const patchedProxy = (node: ProxyNode): PatchedProxy => ({
 function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const endpoint = node.otlp === '' ? (reader.settings().otlp ?? '') : node.otlp
   // Without spans a proxy's own name is nothing that its listeners depend on.
-  const reporting = reportingOf(reader, node)
+  const reporting = reportingOf(reader, node, endpoint !== '')
   const http = httpSettings(reader, node.type === 'router' ? node.gatewayTopology : undefined, engineOf(node))
   const named = endpoint !== '' || reporting.clients?.spans?.collector !== undefined || reporting.servers?.spans?.collector !== undefined
   const tracing: TracingScope = { endpoint, serviceName: named ? serviceName(node) : '', ...reporting, ...(http === undefined ? {} : { http }) }

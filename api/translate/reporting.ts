@@ -21,6 +21,8 @@ export interface SpanSettings {
   readonly samplingPercent?: number
   /** No spans, but their context goes on. */
   readonly silent?: true
+  /** All are traced where the caller has not decided, and their ids decide nothing. */
+  readonly passesIds?: true
   readonly tags?: Readonly<Record<string, SpanTag>>
   readonly pathTagLength?: number
   readonly collector?: Collector
@@ -63,12 +65,13 @@ function telemetryFor(reader: MeshReader, namespace: string, labels: Readonly<Re
 }
 
 /**
- * What a proxy reports of its clients' and servers' side, by the mesh's settings and Telemetry: field by field, the narrower over the wider.
+ * What a proxy reports of its clients' and servers' side, by the mesh's settings and Telemetry: field by field, the narrower over the wider. `tracedAnyway`: it was told by itself
+ * where its spans go.
  * istio.io/latest/docs/reference/config/telemetry
  */
-export function reportingOf(reader: MeshReader, node: ProxyNode): { readonly clients?: Reporting; readonly servers?: Reporting } {
+export function reportingOf(reader: MeshReader, node: ProxyNode, tracedAnyway: boolean): { readonly clients?: Reporting; readonly servers?: Reporting } {
   const levels = telemetryFor(reader, node.namespace, node.labels).map((one) => one.spec)
-  const of = (mode: Mode): Reporting => ({ ...spansOf(reader, node, levels, mode), ...logOf(reader, node, levels, mode), ...metricsIn(reader, node, levels, mode) })
+  const of = (mode: Mode): Reporting => ({ ...spansOf(reader, node, levels, mode, tracedAnyway), ...logOf(reader, node, levels, mode), ...metricsIn(reader, node, levels, mode) })
   const clients = of('CLIENT')
   const servers = of('SERVER')
   return { ...(isEmpty(clients) ? {} : { clients }), ...(isEmpty(servers) ? {} : { servers }) }
@@ -83,30 +86,60 @@ function metricsIn(reader: MeshReader, node: ProxyNode, levels: readonly Telemet
   return isEmpty(metrics) ? {} : { metrics }
 }
 
-function spansOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { spans?: SpanSettings } {
+function spansOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode, tracedAnyway: boolean): { spans?: SpanSettings } {
   const mesh = reader.meshConfig()
   const standard = mesh.defaultConfig?.tracing
   let spans: SpanSettings = {
     ...(standard?.sampling === undefined ? {} : { samplingPercent: standard.sampling }),
     ...(standard?.maxPathTagLength === undefined ? {} : { pathTagLength: standard.maxPathTagLength }),
+    ...(standard?.customTags === undefined ? {} : { tags: meshTags(standard.customTags) }),
     ...(mesh.enableTracing === false ? { silent: true as const } : {}),
   }
   let provider = mesh.defaultProviders?.tracing?.[0]
+  let own = standard?.enableIstioTags ?? true
   for (const level of levels) {
     const entry = level.tracing?.find((one) => inMode(one, mode))
     if (entry === undefined) continue
-    const { silent: _, ...rest } = spans
+    const { silent, passesIds, ...rest } = spans
     spans = {
-      ...(entry.disableSpanReporting === undefined ? spans : rest),
+      ...rest,
+      ...(silent === undefined || entry.disableSpanReporting !== undefined ? {} : { silent }),
+      ...(passesIds === undefined || entry.useRequestIdForTraceSampling !== undefined ? {} : { passesIds }),
       ...(entry.randomSamplingPercentage === undefined ? {} : { samplingPercent: entry.randomSamplingPercentage }),
       ...(entry.disableSpanReporting === true ? { silent: true as const } : {}),
+      ...(entry.useRequestIdForTraceSampling === false ? { passesIds: true as const } : {}),
       ...(entry.customTags === undefined ? {} : { tags: knownTags(entry.customTags, node) }),
     }
     provider = entry.providers?.[0]?.name ?? provider
+    own = entry.enableIstioTags ?? own
   }
   const collector = provider === undefined ? undefined : collectorOf(reader, provider)
   if (collector !== undefined) spans = { ...spans, collector }
+  // Who a workload is must not keep listeners apart that make no spans.
+  if (own && (collector !== undefined || tracedAnyway)) spans = { ...spans, tags: { ...ownTags(node), ...spans.tags } }
   return isEmpty(spans) ? {} : { spans }
+}
+
+type MeshTags = NonNullable<NonNullable<NonNullable<ReturnType<MeshReader['meshConfig']>['defaultConfig']>['tracing']>['customTags']>
+
+/** The mesh's own tags, as Telemetry would write them; what has neither name nor value is none. */
+function meshTags(tags: MeshTags): Readonly<Record<string, SpanTag>> {
+  const words = ({ literal, environment, header }: MeshTags[string]): SpanTag | undefined => {
+    if (literal?.value) return { literal: { value: literal.value } }
+    if (environment?.name) return { environment: { ...environment, name: environment.name } }
+    return header?.name ? { header: { ...header, name: header.name } } : undefined
+  }
+  return Object.fromEntries(Object.entries(tags).flatMap(([tag, one]) => {
+    const of = words(one)
+    return of === undefined ? [] : [[tag, of]]
+  }))
+}
+
+/** Who made a span, in Istio's words. istio.io/latest/docs/reference/config/telemetry/#Tracing, enableIstioTags */
+function ownTags({ labels, namespace, cluster, metadata }: ProxyNode): Readonly<Record<string, SpanTag>> {
+  const { app = '', version = '', 'service.istio.io/canonical-name': service = app, 'service.istio.io/canonical-revision': revision = version } = labels
+  const words = { canonical_service: service, canonical_revision: revision === '' ? 'latest' : revision, namespace, cluster_id: cluster, mesh_id: typeof metadata?.['MESH_ID'] === 'string' ? metadata['MESH_ID'] : '' }
+  return Object.fromEntries(Object.entries(words).map(([name, value]) => [`istio.${name}`, { literal: { value: value === '' ? 'unknown' : value } }]))
 }
 
 /** Tags by format are new: an Envoy that does not know them would refuse the listener. */

@@ -120,7 +120,7 @@ for (const dnsCapture of [false, true]) {
           const whole = model.read(() => {})
           const reader = whole.within(dnsCapture ? { client: of, allocated: 'IPv4' } : undefined)
           const client = { namespace: of, labels: {}, gateway: 'mesh' }
-          const tracing = { endpoint: '', serviceName: '', ...reportingOf(whole, node) }
+          const tracing = { endpoint: '', serviceName: '', ...reportingOf(whole, node, false) }
           const hostsOf = [...new Set([...model.members('service-host'), ...model.members('virtual-service/mesh')])]
           const ports = [...new Set([...model.members('http-port'), ...model.members('plain-port')])].map(Number)
           const alone = [

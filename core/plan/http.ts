@@ -58,6 +58,8 @@ export interface TracingPlan {
   readonly serviceName: string
   /** Percent of requests without an incoming decision that are sampled. */
   readonly samplingPercent: number
+  /** All of them are, whatever the percentage and their ids. */
+  readonly passesIds?: true
   /** No spans are made; their context goes on. */
   readonly silent?: true
   /** Absent: the one that the proxy was started with. */

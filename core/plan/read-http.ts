@@ -17,7 +17,7 @@ const FIELDS = [
   'codec_type', 'stat_prefix', 'rds', 'route_config', 'scoped_routes', 'http_filters', 'tracing', 'common_http_protocol_options', 'http_protocol_options', 'http2_protocol_options', 'server_name',
   'server_header_transformation', 'max_request_headers_kb', 'stream_idle_timeout', 'request_timeout', 'request_headers_timeout', 'drain_timeout', 'delayed_close_timeout', 'access_log',
   'use_remote_address', 'xff_num_trusted_hops', 'early_header_mutation_extensions', 'internal_address_config', 'generate_request_id', 'forward_client_cert_details',
-  'set_current_client_cert_details', 'upgrade_configs', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'strip_any_host_port',
+  'set_current_client_cert_details', 'upgrade_configs', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'strip_any_host_port', 'request_id_extension',
 ]
 
 const SLASHES: Readonly<Record<number, HttpPlan['escapedSlashes']>> = {
@@ -74,7 +74,7 @@ export function readHttp(reading: Reading, path: string, manager: HttpConnection
     ...(manager.codecType === Codec.HTTP2 && { codec: 'http2' as const }),
     ...(manager.upgradeConfigs.some((one) => one.upgradeType.toUpperCase() === 'CONNECT' && one.enabled !== false) && { connects: true }),
     ...readHttp2Bounds(manager.http2ProtocolOptions),
-    tracing: readTracing(reading, at(path, 'tracing'), manager.tracing),
+    tracing: readTracing(reading, path, manager),
     accessLog: readAccessLogs(reading, path, manager.accessLog),
     ...(metricRules.length === 0 ? {} : { metricRules }),
   }

@@ -1,8 +1,10 @@
+import type { Any } from '@bufbuild/protobuf/wkt'
 import type { GrpcService } from '../wire/gen/envoy/config/core/v3/grpc_service_pb.ts'
 import { type HttpService, HttpServiceSchema } from '../wire/gen/envoy/config/core/v3/http_service_pb.ts'
 import { OpenTelemetryConfigSchema } from '../wire/gen/envoy/config/trace/v3/opentelemetry_pb.ts'
 import { ZipkinConfig_CollectorEndpointVersion as ZipkinVersion, ZipkinConfigSchema } from '../wire/gen/envoy/config/trace/v3/zipkin_pb.ts'
-import type { HttpConnectionManager_Tracing } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import type { HttpConnectionManager, HttpConnectionManager_Tracing } from '../wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { UuidRequestIdConfigSchema } from '../wire/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.ts'
 import { type CustomTag, CustomTagSchema } from '../wire/gen/envoy/type/tracing/v3/custom_tag_pb.ts'
 import { parseFormat } from '../telemetry/format.ts'
 import type { CollectorPlan, SpanTagPlan, TracingPlan } from './http.ts'
@@ -14,7 +16,9 @@ const PATH_LENGTH = 256
 const CALL_MS = 10_000
 
 /** OpenTelemetry over HTTP and gRPC, and Zipkin's JSON; with custom tags. */
-export function readTracing(reading: Reading, path: string, tracing: HttpConnectionManager_Tracing | undefined): TracingPlan | undefined {
+export function readTracing(reading: Reading, manager: string, { tracing, requestIdExtension }: HttpConnectionManager): TracingPlan | undefined {
+  const passesIds = readRequestIds(reading, at(manager, 'request_id_extension.typed_config'), requestIdExtension?.typedConfig)
+  const path = at(manager, 'tracing')
   if (tracing === undefined) return undefined
   // Without a provider here Envoy takes the bootstrap's, and Weft's proxies have none there.
   if (tracing.provider === undefined) return undefined
@@ -26,11 +30,21 @@ export function readTracing(reading: Reading, path: string, tracing: HttpConnect
   return {
     ...provider,
     samplingPercent: Math.min(tracing.randomSampling?.value ?? 100, overall),
+    ...(passesIds ? { passesIds } : {}),
     // Whatever the caller has decided, none of it is reported.
     ...(overall === 0 ? { silent: true as const } : {}),
     pathLengthMax: tracing.maxPathTagLength ?? PATH_LENGTH,
     tags: tracing.customTags.flatMap((tag, index) => readTag(reading, at(path, 'custom_tags', index), tag) ?? []),
   }
+}
+
+/** Whether ids of requests say nothing of what is sampled. */
+function readRequestIds(reading: Reading, path: string, config: Any | undefined): boolean {
+  if (config === undefined) return false
+  const uuid = reading.unpack(path, config, UuidRequestIdConfigSchema)
+  // Weft's proxies write no reasons into ids.
+  if (uuid !== undefined) reading.only(path, UuidRequestIdConfigSchema, uuid, ['use_request_id_for_trace_sampling'])
+  return uuid?.useRequestIdForTraceSampling === false
 }
 
 type Provider = Pick<TracingPlan, 'serviceName' | 'collector'>

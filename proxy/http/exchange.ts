@@ -213,7 +213,7 @@ export class Exchange implements Facts {
     this.requestComplete = request.framing === NO_BODY
     this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
     if (bound !== undefined) return this.answerWith(answers.overloaded(bound))
-    if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request)
+    if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request, this.requestId)
     const { useRemoteAddress, trustedHops } = stack.plan
     if (!useRemoteAddress || trustedHops > 0) request.trustForwarded(trustedHops, useRemoteAddress)
     if (stack.plan.stripPort) request.authority = withoutPort(request.authority)

@@ -5,6 +5,17 @@ import type { Engine } from '../http/engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { FinishedSpan } from './span.ts'
 
+/** What ids are divided by, in Envoy. */
+const SHARES = 10_000
+const UUID_LENGTH = 36
+
+/** Where in 0..1 a UUID puts a request: the same at every proxy that it passes, Envoys included. Undefined: it is no UUID. */
+function shareOf(requestId: string): number | undefined {
+  if (requestId.length !== UUID_LENGTH) return undefined
+  const first = Number.parseInt(requestId.slice(0, 8), 16)
+  return Number.isNaN(first) ? undefined : (first % SHARES) / SHARES
+}
+
 /** The cluster of the collector that the proxy was started with. */
 const OWN_COLLECTOR = 'otlp'
 
@@ -24,11 +35,11 @@ export class Trace {
     this.traceState = traceState
   }
 
-  /** An incoming decision is kept; without one the plan's percentage decides. */
-  static begin(engine: Engine, plan: TracingPlan, request: RequestHead): Trace {
+  /** An incoming decision is kept; without one the plan's percentage decides, by the request's id. */
+  static begin(engine: Engine, plan: TracingPlan, request: RequestHead, requestId: string): Trace {
     const { identifiers, doors } = engine
     const incoming = readTraceContext(request)
-    const sampled = incoming?.sampled ?? doors.random.draw() * 100 < plan.samplingPercent
+    const sampled = incoming?.sampled ?? (plan.passesIds === true || (shareOf(requestId) ?? doors.random.draw()) * 100 < plan.samplingPercent)
     if (incoming === undefined) return new Trace(identifiers.hex(16), identifiers.hex(8), '', sampled, '')
     return new Trace(incoming.traceId, identifiers.hex(8), incoming.parentId, sampled, request.header('tracestate') ?? '')
   }
