@@ -9,6 +9,7 @@ import { fault, Faults } from '#core/fault/fault.ts'
 import { isAddress } from '#core/match/cidr.ts'
 import { requestFrom, type RequestHead } from '#core/route/request.ts'
 import { familiesOf } from '#core/workload/families.ts'
+import { formatSocketAddress } from '#core/workload/node-message.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Workload } from '#core/workload/workload.ts'
 import { gatewayOf, type World } from './world.ts'
@@ -126,17 +127,22 @@ function bothSides(world: World, question: Question): Trail {
   return callee === undefined || !callee.workload.mutualTls ? departed : explain({ ...question, server: world.plansOf(world.sidecarOf(callee.workload)) })
 }
 
-/** A caller without a proxy: straight to a workload behind the host, or to whichever gateway takes the request. */
+/** A caller without a proxy: straight to the workload whose address it dials, to one behind the host, or to whichever gateway takes the request. */
 function fromOutside(world: World, asked: ExplainRequest, called: Called): Trail {
   const reader = world.model.read(() => {})
   const host = hostOf(reader, called.host, '')
   const service = host === undefined ? undefined : reader.service(host, '')
   const port = asked.port ?? called.port
+  const reaching = (workload: Workload, at: { readonly address: string; readonly port: number }): Trail =>
+    explain({ client: undefined, server: world.plansOf(world.sidecarOf(workload)), request: called.request, port, at, ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }) })
+  const { address } = asked
+  const addressed = address === undefined ? undefined : world.workloadAt(formatSocketAddress({ address, port }))
+  if (address !== undefined && addressed !== undefined) return reaching(addressed.workload, { address, port })
   if (service !== undefined && service.kind === 'Service') {
     const target = service.ports.find((one) => one.port === port)?.targetPort
     for (const workload of reader.workloadsOf(service)) {
       const at = workload.ports.find((one) => one.port === target || one.name === target)?.listen ?? (typeof target === 'number' ? { address: workload.address, port: target } : undefined)
-      if (at !== undefined) return explain({ client: undefined, server: world.plansOf(world.sidecarOf(workload)), request: called.request, port, at, ...called.tokens, ...(called.tls === undefined ? {} : { tls: called.tls }) })
+      if (at !== undefined) return reaching(workload, at)
     }
   }
   const answers = world.gateways().map((one) => atGateway(world, asked, called, { ...one, name: 'gateway' }))
