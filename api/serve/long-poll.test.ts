@@ -85,6 +85,7 @@ test('rule 30: the rules of credentials, absence and secrets hold, and ADS is no
   assert.equal((await post('clusters', { node: { id: 'sidecar~127.0.0.1~a.other~other.svc.cluster.local' } })).status, 403)
   assert.equal((await post('clusters', { node: null })).status, 400)
   assert.equal((await post('clusters', { resource_names: 7 })).status, 400)
+  assert.equal((await post('clusters', { type_url: SECRET })).status, 400)
   assert.equal((await post('ads', {})).status, 404)
   const dangling = await read(await post('routes', { resource_names: ['nowhere'] }))
   assert.deepEqual(dangling.resources?.map((one) => one.name), ['nowhere'])

@@ -89,6 +89,7 @@ export class LongPoll {
 
   async #answer(peer: Peer, type: string, body: unknown, signal: AbortSignal): Promise<JsonValue | undefined> {
     const request = readRequest(body)
+    if (request.typeUrl !== '' && request.typeUrl !== type) throw new Faults([fault('request.invalid', { path: 'type_url', value: request.typeUrl.slice(0, 200), rule: `${type}, which is what is polled here` })])
     if (request.resourceNames.length > namesMax) throw new Faults([fault('request.invalid', { path: 'resource_names', rule: `at most ${namesMax} names` })])
     const node = agreedNode(peer, request.node)
     const session = await this.#session(peer, node)
