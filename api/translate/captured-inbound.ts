@@ -3,6 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp, type MeshService, type Protocol, portProtocol } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
+import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { ServerTls } from '#core/resource/server-tls.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type Families, loopbacksOf, wildcardsOf } from '#core/workload/families.ts'
@@ -55,6 +56,8 @@ interface KnownPort {
 /** What the chains of any port share. */
 interface InboundContext {
   readonly access: Access
+  /** How TLS is served that is not the mesh's. */
+  readonly tlsDefaults: MeshConfigSpec['tlsDefaults']
   readonly engine: Engine
   readonly tracing: TracingScope
   readonly families: Families
@@ -78,7 +81,7 @@ export function capturedInbound(reader: MeshReader, workload: InboundWorkload): 
   const ports = knownPorts(reader, workload).map((one) => ({ ...one, mutualTls: modeOf(one.port), pool: inboundPool(reader, namespace, labels, one.port) }))
   const known = new Set(ports.map((one) => one.port))
   const spokenFor = mutualTlsPorts(reader, namespace, labels).filter((port) => !known.has(port)).map((port) => ({ port, mutualTls: modeOf(port) }))
-  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), detection: detectionTimeout(reader, DETECTION.inbound), engine, tracing, families })
+  return capturedInboundResources({ ports, spokenFor, others: modeOf(0), access: accessFor(reader, namespace, labels), tlsDefaults: reader.meshConfig().tlsDefaults, detection: detectionTimeout(reader, DETECTION.inbound), engine, tracing, families })
 }
 
 const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly Resource[] => {
@@ -187,7 +190,7 @@ function ingressTlsChain(known: KnownPort, tls: ServerTls, context: InboundConte
   const name = `0.0.0.0_${known.port}`
   const servicePort = known.service?.port ?? known.port
   const onward: Onward = { cluster: inboundCluster(known.port), name: `inbound|http|${servicePort}`, operation: `${known.service?.host ?? 'inbound'}:${servicePort}/*`, repeats: true }
-  const transportSocket = ingressSocket(tls)
+  const transportSocket = ingressSocket(tls, context.tlsDefaults)
   return {
     name,
     // Where no client can be verified no connection gets in: a port without a chain of its own would be passed on.
@@ -225,7 +228,7 @@ function chainsOf(kind: Kind, mutualTls: MutualTls, name: string, port: number |
     filterChainMatch: { ...at, ...match },
     filters,
     metadata,
-    ...(secured ? { transportSocket: meshServerSocket(context.access.trustDomains) } : {}),
+    ...(secured ? { transportSocket: meshServerSocket(context.access.trustDomains, mutualTls.handshake) } : {}),
   })
   const tls = { transportProtocol: 'tls' }
   const plain = { transportProtocol: 'raw_buffer' }

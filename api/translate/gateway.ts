@@ -131,7 +131,7 @@ function serverNames(server: ScopedServer): { serverNames?: string[] } {
 
 function serverSocket(reader: MeshReader, server: ScopedServer, namespace: string, faults: Fault[]): ReturnType<typeof servedSocket> | undefined {
   const { tls } = server
-  const params = servedParams(tls)
+  const params = servedParams(tls, reader.meshConfig().tlsDefaults)
   if (tls?.mode === 'ISTIO_MUTUAL') return servedSocket({ ...params, certificates: 'own', clientTrust: 'mesh', requireClientCertificate: true })
   const mutual = tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
   const certificates = certificatesInFiles(tls) ?? credentialsOf(reader, server, namespace, faults)

@@ -126,7 +126,7 @@ function inboundChains(scope: InboundScope): ChainInit[] {
   const name = `0.0.0.0_${scope.port.port}`
   const filters = inboundFilters(scope)
   const ofMesh = mode === 'PERMISSIVE' && passesTls(scope) ? { applicationProtocols: [...MTLS_TCP, ...MTLS_HTTP] } : {}
-  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls', ...ofMesh }, transportSocket: meshServerSocket(scope.access.trustDomains), filters }
+  const secured: ChainInit = { name, filterChainMatch: { transportProtocol: 'tls', ...ofMesh }, transportSocket: meshServerSocket(scope.access.trustDomains, scope.mutualTls.handshake), filters }
   const plaintext: ChainInit = { name: `${name}_plaintext`, ...(looks(scope) ? { filterChainMatch: { transportProtocol: 'raw_buffer' } } : {}), filters }
   const own: ChainInit[] = passesTls(scope) && looks(scope) ? [{ name: `${name}_tls`, filterChainMatch: { transportProtocol: 'tls' }, filters: connectionFiltersOf(scope) }] : []
   return mode === 'STRICT' ? [secured] : mode === 'DISABLE' ? [...own, plaintext] : [secured, ...own, plaintext]

@@ -2,12 +2,18 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { Typed } from '#api/model/object-reader.ts'
 import { selects } from '#api/model/labels.ts'
 import type { Labels } from '#api/model/labels.ts'
+import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { MutualTls as MutualTlsSpec, PeerAuthenticationSpec } from '#core/resource/peer-authentication.ts'
+import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { versionOf } from './served-tls.ts'
+import type { HandshakeBounds } from './tls.ts'
 
 export interface MutualTls {
   readonly mode: 'DISABLE' | 'PERMISSIVE' | 'STRICT'
   /** The PeerAuthentication that says so; undefined: the default. */
   readonly by: string | undefined
+  /** What handshakes are held to. */
+  readonly handshake: HandshakeBounds
 }
 
 const settled = (mode: MutualTlsSpec['mode']): mode is 'DISABLE' | 'PERMISSIVE' | 'STRICT' => mode !== undefined && mode !== 'UNSET'
@@ -17,6 +23,12 @@ const settled = (mode: MutualTlsSpec['mode']): mode is 'DISABLE' | 'PERMISSIVE' 
  * istio.io/latest/docs/reference/config/security/peer_authentication
  */
 export function mutualTlsFor(reader: MeshReader, namespace: string, labels: Labels, port: number): MutualTls {
+  return { ...modeFor(reader, namespace, labels, port), handshake: handshakeOf(reader.meshConfig().meshMTLS) }
+}
+
+const handshakeOf = ({ minProtocolVersion, cipherSuites = [] }: NonNullable<MeshConfigSpec['meshMTLS']> = {}): HandshakeBounds => ({ minVersion: versionOf(minProtocolVersion) ?? TlsProtocol.TLSv1_2, cipherSuites })
+
+function modeFor(reader: MeshReader, namespace: string, labels: Labels, port: number): Pick<MutualTls, 'mode' | 'by'> {
   const own = reader.peerAuthentications(namespace)
   const mesh = namespace === reader.rootNamespace ? [] : reader.peerAuthentications(reader.rootNamespace)
   const ofWorkload = own.find((one) => hasSelector(one) && selects(one.spec.selector?.matchLabels, labels))

@@ -1,3 +1,4 @@
+import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { ServerTls } from '#core/resource/server-tls.ts'
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#core/wire/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { credentialNames } from './secret.ts'
@@ -5,11 +6,15 @@ import { type CertificateInFiles, type ServedTls, servedSocket } from './tls.ts'
 
 const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = { TLSV1_0: TlsProtocol.TLSv1_0, TLSV1_1: TlsProtocol.TLSv1_1, TLSV1_2: TlsProtocol.TLSv1_2, TLSV1_3: TlsProtocol.TLSv1_3 }
 
-/** What a server's settings say of the handshake and of clients' certificates, wherever its own certificate is. */
-export const servedParams = (tls: ServerTls | undefined): Pick<ServedTls, 'minVersion' | 'maxVersion' | 'cipherSuites' | 'clientSans' | 'clientKeys' | 'clientHashes'> => ({
-  minVersion: PROTOCOLS[tls?.minProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_2,
-  maxVersion: PROTOCOLS[tls?.maxProtocolVersion ?? ''] ?? TlsProtocol.TLSv1_3,
-  cipherSuites: tls?.cipherSuites ?? [],
+/** Undefined: none is said, or `TLS_AUTO`. */
+export const versionOf = (name: string | undefined): TlsProtocol | undefined => PROTOCOLS[name ?? '']
+
+/** What a server's settings say of the handshake, else the mesh's, and of clients' certificates, wherever its own certificate is. */
+export const servedParams = (tls: ServerTls | undefined, mesh: MeshConfigSpec['tlsDefaults']): Pick<ServedTls, 'minVersion' | 'maxVersion' | 'cipherSuites' | 'curves' | 'clientSans' | 'clientKeys' | 'clientHashes'> => ({
+  minVersion: versionOf(tls?.minProtocolVersion) ?? versionOf(mesh?.minProtocolVersion) ?? TlsProtocol.TLSv1_2,
+  maxVersion: versionOf(tls?.maxProtocolVersion) ?? TlsProtocol.TLSv1_3,
+  cipherSuites: tls?.cipherSuites ?? mesh?.cipherSuites ?? [],
+  curves: mesh?.ecdhCurves ?? [],
   clientSans: tls?.subjectAltNames ?? [],
   clientKeys: tls?.verifyCertificateSpki ?? [],
   clientHashes: tls?.verifyCertificateHash ?? [],
@@ -33,9 +38,9 @@ export function authorityFile(tls: ServerTls): { readonly file: string; readonly
 export const endsTls = (tls: ServerTls | undefined): tls is ServerTls => tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL' || tls?.mode === 'OPTIONAL_MUTUAL'
 
 /** TLS that ends at a Sidecar's ingress, with certificates in files of the workload's host; undefined where files are not what is named. */
-export function ingressSocket(tls: ServerTls): ReturnType<typeof servedSocket> | undefined {
+export function ingressSocket(tls: ServerTls, mesh: MeshConfigSpec['tlsDefaults']): ReturnType<typeof servedSocket> | undefined {
   const certificates = certificatesInFiles(tls)
   const clientTrust = tls.mode === 'SIMPLE' ? undefined : authorityFile(tls)
   if (certificates === undefined || (tls.mode !== 'SIMPLE' && clientTrust === undefined)) return undefined
-  return servedSocket({ ...servedParams(tls), certificates, clientTrust, requireClientCertificate: tls.mode === 'MUTUAL' })
+  return servedSocket({ ...servedParams(tls, mesh), certificates, clientTrust, requireClientCertificate: tls.mode === 'MUTUAL' })
 }

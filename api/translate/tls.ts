@@ -46,11 +46,20 @@ const sanMatcher = (sanType: SubjectAltNameMatcher_SanType, matcher: StringMatch
 const uriSan = (uri: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.URI, exactly(uri))
 const dnsSan = (name: string): SubjectAltNameMatcher => sanMatcher(SubjectAltNameMatcher_SanType.DNS, exactly(name))
 
+/** What a handshake within the mesh is held to. */
+export interface HandshakeBounds {
+  readonly minVersion: TlsParameters_TlsProtocol
+  /** For TLS 1.2; empty: the proxy's own choice. */
+  readonly cipherSuites: readonly string[]
+}
+
+const USUAL_BOUNDS: HandshakeBounds = { minVersion: TlsParameters_TlsProtocol.TLSv1_2, cipherSuites: [] }
+
 /** What both sides of mesh mTLS show and trust; the peer must bear one of `sans` (none: whatever the roots vouch for). */
-function meshTls(sans: readonly SubjectAltNameMatcher[], alpnProtocols: readonly string[]): CommonTlsContext {
+function meshTls(sans: readonly SubjectAltNameMatcher[], alpnProtocols: readonly string[], bounds: HandshakeBounds): CommonTlsContext {
   return create(CommonTlsContextSchema, {
     alpnProtocols: [...alpnProtocols],
-    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    tlsParams: { tlsMinimumProtocolVersion: bounds.minVersion, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3, cipherSuites: [...bounds.cipherSuites] },
     tlsCertificateSdsSecretConfigs: [ownCertificate],
     validationContextType: {
       case: 'combinedValidationContext',
@@ -68,13 +77,13 @@ export const MTLS_TCP = ['istio-peer-exchange', 'istio']
 /** Mesh mTLS towards a service whose workloads bear one of `accounts`. */
 export function meshClientSocket(options: { readonly accounts: readonly string[]; readonly sni: string; readonly http2: boolean }): TransportSocket {
   const alpn = options.http2 ? ['istio', 'h2'] : ['istio']
-  return tlsSocket(anyOf(UpstreamTlsContextSchema, { commonTlsContext: meshTls(options.accounts.map(uriSan), alpn), sni: options.sni }))
+  return tlsSocket(anyOf(UpstreamTlsContextSchema, { commonTlsContext: meshTls(options.accounts.map(uriSan), alpn, USUAL_BOUNDS), sni: options.sni }))
 }
 
 /** Mesh mTLS in front of a workload: only clients of the trust domain, or of one that counts as the same. */
-export function meshServerSocket(trustDomains: readonly string[]): TransportSocket {
+export function meshServerSocket(trustDomains: readonly string[], bounds: HandshakeBounds): TransportSocket {
   const sans = trustDomains.map((one) => sanMatcher(SubjectAltNameMatcher_SanType.URI, startingWith(`spiffe://${one}/`)))
-  return tlsSocket(anyOf(DownstreamTlsContextSchema, { commonTlsContext: meshTls(sans, ['h2', 'http/1.1']), requireClientCertificate: true }))
+  return tlsSocket(anyOf(DownstreamTlsContextSchema, { commonTlsContext: meshTls(sans, ['h2', 'http/1.1'], bounds), requireClientCertificate: true }))
 }
 
 export interface OriginatedTls {
@@ -130,6 +139,8 @@ export interface ServedTls {
   readonly minVersion: TlsParameters_TlsProtocol
   readonly maxVersion: TlsParameters_TlsProtocol
   readonly cipherSuites: readonly string[]
+  /** Of the key exchange; empty: the proxy's own choice. */
+  readonly curves: readonly string[]
 }
 
 /** TLS that a gateway's server ends. */
@@ -139,7 +150,7 @@ export function servedSocket(options: ServedTls): TransportSocket {
   const certificates = options.certificates === 'own' ? [] : options.certificates
   const common = create(CommonTlsContextSchema, {
     alpnProtocols: ['h2', 'http/1.1'],
-    tlsParams: { tlsMinimumProtocolVersion: options.minVersion, tlsMaximumProtocolVersion: options.maxVersion, cipherSuites: [...options.cipherSuites] },
+    tlsParams: { tlsMinimumProtocolVersion: options.minVersion, tlsMaximumProtocolVersion: options.maxVersion, cipherSuites: [...options.cipherSuites], ecdhCurves: [...options.curves] },
     tlsCertificateSdsSecretConfigs: options.certificates === 'own' ? [ownCertificate] : certificates.flatMap((one) => (typeof one === 'string' ? [meshSecret(one)] : [])),
     tlsCertificates: certificates.flatMap((one) => (typeof one === 'string' ? [] : [{ certificateChain: fileSource(one.chain), privateKey: fileSource(one.key) }])),
     ...(options.clientTrust === undefined ? {} : { validationContextType: validationOf(options.clientTrust, demands) }),

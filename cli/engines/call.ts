@@ -17,7 +17,7 @@ export interface Call {
   /** A header of the PROXY protocol that goes before all else. */
   readonly proxyHeader?: Buffer
   /** Absent: plaintext. */
-  readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string; readonly version?: '1.2' | '1.3' | undefined; readonly cipher?: string | undefined }
+  readonly tls?: { readonly sni: string; readonly alpn: readonly string[]; readonly certificate?: string; readonly privateKey?: string; readonly version?: '1.2' | '1.3' | undefined; readonly cipher?: string | undefined; readonly curve?: string | undefined }
   /** Bytes that are no HTTP. */
   readonly bytes?: boolean
   /** Of bytes: none are said. */
@@ -77,6 +77,7 @@ function connectTls(plain: net.Socket, of: NonNullable<Call['tls']>, withinMs: n
       rejectUnauthorized: false,
       ...(of.version === undefined ? {} : { minVersion: `TLSv${of.version}`, maxVersion: `TLSv${of.version}` }),
       ...(of.cipher === undefined ? {} : { ciphers: of.cipher }),
+      ...(of.curve === undefined ? {} : { ecdhCurve: of.curve }),
       ...(of.certificate === undefined ? {} : { cert: of.certificate, key: of.privateKey }),
     })
     socket.setTimeout(withinMs, () => socket.destroy(new Error('no answer in time')))

@@ -52,7 +52,7 @@ export function routeOf(live: LiveCase, test: RequestTest): Route {
   const about = { method: request.method ?? 'GET', path: pathIn(request.url), authority, headers, ...(request.body === undefined ? {} : { body: request.body }), ...(scheme === 'tcp' || scheme === 'tls' ? { bytes: true } : {}), ...(request.protocol === 'h2' ? { http2: true } : {}), ...(request.silent === true ? { silent: true } : {}), ...(request.bytewise === true ? { bytewise: true } : {}), ...(request.source === undefined ? {} : { source: request.source }) }
   const shown = request.client ?? (request.tls === 'mtls' ? 'client' : undefined)
   const client = shown === undefined ? {} : live.certificates[shown]
-  const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client, version: request.tlsVersion, cipher: request.cipher } : undefined
+  const tls = secure ? { sni: request.sni ?? url.hostname, alpn: request.alpn ?? (scheme === 'https' ? ['h2', 'http/1.1'] : []), ...client, version: request.tlsVersion, cipher: request.cipher, curve: request.curve } : undefined
   const ofTls = tls === undefined ? {} : { tls }
   const by = (host: string): { dial?: Dial } => (live.captured ? { dial: live.host(host).dial } : {})
 

@@ -132,6 +132,7 @@ const requestWords = z.strictObject({
   client: z.enum(['client', 'other', 'stranger']).optional().describe('Whose certificate it shows where it is played: of client.example.com, of other.example.com, or one of the first name from an authority that nobody trusts.'),
   tlsVersion: z.enum(['1.2', '1.3']).optional().describe('The only version of TLS that it speaks.'),
   cipher: z.string().optional().describe('The only cipher suite of TLS 1.2 that it speaks, by its OpenSSL name.'),
+  curve: z.string().optional().describe('The only group of the key exchange that it speaks, by its OpenSSL name.'),
   protocol: z.enum(['http1', 'h2']).optional().describe('In plaintext; HTTP/1.1 unless told otherwise.'),
   source: z.string().optional().describe('The address of loopback that it comes from.'),
   silent: z.boolean().optional().describe('Of bytes: the caller says nothing, and waits for what comes.'),

@@ -71,6 +71,8 @@ export interface ServerTlsPlan {
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3'
   /** OpenSSL names, for TLS 1.2; absent: the runtime's own choice. */
   readonly cipherSuites?: readonly string[]
+  /** Groups of the key exchange, the better first; absent: the runtime's own choice. */
+  readonly curves?: readonly string[]
   /** A client that has not finished its handshake by then is dropped; absent: the proxy's own bound. */
   readonly handshakeTimeoutMs?: number
 }

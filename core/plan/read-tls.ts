@@ -27,7 +27,7 @@ export function readServerTls(reading: Reading, path: string, socket: TransportS
   ])
   const common = context.commonTlsContext
   const inner = at(where, 'common_tls_context')
-  const certificates = readCommon(reading, inner, common, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version', 'cipher_suites'])
+  const certificates = readCommon(reading, inner, common, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version', 'cipher_suites', 'ecdh_curves'])
   if (certificates.length === 0) reading.invalid(at(inner, 'tls_certificate_sds_secret_configs'), 'is empty')
   const trust = readTrust(reading, inner, common)
   // As in Envoy, who names certificates or keys demands one of them.
@@ -35,6 +35,7 @@ export function readServerTls(reading: Reading, path: string, socket: TransportS
   if (requireClientCertificate && trust.name === undefined) reading.invalid(at(inner, 'validation_context_type'), 'is missing, and client certificates are required')
   const params = common?.tlsParams
   const suites = params?.cipherSuites ?? []
+  const curves = params?.ecdhCurves ?? []
   return {
     certificates,
     trust: trust.name,
@@ -45,6 +46,7 @@ export function readServerTls(reading: Reading, path: string, socket: TransportS
     minVersion: readVersion(reading, at(inner, 'tls_params.tls_minimum_protocol_version'), params?.tlsMinimumProtocolVersion, 'TLSv1.2'),
     maxVersion: readVersion(reading, at(inner, 'tls_params.tls_maximum_protocol_version'), params?.tlsMaximumProtocolVersion, 'TLSv1.3'),
     ...(suites.length === 0 ? {} : { cipherSuites: suites }),
+    ...(curves.length === 0 ? {} : { curves }),
   }
 }
 

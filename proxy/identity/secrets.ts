@@ -18,6 +18,7 @@ interface Versions {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly ciphers?: string
+  readonly ecdhCurve?: string
 }
 
 /** The suites of TLS 1.3 are not for choice, and where a list leaves them out Node does without that version. */
@@ -83,7 +84,7 @@ export class Secrets implements SecretSource, SecretStore {
   }
 
   serverContext(tls: ServerTlsPlan): SecureContext | undefined {
-    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion, ...ciphersOf(tls.cipherSuites) }, true)
+    return this.#contextOf(tls, tls.certificates, tls.trust, { minVersion: tls.minVersion, maxVersion: tls.maxVersion, ...ciphersOf(tls.cipherSuites), ...(tls.curves === undefined ? {} : { ecdhCurve: tls.curves.join(':') }) }, true)
   }
 
   clientContext(tls: ClientTlsPlan): SecureContext | undefined {
