@@ -87,8 +87,8 @@ State of the world and incremental, aggregated (ADS) and by each type's own serv
 \`POST /v3/discovery:KIND\` by long polling. Load reporting (LRS), client status for operators (CSDS), times to live with heartbeats.
 
 A client owes an answer (ACK or NACK) to every response. While it owes one, what changes of that type waits and merges; what it asks for by name or by \`*\` does not wait (incremental; in state of the world
-a request with the newest nonce is the answer). Whoever has no more to say (half-closes) is answered what it asked before the call ends with OK. Over a limit a call ends with RESOURCE_EXHAUSTED and
-\`grpc-retry-pushback-ms\`.
+a request with the newest nonce is the answer; one without a nonce, once all is answered, begins the type anew, as gRPC in Java does). Whoever has no more to say (half-closes) is answered what it asked before the call ends with OK. Over a limit a call ends with RESOURCE_EXHAUSTED and
+\`grpc-retry-pushback-ms\`; a poll with 429 or 503 and \`Retry-After\`. Messages are taken uncompressed; what is answered to others says so (UNIMPLEMENTED, \`grpc-accept-encoding\`). Neither \`grpc.health.v1\` nor reflection is offered.
 
 Types besides these are answered with nothing. \`*\` means everything for listeners, clusters, scopes and virtual hosts, and nothing for other types. Virtual hosts with aliases are sent to whoever asks for
 one and not listed under the wildcard; to a host that nobody serves the answer is a resource without content, which Envoy's filter \`on_demand\` takes for a 404 at once. An Envoy whose RouteConfiguration has no
