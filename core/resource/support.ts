@@ -25,6 +25,9 @@ const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy'
   'TrafficExtension.extensions.istio.io': { Envoy: ['spec'] },
 }
 
+/** Fields that are looked at and carried out by no proxy: the oldest Envoy that counts has no budget over time, and the bundled one none either. */
+const PASSED_OVER: Readonly<Record<string, readonly string[]>> = { 'XBackendTrafficPolicy.gateway.networking.x-k8s.io': ['spec.retryConstraint.budget.interval'] }
+
 /** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */
 const HOLDERS = new Set(['Namespace', 'ServiceAccount', 'ConfigMap', 'Service', 'Secret'])
 
@@ -34,7 +37,7 @@ const acting = new Map(Object.entries(actingFields).map(([word, paths]) => [word
 /** What acts on the field at `path`, such as `spec.http[].timeout`. */
 export function supportOf(kind: Pick<ResourceKind, 'group' | 'kind'>, path: string): Support {
   const word = kindWord(kind)
-  if (acting.get(word)?.has(path) !== true) return 'none'
+  if (acting.get(word)?.has(path) !== true || PASSED_OVER[word]?.includes(path) === true) return 'none'
   const within = (one: string): boolean => path === one || ['.', '[', '{'].some((next) => path.startsWith(`${one}${next}`))
   if (ALONE[word]?.sidecar?.some(within) === true) return 'sidecar'
   return ALONE[word]?.Envoy?.some(within) === true ? 'Envoy' : 'sidecar and Envoy'

@@ -12,7 +12,7 @@ const xBackendTrafficPolicySpec = z.strictObject({
     .describe('Backends for which it counts.'),
   retryConstraint: z
     .strictObject({
-      budget: z.strictObject({ percent: z.int().min(0).max(100).optional().describe('Retries as a share of active requests; 20 by default.'), interval: gatewayDuration().optional().describe('Time over which requests are counted; 10s by default.') }).optional().describe('Bound by what is in flight.'),
+      budget: z.strictObject({ percent: z.int().min(0).max(100).optional().describe('Retries as a share of active requests; 20 by default.'), interval: gatewayDuration().optional().describe('Time over which requests are counted; those that are under way count in any case.') }).optional().describe('Bound by what is in flight.'),
       minRetryRate: z.strictObject({ count: z.int().min(1).max(1000000).optional().describe('Retries.'), interval: gatewayDuration().optional().describe('In that time.') }).optional().describe('Retries that are always allowed; 10 a second by default.'),
     })
     .optional()

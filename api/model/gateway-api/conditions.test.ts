@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gatewayApiStatusOf } from '#api/observe/gateway-api-status.ts'
-import { meshOf, objectsIn } from '#api/translate/testing/mesh-case.ts'
+import { meshOf, objectsIn, workloadFrom } from '#api/translate/testing/mesh-case.ts'
 
 interface Condition {
   readonly type: string
@@ -134,6 +134,19 @@ test('parameters of a Gateway’s infrastructure that are not there, or of a kin
   assert.equal(accepted('group: "", kind: ConfigMap, name: roots'), 'True Accepted')
   assert.equal(accepted('group: "", kind: ConfigMap, name: nothing'), 'False InvalidParameters')
   assert.equal(accepted('group: example.com, kind: Settings, name: roots'), 'False InvalidParameters')
+})
+
+test('an address without a value asks for whichever there is', () => {
+  const programmed = (addresses: string): string | undefined => {
+    const objects = objectsIn(gateway(http, `addresses: [ ${addresses} ],`))
+    const [edge] = objects
+    assert.ok(edge !== undefined)
+    const process = workloadFrom({ name: 'edge-1', namespace: 'infra', labels: { 'gateway.networking.k8s.io/gateway-name': 'edge' }, address: '10.0.0.1', ports: [] })
+    return words((gatewayApiStatusOf(meshOf(objects, [process]).model, edge) as Told).conditions)['Programmed']
+  }
+  assert.equal(programmed('{ type: Hostname }'), 'True Programmed')
+  assert.equal(programmed('{ type: IPAddress }'), 'True Programmed')
+  assert.equal(programmed('{ type: Hostname, value: nothing }'), 'False AddressNotUsable')
 })
 
 test('conditions of types that others tell of a Gateway and its listeners stay, and what was told before does not', () => {

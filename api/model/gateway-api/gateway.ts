@@ -111,7 +111,8 @@ export function gatewayConditions(gateway: ApiObject<GatewayApiSpec>, listeners:
 
 /** Whether ports of a Gateway can be reached: each at the Service that an address names, or at processes of its own. */
 function reachability(gateway: ApiObject<GatewayApiSpec>, ports: readonly number[], around: Surroundings): { readonly programmed: ConditionValue; readonly addresses: WholeStatus['addresses'] } {
-  const addresses = gateway.spec.addresses ?? []
+  // One of a kind alone, without a value, asks for whichever there is.
+  const addresses = (gateway.spec.addresses ?? []).filter((one) => one.value !== undefined && one.value !== '')
   const hosts = addresses.filter((one) => one.type === 'Hostname').map((one) => serviceHost(one.value ?? '', gateway.namespace, around))
   const services = hosts.map((host) => ({ host, found: around.service(host) }))
   const has = (found: NonNullable<(typeof services)[number]['found']>, port: number): boolean => found.ports.some((one) => one.port === port)
