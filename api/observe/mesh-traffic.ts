@@ -1,3 +1,4 @@
+import { reachedAddresses } from '#core/workload/reached.ts'
 import type { Topology } from '#core/contract/topology.ts'
 import type { Clock } from '#core/time/clock.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
@@ -61,7 +62,7 @@ const noNames: MeshNames = { revision: 0, workloadAt: () => undefined, hostsOf: 
 /** Made anew for each picture: a picture is asked for once a second at most, by someone who looks at the whole mesh. */
 function namesOf(model: MeshModel): MeshNames {
   const byEndpoint = new Map<string, Workload>()
-  for (const workload of model.workloads()) for (const port of workload.ports) byEndpoint.set(`${port.listen.address}:${port.listen.port}`, workload)
+  for (const workload of model.workloads()) for (const port of workload.ports) for (const address of reachedAddresses(workload, port)) byEndpoint.set(`${address}:${port.listen.port}`, workload)
   return {
     revision: model.revision,
     workloadAt: (endpoint) => byEndpoint.get(endpoint),

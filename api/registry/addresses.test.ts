@@ -20,6 +20,15 @@ test('an address is the account’s whose live workload is there, until that is 
   assert.equal(addresses.holderBefore('m', workload('b', '10.0.0.1')), undefined)
 })
 
+test('so is each further address, from either side', () => {
+  const addresses = new Addresses()
+  addresses.hold('m', { ...workload('a', '10.0.0.1'), addresses: ['10.0.0.1', 'fd00::1'] })
+  assert.equal(addresses.holderBefore('m', workload('b', 'fd00::1'))?.serviceAccount, 'a')
+  assert.equal(addresses.holderBefore('m', { ...workload('b', '10.0.0.2'), addresses: ['10.0.0.2', 'fd00::1'] })?.serviceAccount, 'a')
+  addresses.release('m', { ...workload('a', '10.0.0.1'), addresses: ['10.0.0.1', 'fd00::1'] })
+  assert.equal(addresses.holderBefore('m', workload('b', 'fd00::1')), undefined)
+})
+
 test('on loopback workloads live side by side, each by its ports', () => {
   const addresses = new Addresses()
   addresses.hold('m', workload('a', '127.0.0.1', 9000))

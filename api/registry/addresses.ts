@@ -39,9 +39,9 @@ export class Addresses {
   }
 }
 
-/** Where peers would connect: its ports' own addresses, and its address as a whole where that is one machine's alone. */
-export function placesOf({ network, address, ports }: Workload): string[] {
-  const whole = address === '' || isShared(address) ? [] : [`${network} ${address}`]
+/** Where peers would connect: its ports' own addresses, and each of its addresses as a whole where that is one machine's alone. */
+export function placesOf({ network, address, addresses = [], ports }: Workload): string[] {
+  const whole = [...new Set([address, ...addresses])].filter((one) => one !== '' && !isShared(one)).map((one) => `${network} ${one}`)
   return [...whole, ...ports.map(({ listen }) => `${network} ${listen.address} ${listen.port}`)]
 }
 

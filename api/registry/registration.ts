@@ -45,6 +45,7 @@ function workloadOf(peer: Peer, node: ProxyNode): Workload {
     serviceAccount: peer.identity?.serviceAccount ?? node.serviceAccount,
     labels: node.labels,
     address: node.address,
+    ...(node.addresses === undefined || node.addresses.length < 2 ? {} : { addresses: node.addresses }),
     network: node.network,
     locality: node.locality,
     cluster: node.cluster,

@@ -7,6 +7,8 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { Workload, WorkloadPort } from '#core/workload/workload.ts'
+import { reachedAddresses, triedBy } from '#core/workload/reached.ts'
+import type { Families } from '#core/workload/families.ts'
 import { isAddress } from '#core/match/cidr.ts'
 import { type Address, AddressSchema } from '#core/wire/gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '#core/wire/gen/envoy/config/core/v3/health_check_pb.ts'
@@ -26,6 +28,8 @@ import type { Policy } from './traffic-policy.ts'
 /** An endpoint of a service's port, settled. */
 interface ScopedEndpoint {
   readonly address: string
+  /** Of the other family, tried where the first fails. */
+  readonly other?: string
   readonly port: number
   readonly locality: string
   readonly weight: number
@@ -49,6 +53,8 @@ export interface ClientPlace {
   readonly locality: string
   /** Those by which a rule may rank endpoints; absent where no rule does. */
   readonly labels?: Labels
+  /** Of its addresses; absent: IPv4. */
+  readonly families?: Families
 }
 
 /** The assignments of a service's clusters as a client in that place sees them. */
@@ -62,7 +68,7 @@ export function endpointScopes(reader: MeshReader, client: ClientPlace, host: st
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
     // Discovery carries no names to look up: an entry that has one would have the whole assignment refused.
-    const endpoints = [...workloads.flatMap((one) => workloadEndpoint(reader, service, port, one)), ...declaredEndpoints(service, port)].filter((one) => isAddress(one.address) || one.address.startsWith(SOCKET))
+    const endpoints = [...workloads.flatMap((one) => workloadEndpoint(reader, service, port, one, client.families)), ...declaredEndpoints(service, port)].filter((one) => isAddress(one.address) || one.address.startsWith(SOCKET))
     const of = (subset: string, members: readonly ScopedEndpoint[], policy: Policy): EndpointScope => ({
       cluster: outboundCluster(port.port, subset, host),
       endpoints: members,
@@ -79,15 +85,16 @@ export function endpointScopes(reader: MeshReader, client: ClientPlace, host: st
 }
 
 /** Where peers reach a workload's port; none when it is not healthy or has no such port. An endpoint that drains is left out: that is how callers learn of it before it goes. */
-function workloadEndpoint(reader: MeshReader, service: MeshService, port: ServicePort, workload: Workload): ScopedEndpoint[] {
+function workloadEndpoint(reader: MeshReader, service: MeshService, port: ServicePort, workload: Workload, families: Families = 'IPv4'): ScopedEndpoint[] {
   if (workload.health !== 'healthy') return []
   const target = targetOf(port, workload)
   if (target === undefined) return []
+  const tried = triedBy(families, reachedAddresses(workload, target))
   const mutualTls = workload.mutualTls && mutualTlsFor(reader, workload.namespace, workload.labels, target.port).mode !== 'DISABLE'
   const version = workload.labels['version'] ?? workload.labels['app.kubernetes.io/version'] ?? ''
   return [
     {
-      address: target.listen.address,
+      ...tried,
       port: target.listen.port,
       locality: workload.locality,
       weight: workload.weight ?? 1,
@@ -147,7 +154,7 @@ function lbEndpoint(one: ScopedEndpoint): { key: string; message: MessageInitSha
   return {
     key: `${one.address}:${one.port}`,
     message: {
-      hostIdentifier: { case: 'endpoint', value: { address: reachedAt(one) } },
+      hostIdentifier: { case: 'endpoint', value: { address: reachedAt(one), ...(one.other === undefined ? {} : { additionalAddresses: [{ address: socketAddress(one.other, one.port) }] }) } },
       healthStatus: HealthStatus.HEALTHY,
       loadBalancingWeight: one.weight,
       ...(Object.keys(metadata.filterMetadata).length === 0 ? {} : { metadata }),

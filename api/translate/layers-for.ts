@@ -68,10 +68,10 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const sidecar = node.type === 'sidecar' ? reader.sidecarFor(node.namespace, node.labels) : undefined
   const rules = reader.rulesSelecting(node.namespace, node.labels).map((one) => one.id)
   const egress: Egress = sidecar === undefined && rules.length === 0 ? undefined : { client: node.namespace, ...(sidecar === undefined ? {} : { sidecar: { namespace: sidecar.namespace, name: sidecar.name } }), ...(rules.length === 0 ? {} : { rules }) }
-  const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
+  const families = familiesOf(node)
+  const place: ClientPlace = { namespace: node.namespace, locality: node.locality, ...(families === 'IPv4' ? {} : { families }), ...(reader.ranksByLabels() ? { labels: { ...placeLabels(node.locality, node), ...node.labels } } : {}) }
   const layers: LayerSpec[] = [clustersLayer(node.namespace, captured, egress, backendCertificate(node, reader)), endpointsLayer(place, egress)]
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
-  const families = familiesOf(node)
   const seen: Egress = node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: families } : egress
   if (node.dnsCapture === true && seen !== undefined) layers.push(seenFrom('names', node.namespace, ['service-host'], seen, (at, namespace, host) => nameTable(at, namespace, host)))
   if (captured) layers.push(...capturedLayers(client, tracing, egress, seen, families))

@@ -131,7 +131,7 @@ export class LiveCase {
           // A Sidecar may pass on to loopback, which on a host of its own is nobody else's.
           const { address, addresses: all = [address] } = workload
           const loopback = loopbacksOf(familiesOf(workload))
-          const addresses = !captured ? [address] : application.loopback === true ? loopback : [...all, ...loopback]
+          const addresses = !captured ? [address] : application.loopback === true ? loopback : application.further === true ? all.slice(1) : [...all, ...loopback]
           return workload.ports.filter(({ port }) => !silent.includes(port)).flatMap((port) => addresses.map((address) => applications.serve(workload.name, address, port.app.port, application, { ...own, clientAuthorities: authority.certificate }, live.host(workload.address))))
         }),
         ...[...nodes, ...unnamed].map(async (node) => {

@@ -24,6 +24,7 @@ const workloadWords = z.strictObject({
       revoked: z.boolean().optional().describe('Its certificate is one that its authority took back.'),
       mutual: z.boolean().optional().describe('It asks for client certificates, and closes connections without a good one.'),
       loopback: z.boolean().optional().describe('It listens on 127.0.0.1 alone, where traffic is captured.'),
+      further: z.boolean().optional().describe('It listens at the further addresses of its host alone.'),
       proxyProtocol: z.boolean().optional().describe('Every connection begins with a header of the PROXY protocol.'),
       greets: z.boolean().optional().describe('It speaks first: its name, as soon as a connection stands, and closes.'),
       silent: z.boolean().optional().describe('It takes connections and says nothing, not even in a TLS handshake.'),

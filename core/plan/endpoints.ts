@@ -11,6 +11,8 @@ export interface EndpointPlan {
   readonly key: string
   readonly address: string
   readonly port: number
+  /** Further addresses of the same endpoint at that port, tried where the ones before fail (RFC 8305). Absent: none. */
+  readonly further?: readonly string[]
   readonly weight: number
   readonly health: 'healthy' | 'unhealthy' | 'draining'
   readonly hostname: string

@@ -1,6 +1,6 @@
 import { HealthStatus } from '../wire/gen/envoy/config/core/v3/health_check_pb.ts'
 import { type ClusterLoadAssignment, ClusterLoadAssignment_PolicySchema, ClusterLoadAssignmentSchema } from '../wire/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
-import { EndpointSchema, type LbEndpoint, LbEndpointSchema, type LocalityLbEndpoints, LocalityLbEndpointsSchema } from '../wire/gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
+import { Endpoint_AdditionalAddressSchema, EndpointSchema, type LbEndpoint, LbEndpointSchema, type LocalityLbEndpoints, LocalityLbEndpointsSchema } from '../wire/gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
 import { isAddress } from '../match/cidr.ts'
 import type { EndpointPlan, EndpointsPlan } from './endpoints.ts'
 import { at, type Read, type Reading, readResource } from './read.ts'
@@ -49,18 +49,28 @@ function readEndpoint(reading: Reading, path: string, wire: LbEndpoint, hosts: '
   reading.only(path, LbEndpointSchema, wire, ['endpoint', 'health_status', 'metadata', 'load_balancing_weight'])
   if (wire.hostIdentifier.case !== 'endpoint') return undefined
   const endpoint = wire.hostIdentifier.value
-  reading.only(at(path, 'endpoint'), EndpointSchema, endpoint, ['address', 'hostname', 'health_check_config'])
+  reading.only(at(path, 'endpoint'), EndpointSchema, endpoint, ['address', 'hostname', 'health_check_config', 'additional_addresses'])
   const pipe = endpoint.address?.address.case === 'pipe' ? endpoint.address.address.value.path : undefined
   if (pipe === '') reading.invalid(at(path, 'endpoint.address.pipe.path'), 'is missing')
   const socket = pipe === undefined ? readSocketAddress(reading, at(path, 'endpoint.address'), endpoint.address) : { address: `unix:${pipe}`, port: 0 }
   if (socket === undefined) return undefined
   if (hosts === 'address' && pipe === undefined && !isAddress(socket.address)) reading.invalid(at(path, 'endpoint.address.socket_address.address'), 'is no IP address', socket.address)
+  const further = endpoint.additionalAddresses.flatMap((one, index) => {
+    const place = at(path, 'endpoint.additional_addresses', index)
+    reading.only(place, Endpoint_AdditionalAddressSchema, one, ['address'])
+    const other = readSocketAddress(reading, at(place, 'address'), one.address)
+    if (other === undefined) return []
+    if (!isAddress(other.address)) reading.invalid(at(place, 'address.socket_address.address'), 'is no IP address', other.address)
+    if (other.port !== socket.port) reading.unsupported(at(place, 'address.socket_address.port_value'), `only that of the first address, ${socket.port}, is supported`, other.port)
+    return [other.address]
+  })
   if (wire.loadBalancingWeight === 0) reading.invalid(at(path, 'load_balancing_weight'), '1 or more', 0)
   const metadata = wire.metadata?.filterMetadata
   return {
     key: pipe !== undefined ? socket.address : socket.address.includes(':') ? `[${socket.address}]:${socket.port}` : `${socket.address}:${socket.port}`,
     address: socket.address,
     port: socket.port,
+    ...(further.length === 0 ? {} : { further }),
     weight: wire.loadBalancingWeight ?? 1,
     health: healthOf(wire.healthStatus),
     hostname: endpoint.hostname,

@@ -272,11 +272,27 @@ export function acceptWire(socket: net.Socket, handler: WireHandler): Wire {
   return wire
 }
 
+/** RFC 8305 §8, Connection Attempt Delay. */
+const ATTEMPT_MS = 250
+
+/**
+ * Where Node dials: an address, or the first of several that takes the connection, each tried when the one before has failed or has not answered for a while, which it then is not waited for any more (the last is).
+ * Node tries in turn what a look-up answers; its own timer bounds each, as nothing else of the attempt is to be had.
+ */
+function placeOf(address: string, port: number, further: readonly string[] | undefined): net.TcpNetConnectOpts {
+  if (further === undefined) return { host: address, port }
+  const found = [address, ...further].map((one) => ({ address: one, family: net.isIP(one) }))
+  return { host: ENDPOINT, port, lookup: (_host, _options, done) => done(null, found), autoSelectFamily: true, autoSelectFamilyAttemptTimeout: ATTEMPT_MS }
+}
+
+/** A name that only the look-up above answers (RFC 6761 §6.4). */
+const ENDPOINT = 'endpoint.invalid'
+
 /** Dials a plain connection; `connected` runs once it stands. `first` goes in front of everything else. */
-export function dialPlain(address: string, port: number, handler: WireHandler, first: Buffer | undefined, connected: () => void): Wire {
+export function dialPlain(address: string, port: number, handler: WireHandler, first: Buffer | undefined, connected: () => void, further?: readonly string[]): Wire {
   const socket = net.connect({
     // An application may listen on a Unix socket instead of a port.
-    ...(address.startsWith('unix:') ? { path: address.slice('unix:'.length) } : { host: address, port }),
+    ...(address.startsWith('unix:') ? { path: address.slice('unix:'.length) } : placeOf(address, port, further)),
     noDelay: true,
     allowHalfOpen: true,
     onread: {
@@ -305,12 +321,12 @@ export interface DialTls {
 }
 
 /** Dials TLS. The chain is judged here (`trusted`), names are the caller's to judge before anything is sent. */
-export function dialTls(address: string, port: number, how: DialTls, handler: WireHandler, connected: (socket: tls.TLSSocket) => void): Wire {
-  const under = how.first === undefined ? undefined : net.connect({ host: address, port, noDelay: true, allowHalfOpen: true })
+export function dialTls(address: string, port: number, how: DialTls, handler: WireHandler, connected: (socket: tls.TLSSocket) => void, further?: readonly string[]): Wire {
+  const under = how.first === undefined ? undefined : net.connect({ ...placeOf(address, port, further), noDelay: true, allowHalfOpen: true })
   // A write before the connection stands is the first thing that leaves.
   if (under !== undefined) under.write(how.first ?? '')
   const options = {
-    ...(under === undefined ? { host: address, port } : { socket: under }),
+    ...(under === undefined ? placeOf(address, port, further) : { socket: under }),
     secureContext: how.context,
     // Node refuses addresses as SNI, as RFC 6066 §3 does.
     servername: net.isIP(how.serverName) ? '' : how.serverName,

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
+import type { EndpointPlan } from '#core/plan/endpoints.ts'
 import type { ServerTlsPlan } from '#core/plan/listener.ts'
 import type { ForwardAction } from '#core/plan/route.ts'
 import type { Log } from '../admin/log.ts'
@@ -32,6 +33,8 @@ export interface PairOptions {
   readonly app?: Partial<ClusterPlan>
   /** The caller's route. */
   readonly route?: Partial<ForwardAction>
+  /** The called side's sidecar, by its port on 127.0.0.1, as the caller knows it. */
+  readonly endpoint?: (port: number) => EndpointPlan
   /** Path prefixes that the caller's sidecar knows; all by default. */
   readonly paths?: readonly string[]
 }
@@ -48,7 +51,7 @@ export async function startPair(t: TestContext, appPort: number, options: PairOp
   const behind = await startProxy(t, { listener: listenerPlan('inbound', [chain], { direction: 'inbound', inspectsTls: true }), clusters: [['app', [appPort], options.app ?? {}]], secrets: secretsOf(authority, 'order') })
   const before = await startProxy(t, {
     routes: (options.paths ?? ['/']).map((path) => routePlan(path, forward('order', options.route))),
-    clusters: [['order', [behind.port], { protocol: 'alpn', transports: [{ name: 'mtls', match: {}, tls: clientTls }] }]],
+    clusters: [['order', [options.endpoint?.(behind.port) ?? behind.port], { protocol: 'alpn', transports: [{ name: 'mtls', match: {}, tls: clientTls }] }]],
     secrets: secretsOf(authority, 'checkout'),
   })
   return { before, behind, authority }

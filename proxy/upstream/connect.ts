@@ -22,11 +22,11 @@ export function dialHost(cluster: Cluster, host: UpstreamHost, handler: WireHand
   const { proxyHeader } = cluster.plan
   const first = proxyHeader === undefined ? undefined : writeProxyHeader(proxyHeader, { source: client, destination: { address: client.localAddress, port: client.localPort } })
   let wire: Wire
-  if (tls === undefined) wire = dialPlain(plan.address, plan.port, handler, first, () => done(''))
+  if (tls === undefined) wire = dialPlain(plan.address, plan.port, handler, first, () => done(''), plan.further)
   else {
     const context = cluster.secrets.clientContext(tls)
     if (context === undefined) return undefined
-    wire = dialTls(plan.address, plan.port, { context, serverName: tls.sni, alpn: tls.alpn, first }, handler, (socket) => done(judgeServer(socket, tls)))
+    wire = dialTls(plan.address, plan.port, { context, serverName: tls.sni, alpn: tls.alpn, first }, handler, (socket) => done(judgeServer(socket, tls)), plan.further)
   }
   const timer = clock.after(cluster.plan.connectTimeoutMs, () => wire.destroy())
   return wire

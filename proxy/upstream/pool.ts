@@ -221,11 +221,11 @@ export class HostPool {
     const connection = new UpstreamConnection(this)
     connection.forStreams = forStreams
     const tlsPlan = host.tls
-    const { address, port } = host.plan
+    const { address, port, further } = host.plan
     const client = this.#client
     const first = owner.plan.proxyHeader === undefined ? undefined : writeProxyHeader(owner.plan.proxyHeader, client && { source: client, destination: { address: client.localAddress, port: client.localPort } })
     if (tlsPlan === undefined) {
-      connection.wire = dialPlain(address, port, connection, first, () => this.#connected(connection))
+      connection.wire = dialPlain(address, port, connection, first, () => this.#connected(connection), further)
     } else {
       const context = owner.secrets.clientContext(tlsPlan)
       if (context === undefined) {
@@ -233,7 +233,7 @@ export class HostPool {
         this.#failWaiting(forStreams, 'TLS_error:Secret_is_not_supplied_by_SDS')
         return
       }
-      connection.wire = dialTls(address, port, { context, serverName: tlsPlan.sni, alpn: forStreams ? http2Alpn(tlsPlan.alpn, owner.plan.protocol === 'alpn') : http1Alpn(tlsPlan.alpn), first }, connection, (socket) => this.#secured(connection, socket, tlsPlan))
+      connection.wire = dialTls(address, port, { context, serverName: tlsPlan.sni, alpn: forStreams ? http2Alpn(tlsPlan.alpn, owner.plan.protocol === 'alpn') : http1Alpn(tlsPlan.alpn), first }, connection, (socket) => this.#secured(connection, socket, tlsPlan), further)
     }
     connection.connectDeadlineMs = owner.nowMs() + owner.plan.connectTimeoutMs
     if (forStreams) this.#connectingHttp2 += 1

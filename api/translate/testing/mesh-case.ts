@@ -64,6 +64,7 @@ export interface WorkloadWords {
   readonly serviceAccount?: string
   readonly labels?: Record<string, string>
   readonly address: string
+  readonly moreAddresses?: readonly string[]
   readonly locality?: string
   readonly ports?: readonly PortWords[]
   readonly mutualTls?: boolean
@@ -79,6 +80,7 @@ export const workloadFrom = (words: WorkloadWords): Workload => ({
   serviceAccount: words.serviceAccount ?? 'default',
   labels: words.labels ?? {},
   address: words.address,
+  ...(words.moreAddresses === undefined ? {} : { addresses: [words.address, ...words.moreAddresses] }),
   network: '',
   locality: words.locality ?? '',
   cluster: 'Kubernetes',
