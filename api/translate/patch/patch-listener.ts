@@ -38,7 +38,8 @@ export function patchListener(listener: Listener, patch: ScopedPatch, proxy: Pat
     case 'LISTENER_FILTER': {
       const name = patch.match.listener?.listenerFilter ?? ''
       const listenerFilters = patchList(listener.listenerFilters, operation, {
-        matches: (one) => name === '' || one.name === name,
+        // Unlike other filters, none is meant where none is named.
+        matches: (one) => name !== '' && one.name === name,
         isBound: name !== '',
         merge: (one) => mergeMessage(ListenerFilterSchema, one, value, listsOf(patch)),
         make: () => parseMessage(ListenerFilterSchema, value),
