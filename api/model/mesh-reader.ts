@@ -1,5 +1,5 @@
 import type { DestinationRuleSpec } from '#core/resource/destination-rule.ts'
-import type { SidecarSpec } from '#core/resource/sidecar.ts'
+import type { EgressListener, SidecarSpec } from '#core/resource/sidecar.ts'
 import type { VirtualServiceSpec } from '#core/resource/virtual-service.ts'
 import type { Families } from '#core/workload/families.ts'
 import { EgressScope } from './egress-scope.ts'
@@ -16,12 +16,21 @@ export interface ClientScope {
   readonly client: string
   /** The Sidecar that says what they may call; absent: none does. */
   readonly sidecar?: { readonly namespace: string; readonly name: string }
-  /** Only what this egress listener of the Sidecar lets them call. */
-  readonly listener?: number
+  /** Only what this egress listener of the Sidecar lets them call, or what those do that have no address of their own. */
+  readonly listener?: number | 'anywhere'
   /** DestinationRules that select them by their labels. */
   readonly rules?: readonly string[]
   /** The mesh resolves names for them: they reach services by the addresses that it has allocated, of these families. */
   readonly allocated?: Families
+}
+
+/** Whether an egress listener stands at an address of its own, and so takes nothing that is captured on its way elsewhere. */
+export const isApart = ({ port, bind, captureMode }: EgressListener): boolean => Boolean(port?.number) && (Boolean(bind) || captureMode === 'NONE')
+
+/** Without any, nothing may be called. */
+function listenersOf(all: readonly EgressListener[], which: number | 'anywhere'): EgressListener[] {
+  const found = which === 'anywhere' ? all.filter((one) => !isApart(one)) : all.slice(which, which + 1)
+  return found.length > 0 || all.length === 0 ? found : [{ hosts: ['~/*'] }]
 }
 
 /** The only way by which translators look at a mesh: its objects, its services, and the rules by which calls go to them. Whatever is read, found or not, is recorded by its key. */
@@ -38,7 +47,7 @@ export class MeshReader extends ServiceReader {
   within(scope: ClientScope | undefined): MeshReader {
     if (scope === undefined) return this
     const found = scope.sidecar === undefined ? undefined : this.object<SidecarSpec>(`Sidecar/${scope.sidecar.namespace}/${scope.sidecar.name}`)
-    return new MeshReader(this.model, this.record, found === undefined ? undefined : new EgressScope(scope.listener === undefined ? found.spec : { ...found.spec, egress: (found.spec.egress ?? []).slice(scope.listener, scope.listener + 1) }, scope.client, found.namespace), scope.rules, scope.allocated, this.named)
+    return new MeshReader(this.model, this.record, found === undefined ? undefined : new EgressScope(scope.listener === undefined ? found.spec : { ...found.spec, egress: listenersOf(found.spec.egress ?? [], scope.listener) }, scope.client, found.namespace), scope.rules, scope.allocated, this.named)
   }
 
   /** VirtualServices for a host on a gateway (`mesh`, or NAMESPACE/NAME) seen from a namespace, of the most specific host that any of them names, oldest first. */

@@ -94,13 +94,13 @@ export interface ListenerPlace {
  * The listener of a port at any address: HTTP by scopes; what is not HTTP by the range of its destination, by server name, then to the service that has the port and no address,
  * then as if unclaimed.
  */
-export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope, at: ListenerPlace): Resource[] {
+export function portListener(reader: MeshReader, client: RouteClient, port: number, tracing: TracingScope, at: ListenerPlace, scopes = String(port)): Resource[] {
   const name = `${at.addresses[0]}_${port}`
   const chains: ChainInit[] = []
   const http = reader.hasPort('http-port', port, client.namespace)
   const claimed = reader.servicesAtPort(port, client.namespace, at.named === true).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
-  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), String(port), [...(reader.hasPort('grpc-web-port', port, client.namespace) ? [grpcWebFilter(true)] : []), ...(reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])])] })
+  if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), scopes, [...(reader.hasPort('grpc-web-port', port, client.namespace) ? [grpcWebFilter(true)] : []), ...(reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])])] })
   const ofRanges: ChainInit[] = []
   for (const { service, port: servicePort } of claimed) {
     if (service.ranges.length > 0) ofRanges.push(...rangeChains(reader, client, service, servicePort, tracing))
@@ -133,8 +133,24 @@ export function egressListeners(reader: MeshReader, client: RouteClient, scope: 
   return listeners.flatMap(({ bind = '', port, captureMode }, listener) => {
     const bound = captureMode === 'NONE'
     if (!port?.number || (!bound && bind === '') || bind.startsWith('unix://')) return []
-    return portListener(reader.within({ ...scope, listener }), client, port.number, tracing, { addresses: bind === '' ? loopbacksOf(families) : [bind], bound, named: bind !== '0.0.0.0' && bind !== '::' })
+    const addresses = bind === '' ? loopbacksOf(families) : ([bind] as const)
+    return portListener(reader.within({ ...scope, listener }), client, port.number, tracing, { addresses, bound, named: bind !== '0.0.0.0' && bind !== '::' }, scopesApart(addresses[0], port.number))
   })
+}
+
+/** First part of the scope keys of a listener at an address of its own. */
+const scopesApart = (address: string, port: number): string => `${address}_${port}`
+
+/** The scopes of a listener at an address of its own: of the hosts that it names, at its port; `reader` sees these alone. */
+export function scopesOfListener(reader: MeshReader, client: RouteClient, { bind = '', port }: EgressListener, host: string, families: Families): Resource[] {
+  const number = port?.number
+  return number === undefined || bind.startsWith('unix://') ? [] : capturedScopes(reader, client.namespace, host, { port: number, scopes: scopesApart(bind === '' ? loopbacksOf(families)[0] : bind, number) })
+}
+
+/** What becomes there of requests for other hosts. */
+export function fallbackOfListener(reader: MeshReader, client: RouteClient, { bind = '', port }: EgressListener, families: Families): Resource[] {
+  const number = port?.number
+  return number === undefined || bind.startsWith('unix://') ? [] : capturedFallback(reader, client, number, families, scopesApart(bind === '' ? loopbacksOf(families)[0] : bind, number))
 }
 
 const outboundManager = (name: string, tracing: TracingScope, routes: Parameters<typeof httpManager>[0]['routes'], scopePort?: string, filters: readonly HttpFilterInit[] = []) =>
@@ -222,17 +238,19 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
   return chains
 }
 
-/** Scopes of a host where traffic is captured: by the port that was called, and every name and address without it. */
-export function capturedScopes(reader: MeshReader, client: string, host: string): Resource[] {
+/** Scopes of a host where traffic is captured: by the port that was called, and every name and address without it. `only`: of one port, under keys of its own. */
+export function capturedScopes(reader: MeshReader, client: string, host: string, only?: { readonly port: number; readonly scopes: string }): Resource[] {
   if (host.includes('*')) return []
+  const isAsked = (port: number): boolean => only === undefined || only.port === port
+  const keyOf = (port: number): string => only?.scopes ?? String(port)
   const service = reader.service(host, client)
   const virtualService = speakingFor(reader, { gateway: 'mesh', namespace: client }, host, service)
-  const beside = portsBesideService(reader, client, service, virtualService).map((port) => scopeResource(String(port), host, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
+  const beside = portsBesideService(reader, client, service, virtualService).filter(isAsked).map((port) => scopeResource(keyOf(port), host, outboundRoutes(port, host), virtualService === undefined ? [] : writtenBehind(virtualService)))
   if (service === undefined) return beside
   const names = namesOf(reader, service, client)
   // An IPv6 address cannot be split from its port at a colon, and so has no scope of its own.
   const ownAddresses = ({ port }: ServicePort): readonly string[] => service.addresses.filter((address) => !address.includes(':') && reader.hostAtAddress(address, port, client) === host)
-  const ofService = service.ports.filter((port) => carriesHttp(port.protocol)).flatMap((port) => [...names, ...ownAddresses(port)].map((name) => scopeResource(String(port.port), name, outboundRoutes(port.port, host), [service.source])))
+  const ofService = service.ports.filter((port) => carriesHttp(port.protocol) && isAsked(port.port)).flatMap((port) => [...names, ...ownAddresses(port)].map((name) => scopeResource(keyOf(port.port), name, outboundRoutes(port.port, host), [service.source])))
   return [...ofService, ...beside]
 }
 
@@ -260,7 +278,7 @@ function sixHosts(reader: MeshReader, client: RouteClient, port: number, origins
 }
 
 /** Requests on a port for hosts that nobody claims: addresses of IPv6, wildcard hosts, pods of headless services, then on to where they were going, or 502. */
-export function capturedFallback(reader: MeshReader, client: RouteClient, port: number, families: Families): Resource[] {
+export function capturedFallback(reader: MeshReader, client: RouteClient, port: number, families: Families, scopes = String(port)): Resource[] {
   if (!reader.hasPort('http-port', port, client.namespace)) return []
   const origins: string[] = []
   const virtualHosts = families === 'IPv4' ? [] : sixHosts(reader, client, port, origins)
@@ -283,8 +301,8 @@ export function capturedFallback(reader: MeshReader, client: RouteClient, port: 
       routes: [open ? { name: 'allow_any', match, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: unclaimed(reader, client.namespace).cluster }, timeout: duration(0) } } } : { name: 'block_all', match, action: { case: 'directResponse', value: { status: 502 } } }],
     }),
   )
-  const name = `fallback|${port}`
+  const name = `fallback|${scopes}`
   const message = routeConfiguration(name, virtualHosts)
   message.ignorePortInHostMatching = true
-  return [scopeResource(String(port), '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins)]
+  return [scopeResource(scopes, '*', name, []), resourceOf(RouteConfigurationSchema, name, message, origins)]
 }

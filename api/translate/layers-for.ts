@@ -1,9 +1,11 @@
 import { rulePolicies } from '#api/model/index-entries.ts'
+import { isApart } from '#api/model/mesh-reader.ts'
 import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
+import type { EgressListener } from '#core/resource/sidecar.ts'
 import { type Families, familiesOf, wildcardsOf } from '#core/workload/families.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Resource } from '#api/serve/resource.ts'
-import { addressListeners, egressListeners, capturedFallback, capturedScopes, portListener, virtualOutbound } from './captured.ts'
+import { addressListeners, egressListeners, capturedFallback, capturedScopes, fallbackOfListener, portListener, scopesOfListener, virtualOutbound } from './captured.ts'
 import { isDerivedRule } from './backend-tls.ts'
 import { authoritiesOf, clusterResource, clusterScopes } from './cluster.ts'
 import { accessClusters } from './access-clusters.ts'
@@ -74,9 +76,15 @@ function plainLayers(node: ProxyNode, reader: MeshReader): LayerSpec[] {
   const client: RouteClient = { namespace: node.namespace, labels: (captured || node.outbound !== undefined) && reader.readsSourceLabels() ? node.labels : {}, gateway: 'mesh' }
   const seen: Egress = node.dnsCapture === true ? { client: node.namespace, ...egress, allocated: families } : egress
   if (node.dnsCapture === true && seen !== undefined) layers.push(seenFrom('names', node.namespace, ['service-host'], seen, (at, namespace, host) => nameTable(at, namespace, host)))
-  if (captured) layers.push(...capturedLayers(client, tracing, egress, seen, families))
   const listeners = sidecar?.spec.egress ?? []
-  if (captured && seen !== undefined && listeners.some((one) => one.bind || one.captureMode === 'NONE')) layers.push(single(keyOf('captured-egress', client, tracing, seen, listeners, families), (at) => egressListeners(at, client, seen, listeners, tracing, families)))
+  const apart = captured && seen !== undefined && listeners.some(isApart)
+  if (captured) layers.push(...capturedLayers(client, tracing, egress, apart ? { ...seen, listener: 'anywhere' } : seen, families))
+  if (apart) {
+    layers.push(
+      single(keyOf('captured-egress', client, tracing, seen, listeners, families), (at) => egressListeners(at, client, seen, listeners, tracing, families)),
+      ...listeners.flatMap((listener, index) => (isApart(listener) ? apartLayers(client, listener, { ...seen, listener: index }, families) : [])),
+    )
+  }
   if (node.outbound !== undefined) {
     const bind = node.outbound
     layers.push(
@@ -111,7 +119,13 @@ const hostsAt = (reader: MeshReader, node: ProxyNode): string[] => [...new Set(a
 /** A sidecar that binds no outbound listener of its own, and whose ports are reached where the application has them. */
 const isCaptured = (node: ProxyNode): boolean => node.type === 'sidecar' && node.outbound === undefined && node.ports.every((one) => one.listen.port === one.port)
 
-/** `seen`: what the listeners see, by the addresses that its application is told. */
+/** What a listener at an address of its own leads to. */
+const apartLayers = (client: RouteClient, listener: EgressListener, egress: Egress, families: Families): LayerSpec[] => [
+  seenFrom(keyOf('apart-scopes', listener, families), client.namespace, MESH_HOSTS, egress, (at, of, host) => scopesOfListener(at, { ...client, namespace: of }, listener, host, families)),
+  single(keyOf('apart-fallback', client, listener, egress ?? '', families), (at) => fallbackOfListener(at.within(egress), client, listener, families)),
+]
+
+/** `seen`: what the listeners see that stand at no address of a Sidecar's own, by the addresses that its application is told. */
 function capturedLayers(client: RouteClient, tracing: TracingScope, egress: Egress, seen: Egress, families: Families): LayerSpec[] {
   const { namespace } = client
   const anywhere = { ...client, namespace: '' }
