@@ -88,22 +88,22 @@ export class MeshReader extends ServiceReader {
 
   /**
    * DestinationRules for a service, as a client sees them: those of its own namespace, else of the service's, else of the root namespace; the most specific host within each; oldest first.
-   * To clients in the root namespace, what it says for everybody comes last too: only what it keeps to itself comes first. One that selects workloads is for them alone, and there counts by itself.
+   * To clients in the root namespace, what it says for everybody comes last too: only what it keeps to itself comes first. One that selects workloads of the client's namespace is for them alone, and there counts by itself.
    * istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration
    */
   destinationRules(host: string, client: string, serviceNamespace: string): Typed<DestinationRuleSpec>[] {
     const candidates = [host, ...coveringWildcards(host)].map((one) => this.list<DestinationRuleSpec>('destination-rule', one))
     // Its own namespace's come first for a client, unless they are for other namespaces alone; those of the service's come first for all who have none.
-    for (const rules of candidates) for (const one of rules) if (one.namespace !== serviceNamespace || !this.isForAll('defaultDestinationRuleExportTo', one.spec.exportTo)) this.named.add(one.namespace)
+    for (const rules of candidates) for (const one of rules) if (one.namespace !== serviceNamespace || one.spec.workloadSelector !== undefined || !this.isForAll('defaultDestinationRuleExportTo', one.spec.exportTo)) this.named.add(one.namespace)
     const isOwn = (one: Typed<DestinationRuleSpec>) => one.spec.workloadSelector !== undefined || (client === this.rootNamespace ? this.#isKept(one) : exportedTo(one.spec.exportTo, client, client))
-    const isShared = (one: Typed<DestinationRuleSpec>) => this.exported('defaultDestinationRuleExportTo', one.spec.exportTo, one.namespace, client)
+    const isShared = (one: Typed<DestinationRuleSpec>) => one.spec.workloadSelector === undefined && this.exported('defaultDestinationRuleExportTo', one.spec.exportTo, one.namespace, client)
     for (const [namespace, isSeen] of [[client, isOwn], [serviceNamespace, isShared], [this.rootNamespace, isShared]] as const) {
       for (const rules of candidates) {
         const found = rules.filter((one) => one.namespace === namespace && isSeen(one))
         const selecting = found.filter((one) => this.#ownRules.includes(one.id))
         if (selecting.length > 0) return selecting.slice(0, 1)
-        const forAll = found.filter((one) => one.spec.workloadSelector === undefined)
-        if (forAll.length > 0) return forAll
+        // The most specific host that is spoken of decides, though what is said there be for other workloads.
+        if (found.length > 0) return found.filter((one) => one.spec.workloadSelector === undefined)
       }
     }
     return []

@@ -146,6 +146,9 @@ export function hostsToAddress({ key, object }: StoredResource): string[] {
   return [...new Set(hosts.filter((host) => !host.includes('*') && !isIp(host)).map((host) => addressKey(key.namespace, host.toLowerCase())))]
 }
 
+/** An address, or a range that holds one alone. */
+const isSingle = (address: string): boolean => !address.includes('/') || address.endsWith(address.includes(':') ? '/128' : '/32')
+
 export const addressKey = (namespace: string, host: string): string => `${namespace}/${host}`
 
 function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[] {
@@ -159,8 +162,8 @@ function fromEntry(stored: StoredResource, spec: ServiceEntrySpec): MeshService[
     source: `ServiceEntry/${namespace}/${name}`,
     createdAtMs: stored.createdAtMs,
     ports: (spec.ports ?? []).map((one) => ({ name: one.name, port: one.number, targetPort: one.targetPort || one.number, protocol: portProtocol(one.protocol, undefined, undefined) })),
-    addresses: (spec.addresses ?? []).filter((one) => !one.includes('/') || one.endsWith('/32') || one.endsWith('/128')).map((one) => plainAddress(one.replace(/\/(32|128)$/, ''))),
-    ranges: (spec.addresses ?? []).filter((one) => one.includes('/') && !one.endsWith('/32') && !one.endsWith('/128')),
+    addresses: (spec.addresses ?? []).filter(isSingle).map((one) => plainAddress(one.replace(/\/(32|128)$/, ''))),
+    ranges: (spec.addresses ?? []).filter((one) => !isSingle(one)),
     translatesGatewayPorts: translatesGatewayPorts(stored),
     headless: false,
     alias: undefined,

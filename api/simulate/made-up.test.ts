@@ -108,3 +108,69 @@ test('a request that names no host is not passed on, but for rows of Istio’s o
   answers([], sidecar('default', '1.1.1.1'), call, { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'inbound' }], http: { retries: { attempts: 2, on: 'reset-before-request' } } }, 'test')
   answers([], sidecar('default', '1.1.1.1'), { ...call, host: 'any.example' }, { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'inbound' }], http: { retries: { attempts: 2, on: 'reset-before-request' } } })
 })
+
+test('of two hosts with one range of addresses the first has it', () => {
+  const objects = [istio('ServiceEntry', 'default', 'se', { hosts: ['foo.bar', '*.wild.example'], addresses: ['10.9.0.0/16'], ports: [{ number: 9999, name: 'tcp', protocol: 'TCP' }], resolution: 'NONE' })]
+  answers(objects, sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 9999, protocol: 'tcp', address: '10.9.0.1' }, { outcome: 'routed', to: to('*.wild.example', 9999) })
+})
+
+test('a rule for a host that is for other workloads leaves none for a wildcard above it, and says nothing to other namespaces', () => {
+  const host = 'cart.api.svc.cluster.local'
+  const off = { tls: { mode: 'DISABLE' } }
+  const objects = [
+    service('api', 'cart', '10.96.0.3', [{ name: 'http', port: 8000 }]),
+    istio('DestinationRule', 'api', 'wide', { host: '*.api.svc.cluster.local', trafficPolicy: off }),
+    istio('DestinationRule', 'api', 'narrow', { host, workloadSelector: { matchLabels: { app: 'db' } }, trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 } } } }),
+  ]
+  const call: RecordedCall = { direction: 'outbound', port: 8000, protocol: 'http', host, path: '/' }
+  const upstream = (tls: 'auto-mtls' | 'none') => ({ [`${host}:8000`]: { discovery: 'endpoints' as const, tls, lb: 'LEAST_REQUEST' } })
+  answers(objects, sidecar('api', '1.1.1.1'), call, { outcome: 'routed', to: to(host, 8000), upstream: upstream('auto-mtls') })
+  answers(objects, sidecar('web', '1.1.1.1'), call, { outcome: 'routed', to: to(host, 8000), upstream: upstream('none') })
+})
+
+test('a wildcard that stands for services is not served at port 80 for those that do not have it', () => {
+  const objects = [
+    service('default', 'a', '10.96.0.1', [{ name: 'http', port: 80 }]),
+    service('default', 'b', '10.96.0.2', [{ name: 'http', port: 8080 }]),
+    istio('VirtualService', 'default', 'wide', { hosts: ['*.cluster.local'], http: [{ route: [{ destination: { host: 'a.default.svc.cluster.local', port: { number: 80 } } }] }] }),
+  ]
+  const call = (port: number): RecordedCall => ({ direction: 'outbound', port, protocol: 'http', host: 'b.default.svc.cluster.local', path: '/' })
+  answers(objects, sidecar('default', '1.1.1.1'), call(8080), { outcome: 'routed', to: to('a.default.svc.cluster.local', 80) })
+  answers(objects, sidecar('default', '1.1.1.1'), call(80), { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'outbound' }] })
+})
+
+test('of two ranges of IPv6 that are one but for bits that do not count the first has it', () => {
+  const entry = (name: string, host: string, address: string) => istio('ServiceEntry', 'default', name, { hosts: [host], addresses: [address], ports: [{ number: 9999, name: 'tcp', protocol: 'TCP' }] })
+  const objects = [entry('se1', 'blah1.somedomain', '1234:1f1:123:123:f816:3eff:feb8:2287/32'), entry('se2', 'blah2.somedomain', '1234:1f1:123:123:f816:3eff:febf:57ce/32')]
+  answers(objects, sidecar('default', '1234::1234'), { direction: 'outbound', port: 9999, protocol: 'tcp', address: '1234:1f1:1:1:1:1:1:1' }, { outcome: 'routed', to: to('blah1.somedomain', 9999) })
+})
+
+test('TLS into a range of addresses is for the service whose name it bears', () => {
+  const objects = [istio('ServiceEntry', 'default', 'se', { hosts: ['foo.bar'], addresses: ['10.9.0.0/16'], ports: [{ number: 9999, name: 'tls', protocol: 'TLS' }] })]
+  const call = (sni: string): RecordedCall => ({ direction: 'outbound', port: 9999, protocol: 'tcp', tls: 'tls', sni, address: '10.9.0.1' })
+  answers(objects, sidecar('default', '1.1.1.1'), call('foo.bar'), { outcome: 'routed', to: to('foo.bar', 9999) })
+  answers(objects, sidecar('default', '1.1.1.1'), call('other.bar'), { outcome: 'routed', to: [{ kind: 'original-destination', direction: 'outbound' }] })
+})
+
+test('what is for the port of captured connections itself goes nowhere', () => {
+  answers([], sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 15006, protocol: 'tcp' }, { outcome: 'blocked' })
+  answers([], sidecar('default', '1.1.1.1'), { direction: 'outbound', port: 15001, protocol: 'tcp' }, { outcome: 'blocked' })
+  answers([], sidecar('default', '1.1.1.1'), { direction: 'inbound', port: 15006, protocol: 'tcp' }, { outcome: 'blocked' })
+})
+
+test('plaintext of a gateway’s port is what its oldest server says', () => {
+  const gateway = (name: string, protocol: string) => istio('Gateway', 'default', name, { selector: { istio: 'ingressgateway' }, servers: [{ port: { number: 80, name: 'a', protocol }, hosts: ['foo.bar'] }] })
+  const call: RecordedCall = { direction: 'gateway', port: 80, protocol: 'http', host: 'foo.bar', path: '/' }
+  answers([gateway('alpha', 'TCP'), gateway('beta', 'HTTP')], GATEWAY, call, { outcome: 'refused' })
+  answers([gateway('alpha', 'HTTP'), gateway('beta', 'TCP')], GATEWAY, call, { outcome: 'not-found' })
+})
+
+test('a Gateway for a Service is for the processes behind one of its own namespace', () => {
+  const world = (namespace: string) => [
+    { ...istio('Gateway', 'istio-system', 'gateway', { servers: [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['foo.bar'] }] }), metadata: { name: 'gateway', namespace: 'istio-system', annotations: { 'internal.istio.io/gateway-service': 'gw.other.svc.cluster.local' } } },
+    istio('ServiceEntry', namespace, 'gw', { hosts: ['gw.other.svc.cluster.local'], ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], resolution: 'STATIC', location: 'MESH_INTERNAL', endpoints: [{ address: '1.1.1.1' }] }),
+  ]
+  const call: RecordedCall = { direction: 'gateway', port: 80, protocol: 'http', host: 'foo.bar', path: '/' }
+  answers(world('other'), GATEWAY, call, { outcome: 'refused' })
+  answers(world('istio-system'), GATEWAY, call, { outcome: 'not-found' })
+})

@@ -16,7 +16,7 @@ import type { VirtualHostSchema } from '#core/wire/gen/envoy/config/route/v3/rou
 import { OriginalDstSchema } from '#core/wire/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts'
 import { accessFilters, accessFor, connectionFilters } from './access.ts'
 import type { Access } from './access.ts'
-import { httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
+import { againstLoops, httpInspector, INBOUND_PORT, tlsInspector } from './captured.ts'
 import { DETECTION, detectionTimeout, detects } from './detection.ts'
 import { connectionCustom } from './engine.ts'
 import type { Engine } from './engine.ts'
@@ -90,7 +90,7 @@ const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly
     name: 'virtualInbound',
     ...addressesOf(wildcardsOf(scope.families), INBOUND_PORT),
     trafficDirection: TrafficDirection.INBOUND,
-    filterChains: [...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
+    filterChains: [againstLoops('virtualInbound', INBOUND_PORT), ...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
     listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
     ...detects(scope.detection),
   })

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf'
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ClientScope, MeshReader } from '#api/model/mesh-reader.ts'
 import { carriesHttp } from '#api/model/mesh-service.ts'
 import type { MeshService, ServicePort } from '#api/model/mesh-service.ts'
@@ -6,6 +7,7 @@ import { writtenAt, writtenBehind } from '#api/model/written.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '#core/wire/gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { TrafficDirection } from '#core/wire/gen/envoy/config/core/v3/base_pb.ts'
+import type { FilterChainSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { ListenerSchema } from '#core/wire/gen/envoy/config/listener/v3/listener_pb.ts'
 import { type Families, loopbacksOf, wildcardsOf } from '#core/workload/families.ts'
 import { RouteConfigurationSchema } from '#core/wire/gen/envoy/config/route/v3/route_pb.ts'
@@ -22,7 +24,7 @@ import { grpcWebFilter, httpManager, scopedRoutes } from './http-connection.ts'
 import type { HttpFilterInit } from './http-connection.ts'
 import { addressesOf, anyOf, duration, fromAds, metadataOf, socketAddress } from './message.ts'
 import { outboundCluster, outboundRoutes } from './naming.ts'
-import { inOrder, prefixRange } from './range-chains.ts'
+import { inOrder, prefixRange, withoutTwins } from './range-chains.ts'
 import type { ChainInit } from './range-chains.ts'
 import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
@@ -46,6 +48,13 @@ function unclaimed(reader: MeshReader, client: string): ScopedDestination {
   return { cluster: reader.unknownHosts() === 'REGISTRY_ONLY' ? BLACK_HOLE : PASSTHROUGH, host: '', port: 0, hash: undefined }
 }
 
+/** Connections to the port of captured ones itself go nowhere: passed on, they would come back for ever. */
+export const againstLoops = (name: string, port: number): MessageInitShape<typeof FilterChainSchema> => ({
+  name: `${name}-blackhole`,
+  filterChainMatch: { destinationPort: port },
+  filters: [tcpProxy(BLACK_HOLE, [], [{ cluster: BLACK_HOLE, host: '', port: 0, hash: undefined }])],
+})
+
 const listenerFilter = (name: string, typedConfig: ReturnType<typeof anyOf>) => ({ name, configType: { case: 'typedConfig' as const, value: typedConfig } })
 export const tlsInspector = () => listenerFilter('envoy.filters.listener.tls_inspector', anyOf(TlsInspectorSchema, {}))
 export const httpInspector = () => listenerFilter('envoy.filters.listener.http_inspector', anyOf(HttpInspectorSchema, {}))
@@ -62,12 +71,12 @@ export function virtualOutbound(reader: MeshReader, client: string, tracing: Tra
     trafficDirection: TrafficDirection.OUTBOUND,
     ...(byName
       ? {
-          filterChains: [{ name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
+          filterChains: [againstLoops(name, OUTBOUND_PORT), { name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
           defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] },
           listenerFilters: [tlsInspector(), httpInspector()],
           ...detects(detectionTimeout(reader, DETECTION.declared)),
         }
-      : { filterChains: [{ name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] }] }),
+      : { filterChains: [againstLoops(name, OUTBOUND_PORT), { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] }] }),
   })
   const passthrough = create(ClusterSchema, {
     name: PASSTHROUGH,
@@ -111,7 +120,7 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   const own = tcp === undefined ? undefined : connectionProxies(reader, client, tcp.service, tcp.port)
   if (own !== undefined) chains.push(...own.narrow)
   const rest = own?.rest.filters ?? [tcpProxy(nobody.cluster, [], [nobody])]
-  const placed = [...inOrder(chains), ...ofRanges]
+  const placed = [...inOrder(chains), ...withoutTwins(ofRanges)]
   const message = create(ListenerSchema, {
     name,
     ...addressesOf(at.addresses, port),
@@ -163,6 +172,8 @@ const isTcp = (port: ServicePort): boolean => port.protocol !== 'tls' && port.pr
 function rangeChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort, tracing: TracingScope): ChainInit[] {
   const name = `${service.host}_${port.port}`
   const prefixRanges = service.ranges.map(prefixRange)
+  // TLS is for whose name it bears.
+  if (!isTcp(port)) return inOrder(serverNameChains(reader, client, service, port).map((one) => (one.filterChainMatch?.prefixRanges?.length ? one : { ...one, filterChainMatch: { ...one.filterChainMatch, prefixRanges } })))
   const { narrow, rest } = connectionProxies(reader, client, service, port)
   const http: ChainInit[] = port.protocol === 'auto' ? [{ name: `${name}_range_http`, filterChainMatch: { prefixRanges, transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }] : []
   return inOrder([...http, ...narrow, { ...rest, name: `${name}_range`, filterChainMatch: { prefixRanges } }])

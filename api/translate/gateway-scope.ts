@@ -43,18 +43,20 @@ const SERVICE_ANNOTATION = 'internal.istio.io/gateway-service'
 
 /**
  * The servers that Gateways give a workload, the oldest Gateway's first. A TLS host that an older server of the port has is that one's: two chains for one name are refused.
+ * Plaintext servers of a port whose protocol the oldest of them contradicts are none, as in Istio.
  * `hosts` are those of services that name the workload by its address.
  */
 export function gatewayServers(reader: MeshReader, labels: Labels, own: string, hosts: readonly string[]): ScopedServer[] {
   const services = [...reader.servicesOf(own, labels), ...hosts.flatMap((host) => reader.behind(host, own) ?? [])]
   const servers: Omit<ScopedServer, 'others'>[] = []
   const claimed = new Map<string, Set<string>>()
+  const plaintext = new Map<string, string>()
   for (const one of reader.gatewaysSelecting(labels)) {
     const { namespace, name, spec, stored } = one
     if ((stored.object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? own) !== own) continue
     const certificate = name.includes(`~${DERIVED}~`) ? stored.object.metadata.annotations?.[BACKEND_CERTIFICATE_ANNOTATION] : undefined
     const of = stored.object.metadata.annotations?.[SERVICE_ANNOTATION]?.split(',').map((one) => one.trim())
-    const behind = of === undefined ? services : services.filter((one) => of.includes(one.host))
+    const behind = of === undefined ? services : services.filter((one) => of.includes(one.host) && one.namespace === (stored.object.metadata.annotations?.[PROCESSES_ANNOTATION] ?? namespace))
     if (of !== undefined && behind.length === 0) continue
     for (const [index, server] of (spec.servers ?? []).entries()) {
       const { port, bind = '' } = server
@@ -63,6 +65,12 @@ export function gatewayServers(reader: MeshReader, labels: Labels, own: string, 
       const terminates = servesTls(protocol)
       const targets = portsBehind(behind, port.number)
       for (const bound of targets.length > 0 ? targets : of === undefined ? [port.number] : []) {
+        // Plaintext of a port is HTTP or it is bytes: the oldest server says which.
+        if (!terminates) {
+          const first = plaintext.get(`${bind} ${bound}`) ?? protocol
+          if (servesHttp(first) !== servesHttp(protocol)) continue
+          plaintext.set(`${bind} ${bound}`, first)
+        }
         const id = terminates ? `https.${port.number}.${port.name}.${name}.${namespace}` : `http.${bound}${bind === '' ? '' : `.${bind}`}`
         let served = (server.hosts ?? []).map((one) => serverHost(one, namespace))
         if (terminates) {

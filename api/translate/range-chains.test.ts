@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { inOrder, prefixRange } from './range-chains.ts'
+import { inOrder, prefixRange, withoutTwins } from './range-chains.ts'
 import type { ChainInit } from './range-chains.ts'
 
 const chain = (name: string, ranges: readonly string[], serverNames: string[] = []): ChainInit => ({ name, filterChainMatch: { serverNames, prefixRanges: ranges.map(prefixRange) }, filters: [] })
@@ -27,4 +27,9 @@ test('of server names that two chains have, each goes to the first, range by ran
 
 test('ranges of one family are nothing to the other', () => {
   assert.deepEqual(told(inOrder([chain('six', ['::/0']), chain('four', ['0.0.0.0/0'])])), ['six: ::/0', 'four: 0.0.0.0/0'])
+})
+
+test('of chains for one range, however it is written, the first has it, and the others what is left', () => {
+  assert.deepEqual(told(withoutTwins([chain('first', ['10.1.0.0/16']), chain('same', ['10.1.9.9/16']), chain('more', ['10.1.0.0/16', '10.0.0.0/8'])])), ['first: 10.1.0.0/16', 'more: 10.0.0.0/8'])
+  assert.deepEqual(told(withoutTwins([chain('first', ['10.0.0.0/8'], ['a.example']), chain('second', ['10.0.0.0/8'], ['a.example', 'b.example']), chain('any', ['10.0.0.0/8'])])), ['first: 10.0.0.0/8 a.example', 'second: 10.0.0.0/8 b.example', 'any: 10.0.0.0/8'])
 })

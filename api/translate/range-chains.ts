@@ -49,6 +49,27 @@ export function inOrder(chains: readonly ChainInit[]): ChainInit[] {
   return placed.flatMap(({ chain, wanted }) => [...wanted.values()].map(({ names, ranges: of }) => (of.length === 0 && names.length === (chain.filterChainMatch?.serverNames ?? []).length ? chain : { ...chain, filterChainMatch: { ...chain.filterChainMatch, serverNames: names, prefixRanges: of.map(prefixRange) } })))
 }
 
+/** Chains of several services at one port, each for ranges: what two would take alike is the first one's. Two chains for the same make a listener that no proxy takes. */
+export function withoutTwins(chains: readonly ChainInit[]): ChainInit[] {
+  const taken = new Set<string>()
+  const all = chains.flatMap(rangesOf)
+  return chains.flatMap((chain) => {
+    const { serverNames = [], transportProtocol = '', applicationProtocols = [] } = chain.filterChainMatch ?? {}
+    const free = new Map<string, { readonly names: string[]; readonly ranges: string[] }>()
+    for (const range of rangesOf(chain)) {
+      // One range may be written in several ways.
+      const first = all.find((one) => holdsRange(one, range) && holdsRange(range, one))
+      const names = (serverNames.length === 0 ? [''] : serverNames).filter((name) => !taken.has(JSON.stringify([first, name, transportProtocol, applicationProtocols])))
+      if (names.length === 0) continue
+      for (const name of names) taken.add(JSON.stringify([first, name, transportProtocol, applicationProtocols]))
+      const same = free.get(names.join(' ')) ?? { names: names.filter((name) => name !== ''), ranges: [] }
+      free.set(names.join(' '), same)
+      same.ranges.push(range)
+    }
+    return [...free.values()].map(({ names, ranges }) => ({ ...chain, filterChainMatch: { ...chain.filterChainMatch, serverNames: names, prefixRanges: ranges.map(prefixRange) } }))
+  })
+}
+
 const rangesOf = (chain: ChainInit): string[] => (chain.filterChainMatch?.prefixRanges ?? []).map((one) => `${one.addressPrefix}/${one.prefixLen}`)
 
 /** Whether a range lies within another, or is it; the empty one is everything. */

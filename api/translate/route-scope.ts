@@ -1,4 +1,4 @@
-import { resolveHost } from '#api/model/host.ts'
+import { hostCovers, resolveHost } from '#api/model/host.ts'
 import { resolveGateway } from '#api/model/index-entries.ts'
 import { sessionOfRoute } from '#api/model/gateway-api/session.ts'
 import type { Session } from '#api/model/gateway-api/session.ts'
@@ -125,7 +125,10 @@ export function servedPorts(reader: MeshReader, client: string, service: MeshSer
     const beside = (virtualService.spec.hosts ?? []).flatMap((host) => reader.service(resolveHost(host, virtualService.namespace), client)?.ports ?? []).filter((one) => carriesHttp(one.protocol))
     return beside.length === 0 ? [80] : [...new Set(beside.map((one) => one.port))].sort((a, b) => a - b)
   }
-  return routed && !service?.ports.some((one) => one.port === 80) ? [...ports, 80] : ports
+  if (!routed || service === undefined || service.ports.some((one) => one.port === 80)) return ports
+  // Named by a wildcard alone, it is served there as any other name below is: where the wildcard stands for names, and not for the services that have the port.
+  const wild = (virtualService.spec.hosts ?? []).map((host) => resolveHost(host, virtualService.namespace)).filter((host) => hostCovers(host, service.host)).sort((a, b) => b.length - a.length)[0]
+  return wild !== undefined && wild !== service.host && isForServicesBelow(reader, client, wild, 80) ? ports : [...ports, 80]
 }
 
 /** Ports at which a VirtualService alone serves a host: those of `servedPorts` that its service has not, and at which some route may hold for clients of this namespace. */

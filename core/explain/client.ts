@@ -178,7 +178,10 @@ function findListener(plans: PlanSet, port: number, destination: string | undefi
     const ofPort = out.filter((one) => one.address?.port === port)
     const isFor = (one: ListenerPlan, address: string): boolean => one.address?.address === address || one.further?.some((more) => more.address === address) === true
     const anywhere = destination.includes(':') ? '::' : '0.0.0.0'
-    return ofPort.find((one) => isFor(one, destination)) ?? ofPort.find((one) => isFor(one, anywhere)) ?? out.find((one) => one.usesOriginalDestination === true)
+    // What captures inbound connections listens at any address too, and connections for its port are handed to it.
+    const captor = plans.listeners.get('virtualInbound')
+    const ofCaptor = captor?.address?.port === port ? captor : undefined
+    return ofPort.find((one) => isFor(one, destination)) ?? ofPort.find((one) => isFor(one, anywhere)) ?? ofCaptor ?? out.find((one) => one.usesOriginalDestination === true)
   }
   const scopePort = (one: ListenerPlan): string | undefined => {
     const serve = (one.chains[0] ?? one.defaultChain)?.serve
