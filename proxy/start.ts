@@ -17,7 +17,7 @@ import { Secrets } from './identity/secrets.ts'
 import { WorkloadIdentity } from './identity/workload-identity.ts'
 import { Runtime } from './runtime.ts'
 import { capturedBy, proveCapture } from './capture/proof.ts'
-import { CaptureWatch } from './capture/capture-watch.ts'
+import { CaptureWatch, PERIOD_MS } from './capture/capture-watch.ts'
 import { Health } from './probe/health.ts'
 import { descriptorsOf } from './upgrade/listening-sockets.ts'
 import { readinessOf } from './probe/readiness-of.ts'
@@ -112,7 +112,7 @@ export async function startProxy(doors: Doors, bootstrap: Bootstrap, around: Pro
   const capture: CaptureWatch = new CaptureWatch(clock, () => proveCapture(captured(), { clock, ownAddresses: around.ownAddresses ?? (() => []) }), () => {
     health.setCapture(capture.why)
     look()
-  }, log, around.inheritance !== undefined)
+  }, log, around.inheritance !== undefined, PERIOD_MS)
   const loads = new LoadReports(doors, stream, () => traffic.takeLoads(), log)
   const lastGood = bootstrap.stateDirectory === undefined ? undefined : new LastGood(clock, bootstrap.stateDirectory, node.id, cell, log)
 

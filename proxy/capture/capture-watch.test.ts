@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SteppedClock } from '#core/time/seeded.ts'
 import { jsonLog } from '../admin/log.ts'
-import { CaptureWatch } from './capture-watch.ts'
+import { CaptureWatch, PERIOD_MS } from './capture-watch.ts'
 
 /** A watch whose proofs end as given, the last for ever; when each was asked for, in seconds, and what was told and logged. */
 function watched(answers: string[], isProven = false) {
@@ -15,7 +15,7 @@ function watched(answers: string[], isProven = false) {
     return Promise.resolve((answers.length > 1 ? answers.shift() : answers[0]) ?? '')
   }
   const log = jsonLog(clock, (line) => events.push((JSON.parse(line) as { event: string }).event))
-  const watch: CaptureWatch = new CaptureWatch(clock, prove, () => told.push(watch.why), log, isProven)
+  const watch: CaptureWatch = new CaptureWatch(clock, prove, () => told.push(watch.why), log, isProven, PERIOD_MS)
   watch.start()
   const pass = async (seconds: number): Promise<void> => {
     for (let at = 0; at < 2 * seconds; at++) {

@@ -6,7 +6,7 @@ import type { Doors } from '#core/time/clock.ts'
 import type { Bootstrap } from '../bootstrap/bootstrap.ts'
 import { readyPages } from '../admin/pages.ts'
 import { servePages } from '../admin/server.ts'
-import { CaptureWatch } from '../capture/capture-watch.ts'
+import { CaptureWatch, ENVOY_PERIOD_MS } from '../capture/capture-watch.ts'
 import { type Captured, proveCapture } from '../capture/proof.ts'
 import { Health } from '../probe/health.ts'
 import { envoyBootstrap } from '../bootstrap/envoy-bootstrap.ts'
@@ -94,7 +94,7 @@ export async function runEnvoy(doors: Doors, bootstrap: Bootstrap, engine: { rea
   const capture: CaptureWatch = new CaptureWatch(doors.clock, prove, () => {
     health.setCapture(capture.why)
     if (capture.why === '') tellProven()
-  }, log, false)
+  }, log, false, ENVOY_PERIOD_MS)
   let isReady = false
   const ready = Promise.all([envoy.live(), names?.complete]).then(async ([listening]) => {
     captured = listening
