@@ -134,13 +134,15 @@ function extAuthz(authorizer: Authorizer, provider: string): ExtAuthzInit {
   const body = spec.includeRequestBodyInCheck
   const asked = authorizer.kind === 'http' ? [...(authorizer.spec.includeRequestHeadersInCheck ?? []), ...(authorizer.spec.includeHeadersInCheck ?? [])] : []
   const status = statusOf(spec.statusOnError)
+  // Over HTTP a body is what it is, and Envoy makes nothing of this.
+  const asBytes = authorizer.kind === 'grpc' && (authorizer.spec.includeRequestBodyInCheck?.packAsBytes ?? false)
   return {
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: spec.failOpen ?? false,
     clearRouteCache: spec.clearRouteCache ?? false,
     ...(status === undefined ? {} : { statusOnError: { code: status } }),
     // Of a body of which no bytes may be held nothing is shown; Envoy takes no filter that says so.
-    ...(body?.maxRequestBytes ? { withRequestBody: { maxRequestBytes: body.maxRequestBytes, allowPartialMessage: body.allowPartialMessage ?? false, packAsBytes: body.packAsBytes ?? false } } : {}),
+    ...(body?.maxRequestBytes ? { withRequestBody: { maxRequestBytes: body.maxRequestBytes, allowPartialMessage: body.allowPartialMessage ?? false, packAsBytes: asBytes } } : {}),
     filterEnabledMetadata: noted('envoy.filters.http.rbac', provider),
     ...(asked.length === 0 ? {} : { allowedHeaders: headerList(asked) }),
     services: serviceOf(authorizer),

@@ -21,6 +21,8 @@ interface Told {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** It came as bytes, and not as text. */
+  readonly asBytes?: boolean
 }
 
 /** Answers a question about a request: yes or no as the words have it, over HTTP, or over gRPC (envoy.service.auth.v3.Authorization). */
@@ -39,7 +41,7 @@ const lets = ({ allows }: Words, { headers }: Told): boolean => Object.entries(a
 /** Headers of an answer, with what was asked where they say `{asked}`. */
 function answerHeaders(headers: Readonly<Record<string, string>> | undefined, told: Told): [string, string][] {
   const fields = Object.entries(told.headers).filter(([name]) => !UNTOLD.test(name)).sort(([a], [b]) => (a < b ? -1 : 1))
-  const asked = [told.method, told.path, ...fields.map(([name, value]) => `${name}=${value}`), ...(told.body === '' ? [] : [`body=${told.body}`])].join(' ')
+  const asked = [told.method, told.path, ...fields.map(([name, value]) => `${name}=${value}`), ...(told.body === '' ? [] : [`${told.asBytes === true ? 'bytes' : 'body'}=${told.body}`])].join(' ')
   return Object.entries(headers ?? {}).map(([name, value]) => [name, value.replaceAll('{asked}', asked)])
 }
 
@@ -53,7 +55,7 @@ function overHttp(words: Words, told: Told, response: Answering): void {
 function overGrpc(words: Words, frame: Buffer, response: Answering): void {
   const { attributes } = fromBinary(CheckRequestSchema, frame.subarray(GRPC_PREFIX_BYTES))
   const http = attributes?.request?.http
-  const told = { method: http?.method ?? '', path: http?.path ?? '', headers: http?.headers ?? {}, body: http?.body || Buffer.from(http?.rawBody ?? []).toString() }
+  const told = { method: http?.method ?? '', path: http?.path ?? '', headers: http?.headers ?? {}, body: http?.body || Buffer.from(http?.rawBody ?? []).toString(), asBytes: (http?.rawBody.length ?? 0) > 0 }
   const yes = lets(words, told)
   const headers = answerHeaders(yes ? words.allowed : words.denied, told).map(([key, value]) => ({ header: { key, value } }))
   const verdict: MessageInitShape<typeof CheckResponseSchema> = {

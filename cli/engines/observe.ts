@@ -196,7 +196,8 @@ async function linesOf(live: LiveCase, { proxy }: Route, ids: readonly string[],
   const answered = answers.filter((one) => one.kind === 'answer' && one.status > 0).length
   if (!live.captured) {
     const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])), answered, withinMs) ?? [])
-    return new Map(lines.map((line) => [String(line['user_agent']), line]))
+    // Of several the first.
+    return new Map(lines.toReversed().map((line) => [String(line['user_agent']), line]))
   }
   // Captured HTTP may be carried as bytes, of which a proxy writes a line in each case, and which bears no id.
   const lines = await (proxy?.logged((line) => wanted.has(String(line['user_agent'])) || text(line['user_agent']) === '', ids.length, withinMs, before) ?? [])

@@ -102,8 +102,8 @@ function normalized(buckets: readonly Bucket[]): number[] {
   return buckets.map((bucket) => (total === 0 ? 1 / buckets.length : bucket.weight / total))
 }
 
-/** Index of the bucket whose point is the first at or after the hash, around the ring. −1 for an empty ring. */
-export function pickFromRing(ring: Ring, hash: bigint): number {
+/** Index of the bucket whose point is the first at or after the hash, or so many points further, around the ring. −1 for an empty ring. */
+export function pickFromRing(ring: Ring, hash: bigint, further = 0): number {
   const { points, owners } = ring
   if (points.length === 0) return -1
   let low = 0
@@ -113,7 +113,7 @@ export function pickFromRing(ring: Ring, hash: bigint): number {
     if ((points[middle] ?? 0n) < hash) low = middle + 1
     else high = middle
   }
-  return owners[low === points.length ? 0 : low] ?? -1
+  return owners[(low + further) % points.length] ?? -1
 }
 
 /** Envoy's default size of a Maglev table; a prime. */

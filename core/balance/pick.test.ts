@@ -118,6 +118,9 @@ test('one hash finds one host, and another for most other hashes', () => {
     for (let hash = 0n; hash < 1n << 64n; hash += (1n << 56n) + 12345n) {
       const first = pick(set, cluster(balancer), seededRandom(1), hash)
       assert.equal(pick(set, cluster(balancer), seededRandom(2), hash), first)
+      // Who may not have the first has others, always the same.
+      const others = Array.from({ length: 40 }, (_, index) => pick(set, cluster(balancer), seededRandom(3), hash, 0, index + 1))
+      assert.ok(others.some((one) => one !== undefined && one !== first))
       found.add(first?.plan.key ?? '')
     }
     assert.equal(found.size, 4)

@@ -10,15 +10,15 @@ export { buildPickSet, type PickSet }
 
 /**
  * The host for one request; undefined when none may be chosen (flag UH). Allocates nothing, except once per set for hash tables.
- * `hash` is `requestHash`'s; without it ring-hash and maglev choose at random. `nowMs` counts for peak-ewma alone. `cluster-provided` (original destination) has no hosts to choose from.
+ * `hash` is `requestHash`'s; without it ring-hash and maglev choose at random. `nowMs` counts for peak-ewma alone, `attempt` for these two: from 1 on, where else the hash leads for who was not to be chosen (as Envoy's ring_hash_lb.cc and maglev_lb.cc). `cluster-provided` (original destination) has no hosts to choose from.
  */
-export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: bigint | undefined, nowMs = 0): HostState | undefined {
+export function pick(set: PickSet, cluster: ClusterPlan, random: Random, hash: bigint | undefined, nowMs = 0, attempt = 0): HostState | undefined {
   const { levels } = set
   if (levels.length === 0) return undefined
   if (cluster.balancer === 'ring-hash' || cluster.balancer === 'maglev') {
     const point = hash ?? (BigInt(Math.floor(random.draw() * 2 ** 32)) << 32n) | BigInt(Math.floor(random.draw() * 2 ** 32))
     const level = levels[levels.length === 1 ? 0 : indexOf(set.cumulative, Number(point % 100n) + 0.5)]
-    return level === undefined ? undefined : pickByHash(level, cluster, point)
+    return level === undefined ? undefined : pickByHash(level, cluster, point, attempt)
   }
   const level = levels[levels.length === 1 ? 0 : indexOf(set.cumulative, random.draw() * 100)]
   if (level === undefined) return undefined
@@ -92,13 +92,16 @@ export function pickLeastRequest(hosts: readonly HostState[], choiceCount: numbe
   return best
 }
 
-function pickByHash(level: PickLevel, cluster: ClusterPlan, hash: bigint): HostState | undefined {
+/** A hash has 64 bits. */
+const HASHES = 1n << 64n
+
+function pickByHash(level: PickLevel, cluster: ClusterPlan, hash: bigint, attempt: number): HostState | undefined {
   if (cluster.balancer === 'maglev') {
     const table = (level.maglev ??= buildMaglev(buckets(level, cluster), cluster.hashTableSize))
-    return table.length === 0 ? undefined : level.hosts[table[Number(hash % BigInt(table.length))] ?? 0]
+    return table.length === 0 ? undefined : level.hosts[table[Number((attempt === 0 ? hash : hash ^ (HASHES - BigInt(attempt))) % BigInt(table.length))] ?? 0]
   }
   const ring = (level.ring ??= buildRing(buckets(level, cluster), { sizeMin: cluster.hashTableSize ?? RING_SIZE_MIN, sizeMax: cluster.ringSizeMax ?? RING_SIZE_MAX, hash: cluster.ringHash ?? 'xx' }))
-  return level.hosts[pickFromRing(ring, hash)]
+  return level.hosts[pickFromRing(ring, hash, attempt)]
 }
 
 /** Hosts as the ring knows them: by address, or by name where the cluster says so and the host has one. */

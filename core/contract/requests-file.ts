@@ -33,7 +33,7 @@ const workloadWords = z.strictObject({
       authorizer: z
         .strictObject({
           allows: labels.describe('Headers that a request bears which it lets pass, as it is told of them; {}: any.'),
-          allowed: labels.optional().describe('Headers of its yes. `{asked}` in a value is what it was asked: method, path, then headers and body in order of name.'),
+          allowed: labels.optional().describe('Headers of its yes. `{asked}` in a value is what it was asked: method, path, headers in order of name, then the body (`bytes` where gRPC carries it as such).'),
           denied: labels.optional().describe('Headers of its no, with `{asked}` likewise.'),
           status: z.int().min(200).max(599).optional().describe('Of its no; 403 unless told otherwise.'),
           body: z.string().optional().describe('Of its no.'),

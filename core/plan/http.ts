@@ -90,6 +90,8 @@ export interface AccessLogPlan {
   readonly path: string
   readonly json: boolean
   readonly fields: readonly { readonly name: string; readonly format: string }[]
+  /** What has no value leaves nothing in text, and in JSON not even its field; absent: a dash, and null. */
+  readonly omitsEmpty?: true
   /** A line is written of what this expression of CEL is true of; absent: of all. */
   readonly filter?: string
 }

@@ -10,7 +10,7 @@ import { parseFormat } from '../telemetry/format.ts'
 import type { AccessLogPlan } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
 
-type Format = Pick<AccessLogPlan, 'json' | 'fields'>
+type Format = Pick<AccessLogPlan, 'json' | 'fields' | 'omitsEmpty'>
 
 /** Logs to files and to standard output, with expressions of CEL as filters; other filters and sinks are refused. */
 export function readAccessLogs(reading: Reading, path: string, logs: readonly AccessLog[]): AccessLogPlan[] {
@@ -76,9 +76,10 @@ function readFormat(reading: Reading, path: string, format: SubstitutionFormatSt
   // Formatters add operators; those that a format uses are checked one by one, by the operator.
   reading.only(path, SubstitutionFormatStringSchema, format, ['text_format', 'json_format', 'text_format_source', 'omit_empty_values', 'json_format_options', 'formatters'])
   const by = format.format
-  if (by.case === 'jsonFormat') return jsonFormat(reading, at(path, 'json_format'), by.value)
-  if (by.case === 'textFormatSource' && by.value.specifier.case === 'inlineString') return textFormat(reading, at(path, 'text_format_source'), by.value.specifier.value)
-  if (by.case === 'textFormat') return textFormat(reading, at(path, 'text_format'), by.value)
+  const omits = format.omitEmptyValues ? { omitsEmpty: true as const } : {}
+  if (by.case === 'jsonFormat') return { ...jsonFormat(reading, at(path, 'json_format'), by.value), ...omits }
+  if (by.case === 'textFormatSource' && by.value.specifier.case === 'inlineString') return { ...textFormat(reading, at(path, 'text_format_source'), by.value.specifier.value), ...omits }
+  if (by.case === 'textFormat') return { ...textFormat(reading, at(path, 'text_format'), by.value), ...omits }
   reading.unsupported(path, 'only inline text and JSON are supported')
   return { json: false, fields: [] }
 }

@@ -112,7 +112,7 @@ export class AccessLog {
 
 function textLine(plan: AccessLogPlan): (facts: Facts) => string {
   const format = fieldsOf(plan).map((field) => field.format).join('')
-  const render = compileLine(format)
+  const render = plan.omitsEmpty === true ? shortLine(format) : compileLine(format)
   // Known beforehand: to look at the end of a line that was just joined means to copy it.
   if (format.endsWith('\n')) return render
   return (facts) => {
@@ -121,14 +121,20 @@ function textLine(plan: AccessLogPlan): (facts: Facts) => string {
   }
 }
 
+/** Without a dash for what is not there. */
+function shortLine(format: string): (facts: Facts) => string {
+  const parts = compileFormat(format, cachedIso())
+  return (facts) => renderFormat(parts, facts, '')
+}
+
 const fieldsOf = (plan: AccessLogPlan): AccessLogPlan['fields'] => (plan.fields.length > 0 ? plan.fields : plan.json ? defaultJsonFields : [{ name: '', format: defaultTextFormat }])
 
 const NEEDS_ESCAPE = /["\\\p{Cc}]/u
 /** Numbers stay numbers, as Envoy's JSON format has them. */
 const NUMERIC = new Set(['%RESPONSE_CODE%', '%BYTES_RECEIVED%', '%BYTES_SENT%', '%DURATION%', '%UPSTREAM_REQUEST_ATTEMPT_COUNT%'])
 
-/** A value as JSON: text, or null for an operator without one (Envoy's JSON format). */
-function jsonValue(parts: readonly Part[]): (facts: Facts) => string {
+/** A value as JSON: text, or null for an operator without one (Envoy's JSON format), with `none` for one among others. */
+function jsonValue(parts: readonly Part[], none: string): (facts: Facts) => string {
   const [only] = parts
   if (parts.length === 1 && typeof only === 'function') {
     return (facts) => {
@@ -137,26 +143,43 @@ function jsonValue(parts: readonly Part[]): (facts: Facts) => string {
       return NEEDS_ESCAPE.test(value) ? JSON.stringify(value) : `"${value}"`
     }
   }
-  return (facts) => JSON.stringify(renderFormat(parts, facts))
+  return (facts) => JSON.stringify(renderFormat(parts, facts, none))
+}
+
+interface Member {
+  /** With what stands before it: `{` or a comma. */
+  readonly key: string
+  readonly value: (facts: Facts) => string
+}
+
+/** Only members that have a value. */
+function present(members: readonly Member[], facts: Facts): string {
+  let line = ''
+  for (const { key, value } of members) {
+    const said = value(facts)
+    if (said !== 'null') line += `${line === '' ? '{' : ','}${key.slice(1)}${said}`
+  }
+  return line
 }
 
 function jsonLine(plan: AccessLogPlan): (facts: Facts) => string {
   const clock = cachedIso()
-  const members: { key: string; value: (facts: Facts) => string }[] = []
+  const members: Member[] = []
   for (const [index, field] of fieldsOf(plan).entries()) {
     const key = `${index === 0 ? '{' : ','}${JSON.stringify(field.name)}:`
     const parts = compileFormat(field.format, clock)
     const [only] = parts
     if (NUMERIC.has(field.format) && typeof only === 'function') members.push({ key, value: (facts) => only(facts) ?? 'null' })
-    else members.push({ key, value: jsonValue(parts) })
+    else members.push({ key, value: jsonValue(parts, plan.omitsEmpty === true ? '' : '-') })
   }
-  const open = members.length === 0 ? '{' : ','
+  const omits = plan.omitsEmpty === true
   return (facts) => {
     let line = ''
-    for (const { key, value } of members) line += key + value(facts)
+    if (omits) line = present(members, facts)
+    else for (const { key, value } of members) line += key + value(facts)
     const { origin } = facts
     // Which object decided, and which revision of the mesh it came from: what a stock proxy cannot say.
-    line += `${open}"weft_revision":${origin?.revision ?? facts.planRevision}`
+    line += `${line === '' ? '{' : ','}"weft_revision":${origin?.revision ?? facts.planRevision}`
     if (origin !== undefined) line += `,"weft_origin":${JSON.stringify(`${origin.resource} ${origin.field}`)}`
     if (facts.policy !== '') line += `,"weft_policy":${JSON.stringify(facts.policy)}`
     return `${line}}\n`

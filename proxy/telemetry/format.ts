@@ -37,10 +37,10 @@ export function cachedIso(before = '', after = ''): (wallMs: number) => string {
   }
 }
 
-/** One value; `-` where a part has none. */
-export function renderFormat(parts: readonly Part[], facts: Facts): string {
+/** One value, with `none` where a part has none. */
+export function renderFormat(parts: readonly Part[], facts: Facts, none = '-'): string {
   let text = ''
-  for (const part of parts) text += typeof part === 'string' ? part : (part(facts) ?? '-')
+  for (const part of parts) text += typeof part === 'string' ? part : (part(facts) ?? none)
   return text
 }
 

@@ -40,6 +40,20 @@ test('a text log follows its format; a JSON log has numbers, nulls, origin and r
   assert.deepEqual(await proxy.log(), [{ code: 200, up: 'a"b', none: null, both: 'GET /x?y', weft_revision: 41, weft_origin: 'VirtualService/prod/order http[0]' }])
 })
 
+test('a log that leaves out what is empty has no field and no dash for it', async (t) => {
+  const upstream = await httpServer(t, hello.listener)
+  const fields = [
+    { name: 'none', format: '%REQ(X-NONE)%' },
+    { name: 'code', format: '%RESPONSE_CODE%' },
+    { name: 'both', format: '%REQ(:METHOD)% %REQ(X-NONE)%' },
+  ]
+  const accessLog = [{ path: 'a', json: true, fields, omitsEmpty: true as const }, { path: 'a', json: false, fields: [{ name: '', format: '"%REQ(X-NONE)% %REQ(:METHOD)%"' }], omitsEmpty: true as const }]
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up'))], http: { accessLog }, clusters: [['up', [upstream.port]]] })
+  await ask(proxy.port, '/')
+  const [json, line] = await proxy.log()
+  assert.deepEqual([{ ...json, weft_revision: 0 }, line], [{ code: 200, both: 'GET ', weft_revision: 0 }, ' GET'])
+})
+
 test('a forged line cannot be written into the log', async (t) => {
   const proxy = await startProxy(t, { routes: [], clusters: [] })
   await ask(proxy.port, '/a', { headers: { 'user-agent': 'x","response_code":"200' } })

@@ -211,7 +211,7 @@ export class Cluster implements PoolOwner {
     const set = withoutPriorities === undefined || withoutPriorities.size === 0 ? this.#set : this.#setWithout(withoutPriorities)
     let chosen: UpstreamHost | undefined
     for (let attempt = 0; ; attempt++) {
-      const found = pick(set, this.plan, this.#doors.random, hash, this.plan.balancer === 'peak-ewma' ? this.nowMs() : 0)
+      const found = pick(set, this.plan, this.#doors.random, hash, this.plan.balancer === 'peak-ewma' ? this.nowMs() : 0, attempt)
       if (!(found instanceof UpstreamHost)) return undefined
       chosen = found
       if (tried === undefined || attempt >= attemptsMax || !tried.includes(found)) return chosen
