@@ -17,6 +17,7 @@ import { passOrder } from './pass.ts'
 import type { Room } from './room.ts'
 import { MalformedMessage } from './protobuf.ts'
 import type { Publisher } from './publisher.ts'
+import type { Reading, Readings } from './readings.ts'
 import type { Shares } from './shares.ts'
 import type { Quarantine } from './quarantine.ts'
 import { type DiscoveryRequest, nodeIdOf, type Protocol, readRequest } from './request.ts'
@@ -41,8 +42,9 @@ export interface DiscoveryDoors {
   readonly turnstile: Turnstile
   /** Runs something in the event loop's next turn. */
   readonly schedule: (run: () => void) => void
-  /** What takes long for one call has a turn of the event loop to itself, whoever asks. */
+  /** First requests have turns of the event loop of their own. */
   readonly alone: Turnstile
+  readonly readings: Readings
   readonly shares: Shares
   /** Callers that were asked to come again. */
   readonly sentAway: { count: number }
@@ -56,7 +58,7 @@ const callsMax = 50_000
 const awayMs = 1000
 const awayStepMs = 5
 const awaySteps = 800
-/** After a request that took so long, the next of the call waits for a turn of its own. */
+/** After a first request that took so long, the next of the call waits for a turn of its own. */
 const longMs = 4
 /** How long a call may stay silent before its first message. */
 const firstMessageMs = 30_000
@@ -64,7 +66,7 @@ const firstMessageMs = 30_000
 const timerMsMax = 2 ** 31 - 1
 
 /** One discovery call, from its first message to its status: credentials, node, then the stream. */
-export class DiscoverySession {
+export class DiscoverySession implements Reading {
   readonly #doors: DiscoveryDoors
   readonly #call: ServerCall
   readonly #protocol: Protocol
@@ -72,6 +74,8 @@ export class DiscoverySession {
   readonly #impliedType: string | undefined
   readonly #peer: Promise<Peer>
   #stream: XdsStream | undefined
+  /** A request that waits to be read. */
+  #inHand: Buffer | undefined
   #over = false
   /** It has said all that it has to say. */
   #saidGoodbye = false
@@ -130,13 +134,37 @@ export class DiscoverySession {
     this.#call.end()
   }
 
+  /** Its mesh, as soon as it is known. */
+  get share(): string {
+    return this.#stream?.share ?? ''
+  }
+
+  /** Reads what waited for that. */
+  read(): void {
+    const bytes = this.#inHand
+    this.#inHand = undefined
+    if (bytes === undefined || this.#over) return
+    if (this.#take(bytes) === 'done') this.#call.resume()
+  }
+
   #onMessage(bytes: Buffer): void {
     if (this.#over) return
+    if (this.#doors.readings.isOpen) {
+      this.#take(bytes)
+      return
+    }
+    this.#inHand = bytes
+    this.#call.pause()
+    this.#doors.readings.wait(this)
+  }
+
+  /** `opening`: the call is paused until the stream is there. */
+  #take(bytes: Buffer): 'done' | 'opening' {
     const request = this.#guard(() => this.#read(bytes))
-    if (!request) return
+    if (!request) return 'done'
     if (this.#stream) {
       this.#next(this.#stream, request)
-      return
+      return 'done'
     }
     this.#expiry?.cancel()
     this.#call.pause()
@@ -144,6 +172,7 @@ export class DiscoverySession {
       () => this.#call.resume(),
       (raised: unknown) => this.#refuse(raised),
     )
+    return 'opening'
   }
 
   /** Resolves in a turn of the event loop in which no other call's long work begins. */
@@ -153,8 +182,6 @@ export class DiscoverySession {
   }
 
   #next(stream: XdsStream, request: DiscoveryRequest): void {
-    const { clock } = this.#doors
-    const beganMs = clock.monotonicMs()
     this.#guard(() => {
       if (request.node) {
         const id = nodeIdOf(request.node)
@@ -166,9 +193,6 @@ export class DiscoverySession {
         this.#doors.serve.health?.(stream.peer, stream.node, request.refusal === undefined ? 'healthy' : 'unhealthy')
       } else stream.request(request)
     })
-    if (this.#over || clock.monotonicMs() - beganMs < longMs) return
-    this.#call.pause()
-    void this.#turn().then(() => this.#call.resume())
   }
 
   #read(bytes: Buffer): DiscoveryRequest {
@@ -238,6 +262,8 @@ export class DiscoverySession {
     this.#expiry?.cancel()
     this.#unwatch?.()
     this.#doors.open.delete(this)
+    this.#doors.readings.forget(this)
+    this.#inHand = undefined
     this.#leave?.()
     const stream = this.#stream
     if (!stream) return

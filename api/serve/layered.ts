@@ -37,11 +37,23 @@ export class LayeredMap<V extends string | boolean> {
   }
 
   set(name: string, value: V): void {
-    const before = this.get(name)
+    const below = this.#base.get(name)
+    const own = this.#own?.get(name)
+    const before = own === undefined ? below : own === GONE ? undefined : own
     if (before === value) return
     if (before === undefined) this.#size += 1
-    if (this.#base.get(name) === value) this.#own?.delete(name)
+    if (below === value) this.#own?.delete(name)
     else (this.#own ??= new Map()).set(name, value)
+  }
+
+  /** Entries where there are none yet: `value` under each of the names. */
+  begin(names: Iterable<string>, value: V): void {
+    this.clear()
+    const own = new Map<string, V>()
+    for (const name of names) own.set(name, value)
+    if (own.size === 0) return
+    this.#own = own
+    this.#size = own.size
   }
 
   delete(name: string): boolean {

@@ -3,7 +3,7 @@ import { FairQueue, type Sharer } from './fair-queue.ts'
 
 /** Streams served in one turn of the event loop, and the time after which a turn ends early. */
 const streamsPerTurn = 64
-const turnMs = 8
+const turnMs = 4
 /** The first turn after a rest: what it wrote leaves the process when it is over, so the first byte does not wait for many streams. */
 const openingTurnMs = 1
 /** First answers are large; so many a turn, that a herd of new proxies does not delay the connected ones (xds-rules 26). */

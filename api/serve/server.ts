@@ -12,6 +12,7 @@ import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
 import { LongPoll } from './long-poll.ts'
 import { Publisher } from './publisher.ts'
+import { Readings } from './readings.ts'
 import { Quarantine } from './quarantine.ts'
 import { shareLimits, Shares } from './shares.ts'
 import { Room } from './room.ts'
@@ -102,7 +103,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
   const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock, keptBytesWithin(options.memoryBytes ?? Infinity)), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), schedule, open }
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock, keptBytesWithin(options.memoryBytes ?? Infinity)), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), readings: new Readings(clock, schedule), schedule, open }
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]

@@ -52,6 +52,12 @@ export class Standing {
     if (force || !this.pending.has(name)) this.pending.set(name, force)
   }
 
+  /** The same for all of a wildcard. */
+  lookAtAll(names: Iterable<string>): void {
+    if (this.pending.size === 0) this.pending.begin(names, false)
+    else for (const name of names) this.lookAt(name, false)
+  }
+
   forget(name: string): void {
     this.sent.delete(name)
     this.pending.delete(name)

@@ -237,9 +237,14 @@ export class Subscription {
   wantAll(view: ResourceView, since: number, apart: readonly string[] = []): void {
     this.#standing.wildcard = true
     this.owe(since)
-    for (const resource of view.list(this.type)) if (!apart.includes(resource.name) && this.#standing.sent.get(resource.name) !== resource.version) this.#standing.lookAt(resource.name, false)
+    this.#standing.lookAtAll(this.#notSentOf(view, apart))
     // Held from before, gone meanwhile.
     for (const name of this.#standing.sent.keys()) if (!view.get(this.type, name)) this.#standing.lookAt(name, false)
+  }
+
+  *#notSentOf(view: ResourceView, apart: readonly string[]): Iterable<string> {
+    const { sent } = this.#standing
+    for (const { name, version } of view.list(this.type)) if ((apart.length === 0 || !apart.includes(name)) && (sent.size === 0 || sent.get(name) !== version)) yield name
   }
 
   unwantAll(): void {

@@ -99,6 +99,10 @@ export class Layer {
   *list(type: string): Iterable<Resource> {
     const own = this.#resources.get(type)
     const shown = this.base?.held(type)
+    if (own === undefined && this.units.size === 0) {
+      for (const { resource } of shown?.values() ?? []) yield resource
+      return
+    }
     // In the base's order, so that namespaces which see the same list it the same, and their answers are the same to the last byte.
     for (const { resource, unit } of shown?.values() ?? []) {
       const instead = own?.get(resource.name)?.resource
