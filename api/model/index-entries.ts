@@ -10,7 +10,7 @@ import type { StoredResource } from '#db/store.ts'
 import { coveringWildcards, resolveHost } from './host.ts'
 import { filingPair } from './labels.ts'
 import { sessionOfRoute, sessionOfRule } from './gateway-api/session.ts'
-import { carriesHttp } from './mesh-service.ts'
+import { carriesHttp, isOverHttp2 } from './mesh-service.ts'
 import type { MeshService, ServicePort } from './mesh-service.ts'
 
 /**
@@ -32,7 +32,7 @@ import type { MeshService, ServicePort } from './mesh-service.ts'
  * - `credential` NAMESPACE/NAME: Gateways by the Secret that they name, in their own namespace
  * - `source-labels` *: VirtualServices whose routes depend on the labels of who calls
  * - `keeps-sessions` *: VirtualServices and DestinationRules that keep clients at an endpoint
- * - `sniffed-port` *: services with a port whose protocol nobody says
+ * - `sniffed-port` *: services with a port whose protocol nobody says; `grpc-port` *: with one that may carry gRPC
  * - `in-namespace/KIND` NAMESPACE: policies
  * - `ingress` *: Ingress objects
  * - `gateway-api` KIND: objects of the Gateway API; `namespaces` *: Namespaces
@@ -56,6 +56,7 @@ export function indexEntries(stored: StoredResource, services: readonly MeshServ
         ...[...service.addresses, ...(service.allocated ?? [])].map((address) => ['service-address', address] as const),
         ...service.ports.flatMap((one) => portEntry(service, one) ?? []),
         ...service.endpoints.flatMap((one) => (one.address === undefined ? [] : [['endpoint-address', one.address] as const])),
+        ...(service.ports.some((one) => one.protocol === 'auto' || isOverHttp2(one.protocol)) ? [['grpc-port', '*'] as const] : []),
         ...(service.ports.some((one) => one.protocol === 'auto') ? [['sniffed-port', '*'] as const] : []),
         ...(service.alias === undefined ? [] : [['alias-of', service.alias] as const]),
         ...(service.host.startsWith('*') ? [['wildcard/service', '*'] as const] : []),

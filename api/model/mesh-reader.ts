@@ -162,6 +162,12 @@ export class MeshReader extends ServiceReader {
     return this.model.filed('keeps-sessions', '*').size > 0
   }
 
+  /** Whether any service has a port that may carry gRPC. */
+  mayCarryGrpc(): boolean {
+    this.record('grpc-port/*')
+    return this.model.filed('grpc-port', '*').size > 0
+  }
+
   /** Whether there is a port whose protocol nobody says. */
   hasSniffedPorts(): boolean {
     this.record('sniffed-port/*')

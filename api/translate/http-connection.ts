@@ -16,7 +16,7 @@ import {
 import { UuidRequestIdConfigSchema } from '#core/wire/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.ts'
 import { accessLogs } from './access-log.ts'
 import { anyOf, duration, fromAds, headerValue } from './message.ts'
-import { metricsFilter } from './metrics.ts'
+import { messagesFilter, metricsFilter } from './metrics.ts'
 import { CORS_FILTER, FAULT_FILTER, GRPC_WEB_FILTER, SESSION_FILTER } from './route-filters.ts'
 import { CONNECT_SCOPE, FALLBACK_FILTER, SCOPE_HEADER, SCOPE_PORT_HEADER } from './route.ts'
 import { applySettings } from './http-settings.ts'
@@ -47,7 +47,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
   const manager: HttpManager = {
     statPrefix: scope.statPrefix,
     routeSpecifier: scope.routes,
-    httpFilters: [...(reporting?.metrics === undefined ? [] : [metricsFilter(reporting.metrics)]), ...scope.filters, httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})), httpFilter(CORS_FILTER, anyOf(CorsSchema, {})), ...(scope.scopePort === undefined ? [] : [fallbackFilter()]), ...(scope.role !== 'inbound' && scope.tracing.http?.sessions === true ? [httpFilter(SESSION_FILTER, anyOf(StatefulSessionSchema, {}))] : []), ...(scope.role !== 'inbound' && scope.tracing.http?.saysProtocol === true ? [saidProtocolFilter()] : []), httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {}))],
+    httpFilters: httpFilters(scope),
     accessLog: accessLogs(reporting?.log),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),
@@ -59,6 +59,23 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
     ...(scope.scopePort === undefined ? {} : { earlyHeaderMutationExtensions: [scopeMutation(scope.scopePort)] }),
   }
   return { name: 'envoy.filters.network.http_connection_manager', configType: { case: 'typedConfig', value: anyOf(HttpConnectionManagerSchema, applySettings(manager, scope.tracing.http, scope.role)) } }
+}
+
+/** The chain of HTTP filters: metrics see all of it, and what goes by the route stands after what may change the route. */
+function httpFilters({ role, scopePort, filters, tracing: { clients, servers, http } }: ManagerScope): HttpFilterInit[] {
+  const metrics = (role === 'inbound' ? servers : clients)?.metrics
+  const chain = [
+    metrics && metricsFilter(metrics),
+    ...filters,
+    httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})),
+    httpFilter(CORS_FILTER, anyOf(CorsSchema, {})),
+    http?.countsMessages && messagesFilter(),
+    scopePort !== undefined && fallbackFilter(),
+    role !== 'inbound' && http?.sessions && httpFilter(SESSION_FILTER, anyOf(StatefulSessionSchema, {})),
+    role !== 'inbound' && http?.saysProtocol && saidProtocolFilter(),
+    httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {})),
+  ]
+  return chain.filter((one) => typeof one === 'object')
 }
 
 /** Who is believed about the client: a gateway takes what the connection proves, a sidecar adds to what its peer has proved. */

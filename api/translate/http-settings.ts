@@ -16,6 +16,8 @@ export interface HttpSettings {
   readonly sessions?: true
   /** Some port may carry anything, and its callee is to hear of HTTP from a stock Envoy. */
   readonly saysProtocol?: true
+  /** Some port may carry gRPC, whose messages a stock Envoy counts by a filter of its own. */
+  readonly countsMessages?: true
 }
 
 const CLIENT_CERTIFICATE = {
@@ -41,6 +43,7 @@ export function httpSettings(reader: MeshReader, own: GatewayTopology | undefine
     ...(topology.proxyProtocol === undefined ? {} : { proxyProtocol: true }),
     ...(reader.keepsSessions() ? { sessions: true } : {}),
     ...(engine === 'envoy' && reader.hasSniffedPorts() ? { saysProtocol: true } : {}),
+    ...(engine === 'envoy' && reader.mayCarryGrpc() ? { countsMessages: true } : {}),
   }
   return Object.keys(settings).length === 0 ? undefined : settings
 }

@@ -3,6 +3,7 @@ import type { MeshReader } from '#api/model/mesh-reader.ts'
 import type { TelemetrySpec } from '#core/resource/telemetry.ts'
 import { expressionLimit } from '#core/telemetry/attributes.ts'
 import { metricNames, type MetricName } from '#core/telemetry/metric-rules.ts'
+import { FilterConfigSchema as GrpcStatsSchema } from '#core/wire/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts'
 import { TypedStructSchema } from '#core/wire/gen/xds/type/v3/typed_struct_pb.ts'
 import type { HttpFilterInit } from './http-connection.ts'
 import { anyOf } from './message.ts'
@@ -70,3 +71,9 @@ export function metricsFilter(changes: MetricChanges): HttpFilterInit {
   })
   return { name: 'istio.stats', isOptional: true, configType: { case: 'typedConfig', value: anyOf(TypedStructSchema, { typeUrl: 'type.googleapis.com/stats.PluginConfig', value: { metrics } }) } }
 }
+
+/** Envoy's own filter that counts messages of gRPC by cluster (`grpc_request_message_count`), and not by method, of which clients could make up any number; as Istio has it. */
+export const messagesFilter = (): HttpFilterInit => ({
+  name: 'envoy.filters.http.grpc_stats',
+  configType: { case: 'typedConfig', value: anyOf(GrpcStatsSchema, { emitFilterState: true, perMethodStatSpecifier: { case: 'statsForAllMethods', value: { value: false } } }) },
+})
