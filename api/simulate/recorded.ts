@@ -112,7 +112,7 @@ export function follow(plans: PlanSet, proxy: RecordedProxy, call: RecordedCall,
   const caller = {
     peer: { address: '', port: 0, localAddress: destination, localPort: call.port, uriSans: call.tls === 'mtls' ? ['spiffe://cluster.local/ns/default/sa/default'] : [], dnsSans: [], sni: call.sni ?? '', tls: call.tls !== undefined, ...peer },
     alpn: call.alpn === undefined ? [] : [call.alpn],
-    ...(call.direction === 'gateway' ? {} : { destination }),
+    ...(destination === '' ? {} : { destination }),
   }
   if (call.direction === 'inbound') return explainDeparture(plans, call.port, request, caller, 'virtualInbound')
   return explainDeparture(plans, call.port, request, caller)
