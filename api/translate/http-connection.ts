@@ -61,16 +61,17 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
   return { name: 'envoy.filters.network.http_connection_manager', configType: { case: 'typedConfig', value: anyOf(HttpConnectionManagerSchema, applySettings(manager, scope.tracing.http, scope.role)) } }
 }
 
-/** The chain of HTTP filters: metrics see all of it, and what goes by the route stands after what may change the route. */
+/** The chain of HTTP filters: first the route is found, metrics see all that follows, and what goes by the route stands after what may change the route. */
 function httpFilters({ role, scopePort, filters, tracing: { clients, servers, http } }: ManagerScope): HttpFilterInit[] {
   const metrics = (role === 'inbound' ? servers : clients)?.metrics
   const chain = [
+    // Filters that find no route let a request pass, an authorizer's among them.
+    scopePort !== undefined && fallbackFilter(),
     metrics && metricsFilter(metrics),
     ...filters,
     httpFilter(FAULT_FILTER, anyOf(HTTPFaultSchema, {})),
     httpFilter(CORS_FILTER, anyOf(CorsSchema, {})),
     http?.countsMessages && messagesFilter(),
-    scopePort !== undefined && fallbackFilter(),
     role !== 'inbound' && http?.sessions && httpFilter(SESSION_FILTER, anyOf(StatefulSessionSchema, {})),
     role !== 'inbound' && http?.saysProtocol && saidProtocolFilter(),
     httpFilter('envoy.filters.http.router', anyOf(RouterSchema, {})),
