@@ -1,15 +1,15 @@
 import type { MeshModel, Touched } from '#api/model/mesh-model.ts'
-import type { Resource, ResourceView, Shown, ViewChange } from '#api/serve/resource.ts'
+import type { Resource, ResourceView } from '#api/serve/resource.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { SpiffeId } from '#core/identity/spiffe.ts'
-import { SECRET } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import type { Change } from '#db/store.ts'
-import { Dependencies, Layer } from './layer.ts'
-import type { Dependent, Engine, Unit } from './layer.ts'
+import { HeldLayers } from './held-layers.ts'
+import { Dependencies } from './layer.ts'
+import type { Engine, Layer, Unit } from './layer.ts'
 import { layersFor } from './layers-for.ts'
-import { placeholderFor } from './resource.ts'
-import type { LayerSpec, MemberLayerSpec } from './unit.ts'
+import { ProxyView } from './proxy-view.ts'
+import type { LayerSpec } from './unit.ts'
 
 /** How work is cut into turns of the event loop. */
 export interface Turns {
@@ -28,19 +28,15 @@ export class MeshViews {
   computed = 0
   readonly #model: MeshModel
   readonly #dependencies = new Dependencies()
-  readonly #layers = new Map<string, HeldLayer>()
-  /** Layers that are not whole yet, by key. */
-  readonly #beginning = new Set<string>()
-  readonly #layersByIndex = new Map<string, Set<HeldLayer>>()
-  readonly #engine: Engine
+  readonly #layers: HeldLayers
   /** Units computed at the revision that is being applied: they have seen all of it. */
   readonly #fresh = new Set<Unit>()
   readonly #named = new Map<string, object>()
   readonly #together = new WeakMap<object, WeakMap<object, object>>()
   /** Names that changed, by view; empty outside of `apply`. */
-  readonly #pending = new Map<View, Map<string, Set<string>>>()
+  readonly #pending = new Map<ProxyView, Map<string, Set<string>>>()
   /** Views that have not heard of the newest changes, while they are told; they stand at the revision before. */
-  readonly #untold = new Map<View, Map<string, Set<string>>>()
+  readonly #untold = new Map<ProxyView, Map<string, Set<string>>>()
   /** Units of few views that the newest changes touched, by layer: computed before one of these views is told. */
   readonly #stale = new Map<Layer, Set<Unit>>()
   #toldRevision = 0
@@ -50,18 +46,19 @@ export class MeshViews {
   constructor(model: MeshModel, toldAtOnce = 128) {
     this.#model = model
     this.#toldAtOnce = toldAtOnce
-    this.#engine = {
+    const engine: Engine = {
       dependencies: this.#dependencies,
       named: (text) => this.named(text),
       read: (record) => model.read(record),
       changed: (layer, type, name) => {
-        for (const view of this.#layers.get(layer.spec.key)?.views ?? []) this.#note(view, type, name)
+        for (const view of this.#layers.viewsOf(layer)) this.#note(view, type, name)
       },
       computed: (unit) => {
         this.computed++
         this.#fresh.add(unit)
       },
     }
+    this.#layers = new HeldLayers(model, engine, (layer) => this.#stale.delete(layer))
   }
 
   /** The newest revision that was applied. */
@@ -72,7 +69,7 @@ export class MeshViews {
   /** What one node may be sent. Its identity, where it has proved one, decides over what it says of itself. */
   viewFor(node: ProxyNode, identity: SpiffeId | undefined): ResourceView {
     const proven = identity === undefined ? node : { ...node, namespace: identity.namespace, serviceAccount: identity.serviceAccount }
-    const view = new View(proven, this)
+    const view = new ProxyView(proven, this)
     this.#arrange(view, true)
     this.#settled()
     return view
@@ -87,10 +84,10 @@ export class MeshViews {
     const made = new Set<string>()
     for (const spec of layersFor(proven, this.#model.read(() => {}))) {
       const wide = 'elsewhere' in spec ? spec.elsewhere : spec
-      if (!('indices' in wide) || (this.#layers.has(wide.key) && !this.#beginning.has(wide.key))) continue
+      if (!('indices' in wide) || this.#layers.isWhole(wide.key)) continue
       made.add(wide.key)
       // Others that want it wait with us, or fill the rest at once.
-      const held = this.#layers.get(wide.key) ?? this.#begin(wide)
+      const held = this.#layers.get(wide.key) ?? this.#layers.begin(wide)
       for (const index of wide.indices) {
         for (const member of [...this.#model.members(index)]) {
           if (turns.isOver()) {
@@ -102,13 +99,13 @@ export class MeshViews {
           if (this.#model.hasMember(index, member)) held.layer.settle(member, true)
         }
       }
-      this.#beginning.delete(wide.key)
+      this.#layers.filled(wide.key)
     }
     this.#settled()
     const view = this.viewFor(node, identity)
     for (const key of made) {
       const held = this.#layers.get(key)
-      if (held !== undefined && held.views.size === 0 && !held.layer.isShown) this.#drop(held)
+      if (held !== undefined && held.views.size === 0 && !held.layer.isShown) this.#layers.drop(held)
     }
     return view
   }
@@ -131,7 +128,7 @@ export class MeshViews {
     // What is left of steps that somebody gave up is told with this.
     this.#freshen([...this.#stale.keys()])
     const touched = this.#take(changes, revision, true)
-    for (const layer of this.#stale.keys()) for (const view of this.#viewsOf(layer)) this.#newsOf(view)
+    for (const layer of this.#stale.keys()) for (const view of this.#layers.viewsOf(layer)) this.#newsOf(view)
     this.#keepNews()
     this.#settled()
     this.#toldRevision = before
@@ -157,7 +154,7 @@ export class MeshViews {
   }
 
   /** How far a view has heard. */
-  revisionOf(view: View): number {
+  revisionOf(view: ProxyView): number {
     return this.#untold.has(view) ? this.#toldRevision : this.#model.revision
   }
 
@@ -168,7 +165,7 @@ export class MeshViews {
   rehearse<T>(changes: readonly Change[], back: readonly Change[], look: (views: ReadonlySet<ProxyNode>) => T): { readonly differences: readonly ViewDifference[]; readonly seen: T } {
     const { revision } = this.#model
     this.#freshen([...this.#stale.keys()])
-    const found: { readonly view: View; readonly type: string; readonly name: string; readonly after: Resource | undefined }[] = []
+    const found: { readonly view: ProxyView; readonly type: string; readonly name: string; readonly after: Resource | undefined }[] = []
     let seen: T
     try {
       this.#take(changes, revision)
@@ -188,7 +185,7 @@ export class MeshViews {
   /** @param putsOff what is of few views is computed later, by `#freshen` */
   #take(changes: Iterable<Change>, revision: number, putsOff = false): Touched {
     const touched = this.#model.apply(changes, revision)
-    this.#settleMembers(touched)
+    this.#layers.settleMembers(touched)
     this.#recompute(touched, putsOff)
     return touched
   }
@@ -223,20 +220,16 @@ export class MeshViews {
     this.#pending.clear()
   }
 
-  #viewsOf({ spec }: Layer): ReadonlySet<View> {
-    return this.#layers.get(spec.key)?.views ?? NOBODY
-  }
-
   /** The nodes that views are held for now. */
   nodes(): ProxyNode[] {
-    return [...new Set([...this.#layers.values()].flatMap(({ views }) => [...views].map((view) => view.node)))]
+    return [...new Set([...this.#layers.all()].flatMap(({ views }) => [...views].map((view) => view.node)))]
   }
 
   /** What could not be translated, by unit. */
   faults(): { readonly unit: string; readonly faults: readonly Fault[] }[] {
     this.#freshen([...this.#stale.keys()])
     const found: { unit: string; faults: readonly Fault[] }[] = []
-    for (const { layer } of this.#layers.values()) {
+    for (const { layer } of this.#layers.all()) {
       for (const { spec, member, faults } of layer.units.values()) {
         // What goes wrong for everyone is told once.
         if (faults.length > 0 && (layer.base?.units.get(member)?.faults.length ?? 0) === 0) found.push({ unit: spec.key, faults })
@@ -247,13 +240,13 @@ export class MeshViews {
 
   /** Layers and units held now: what the views in use pay for. */
   size(): { readonly layers: number; readonly units: number } {
-    return { layers: this.#layers.size, units: [...this.#layers.values()].reduce((sum, one) => sum + one.layer.units.size, 0) }
+    return { layers: this.#layers.size, units: [...this.#layers.all()].reduce((sum, one) => sum + one.layer.units.size, 0) }
   }
 
-  release(view: View): void {
+  release(view: ProxyView): void {
     this.#untold.delete(view)
     this.#dependencies.settle(view, new Set())
-    for (const layer of view.layers) this.#leave(view, layer.spec.key)
+    for (const layer of view.layers) this.#layers.leave(view, layer.spec.key)
     view.layers = []
   }
 
@@ -262,29 +255,19 @@ export class MeshViews {
     this.#fresh.clear()
   }
 
-  #settleMembers(touched: Touched): void {
-    for (const [index, entries] of touched.members) {
-      for (const { layer } of this.#layersByIndex.get(index) ?? []) {
-        if ('units' in layer.spec) continue
-        const { indices } = layer.spec
-        for (const entry of entries) layer.settle(entry, indices.some((one) => this.#model.hasMember(one, entry)))
-      }
-    }
-  }
-
   #recompute(touched: Touched, putsOff: boolean): void {
     const units = new Set<Unit>()
-    const views = new Set<View>()
+    const views = new Set<ProxyView>()
     for (const key of touched.keys) {
       for (const dependent of this.#dependencies.of(key)) {
-        if (dependent instanceof View) views.add(dependent)
+        if (dependent instanceof ProxyView) views.add(dependent)
         else units.add(dependent as Unit)
       }
     }
     for (const unit of units) {
       const { layer } = unit
       if (this.#fresh.has(unit)) continue
-      if (!putsOff || !('units' in layer.spec) || this.#viewsOf(layer).size > FEW_VIEWS) layer.compute(unit)
+      if (!putsOff || !('units' in layer.spec) || this.#layers.viewsOf(layer).size > FEW_VIEWS) layer.compute(unit)
       else {
         const stale = this.#stale.get(layer)
         if (stale === undefined) this.#stale.set(layer, new Set([unit]))
@@ -296,7 +279,7 @@ export class MeshViews {
 
   /** Whether another view may include a layer as well. */
   isShared(layer: Layer): boolean {
-    return layer.base !== undefined || (this.#layers.get(layer.spec.key)?.views.size ?? 0) > 1
+    return layer.base !== undefined || this.#layers.viewsOf(layer).size > 1
   }
 
   /** One object for one text. */
@@ -319,7 +302,7 @@ export class MeshViews {
   }
 
   /** Gives a view the layers that its node has now, and notes what came and went with them. */
-  #arrange(view: View, isNew = false): void {
+  #arrange(view: ProxyView, isNew = false): void {
     const reads = new Set<string>()
     const specs = layersFor(view.node, this.#model.read((key) => reads.add(key)))
     this.#dependencies.settle(view, reads)
@@ -336,91 +319,30 @@ export class MeshViews {
     for (const [key, layer] of before) {
       if (after.has(key)) continue
       this.#noteAll(view, layer)
-      this.#leave(view, key)
+      this.#layers.leave(view, key)
     }
   }
 
-  #join(view: View, spec: LayerSpec): Layer {
-    const held = this.#hold(spec)
+  #join(view: ProxyView, spec: LayerSpec): Layer {
+    const known = this.#layers.get(spec.key)
+    if (known !== undefined) this.#freshen([known.layer])
+    const held = this.#layers.hold(spec)
     held.views.add(view)
     return held.layer
   }
 
-  /** A layer that is filled bit by bit. */
-  #begin(spec: MemberLayerSpec): HeldLayer {
-    const held: HeldLayer = { layer: new Layer(spec, this.#engine), views: new Set() }
-    this.#layers.set(spec.key, held)
-    this.#beginning.add(spec.key)
-    this.#index(held, spec)
-    return held
-  }
-
-  #hold(spec: LayerSpec): HeldLayer {
-    const known = this.#layers.get(spec.key)
-    if (known !== undefined) {
-      this.#freshen([known.layer])
-      // Whoever cannot wait has the rest of it made now.
-      if (this.#beginning.delete(spec.key) && 'indices' in spec) for (const index of spec.indices) for (const member of this.#model.members(index)) known.layer.settle(member, true)
-      return known
-    }
-    const base = 'elsewhere' in spec ? this.#hold(spec.elsewhere).layer : undefined
-    const held: HeldLayer = { layer: new Layer(spec, this.#engine, base), views: new Set() }
-    this.#layers.set(spec.key, held)
-    if ('elsewhere' in spec) base?.showTo(spec.namespace, held.layer)
-    else this.#fill(held)
-    return held
-  }
-
-  #fill(held: HeldLayer): void {
-    const { layer } = held
-    if ('units' in layer.spec) {
-      for (const unit of layer.spec.units) layer.add(unit.key, unit)
-      return
-    }
-    for (const index of layer.spec.indices) for (const member of this.#model.members(index)) layer.settle(member, true)
-    this.#index(held, layer.spec)
-  }
-
-  #index(held: HeldLayer, { indices }: MemberLayerSpec): void {
-    for (const index of indices) {
-      const layers = this.#layersByIndex.get(index)
-      if (layers === undefined) this.#layersByIndex.set(index, new Set([held]))
-      else layers.add(held)
-    }
-  }
-
-  #leave(view: View, key: string): void {
-    const held = this.#layers.get(key)
-    if (held === undefined) return
-    held.views.delete(view)
-    if (held.views.size === 0) this.#drop(held)
-  }
-
-  #drop(held: HeldLayer): void {
-    const { layer } = held
-    const { spec, base } = layer
-    layer.close()
-    this.#stale.delete(layer)
-    this.#layers.delete(spec.key)
-    this.#beginning.delete(spec.key)
-    if ('indices' in spec) for (const index of spec.indices) this.#layersByIndex.get(index)?.delete(held)
-    if (base === undefined || !('elsewhere' in spec) || base.hideFrom(spec.namespace)) return
-    const below = this.#layers.get(base.spec.key)
-    if (below !== undefined) this.#drop(below)
-  }
-
-  #noteAll(view: View, layer: Layer): void {
+  #noteAll(view: ProxyView, layer: Layer): void {
     for (const { type, name } of layer.all()) this.#note(view, type, name)
   }
 
-  #note(view: View, type: string, name: string): void {
+  #note(view: ProxyView, type: string, name: string): void {
     const types = this.#newsOf(view)
     const names = types.get(type)
     if (names === undefined) types.set(type, new Set([name]))
     else names.add(name)
   }
 
-  #newsOf(view: View): Map<string, Set<string>> {
+  #newsOf(view: ProxyView): Map<string, Set<string>> {
     const known = this.#pending.get(view)
     if (known !== undefined) return known
     const made = new Map<string, Set<string>>()
@@ -438,96 +360,9 @@ export interface ViewDifference {
   readonly after: Resource | undefined
 }
 
-const NOTHING_SHOWN = {}
-const NOBODY: ReadonlySet<View> = new Set()
 /** A layer of more views is computed for all of them before the first is told. */
 const FEW_VIEWS = 16
 /** To compute a unit of few views, a listener of one proxy most often, takes as long as to tell so many. */
 const UNIT_WORK = 8
-/** More resources of its own, and a view is said to share nothing of a type. */
-const OWN_MAX = 32
 /** Lists of such names, and of resources of small layers, that are told apart. */
 const NAMED_MAX = 10_000
-
-interface HeldLayer {
-  readonly layer: Layer
-  readonly views: Set<View>
-}
-
-class View implements ResourceView, Dependent {
-  readonly node: ProxyNode
-  reads = new Set<string>()
-  layers: readonly Layer[] = []
-  readonly #views: MeshViews
-  readonly #listeners = new Set<(change: ViewChange) => void>()
-
-  constructor(node: ProxyNode, views: MeshViews) {
-    this.node = node
-    this.#views = views
-  }
-
-  get revision(): number {
-    return this.#views.revisionOf(this)
-  }
-
-  get(type: string, name: string): Resource | undefined {
-    for (const layer of this.layers) {
-      const found = layer.get(type, name)
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-
-  *list(type: string): Iterable<Resource> {
-    if (type === SECRET) return
-    const [first, ...others] = this.layers.filter((layer) => layer.has(type))
-    if (first !== undefined) yield* first.list(type)
-    for (const [at, layer] of others.entries()) {
-      for (const resource of layer.list(type)) if (first?.get(type, resource.name) === undefined && !others.slice(0, at).some((before) => before.get(type, resource.name) !== undefined)) yield resource
-    }
-  }
-
-  subscribe(listener: (change: ViewChange) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  placeholder(type: string, name: string): Resource | undefined {
-    // A client of gRPC takes an absence for what it is; Envoy would wait for ever (xds-rules 19).
-    return this.node.type === 'grpc' ? undefined : placeholderFor(type, name)
-  }
-
-  sharing(type: string): Shown | undefined {
-    // Placeholders of theirs are others; secrets are one client's own.
-    if (this.node.type === 'grpc' || type === SECRET) return undefined
-    let as: object = NOTHING_SHOWN
-    const own: string[] = []
-    for (const layer of this.layers) {
-      if (!layer.has(type)) continue
-      if (this.#views.isShared(layer)) as = this.#views.together(as, layer.shown(type))
-      else for (const { name } of layer.list(type)) if (own.push(name) > OWN_MAX) return undefined
-    }
-    if (as === NOTHING_SHOWN) return undefined
-    return { as: own.length === 0 ? as : this.#views.together(as, this.#views.named(own.join('\n'))), own }
-  }
-
-  release(): void {
-    this.#listeners.clear()
-    this.#views.release(this)
-  }
-
-  /** Turns names that changed into what is there now. */
-  tell(revision: number, names: ReadonlyMap<string, ReadonlySet<string>>): void {
-    const changed: Resource[] = []
-    const removed: { type: string; name: string }[] = []
-    for (const [type, ofType] of names) {
-      for (const name of ofType) {
-        const now = this.get(type, name)
-        if (now === undefined) removed.push({ type, name })
-        else changed.push(now)
-      }
-    }
-    for (const listener of this.#listeners) listener({ revision, changed, removed })
-  }
-}
-
