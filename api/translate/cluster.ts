@@ -366,8 +366,15 @@ function setTransport(cluster: Cluster, scope: ClusterScope, http2: boolean): vo
     const accounts = tls.subjectAltNames !== undefined && tls.subjectAltNames.length > 0 ? tls.subjectAltNames : scope.accounts
     cluster.transportSocket = meshClientSocket({ accounts, sni: tls.sni || sni, http2 })
   } else if (tls.mode !== undefined && tls.mode !== 'DISABLE') {
-    cluster.transportSocket = originatedSocket({ ...credentials(tls), sni: tls.sni || (service.external ? service.host : ''), sans: tls.subjectAltNames ?? scope.service.subjectAltNames, http2, verify: tls.insecureSkipVerify !== true })
+    cluster.transportSocket = originatedSocket({ ...credentials(tls), ...serverOf(tls, service), http2, verify: tls.insecureSkipVerify !== true })
   }
+}
+
+/** Whom TLS that is not the mesh's speaks to: the server name that is asked for, and the names of which the certificate must bear one. A host outside is held to its own name where nothing else is said. */
+function serverOf(tls: ClientTls, { external, host, subjectAltNames }: MeshService): { readonly sni: string; readonly sans: readonly string[] } {
+  const own = external && !host.includes('*') ? host : ''
+  const said = [tls.subjectAltNames ?? [], subjectAltNames].find((one) => one.length > 0)
+  return { sni: tls.sni || own, sans: said ?? (tls.sni || own === '' ? [] : [own]) }
 }
 
 function credentials(tls: ClientTls): Pick<Parameters<typeof originatedSocket>[0], 'certificate' | 'trust' | 'revoked'> {

@@ -7,6 +7,7 @@ import {
 } from '../wire/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { ProxyProtocolConfig_Version as ProxyVersion, ProxyProtocolConfigSchema } from '../wire/gen/envoy/config/core/v3/proxy_protocol_pb.ts'
 import { ProxyProtocolUpstreamTransportSchema } from '../wire/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
+import { certifiesHost } from '../identity/certificate-name.ts'
 import type { ClientTlsPlan } from './cluster.ts'
 import type { ServerTlsPlan, StringMatchPlan } from './listener.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
@@ -168,7 +169,10 @@ function readSans(reading: Reading, path: string, context: CertificateValidation
   const typed = context.matchTypedSubjectAltNames.map((one, index) => {
     const where = at(path, 'match_typed_subject_alt_names', index)
     if (one.sanType !== SanType.URI && one.sanType !== SanType.DNS) reading.unsupported(at(where, 'san_type'), 'only URI and DNS are supported', one.sanType)
-    return readStringMatch(reading, at(where, 'matcher'), one.matcher)
+    const match = readStringMatch(reading, at(where, 'matcher'), one.matcher)
+    const pattern = one.matcher?.matchPattern
+    // A certificate's name may be for all hosts of a domain.
+    return one.sanType === SanType.DNS && pattern?.case === 'exact' ? { words: match.words, matches: (name: string) => certifiesHost(name, pattern.value) } : match
   })
   return [...typed, ...context.matchSubjectAltNames.map((one, index) => readStringMatch(reading, at(path, 'match_subject_alt_names', index), one))]
 }
