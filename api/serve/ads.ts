@@ -139,6 +139,10 @@ export class DiscoverySession implements Reading {
     return this.#stream?.share ?? ''
   }
 
+  get waitingBytes(): number {
+    return this.#inHand?.length ?? 0
+  }
+
   /** Reads what waited for that. */
   read(): void {
     const bytes = this.#inHand

@@ -25,11 +25,13 @@ export class FairQueue<T extends Sharer> {
     else this.#shares.set(one.share, new Set([one]))
   }
 
-  delete(one: T): void {
+  /** Whether it waited. */
+  delete(one: T): boolean {
     const share = this.#shares.get(one.share)
-    if (share?.delete(one) !== true) return
+    if (share?.delete(one) !== true) return false
     this.#size -= 1
     if (share.size === 0) this.#shares.delete(one.share)
+    return true
   }
 
   take(): T | undefined {

@@ -9,14 +9,15 @@ function stage() {
   const turns: (() => void)[] = []
   const readings = new Readings(clock, (run) => turns.push(run))
   const read: string[] = []
-  const callers = new Map<string, { share: string; read(): void }>()
+  const callers = new Map<string, { share: string; waitingBytes: number; read(): void }>()
   return {
     readings,
     read,
     callers,
-    brings(name: string, share: string): void {
+    brings(name: string, share: string, waitingBytes = 100): void {
       const caller = {
         share,
+        waitingBytes,
         read() {
           read.push(name)
           clock.advance(3)
@@ -63,4 +64,14 @@ test('after a turn in which nothing waits no other is asked for', () => {
   assert.ok(all.isOver)
   all.brings('b', 'mesh')
   assert.deepEqual(all.read, ['a', 'b'])
+})
+
+test('large requests of many at once are read within the turn, down to what may wait', () => {
+  const all = stage()
+  const large = 6 << 20
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) all.brings(name, 'mesh', large)
+  assert.deepEqual(all.read, ['a', 'b'])
+  // Of five that wait, three would be more than 16 MiB after the first two.
+  assert.deepEqual(all.turn(), ['c', 'd', 'e'])
+  assert.deepEqual(all.turn(), ['f', 'g'])
 })

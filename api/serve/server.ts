@@ -46,7 +46,7 @@ export interface XdsOptions {
   readonly callsMax?: number
   /** Proxies that wait for their first view at once; whoever comes then is told when to come again. */
   readonly waitingMax?: number
-  /** What this process may take of memory, where that is known: what it keeps to share goes by it. */
+  /** What this process may take of memory, where that is known: what it keeps to share, and holds for whoever is not known yet, goes by it. */
   readonly memoryBytes?: number
   /** By which peers are given time to answer over the network; the clock of all else unless told. Whoever steps that one while sockets are real has another here. */
   readonly sockets?: Clock
@@ -107,7 +107,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]
-    const server = new GrpcServer({ clock, sockets: options.sockets ?? clock, methods, trust, requestBytesMax, callsMax: callsOfConnectionMax })
+    const server = new GrpcServer({ clock, sockets: options.sockets ?? clock, methods, trust, requestBytesMax, callsMax: callsOfConnectionMax, ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }) })
     servers.push(server)
     return server.listen(at)
   }

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { generateKeyPairSync } from 'node:crypto'
 import { Session } from 'node:inspector/promises'
 import { writeHeapSnapshot } from 'node:v8'
@@ -55,6 +56,7 @@ const xds = await startXds(
     },
   },
   {
+    memoryBytes: totalmem(),
     ...(credentials ? { tls: { address: '127.0.0.1', port: 0, trust: credentials.trust } } : { plaintext: { address: '127.0.0.1', port: 0 } }),
     note: (event, fields) => console.error(event, fields),
   },

@@ -26,6 +26,9 @@ const windowBytes = 256 << 10
 /** Messages of the largest kind that may come at once over one connection, and from all together who have shown no certificate, which says nothing of how many they are. */
 const largestOfConnection = 2
 const largestOfStrangers = 8
+/** Of the process's memory, what is held of the messages of all who have shown no certificate: an eighth, where that is more than the largest messages, and never more than this. */
+const strangersShare = 1 / 8
+const strangersBytesMost = 1 << 30
 /** Connections that the system makes and holds until they are taken, as many as it allows. Past a short queue it answers without remembering, and whoever came is reset when it speaks: a herd comes at once. */
 const backlog = 4096
 /** Connections at once of whom nothing is known. */
@@ -42,6 +45,8 @@ export interface GrpcServerOptions extends CallLimits {
   readonly strangersMax?: number
   /** Undefined: plaintext. */
   readonly trust: TrustStore | undefined
+  /** Memory that the process may take; absent: nobody has said it. */
+  readonly memoryBytes?: number
 }
 
 /**
@@ -63,7 +68,7 @@ export class GrpcServer {
   constructor(options: GrpcServerOptions) {
     this.#options = options
     this.#strangers = new Strangers(options.clock, options.strangersMax ?? strangersMax)
-    this.#strangersBytes = new HeldBytes(largestOfStrangers * options.requestBytesMax)
+    this.#strangersBytes = new HeldBytes(Math.max(largestOfStrangers * options.requestBytesMax, Math.min(strangersBytesMost, (options.memoryBytes ?? 0) * strangersShare)))
     this.#methods = new Map(options.methods.map((method) => [method.path, method]))
     const settings = { settings: { initialWindowSize: windowBytes, maxConcurrentStreams: options.callsMax, enablePush: false }, maxSessionMemory: sessionMemoryMiB }
     const { trust } = options

@@ -44,7 +44,7 @@ test('a message is refused by its head, before its bytes are held', () => {
   assert.equal(what(framed(Buffer.alloc(64))), undefined)
 })
 
-test('of a message that comes in bytes, or whose head promises much, no more is held than four times what has come', () => {
+test('of a message that comes in bytes, or whose head promises much, no more is held than four times what has come, and twice of what is large', () => {
   const reader = new MessageReader(16 << 20)
   reader.push(framed(Buffer.alloc(16 << 20)).subarray(0, 6))
   assert.ok(reader.held <= 24)

@@ -2,6 +2,8 @@
 export const HEAD_BYTES = 5
 
 const COMPRESSED = 1
+/** Of a request that takes its memory at once. */
+const SMALL_BYTES = 1 << 16
 const NOTHING = Buffer.alloc(0)
 
 /** What a peer sent is no gRPC message that can be taken. */
@@ -74,13 +76,13 @@ export class MessageReader {
   }
 
   /**
-   * Four times the room each time, so that neither many small chunks nor a head that promises much takes much more than has come; and a request with a node of 48 KB, of which a third comes first,
-   * takes memory once: each is as much for the garbage collector.
+   * Twice the room each time, so that neither many small chunks nor a head that promises much takes more than has come. What is small takes four times what has come: a request with a node of 48 KB, of
+   * which a third comes first, takes memory once then, and each is as much for the garbage collector.
    */
   #append(chunk: Buffer): void {
     const size = this.#buffered + chunk.length
     if (size > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(size, Math.min(4 * size, this.#needed)))
+      const grown = Buffer.allocUnsafeSlow(Math.max(size, Math.min(Math.max(2 * this.#buffer.length, Math.min(4 * size, SMALL_BYTES)), this.#needed)))
       this.#buffer.copy(grown, 0, 0, this.#buffered)
       this.#buffer = grown
     }
