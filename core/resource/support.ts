@@ -11,7 +11,7 @@ import { actingFields } from './support-fields.ts'
 export type Support = 'sidecar and Envoy' | 'sidecar' | 'Envoy' | 'none'
 
 /**
- * Fields that one kind of proxy alone carries out; the other is not sent them. By kind, as paths of `schemaFields`.
+ * Fields that one kind of proxy alone carries out; the other is not sent them, or refuses them by name. By kind, as paths of `schemaFields`.
  */
 const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy', readonly string[]>>>>> = {
   // The bundled proxy counts by service and by nothing else.
