@@ -140,37 +140,37 @@ export class MeshReader extends ServiceReader {
 
   /** Whether endpoints are ranked by labels that they share with the client. */
   ranksByLabels(): boolean {
-    this.record('rank-labels/*')
-    return this.model.filed('rank-labels', '*').size > 0 || (this.meshConfig().localityLbSetting?.failoverPriority ?? []).length > 0
+    return this.#has('rank-labels') || (this.meshConfig().localityLbSetting?.failoverPriority ?? []).length > 0
   }
 
   /** Whether any route depends on the labels of who calls. */
   readsSourceLabels(): boolean {
-    this.record('source-labels/*')
-    return this.model.filed('source-labels', '*').size > 0
+    return this.#has('source-labels')
   }
 
   /** Whether any service has a port of gRPC-Web. */
   speaksGrpcWeb(): boolean {
-    this.record('grpc-web-port/*')
-    return this.model.filed('grpc-web-port', '*').size > 0
+    return this.#has('grpc-web-port')
   }
 
   /** Whether anything keeps clients at the endpoint that served them first. */
   keepsSessions(): boolean {
-    this.record('keeps-sessions/*')
-    return this.model.filed('keeps-sessions', '*').size > 0
+    return this.#has('keeps-sessions')
   }
 
   /** Whether any service has a port that may carry gRPC. */
   mayCarryGrpc(): boolean {
-    this.record('grpc-port/*')
-    return this.model.filed('grpc-port', '*').size > 0
+    return this.#has('grpc-port')
   }
 
   /** Whether there is a port whose protocol nobody says. */
   hasSniffedPorts(): boolean {
-    this.record('sniffed-port/*')
-    return this.model.filed('sniffed-port', '*').size > 0
+    return this.#has('sniffed-port')
+  }
+
+  /** Whether any object of the mesh is filed in an index that asks nothing more. */
+  #has(index: string): boolean {
+    this.record(`${index}/*`)
+    return this.model.filed(index, '*').size > 0
   }
 }
