@@ -73,33 +73,22 @@ async function accepted(t: TestContext): Promise<Pair> {
 }
 
 async function dialled(t: TestContext): Promise<Pair> {
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true })
-  t.after(() => server.close())
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const told = new Told()
-  const stands = Promise.withResolvers<undefined>()
-  const wire = dialPlain('127.0.0.1', (server.address() as net.AddressInfo).port, told, undefined, () => stands.resolve(undefined))
-  const [peer] = (await once(server, 'connection')) as [net.Socket]
-  await stands.promise
-  peer.on('error', () => undefined)
-  t.after(() => {
-    peer.destroy()
-    wire.destroy()
-  })
-  return { wire, told, peer }
+  return pairOf(t, '127.0.0.1', 0, (port, told, connected) => dialPlain('127.0.0.1', port, told, undefined, connected))
 }
 
 /** As `dialled`, at the second of two addresses: nobody listens at the first. */
 async function dialledSecond(t: TestContext): Promise<Pair> {
+  return pairOf(t, '::1', await freePort(), (port, told, connected) => dialPlain('127.0.0.1', port, told, undefined, connected, ['::1']))
+}
+
+async function pairOf(t: TestContext, address: string, port: number, dial: (port: number, told: Told, connected: () => void) => Wire): Promise<Pair> {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true })
   t.after(() => server.close())
-  const told = new Told()
-  const port = await freePort()
-  server.listen(port, '::1')
+  server.listen(port, address)
   await once(server, 'listening')
+  const told = new Told()
   const stands = Promise.withResolvers<undefined>()
-  const wire = dialPlain('127.0.0.1', port, told, undefined, () => stands.resolve(undefined), ['::1'])
+  const wire = dial((server.address() as net.AddressInfo).port, told, () => stands.resolve(undefined))
   const [peer] = (await once(server, 'connection')) as [net.Socket]
   await stands.promise
   peer.on('error', () => undefined)
