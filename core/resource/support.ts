@@ -25,8 +25,13 @@ const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy'
   'TrafficExtension.extensions.istio.io': { Envoy: ['spec'] },
 }
 
-/** Fields that are looked at and carried out by no proxy: the oldest Envoy that counts has no budget over time, and the bundled one none either. */
-const PASSED_OVER: Readonly<Record<string, readonly string[]>> = { 'XBackendTrafficPolicy.gateway.networking.x-k8s.io': ['spec.retryConstraint.budget.interval'] }
+/** Fields that are looked at and carried out by no proxy. */
+const PASSED_OVER: Readonly<Record<string, readonly string[]>> = {
+  // The oldest Envoy that counts has no budget over time, and the bundled one none either.
+  'XBackendTrafficPolicy.gateway.networking.x-k8s.io': ['spec.retryConstraint.budget.interval'],
+  // A sidecar has its certificates in files: these are refused there, and read where a Gateway has them as well.
+  'Sidecar.networking.istio.io': ['spec.ingress[].tls.credentialName', 'spec.ingress[].tls.credentialNames', 'spec.ingress[].tls.subjectAltNames'],
+}
 
 /** Kinds that only hold what others refer to, or that exist for their name: none of their fields is inert by itself. */
 const HOLDERS = new Set(['Namespace', 'ServiceAccount', 'ConfigMap', 'Service', 'Secret'])
