@@ -7,18 +7,17 @@ import type { FrameSink } from './frame-out.ts'
 import { FrameReader } from './frame-reader.ts'
 import type { FrameHandler } from './frame-reader.ts'
 import {
-  ACK, CONTINUATION, DEFAULT_WINDOW, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_BYTES, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING,
-  PREFACE, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, STREAM_ID_MAX, WINDOW_MAX, WINDOW_UPDATE,
+  ACK, CONTINUATION, DEFAULT_WINDOW, ENHANCE_YOUR_CALM, FRAME_BYTES, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, PROTOCOL_ERROR,
+  PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_ID_MAX, WINDOW_UPDATE,
 } from './frames.ts'
 import type { HeadBlock } from './head-block.ts'
-import { SectionIn } from './section-in.ts'
-import type { SectionHandler } from './section-in.ts'
+import { HeadersIn } from './headers-in.ts'
+import { RecentResets } from './recent-resets.ts'
 import { SectionOut } from './section-out.ts'
 import { PeerSettings, settingsPayload } from './settings.ts'
 import type { OwnSettings } from './settings.ts'
 import { StreamTable } from './stream-table.ts'
 import { Stream } from './stream.ts'
-import { trailerLines } from './trailers.ts'
 import { Windows } from './windows.ts'
 
 /** What a connection tells its owner. */
@@ -44,13 +43,12 @@ export interface CongestibleSink extends FrameSink {
   readonly congested: boolean
 }
 
-const RESETS_REMEMBERED = 256
-
 /**
- * One HTTP/2 connection, either side of it (RFC 9113), over bytes that somebody else reads and writes: frames in their order, streams, windows, settings, errors.
+ * One HTTP/2 connection, either side of it (RFC 9113), over bytes that somebody else reads and writes. What comes goes from `read` through FrameReader to `onFrame`, and by the kind of its frame to
+ * HeadersIn, DataIn, Windows or Control, which open, feed and end streams; what leaves is written by streams and by these into `out`.
  * Whatever the cuts between reads, the same calls in the same order.
  */
-export class Connection implements FrameHandler, SectionHandler {
+export class Connection implements FrameHandler {
   readonly out = new FrameOut()
   readonly peer = new PeerSettings()
   readonly own: OwnSettings
@@ -61,6 +59,8 @@ export class Connection implements FrameHandler, SectionHandler {
   readonly calm: Calm
   /** Where streams write their heads and trailers. */
   readonly heads: SectionOut
+  /** Streams that we reset, not long ago. */
+  readonly resets = new RecentResets()
   /** No frame is read any more. */
   failed = false
   /** The peer's first SETTINGS came. */
@@ -71,12 +71,10 @@ export class Connection implements FrameHandler, SectionHandler {
   lastPeerStream = 0
   nowMs: number
   readonly #owner: ConnectionOwner
-  readonly #sections: SectionIn
   #sink: CongestibleSink | undefined
   #nextStream: number
-  readonly #resets = new Int32Array(RESETS_REMEMBERED)
-  #resetAt = 0
   readonly #reader: FrameReader
+  readonly #headers: HeadersIn
   readonly #data: DataIn
 
   constructor(owner: ConnectionOwner, isServer: boolean, own: OwnSettings, nowMs: number) {
@@ -85,10 +83,10 @@ export class Connection implements FrameHandler, SectionHandler {
     this.own = own
     this.nowMs = nowMs
     this.calm = new Calm(nowMs)
-    this.windows = new Windows(this.out, own.connectionWindow)
+    this.windows = new Windows(this, own.connectionWindow)
     this.heads = new SectionOut(this.out, this.calm)
     this.control = new Control(this, owner)
-    this.#sections = new SectionIn(this, own.headerBytesMax)
+    this.#headers = new HeadersIn(this, owner)
     this.#data = new DataIn(this)
     this.#nextStream = isServer ? 2 : 1
     this.#reader = new FrameReader(this, isServer)
@@ -115,12 +113,12 @@ export class Connection implements FrameHandler, SectionHandler {
 
   /** Bytes kept of frames that are incomplete. */
   get keptBytes(): number {
-    return this.#reader.keptBytes + this.#sections.bytes
+    return this.#reader.keptBytes + this.#headers.section.bytes
   }
 
   /** Since when a frame, or a field section, is incomplete; 0: none is. */
   get incompleteSinceMs(): number {
-    return this.#sections.stream !== 0 ? this.#sections.sinceMs : this.#reader.incompleteSinceMs
+    return this.#headers.section.stream !== 0 ? this.#headers.section.sinceMs : this.#reader.incompleteSinceMs
   }
 
   // ---- streams
@@ -145,16 +143,6 @@ export class Connection implements FrameHandler, SectionHandler {
     this.#owner.onStreamClosed(stream)
   }
 
-  /** Whether that stream was reset by us, not long ago: its peer may not know yet. */
-  wasReset(id: number): boolean {
-    return this.#resets.includes(id)
-  }
-
-  rememberReset(id: number): void {
-    this.#resets[this.#resetAt] = id
-    this.#resetAt = (this.#resetAt + 1) % RESETS_REMEMBERED
-  }
-
   /** The peer breaks a stream's rules. */
   streamError(stream: Stream, code: number): void {
     const { receiver } = stream
@@ -167,7 +155,7 @@ export class Connection implements FrameHandler, SectionHandler {
   /** Resets a stream that there is nothing of. */
   resetUnknown(id: number, code: number): void {
     this.out.words(RST_STREAM, 0, id, code)
-    this.rememberReset(id)
+    this.resets.add(id)
     this.spend()
   }
 
@@ -178,7 +166,7 @@ export class Connection implements FrameHandler, SectionHandler {
     if (this.failed) return
     this.failed = true
     this.out.goaway(this.lastPeerStream, code, why)
-    this.#sections.drop()
+    this.#headers.section.drop()
     this.#owner.onFailed(code, why)
     this.failStreams(code)
   }
@@ -217,7 +205,7 @@ export class Connection implements FrameHandler, SectionHandler {
   mayCome(type: number, flags: number, id: number, frameBytes: number): boolean {
     if (frameBytes > FRAME_BYTES) this.fail(FRAME_SIZE_ERROR, 'frame too large')
     else if (!this.ready && (type !== SETTINGS || (flags & ACK) !== 0)) this.fail(PROTOCOL_ERROR, 'SETTINGS must come first')
-    else if (this.#sections.stream !== 0 && (type !== CONTINUATION || id !== this.#sections.stream)) this.fail(PROTOCOL_ERROR, 'CONTINUATION must follow')
+    else if (this.#headers.section.stream !== 0 && (type !== CONTINUATION || id !== this.#headers.section.stream)) this.fail(PROTOCOL_ERROR, 'CONTINUATION must follow')
     return !this.failed
   }
 
@@ -266,11 +254,11 @@ export class Connection implements FrameHandler, SectionHandler {
   onFrame(bytes: Buffer, start: number, end: number, type: number, flags: number, id: number): void {
     switch (type) {
       case HEADERS:
-        return this.#sections.onHeaders(bytes, start, end, flags, id, this.nowMs)
+        return this.#headers.onHeaders(bytes, start, end, flags, id)
       case CONTINUATION:
-        return this.#onContinuation(bytes, start, end, flags)
+        return this.#headers.onContinuation(bytes, start, end, flags)
       case WINDOW_UPDATE:
-        return this.#onWindowUpdate(bytes, start, end, id)
+        return this.windows.onUpdate(bytes, start, end, id)
       case RST_STREAM:
         return this.#onReset(bytes, start, end, id)
       case SETTINGS:
@@ -297,100 +285,6 @@ export class Connection implements FrameHandler, SectionHandler {
     const stream = this.streams.get(id)
     if (stream !== undefined) this.streamError(stream, code)
     else this.fail(code, why)
-  }
-
-  #onContinuation(bytes: Buffer, start: number, end: number, flags: number): void {
-    if (this.#sections.stream === 0) return this.fail(PROTOCOL_ERROR, 'CONTINUATION of nothing')
-    this.spend()
-    if (!this.failed) this.#sections.onContinuation(bytes, start, end, flags)
-  }
-
-  onSection(bytes: Buffer, start: number, end: number, flags: number, id: number): void {
-    const stream = this.streams.get(id)
-    const ends = (flags & END_STREAM) !== 0
-    if (stream !== undefined) {
-      if (stream.remoteEnded) {
-        if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.streamError(stream, STREAM_CLOSED)
-      } else if (stream.headSeen) this.#onTrailers(stream, bytes, start, end, ends)
-      else this.#onAnswer(stream, bytes, start, end, ends)
-      return
-    }
-    if (this.isServer && (id & 1) === 1 && id > this.lastPeerStream) return this.#onRequest(bytes, start, end, ends, id)
-    if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'HEADERS on a stream that is not theirs')
-    if (this.wasReset(id)) {
-      // It was on its way when we reset the stream.
-      if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.spend()
-      return
-    }
-    this.fail(STREAM_CLOSED, 'HEADERS on a closed stream')
-  }
-
-  #onRequest(bytes: Buffer, start: number, end: number, ends: boolean, id: number): void {
-    this.lastPeerStream = id
-    this.calm.opened()
-    const block = this.#sections.block
-    if (id > this.control.lastAccepted) {
-      this.#sections.decode(bytes, start, end, this.#sections.trailerFields)
-      return
-    }
-    if (this.streams.size >= this.own.concurrentStreamsMax) {
-      if (this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) this.resetUnknown(id, REFUSED_STREAM)
-      return
-    }
-    if (!this.#sections.decode(bytes, start, end, this.#owner.headFields)) return
-    const stream = new Stream(this, id, this.peer.initialWindow, this.own.streamWindow)
-    this.streams.add(stream)
-    stream.headSeen = true
-    if (!block.tooLarge && (block.malformed || block.status !== '' || (ends && block.contentLength > 0))) return this.streamError(stream, PROTOCOL_ERROR)
-    stream.expectedBytes = block.contentLength
-    if (ends) stream.remoteEnded = true
-    this.calm.work()
-    this.#owner.onRequest(stream, block, ends)
-  }
-
-  #onAnswer(stream: Stream, bytes: Buffer, start: number, end: number, ends: boolean): void {
-    const { receiver } = stream
-    if (!this.#sections.decode(bytes, start, end, receiver?.headFields ?? this.#sections.trailerFields)) return
-    const block = this.#sections.block
-    const status = block.status
-    const interim = status.charCodeAt(0) === 49
-    if (block.malformed || block.tooLarge || !/^[1-9][0-9][0-9]$/.test(status) || block.method !== '' || block.path !== '' || (interim && ends)) return this.streamError(stream, PROTOCOL_ERROR)
-    if (interim) {
-      this.spend()
-      return
-    }
-    stream.headSeen = true
-    this.calm.work()
-    if (ends) stream.remoteEnd()
-    if (receiver !== undefined && !receiver.onHead(block, ends)) this.streamError(stream, PROTOCOL_ERROR)
-  }
-
-  #onTrailers(stream: Stream, bytes: Buffer, start: number, end: number, ends: boolean): void {
-    if (!this.#sections.decode(bytes, start, end, this.#sections.trailerFields)) return
-    const block = this.#sections.block
-    if (!ends || block.malformed || block.tooLarge || block.hasPseudo) return this.streamError(stream, PROTOCOL_ERROR)
-    this.remoteEnd(stream, trailerLines(this.#sections.trailerFields))
-  }
-
-  #onWindowUpdate(bytes: Buffer, start: number, end: number, id: number): void {
-    if (end - start !== 4) return this.fail(FRAME_SIZE_ERROR, 'WINDOW_UPDATE')
-    const increment = bytes.readUInt32BE(start) & WINDOW_MAX
-    this.spend()
-    if (id === 0) {
-      if (increment === 0) return this.fail(PROTOCOL_ERROR, 'increment of 0')
-      this.windows.send += increment
-      if (this.windows.send > WINDOW_MAX) return this.fail(FLOW_CONTROL_ERROR, 'window overflow')
-      return this.windows.drain()
-    }
-    const stream = this.streams.get(id)
-    if (stream === undefined) {
-      if (this.isIdle(id)) this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream')
-      return
-    }
-    if (increment === 0) return this.streamError(stream, PROTOCOL_ERROR)
-    stream.sendWindow += increment
-    if (stream.sendWindow > WINDOW_MAX) return this.streamError(stream, FLOW_CONTROL_ERROR)
-    this.windows.drain()
   }
 
   #onReset(bytes: Buffer, start: number, end: number, id: number): void {

@@ -22,7 +22,7 @@ export class DataIn {
     let stream = connection.streams.get(id)
     if (stream === undefined) {
       if (connection.isIdle(id)) return connection.fail(PROTOCOL_ERROR, 'DATA on an idle stream')
-      if (!connection.wasReset(id) && id <= connection.control.lastAccepted) connection.resetUnknown(id, STREAM_CLOSED)
+      if (!connection.resets.has(id) && id <= connection.control.lastAccepted) connection.resetUnknown(id, STREAM_CLOSED)
     } else if (!this.#admits(stream, frameBytes)) stream = undefined
     if (frameBytes - (padded ? 1 : 0) === 0 && (flags & END_STREAM) === 0) connection.spend()
     else connection.calm.work()

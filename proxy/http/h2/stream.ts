@@ -177,7 +177,7 @@ export class Stream {
   reset(code: number): void {
     if (this.closed) return
     this.connection.out.words(RST_STREAM, 0, this.id, code)
-    this.connection.rememberReset(this.id)
+    this.connection.resets.add(this.id)
     this.close()
   }
 
