@@ -17,5 +17,5 @@ export const grpcWeb = (byDefault: boolean): HttpFilter => (exchange) => {
     exchange.addRequestHeader(name, value)
   }
   if (request.framing === LENGTH) request.framing = CHUNKED
-  return exchange.speakGrpc(new GrpcWebCall(form, request.header('accept'))) ? CONTINUE : ANSWERED
+  return new GrpcWebCall(form, request.header('accept')).begin(exchange) ? CONTINUE : ANSWERED
 }

@@ -167,27 +167,11 @@ export class Exchange implements Facts {
     this.requestFields += `${lowerName}: ${value}\r\n`
   }
 
-  /** From here on the request is one of gRPC, and its client one of gRPC-Web. False: what came of its body was no such, and it is answered. */
-  speakGrpc(call: GrpcWebCall): boolean {
-    this.grpcWeb = call
+  /** From here on the request is a call of gRPC: its messages are counted, and it has a status of its own. */
+  speakGrpc(): void {
     this.isGrpc = true
     this.messages = new CallMessages()
     this.grpcStatus = -2
-    const { kept } = this
-    this.kept = undefined
-    for (const chunk of kept?.chunks ?? []) {
-      const read = call.read(chunk, 0, chunk.length)
-      if (read === undefined) return this.#refuseLetters()
-      this.messages.request.read(read, 0, read.length)
-      this.keep(read, 0, read.length, true)
-    }
-    return !this.requestComplete || call.whole || this.#refuseLetters()
-  }
-
-  #refuseLetters(): false {
-    if (this.responseStarted) this.#breakOff(answers.badBase64)
-    else this.answerWith(answers.badBase64)
-    return false
   }
 
   /** Bytes of the request's body as it goes on. */
@@ -203,11 +187,7 @@ export class Exchange implements Facts {
 
   start(): void {
     const { engine, request, stack } = this
-    if (request.method === 'POST' && isGrpc(request)) {
-      this.isGrpc = true
-      this.messages = new CallMessages()
-      this.grpcStatus = -2
-    }
+    if (isGrpc(request)) this.speakGrpc()
     const bound = engine.overload.bound(engine.active.size)
     this.planRevision = engine.plans.revision
     this.requestComplete = request.framing === NO_BODY
@@ -303,13 +283,12 @@ export class Exchange implements Facts {
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     this.requestBytes += end - start
-    if (this.grpcWeb === undefined || this.over) return this.#takeBody(bytes, start, end)
-    const read = this.grpcWeb.read(bytes, start, end)
-    if (read === undefined) this.#refuseLetters()
-    else this.#takeBody(read, 0, read.length)
+    if (this.grpcWeb === undefined || this.over) this.takeBody(bytes, start, end)
+    else this.grpcWeb.readBody(this, bytes, start, end)
   }
 
-  #takeBody(bytes: Buffer, start: number, end: number): void {
+  /** A piece of the body as it goes on: the client's own, or what a call of gRPC-Web makes of it. */
+  takeBody(bytes: Buffer, start: number, end: number): void {
     this.messages?.request.read(bytes, start, end)
     const forwarding = this.#forwarding
     if (!this.over && forwarding !== undefined) {
@@ -331,7 +310,7 @@ export class Exchange implements Facts {
 
   onRequestEnd(trailers: string): void {
     this.requestComplete = true
-    if (this.over || (this.grpcWeb?.whole === false && !this.#refuseLetters())) return
+    if (this.over || this.grpcWeb?.readEnd(this) === false) return
     this.trailers = trailers
     if (this.#forwarding === undefined) this.#tellBody()
     else this.#forwarding.sendEnd(trailers)
@@ -389,12 +368,12 @@ export class Exchange implements Facts {
   #timedOut(answer: Answer): void {
     if (!this.responseStarted) this.#forwarding?.noteTimeout()
     this.#forwarding?.release(false)
-    if (!this.responseStarted) return this.answerWith(answer)
-    this.#breakOff(answer)
+    this.giveUp(answer)
   }
 
-  /** Half an answer cannot be taken back. */
-  #breakOff(answer: Answer): void {
+  /** Answers so, or where an answer has begun already breaks it off: half of one cannot be taken back. */
+  giveUp(answer: Answer): void {
+    if (!this.responseStarted) return this.answerWith(answer)
     this.#forwarding?.release(false)
     this.addFlag(answer.flag)
     this.details = answer.details

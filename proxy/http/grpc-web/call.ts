@@ -1,5 +1,6 @@
 import { webForm } from '#core/route/grpc-web.ts'
 import type { WebForm } from '#core/route/grpc-web.ts'
+import { answers } from '../answer.ts'
 import { CHUNKED, LENGTH, NO_BODY } from '../body.ts'
 import type { Exchange } from '../exchange.ts'
 import { responseLines } from '../response-out.ts'
@@ -12,7 +13,8 @@ import { isGrpcContent, statusLines, trailersFrame, typeLine } from './protocol.
 const MESSAGE_BYTES_MAX = 16_384
 
 /**
- * A call of gRPC-Web that goes on as gRPC. Its request's letters become bytes as they come, and its answer's trailers a last message. An answer that is no gRPC is told as a status.
+ * A call of gRPC-Web that goes on as gRPC (grpc/grpc doc/PROTOCOL-WEB.md). Its request's letters become bytes as they come, and its answer's trailers a last message. An answer that is
+ * no gRPC is told as a status. `proxy/filter/grpc-web.ts` finds such calls; from then on the exchange hands over what comes of either body.
  */
 export class GrpcWebCall {
   /** How the client wants its answer. */
@@ -31,18 +33,33 @@ export class GrpcWebCall {
     this.#text = this.form === 'text' ? new FramesAsText() : undefined
   }
 
-  /** The request's bytes; undefined: it is none. */
-  read(bytes: Buffer, start: number, end: number): Buffer | undefined {
-    const read = this.#letters === undefined ? bytes.subarray(start, end) : this.#letters.push(bytes, start, end)
-    if (this.#letters?.bad === true) return undefined
-    this.requestBytes += read.length
-    return read
+  // ---- the request
+
+  /** From here on the exchange is this call, with what came of its body already. False: that was no base64, and is answered. */
+  begin(exchange: Exchange): boolean {
+    exchange.grpcWeb = this
+    exchange.speakGrpc()
+    const { kept } = exchange
+    exchange.kept = undefined
+    for (const chunk of kept?.chunks ?? []) if (!this.readBody(exchange, chunk, 0, chunk.length)) return false
+    return !exchange.requestComplete || this.readEnd(exchange)
   }
 
-  /** Whether the request may end here. */
-  get whole(): boolean {
-    return this.#letters?.whole !== false
+  /** Hands the exchange the bytes that these letters are, or these bytes as they are. False: they were no letters, and that is answered. */
+  readBody(exchange: Exchange, bytes: Buffer, start: number, end: number): boolean {
+    const read = this.#letters === undefined ? bytes.subarray(start, end) : this.#letters.push(bytes, start, end)
+    if (this.#letters?.bad === true) return refuse(exchange)
+    this.requestBytes += read.length
+    exchange.takeBody(read, 0, read.length)
+    return true
   }
+
+  /** False: the request broke off, and that is answered. */
+  readEnd(exchange: Exchange): boolean {
+    return this.#letters?.whole !== false || refuse(exchange)
+  }
+
+  // ---- the answer
 
   /** The answer's head, as far as it can be said now. */
   sendHead(exchange: Exchange, head: HttpResponseHead): void {
@@ -89,4 +106,9 @@ export class GrpcWebCall {
     exchange.responseBytes += end - start
     exchange.connection.sendBody(bytes, start, end)
   }
+}
+
+function refuse(exchange: Exchange): false {
+  exchange.giveUp(answers.badBase64)
+  return false
 }
