@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { after, before, describe, test, type TestContext } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { type World, worldOf } from '#api/simulate/world.ts'
 import { workloadFrom } from '#api/simulate/workload-words.ts'
 import { routerDifferences } from '#cli/router-differences.ts'
@@ -37,11 +37,7 @@ export function routerSuite(): void {
   }
 }
 
-/**
- * The same requests through live proxies, two cases at a time: a test a case, whose message names each request that became something else.
- * What a stock Envoy does otherwise is asked once more, of new processes: its own races are not ours to mend (docs/reference/envoy-differences.md), and resources that are wrong are wrong twice.
- * The output tells what was asked again. The bundled proxies have one try.
- */
+/** The same requests through live proxies, two cases at a time: a test a case, whose message names each request that became something else. */
 export function liveSuite(engine: 'weft' | 'envoy', envoyVersion?: string): void {
   describe('requests', { concurrency: 2 }, () => {
     let player: Player
@@ -49,20 +45,13 @@ export function liveSuite(engine: 'weft' | 'envoy', envoyVersion?: string): void
     after(() => player.close())
     for (const name of goldenCases()) {
       test(name, { timeout: 900_000 }, async (context) => {
-        const script = await scriptOf(name)
-        const first = await differences(player, script, context)
-        if (first.length > 0 && engine === 'envoy') context.diagnostic(`asked again: ${first.join('; ')}`)
-        assert.deepEqual(first.length > 0 && engine === 'envoy' ? await differences(player, script, context) : first, [])
+        const wrong: string[] = []
+        for await (const one of player.play(await scriptOf(name))) {
+          if (one.result === 'fail') wrong.push(`${one.name}: ${one.why}`)
+          if (one.result === 'skipped') context.diagnostic(`not played: ${one.name}: ${one.why}`)
+        }
+        assert.deepEqual(wrong, [])
       })
     }
   })
-}
-
-async function differences(player: Player, script: Script, context: TestContext): Promise<string[]> {
-  const wrong: string[] = []
-  for await (const one of player.play(script)) {
-    if (one.result === 'fail') wrong.push(`${one.name}: ${one.why}`)
-    if (one.result === 'skipped') context.diagnostic(`not played: ${one.name}: ${one.why}`)
-  }
-  return wrong
 }
