@@ -9,6 +9,7 @@ import { KeySets } from './filter/key-sets.ts'
 import { LocalLimiters } from './filter/local-limiters.ts'
 import { HttpStack } from './filter/stack.ts'
 import type { ClientConnection, Engine } from './http/engine.ts'
+import { sweepDeadlines } from './http/deadlines.ts'
 import type { Exchange } from './http/exchange.ts'
 import { LiveSet } from './http/live-set.ts'
 import { Listener, type ListeningServer } from './listener/listener.ts'
@@ -28,6 +29,7 @@ import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
 import { TrafficMetrics, workloadName } from './telemetry/metrics.ts'
 import { peerMetadataOf } from './telemetry/peer-metadata.ts'
 import { Collectors } from './telemetry/collectors.ts'
+import { LogServices } from './telemetry/log-services.ts'
 import type { SpanSink } from './telemetry/span.ts'
 import { Callouts } from './upstream/callout.ts'
 import type { ListeningSockets } from './upgrade/listening-sockets.ts'
@@ -85,6 +87,7 @@ export class Runtime implements Engine {
   readonly keys: KeySets
   readonly onSpan: SpanSink | undefined
   readonly collectors: Collectors
+  readonly logServices: LogServices
   readonly active = new LiveSet<Exchange>()
   readonly connections = new Set<ClientConnection>()
   readonly tunnels = new Set<Tunnel>()
@@ -128,6 +131,7 @@ export class Runtime implements Engine {
     this.limiters = new LocalLimiters(doors.clock)
     this.callouts = new Callouts(doors.clock)
     this.collectors = new Collectors(doors, this.callouts, (name) => this.cluster(name))
+    this.logServices = new LogServices(doors, this.node, this.callouts, (name) => this.cluster(name))
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
     this.metrics = new TrafficMetrics(options.node, options.principal)
     this.sweptMs = doors.clock.monotonicMs()
@@ -239,7 +243,7 @@ export class Runtime implements Engine {
   #sweep(): void {
     const nowMs = this.doors.clock.monotonicMs()
     this.sweptMs = nowMs
-    for (const exchange of this.active) exchange.sweep(nowMs)
+    for (const exchange of this.active) sweepDeadlines(exchange, nowMs)
     for (const connection of this.#connecting) if (nowMs >= connection.connectDeadlineMs) connection.pool.onConnectTimeout(connection)
     if (++this.#sweeps % 10 === 0) this.#sweepSecond(nowMs)
     else if (this.draining) for (const connection of this.connections) connection.sweep(nowMs)
@@ -347,7 +351,7 @@ export class Runtime implements Engine {
       })
     }
     // A collector that is away must not hold up a proxy that ends.
-    await Promise.race([this.collectors.flush(), new Promise<void>((over) => this.doors.clock.after(GOODBYE_MS, over))])
+    await Promise.race([Promise.all([this.collectors.flush(), this.logServices.flush()]), new Promise<void>((over) => this.doors.clock.after(GOODBYE_MS, over))])
     this.close()
   }
 
@@ -370,7 +374,7 @@ export class Runtime implements Engine {
   /** Prometheus text: Istio's standard metrics and the proxy's own. */
   metricsText(): string {
     for (const one of this.active) one.tellMessages()
-    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload)
+    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload, this.logServices.dropped)
   }
 
   /** Clusters with their endpoints, for admin. */

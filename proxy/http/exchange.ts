@@ -1,34 +1,32 @@
 import type { Origin } from '#core/plan/origin.ts'
-import type { ForwardAction, Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/route.ts'
+import type { Route, RouteTable, VirtualHost, WeightedCluster } from '#core/plan/route.ts'
 import type { PeerInfo } from '#core/route/request.ts'
-import { normalizePath } from '#core/route/normalize.ts'
-import { redirectLocation } from '#core/route/redirect.ts'
-import { withoutPort } from '#core/route/select.ts'
-import { pickCluster } from '#core/route/split.ts'
 import type { HttpStack } from '../filter/stack.ts'
 import { CONTINUE } from '../filter/filter.ts'
 import type { Facts } from '../telemetry/facts.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
+import { account, accountMessages } from '../telemetry/account.ts'
+import { Trace } from '../telemetry/trace.ts'
 import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
 import { LENGTH, NO_BODY } from './body.ts'
 import { chooseRoute } from './choose-route.ts'
-import { Forwarding } from './forwarding.ts'
-import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
 import type { Engine } from './engine.ts'
 import { REQUEST_ID } from './field-kind.ts'
+import type { Forwarding } from './forwarding.ts'
 import { asGrpc, isGrpc, statusInTrailers } from './grpc.ts'
+import { CallMessages } from './grpc-messages.ts'
 import type { GrpcWebCall } from './grpc-web/call.ts'
 import { asGrpcWeb } from './grpc-web/protocol.ts'
-import { CallMessages } from './grpc-messages.ts'
-import { answerLines } from './response-out.ts'
-import { dropByName, valueIn, withoutLines } from './request-out.ts'
+import { KeptBody, NOTHING_KEPT } from './kept-body.ts'
+import { normalizeRequest } from './normalize-request.ts'
 import type { HttpRequestHead } from './request-head.ts'
+import { dropByName, valueIn, withoutLines } from './request-out.ts'
+import { answerLines } from './response-out.ts'
 import type { HttpResponseHead } from './response-reader.ts'
+import { runRouteAction } from './route-action.ts'
 import type { Downstream } from './sides.ts'
-import { account, accountMessages } from '../telemetry/account.ts'
-import { Trace } from '../telemetry/trace.ts'
 
 /** Before an upstream connection stands, the client is told to wait beyond this. */
 const WAITING_BYTES_MAX = 64 * 1024
@@ -38,6 +36,10 @@ const DISCARDED_BYTES_MAX = 64 * 1024
 /**
  * One request and its answer, from the first byte to the log line. Both directions stream; each side is told to wait when the other cannot follow.
  * A plan is looked up once, at the start.
+ *
+ * The walk: a connection reads a head (server-connection.ts, h2/server-stream.ts) and calls `start` → normalize-request.ts → choose-route.ts → the filters of filter/stack.ts → route-action.ts
+ * → forwarding.ts, which sends request-lines.ts to an endpoint and its answer back (by the lines of response-out.ts) → `finish`, and telemetry/account.ts.
+ * `answerWith` is the way out at every step before an answer began, `giveUp` at every step, and deadlines.ts takes it when time is up.
  */
 export class Exchange implements Facts {
   readonly engine: Engine
@@ -51,22 +53,32 @@ export class Exchange implements Facts {
   place = -1
   durationMs = 0
   startWallMs = 0
+  /** What the client is told; 0: nothing yet. */
   status = 0
+  /** Response flags, with commas between. */
   flags = ''
+  /** Envoy's `response_code_details`. */
   details = ''
+  /** Of bodies as the client sends and gets them. */
   requestBytes = 0
   responseBytes = 0
   requestId = ''
+  /** The policy that decided, where one did. */
   policy = ''
+  /** Tries that were begun. */
   attempts = 0
+  /** Why the last endpoint could not be connected to. */
   upstreamFailure = ''
+  /** From a try's begin to its answer's head; -1: there was none. */
   upstreamServiceMs = -1
   planRevision = 0
   table: RouteTable | undefined = undefined
   virtualHost: VirtualHost | undefined = undefined
   route: Route | undefined = undefined
+  /** Which of the route's clusters was drawn. */
   entry: WeightedCluster | undefined = undefined
   cluster: Cluster | undefined = undefined
+  /** The endpoint of the last try. */
   host: UpstreamHost | undefined = undefined
   trace: Trace | undefined = undefined
   /** Lines that filters add to the answer, each with its CRLF. */
@@ -75,27 +87,32 @@ export class Exchange implements Facts {
   requestFields = ''
   /** What shadow filters noted: their key, and the policy that matched. Absent until one does. */
   shadowPolicies: Map<string, string> | undefined = undefined
+  /** Logged, and nothing more happens. */
   over = false
+  /** All of the client's message came. */
   requestComplete = false
   /** The answer's head is written; nothing can be tried again. */
   responseStarted = false
   /** What came of the body and may be needed (again): a filter or a try waits for it, or it can be sent once more. */
   kept: KeptBody | undefined = undefined
+  /** The request's: lines with their CRLFs. */
   trailers = ''
   /** The client speaks gRPC; known once it matters. */
   isGrpc = false
-  /** Those of its call, where it does. */
+  /** Those of its call, counted, where it does. */
   messages: CallMessages | undefined = undefined
   /** The client speaks gRPC-Web, and the upstream gRPC. */
   grpcWeb: GrpcWebCall | undefined = undefined
   /** -1: no gRPC; -2: none was said. */
   grpcStatus = -1
   responseHead: HttpResponseHead | undefined = undefined
+  /** From the moment on that it is decided where to. */
+  forwarding: Forwarding | undefined = undefined
+  /** A CONNECT whose tunnel ends at this proxy: what it carries goes on, and the request does not. */
+  endsTunnel = false
+  /** When bytes last passed, either way; monotonic, as of the last sweep. */
   lastActiveMs: number
   #filterAt = 0
-  /** From the moment on that it is decided where to. */
-  #forwarding: Forwarding | undefined = undefined
-  #tunnels = false
   /** Of an answer of the proxy's own. */
   #ownLines = ''
   #downstreamPaused = false
@@ -194,15 +211,8 @@ export class Exchange implements Facts {
     this.requestId = request.fields.findKind(REQUEST_ID) ?? engine.identifiers.uuid()
     if (bound !== undefined) return this.answerWith(answers.overloaded(bound))
     if (stack.plan.tracing !== undefined) this.trace = Trace.begin(engine, stack.plan.tracing, request, this.requestId)
-    const { useRemoteAddress, trustedHops } = stack.plan
-    if (!useRemoteAddress || trustedHops > 0) request.trustForwarded(trustedHops, useRemoteAddress)
-    if (stack.plan.stripPort) request.authority = withoutPort(request.authority)
-    if (stack.rewritesPath) {
-      const path = normalizePath(request.path, stack.pathRules)
-      if (path === undefined) return this.answerWith(answers.badPath)
-      if (typeof path === 'object') return this.answerWith(answers.redirect(307, path.redirect, 'path_normalization_redirect'))
-      request.path = path
-    }
+    const refusal = normalizeRequest(request, stack)
+    if (refusal !== undefined) return this.answerWith(refusal)
     chooseRoute(this)
     this.resumeFilters()
   }
@@ -222,58 +232,14 @@ export class Exchange implements Facts {
     waiter.tell(Buffer.concat(chunks), bytes <= waiter.bytesMax)
   }
 
-  /** Runs the filters that are left, then the route. */
+  /** Runs the filters that are left, and then what the route says. */
   resumeFilters(): void {
     const { filters } = this.stack
     while (this.#filterAt < filters.length) {
       const filter = filters[this.#filterAt++]
       if (filter !== undefined && filter(this) !== CONTINUE) return
     }
-    this.#run()
-  }
-
-  #run(): void {
-    const { virtualHost, route, request } = this
-    if (virtualHost?.requireTls === true && request.scheme === 'http') {
-      return this.answerWith(answers.redirect(301, `https://${request.authority}${request.path}`, 'tls_required'))
-    }
-    if (route === undefined) return this.answerWith(answers.noRoute)
-    const { action } = route
-    switch (action.kind) {
-      case 'redirect':
-        return this.answerWith(answers.redirect(action.status, redirectLocation(action, request), 'direct_response'))
-      case 'direct':
-        return this.answerWith(answers.direct(action.status, action.body))
-      case 'forward':
-        return this.#forward(action)
-    }
-  }
-
-  #forward(action: ForwardAction): void {
-    const { engine } = this
-    const connects = this.request.method === 'CONNECT'
-    this.#tunnels = connects && action.endsTunnels === true
-    if ((connects && !this.#mayTunnel(action)) || !this.#mayUpgrade) return this.answerWith(answers.upgradeRefused)
-    const entry = pickCluster(action.clusters, engine.doors.random.draw())
-    this.entry = entry
-    const cluster = engine.cluster(entry.cluster)
-    if (cluster === undefined) return this.answerWith(answers.noCluster(action.noClusterStatus ?? 503))
-    this.cluster = cluster
-    if (cluster.requests >= cluster.plan.limits.requestsMax) return this.overflow(cluster)
-    const forwarding = new Forwarding(this, action, cluster)
-    this.#forwarding = forwarding
-    forwarding.begin()
-  }
-
-  /** Of the authority that it names alone; and what stands before a tunnel is no body (RFC 9110 §9.3.6). */
-  #mayTunnel(action: ForwardAction): boolean {
-    return (action.connects ?? this.stack.plan.connects === true) && this.request.path === '' && this.request.framing === NO_BODY
-  }
-
-  /** Bytes of any other protocol would pass by every policy. An offer of h2c is not passed on, and the request is served without. */
-  get #mayUpgrade(): boolean {
-    const { upgrade } = this.request
-    return upgrade === '' || upgrade === 'websocket' || (upgrade === 'h2c' && !this.overHttp2)
+    runRouteAction(this)
   }
 
   overflow(cluster: Cluster): void {
@@ -290,7 +256,7 @@ export class Exchange implements Facts {
   /** A piece of the body as it goes on: the client's own, or what a call of gRPC-Web makes of it. */
   takeBody(bytes: Buffer, start: number, end: number): void {
     this.messages?.request.read(bytes, start, end)
-    const forwarding = this.#forwarding
+    const forwarding = this.forwarding
     if (!this.over && forwarding !== undefined) {
       this.lastActiveMs = this.engine.sweptMs
       forwarding.sendBody(bytes, start, end)
@@ -312,17 +278,19 @@ export class Exchange implements Facts {
     this.requestComplete = true
     if (this.over || this.grpcWeb?.readEnd(this) === false) return
     this.trailers = trailers
-    if (this.#forwarding === undefined) this.#tellBody()
-    else this.#forwarding.sendEnd(trailers)
+    if (this.forwarding === undefined) this.#tellBody()
+    else this.forwarding.sendEnd(trailers)
   }
+
+  // ---- the client's connection: read from, written to, paused, gone
 
   /** All that one read of the client brought has been told. */
   onDownstreamReadDone(): void {
-    this.#forwarding?.flush()
+    this.forwarding?.flush()
   }
 
   onDownstreamWritable(): void {
-    this.#forwarding?.resumeUpstream()
+    this.forwarding?.resumeUpstream()
   }
 
   /** The client went away, with its connection unless `flag` says otherwise. */
@@ -331,7 +299,7 @@ export class Exchange implements Facts {
     this.addFlag(flag)
     // A reset is the last word on a stream, whatever was answered before.
     if (this.details === '' || flag === 'DR') this.details = details
-    this.#forwarding?.release(false)
+    this.forwarding?.release(false)
     this.finish()
   }
 
@@ -347,40 +315,6 @@ export class Exchange implements Facts {
     this.connection.resume()
   }
 
-  // ---- deadlines, swept ten times a second
-
-  sweep(nowMs: number): void {
-    const forwarding = this.#forwarding
-    if (forwarding !== undefined) {
-      if (forwarding.deadlineMs > 0 && nowMs >= forwarding.deadlineMs) return this.#timedOut(answers.upstreamTimeout)
-      if (forwarding.tryDeadlineMs > 0 && nowMs >= forwarding.tryDeadlineMs) return forwarding.tryTimedOut()
-    }
-    const idleMs = forwarding?.action.idleTimeoutMs ?? this.stack.plan.streamIdleTimeoutMs
-    const stallMs = this.#waitsForClient ? this.engine.overload.limits.stallMs : 0
-    if ((idleMs > 0 && nowMs - this.lastActiveMs >= idleMs) || (stallMs > 0 && nowMs - this.lastActiveMs >= stallMs)) this.#timedOut(this.requestComplete ? answers.streamIdle : answers.requestTimeout)
-  }
-
-  /** It is the client's turn: to send the rest of its request, to which there is no answer yet, or to take what there is of one. Streams of gRPC rest when they like. */
-  get #waitsForClient(): boolean {
-    return !this.isGrpc && ((!this.requestComplete && !this.responseStarted) || this.#forwarding?.upstreamPaused === true)
-  }
-
-  #timedOut(answer: Answer): void {
-    if (!this.responseStarted) this.#forwarding?.noteTimeout()
-    this.#forwarding?.release(false)
-    this.giveUp(answer)
-  }
-
-  /** Answers so, or where an answer has begun already breaks it off: half of one cannot be taken back. */
-  giveUp(answer: Answer): void {
-    if (!this.responseStarted) return this.answerWith(answer)
-    this.#forwarding?.release(false)
-    this.addFlag(answer.flag)
-    this.details = answer.details
-    this.finish()
-    this.connection.fail()
-  }
-
   // ---- answers
 
   /** Weft answers in the upstream's place. */
@@ -388,38 +322,47 @@ export class Exchange implements Facts {
     if (this.over || this.responseStarted) return
     const answer = this.grpcWeb !== undefined ? asGrpcWeb(own, this.grpcWeb.form) : this.isGrpc ? asGrpc(own) : own
     if (this.isGrpc) this.grpcStatus = statusInTrailers(answer.fields)
-    this.#forwarding?.release(false)
+    this.forwarding?.release(false)
+    const { request } = this
+    // What follows a CONNECT was meant for a tunnel, however it named where to.
+    const closes = request.method === 'CONNECT' || (!this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue))
+    this.responseBytes = request.method === 'HEAD' ? 0 : answer.body.length
+    this.#sendAnswer(answer, request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
+  }
+
+  /** A head that could not be read: answered, logged, closed. Nothing that the head says is looked at: it may be the request's before. */
+  refuse(answer: Answer): void {
+    this.requestComplete = true
+    this.responseBytes = answer.body.length
+    this.#sendAnswer(answer, answer.body, true)
+  }
+
+  #sendAnswer(answer: Answer, body: string, closes: boolean): void {
     this.responseStarted = true
     this.status = answer.status
     this.addFlag(answer.flag)
     this.details = answer.details
-    this.responseBytes = this.request.method === 'HEAD' ? 0 : answer.body.length
-    const { request } = this
-    // What follows a CONNECT was meant for a tunnel, however it named where to.
-    const closes = request.method === 'CONNECT' || (!this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue))
     this.#ownLines = answerLines(this, answer)
-    this.connection.sendAnswer(answer.status, this.#ownLines, request.method === 'HEAD' || answer.status === 204 || answer.status === 304 ? '' : answer.body, closes)
+    this.connection.sendAnswer(answer.status, this.#ownLines, body, closes)
     this.finish()
     this.connection.exchangeOver(this.requestComplete, closes)
   }
 
-  /** A head that could not be read: answered, logged, closed. */
-  refuse(answer: Answer): void {
-    this.requestComplete = true
-    this.responseStarted = true
-    this.status = answer.status
+  /** Answers so, or where an answer has begun already breaks it off: half of one cannot be taken back. */
+  giveUp(answer: Answer): void {
+    if (!this.responseStarted) return this.answerWith(answer)
+    this.forwarding?.release(false)
     this.addFlag(answer.flag)
     this.details = answer.details
-    this.responseBytes = answer.body.length
-    this.#ownLines = answerLines(this, answer)
-    this.connection.sendAnswer(answer.status, this.#ownLines, answer.body, true)
     this.finish()
-    this.connection.exchangeOver(true, true)
+    this.connection.fail()
   }
+
+  // ---- the end
 
   /** What its call has carried so far, for metrics: once an answer shows what it is counted under. */
   tellMessages(): void {
-    if (this.responseStarted) accountMessages(this, this.#forwarding?.overMutualTls === true)
+    if (this.responseStarted) accountMessages(this, this.forwarding?.overMutualTls === true)
   }
 
   finish(nowMs = this.engine.doors.clock.monotonicMs()): void {
@@ -429,9 +372,9 @@ export class Exchange implements Facts {
     engine.active.delete(this)
     this.durationMs = nowMs - this.startMs
     this.startWallMs = engine.doors.clock.wallMs() - this.durationMs
-    this.#forwarding?.leaveCluster()
+    this.forwarding?.leaveCluster()
     // A tunnel that leads back to this proxy is no call: those inside it are.
-    account(this, !this.#tunnels || cluster?.plan.destination !== undefined, this.#forwarding?.overMutualTls === true)
+    account(this, !this.endsTunnel || cluster?.plan.destination !== undefined, this.forwarding?.overMutualTls === true)
     this.kept = undefined
     this.resumeDownstream()
   }
