@@ -10,7 +10,8 @@ import type { ScopedServer } from './gateway-scope.ts'
 import { anyOf, metadataOf } from './message.ts'
 import { clusterSni } from './naming.ts'
 import { resourceOf } from './resource.ts'
-import { accessLog } from './telemetry.ts'
+import { accessLogs } from './access-log.ts'
+import type { LogSettings } from './reporting.ts'
 
 /** Nobody has a cluster of this name: a connection whose SNI names none either is closed. */
 const NOWHERE = 'BlackHoleCluster'
@@ -19,7 +20,7 @@ const NOWHERE = 'BlackHoleCluster'
  * The east-west gateway (istio.io, ServerTLSSettings AUTO_PASSTHROUGH): a connection of the mesh is passed on unopened to the cluster that its SNI names, `outbound_.80_.v1_.HOST`.
  * One chain for all services, so that a service that comes or goes changes no listener.
  */
-export function autoPassthroughChain(server: ScopedServer): MessageInitShape<typeof FilterChainSchema> {
+export function autoPassthroughChain(server: ScopedServer, log: LogSettings | undefined): MessageInitShape<typeof FilterChainSchema> {
   const hosts = server.hosts.map((one) => one.host)
   const names = [...new Set(hosts.map((host) => (host.startsWith('*') ? host : `*.${host}`)))].sort()
   return {
@@ -27,7 +28,7 @@ export function autoPassthroughChain(server: ScopedServer): MessageInitShape<typ
     filterChainMatch: { transportProtocol: 'tls', ...(hosts.includes('*') ? {} : { serverNames: names }) },
     filters: [
       { name: 'envoy.filters.network.sni_cluster', configType: { case: 'typedConfig', value: anyOf(SniClusterSchema, {}) } },
-      { name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value: anyOf(TcpProxySchema, { statPrefix: server.id, clusterSpecifier: { case: 'cluster', value: NOWHERE }, accessLog: [accessLog()] }) } },
+      { name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value: anyOf(TcpProxySchema, { statPrefix: server.id, clusterSpecifier: { case: 'cluster', value: NOWHERE }, accessLog: accessLogs(log, 'tcp') }) } },
     ],
     metadata: metadataOf(server.written),
   }

@@ -90,7 +90,7 @@ const capturedInboundResources = onceFor((scope: CapturedInboundScope): readonly
     name: 'virtualInbound',
     ...addressesOf(wildcardsOf(scope.families), INBOUND_PORT),
     trafficDirection: TrafficDirection.INBOUND,
-    filterChains: [againstLoops('virtualInbound', INBOUND_PORT), ...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
+    filterChains: [againstLoops('virtualInbound', INBOUND_PORT, scope.tracing.servers?.log), ...ports.flatMap((one) => (one.bind === undefined ? knownChains(one, one.mutualTls, scope) : [])), ...spokenFor.flatMap((one) => passthroughChains(one.mutualTls, one.port, scope)), ...passthroughChains(others, undefined, scope)],
     listenerFilters: [{ name: 'envoy.filters.listener.original_dst', configType: { case: 'typedConfig', value: anyOf(OriginalDstSchema, {}) } }, tlsInspector(), httpInspector()],
     ...detects(scope.detection),
   })
@@ -254,7 +254,7 @@ function chainsOf(kind: Kind, mutualTls: MutualTls, name: string, port: number |
   }
 }
 
-const tcpFilters = (onward: Onward, context: InboundContext): Filters => [...connectionFilters(context.access, connectionCustom(context.engine)), tcpProxy(onward.cluster, [], [{ cluster: onward.cluster, host: '', port: 0, hash: undefined }])]
+const tcpFilters = (onward: Onward, context: InboundContext): Filters => [...connectionFilters(context.access, connectionCustom(context.engine)), tcpProxy(onward.cluster, [], [{ cluster: onward.cluster, host: '', port: 0, hash: undefined }], context.tracing.servers?.log)]
 
 function httpFilters(name: string, onward: Onward, context: InboundContext): Filters {
   const host: MessageInitShape<typeof VirtualHostSchema> = {

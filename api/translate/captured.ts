@@ -30,6 +30,7 @@ import { resourceOf } from './resource.ts'
 import { routeConfiguration, virtualHost } from './route.ts'
 import { isForServicesBelow, portsBesideService, resolveDestination, routeScopes, speakingFor } from './route-scope.ts'
 import type { RouteClient, ScopedDestination } from './route-scope.ts'
+import type { LogSettings } from './reporting.ts'
 import type { TracingScope } from './telemetry.ts'
 import { scopeResource } from './scope.ts'
 import { namesOf } from './service-names.ts'
@@ -49,10 +50,10 @@ function unclaimed(reader: MeshReader, client: string): ScopedDestination {
 }
 
 /** Connections to the port of captured ones itself go nowhere: passed on, they would come back for ever. */
-export const againstLoops = (name: string, port: number): MessageInitShape<typeof FilterChainSchema> => ({
+export const againstLoops = (name: string, port: number, log: LogSettings | undefined): MessageInitShape<typeof FilterChainSchema> => ({
   name: `${name}-blackhole`,
   filterChainMatch: { destinationPort: port },
-  filters: [tcpProxy(BLACK_HOLE, [], [{ cluster: BLACK_HOLE, host: '', port: 0, hash: undefined }])],
+  filters: [tcpProxy(BLACK_HOLE, [], [{ cluster: BLACK_HOLE, host: '', port: 0, hash: undefined }], log)],
 })
 
 const listenerFilter = (name: string, typedConfig: ReturnType<typeof anyOf>) => ({ name, configType: { case: 'typedConfig' as const, value: typedConfig } })
@@ -64,6 +65,7 @@ export function virtualOutbound(reader: MeshReader, client: string, tracing: Tra
   const rest = unclaimed(reader, client)
   const byName = reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS'
   const name = 'virtualOutbound'
+  const { log } = tracing.clients ?? {}
   const message = create(ListenerSchema, {
     name,
     ...addressesOf(wildcardsOf(families), OUTBOUND_PORT),
@@ -71,12 +73,12 @@ export function virtualOutbound(reader: MeshReader, client: string, tracing: Tra
     trafficDirection: TrafficDirection.OUTBOUND,
     ...(byName
       ? {
-          filterChains: [againstLoops(name, OUTBOUND_PORT), { name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
-          defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] },
+          filterChains: [againstLoops(name, OUTBOUND_PORT, log), { name: 'virtualOutbound-catchall-tcp-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [httpManager({ statPrefix: `outbound_${name};`, role: 'outbound', tracing, filters: [dynamicDnsFilter()], routes: { case: 'routeConfig', value: { name: 'allow_any_dynamic_dns', virtualHosts: [dynamicDnsHost()] } } })] }],
+          defaultFilterChain: { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest], log)] },
           listenerFilters: [tlsInspector(), httpInspector()],
           ...detects(detectionTimeout(reader, DETECTION.declared)),
         }
-      : { filterChains: [againstLoops(name, OUTBOUND_PORT), { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest])] }] }),
+      : { filterChains: [againstLoops(name, OUTBOUND_PORT, log), { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(rest.cluster, [], [rest], log)] }] }),
   })
   const passthrough = create(ClusterSchema, {
     name: PASSTHROUGH,
@@ -107,19 +109,20 @@ export function portListener(reader: MeshReader, client: RouteClient, port: numb
   const name = `${at.addresses[0]}_${port}`
   const chains: ChainInit[] = []
   const http = reader.hasPort('http-port', port, client.namespace)
+  const { log } = tracing.clients ?? {}
   const claimed = reader.servicesAtPort(port, client.namespace, at.named === true).flatMap((service) => service.ports.filter((one) => one.port === port && one.protocol !== 'udp').map((one) => ({ service, port: one })))
   if (!http && claimed.length === 0) return []
   if (http) chains.push({ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, scopedRoutes('at-colon'), scopes, [...(reader.hasPort('grpc-web-port', port, client.namespace) ? [grpcWebFilter(true)] : []), ...(reader.unknownHosts() === 'ALLOW_ANY_DYNAMIC_DNS' ? [dynamicDnsFilter()] : [])])] })
   const ofRanges: ChainInit[] = []
   for (const { service, port: servicePort } of claimed) {
     if (service.ranges.length > 0) ofRanges.push(...rangeChains(reader, client, service, servicePort, tracing))
-    else if (servicePort.protocol !== 'auto') chains.push(...serverNameChains(reader, client, service, servicePort))
+    else if (servicePort.protocol !== 'auto') chains.push(...serverNameChains(reader, client, service, servicePort, log))
   }
   const tcp = claimed.find((one) => isTcp(one.port) && one.service.ranges.length === 0)
   const nobody = unclaimed(reader, client.namespace)
-  const own = tcp === undefined ? undefined : connectionProxies(reader, client, tcp.service, tcp.port)
+  const own = tcp === undefined ? undefined : connectionProxies(reader, client, tcp.service, tcp.port, log)
   if (own !== undefined) chains.push(...own.narrow)
-  const rest = own?.rest.filters ?? [tcpProxy(nobody.cluster, [], [nobody])]
+  const rest = own?.rest.filters ?? [tcpProxy(nobody.cluster, [], [nobody], log)]
   const placed = [...inOrder(chains), ...withoutTwins(ofRanges)]
   const message = create(ListenerSchema, {
     name,
@@ -173,8 +176,8 @@ function rangeChains(reader: MeshReader, client: RouteClient, service: MeshServi
   const name = `${service.host}_${port.port}`
   const prefixRanges = service.ranges.map(prefixRange)
   // TLS is for whose name it bears.
-  if (!isTcp(port)) return inOrder(serverNameChains(reader, client, service, port).map((one) => (one.filterChainMatch?.prefixRanges?.length ? one : { ...one, filterChainMatch: { ...one.filterChainMatch, prefixRanges } })))
-  const { narrow, rest } = connectionProxies(reader, client, service, port)
+  if (!isTcp(port)) return inOrder(serverNameChains(reader, client, service, port, tracing.clients?.log).map((one) => (one.filterChainMatch?.prefixRanges?.length ? one : { ...one, filterChainMatch: { ...one.filterChainMatch, prefixRanges } })))
+  const { narrow, rest } = connectionProxies(reader, client, service, port, tracing.clients?.log)
   const http: ChainInit[] = port.protocol === 'auto' ? [{ name: `${name}_range_http`, filterChainMatch: { prefixRanges, transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }] : []
   return inOrder([...http, ...narrow, { ...rest, name: `${name}_range`, filterChainMatch: { prefixRanges } }])
 }
@@ -193,14 +196,14 @@ export function addressListeners(reader: MeshReader, client: RouteClient, host: 
       ownAddresses(port).map((address) => {
         const name = `${address}_${port.port}`
         const auto = port.protocol === 'auto'
-        const { narrow, rest, origin } = connectionProxies(reader, client, service, port)
+        const { narrow, rest, origin } = connectionProxies(reader, client, service, port, tracing.clients?.log)
         const http: ChainInit[] = auto ? [{ name: `${name}_http`, filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP }, filters: [outboundManager(name, tracing, hostRoutes(service, port))] }] : []
         const message = create(ListenerSchema, {
           name,
           address: socketAddress(address, port.port),
           bindToPort: false,
           trafficDirection: TrafficDirection.OUTBOUND,
-          filterChains: inOrder([...http, ...(isTcp(port) ? [] : serverNameChains(reader, client, service, port)), ...narrow, ...(auto ? [] : [{ ...rest, name }])]),
+          filterChains: inOrder([...http, ...(isTcp(port) ? [] : serverNameChains(reader, client, service, port, tracing.clients?.log)), ...narrow, ...(auto ? [] : [{ ...rest, name }])]),
           ...(auto ? { defaultFilterChain: { ...rest, name } } : {}),
           listenerFilters: [...(auto || !isTcp(port) ? [tlsInspector()] : []), ...(auto ? [httpInspector()] : [])],
           ...detects(detectionTimeout(reader, auto ? DETECTION.undeclared : DETECTION.declared)),
@@ -211,15 +214,15 @@ export function addressListeners(reader: MeshReader, client: RouteClient, host: 
 }
 
 /** Connections to a service's port: what holds for some addresses, as chains, and what they carry to all others. */
-function connectionProxies(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort) {
+function connectionProxies(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort, log: LogSettings | undefined) {
   const { narrow, rest } = connectionRoutes(reader, client, service, port)
-  const carried = ({ routes, destinations, origin }: ConnectionRoute) => ({ filters: [tcpProxy(outboundCluster(port.port, '', service.host), routes, destinations)], metadata: metadataOf(origin) })
+  const carried = ({ routes, destinations, origin }: ConnectionRoute) => ({ filters: [tcpProxy(outboundCluster(port.port, '', service.host), routes, destinations, log)], metadata: metadataOf(origin) })
   const chains = narrow.map((one): ChainInit => ({ ...carried(one), name: `${service.host}_${port.port}_${one.origin.field}`, filterChainMatch: { prefixRanges: one.subnets.map(prefixRange) } }))
   return { narrow: chains, rest: carried(rest), origin: rest.origin }
 }
 
 /** TLS connections by server name: as `tls` routes say, and under the service's own host as all that reach it. */
-function serverNameChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort): ChainInit[] {
+function serverNameChains(reader: MeshReader, client: RouteClient, service: MeshService, port: ServicePort, log: LogSettings | undefined): ChainInit[] {
   const [virtualService] = reader.virtualServices('mesh', service.host, client.namespace)
   const chains: ChainInit[] = []
   const statPrefix = outboundCluster(port.port, '', service.host)
@@ -236,13 +239,13 @@ function serverNameChains(reader: MeshReader, client: RouteClient, service: Mesh
       chains.push({
         name: `${service.host}_${port.port}_tls[${index}]`,
         filterChainMatch: { serverNames, prefixRanges: subnets.map(prefixRange) },
-        filters: [tcpProxy(statPrefix, route.route ?? [], destinations)],
+        filters: [tcpProxy(statPrefix, route.route ?? [], destinations, log)],
         metadata: metadataOf(writtenAt(virtualService, `tls[${index}]`)),
       })
     }
   }
   if (!taken.has(service.host) && service.host !== '*') {
-    const { narrow, rest, origin } = connectionProxies(reader, client, service, port)
+    const { narrow, rest, origin } = connectionProxies(reader, client, service, port, log)
     for (const one of narrow) chains.push({ ...one, filterChainMatch: { ...one.filterChainMatch, serverNames: [service.host] } })
     chains.push({ name: `${service.host}_${port.port}`, filterChainMatch: { serverNames: [service.host] }, filters: rest.filters, ...(origin.field === '' ? {} : { metadata: rest.metadata }) })
   }

@@ -7,7 +7,8 @@ import type { MeshConfigSpec } from '#core/resource/mesh-config.ts'
 import type { TelemetrySpec } from '#core/resource/telemetry.ts'
 import { expressionLimit } from '#core/telemetry/attributes.ts'
 import { isPrometheus, METRICS, metricsOf } from './metrics.ts'
-import { formatComplaint } from './access-log.ts'
+import { formatComplaint } from './log-format.ts'
+import { logServiceOf } from './log-service.ts'
 
 /** What of a Telemetry object does nothing: providers that are not there, expressions that are none, and what no proxy here can do. */
 export function* telemetryFindings(reader: MeshReader, { id: resource, spec }: Typed<TelemetrySpec>): Iterable<Fault> {
@@ -20,7 +21,9 @@ export function* telemetryFindings(reader: MeshReader, { id: resource, spec }: T
   }
   for (const [index, entry] of (spec.accessLogging ?? []).entries()) {
     for (const [at, { name }] of (entry.providers ?? []).entries()) {
-      if (name !== 'envoy' && providers.get(name)?.envoyFileAccessLog === undefined) yield warning('object.field-inert', { resource, path: `spec.accessLogging[${index}].providers[${at}].name`, value: name, rule: 'envoy, or an extensionProvider of the MeshConfig with envoyFileAccessLog' })
+      const found = providers.get(name)
+      const known = name === 'envoy' || (found !== undefined && (found.envoyFileAccessLog !== undefined || logServiceOf(reader, found, 'envoy').length > 0))
+      if (!known) yield warning('object.field-inert', { resource, path: `spec.accessLogging[${index}].providers[${at}].name`, value: name, rule: 'envoy, or an extensionProvider of the MeshConfig with envoyFileAccessLog, or with envoyOtelAls, envoyHttpAls or envoyTcpAls whose service has the port' })
     }
     const expression = entry.filter?.expression
     if (expression === undefined) continue
@@ -52,5 +55,7 @@ export function* logFormatFindings(resource: string, spec: MeshConfigSpec): Iter
     if (complaint !== undefined) yield warning('object.field-range', { resource, path, value: format, rule: complaint, hint: 'the default format is used' })
   }
   yield* judge('spec.accessLogFormat', spec.accessLogFormat)
-  for (const [index, one] of (spec.extensionProviders ?? []).entries()) yield* judge(`spec.extensionProviders[${index}].envoyFileAccessLog.logFormat.text`, one.envoyFileAccessLog?.logFormat?.text)
+  for (const [index, one] of (spec.extensionProviders ?? []).entries()) {
+    for (const kind of ['envoyFileAccessLog', 'envoyOtelAls'] as const) yield* judge(`spec.extensionProviders[${index}].${kind}.logFormat.text`, one[kind]?.logFormat?.text)
+  }
 }

@@ -18,13 +18,24 @@ export function collectorOf(reader: MeshReader, name: string): Collector | undef
   const provider = reader.meshConfig().extensionProviders?.find((one) => one.name === name)
   const spec = provider?.opentelemetry ?? provider?.zipkin
   if (spec === undefined) return undefined
-  const [namespace, word] = spec.service?.includes('/') ? spec.service.split('/', 2) : [reader.rootNamespace, spec.service]
-  const host = resolveHost(word ?? '', namespace ?? '')
-  const port = spec.port ?? 0
-  const service = reader.declared(host, namespace ?? '')
-  if (service === undefined || !service.ports.some((one) => one.port === port)) return undefined
-  const at = { authority: `${host}:${port}`, cluster: outboundCluster(port, '', host) }
+  const at = providerPlace(reader, spec)
+  if (at === undefined) return undefined
   const http = provider?.opentelemetry?.http
   if (http !== undefined) return { kind: 'otlp-http', ...at, path: http.path || '/v1/traces', timeoutMs: durationMs(http.timeout ?? '3s') }
   return provider?.opentelemetry === undefined ? { kind: 'zipkin', ...at, path: provider?.zipkin?.path || '/api/v2/spans', timeoutMs: 0 } : { kind: 'otlp-grpc', ...at, path: '', timeoutMs: durationMs(provider.opentelemetry.grpc?.timeout ?? '0s') }
+}
+
+/** Where a provider's service takes calls: its cluster, and `HOST:PORT`. */
+export interface ProviderPlace {
+  readonly authority: string
+  readonly cluster: string
+}
+
+/** `service`: `[NAMESPACE/]HOST`, in the root namespace where none is named; undefined where there is none such, or it has no such port. */
+export function providerPlace(reader: MeshReader, { service: named, port = 0 }: { readonly service?: string | undefined; readonly port?: number | undefined }): ProviderPlace | undefined {
+  const [namespace, word] = named?.includes('/') ? named.split('/', 2) : [reader.rootNamespace, named]
+  const host = resolveHost(word ?? '', namespace ?? '')
+  const service = reader.declared(host, namespace ?? '')
+  if (service === undefined || !service.ports.some((one) => one.port === port)) return undefined
+  return { authority: `${host}:${port}`, cluster: outboundCluster(port, '', host) }
 }

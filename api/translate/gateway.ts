@@ -96,6 +96,7 @@ const listenerFilter = (name: string, value: Any) => ({ name: `envoy.filters.lis
 function portChains(reader: MeshReader, servers: readonly ScopedServer[], workload: GatewayWorkload, access: Access, faults: Fault[]): ChainInit[] {
   const chains: ChainInit[] = []
   const taken = new Set<string>()
+  const { log } = workload.tracing.clients ?? {}
   const plaintext = servers.find((one) => servesHttp(one.protocol) && !servesTls(one.protocol))
   if (plaintext !== undefined) chains.push({ name: plaintext.id, filters: [gatewayManager(plaintext, workload, access)] })
   let opaque = plaintext !== undefined
@@ -105,12 +106,12 @@ function portChains(reader: MeshReader, servers: readonly ScopedServer[], worklo
       // One server has all plaintext connections of a port: the oldest.
       if (opaque) continue
       opaque = true
-      const filters = gatewayTcpFilters(reader, server, workload.namespace)
+      const filters = gatewayTcpFilters(reader, server, workload.namespace, log)
       if (filters !== undefined) chains.push({ name: server.id, filters: [...connectionFilters(access, connectionCustom(workload.engine)), ...filters], metadata: about })
-    } else if (server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(autoPassthroughChain(server))
-    else if (server.tls?.mode === 'PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken))
+    } else if (server.tls?.mode === 'AUTO_PASSTHROUGH') chains.push(autoPassthroughChain(server, log))
+    else if (server.tls?.mode === 'PASSTHROUGH') chains.push(...passthroughChains(reader, server, workload.namespace, taken, log))
     else {
-      const filters = servesHttp(server.protocol) ? [gatewayManager(server, workload, access)] : gatewayTcpFilters(reader, server, workload.namespace)
+      const filters = servesHttp(server.protocol) ? [gatewayManager(server, workload, access)] : gatewayTcpFilters(reader, server, workload.namespace, log)
       const transportSocket = filters === undefined ? undefined : serverSocket(reader, server, workload.namespace, faults)
       // Without its certificate a chain would keep the whole listener waiting; so only its hosts are closed.
       if (transportSocket === undefined || filters === undefined) continue

@@ -48,7 +48,7 @@ export function httpManager(scope: ManagerScope): MessageInitShape<typeof Filter
     statPrefix: scope.statPrefix,
     routeSpecifier: scope.routes,
     httpFilters: httpFilters(scope),
-    accessLog: accessLogs(reporting?.log),
+    accessLog: accessLogs(reporting?.log, 'http'),
     // A request's bound is its route's timeout; what is streamed may stay silent as long as its ends like, as in Istio.
     streamIdleTimeout: duration(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }, ...(scope.connects === true ? [{ upgradeType: 'CONNECT' }] : [])],

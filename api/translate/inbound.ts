@@ -133,9 +133,9 @@ function inboundChains(scope: InboundScope): ChainInit[] {
 }
 
 /** Connections as they come. */
-function connectionFiltersOf({ access, engine, port, service }: InboundScope): MessageInitShape<typeof FilterSchema>[] {
+function connectionFiltersOf({ access, engine, port, service, tracing }: InboundScope): MessageInitShape<typeof FilterSchema>[] {
   const cluster = inboundCluster(port.port)
-  return [...connectionFilters(access, connectionCustom(engine)), tcpProxy(cluster, [], [{ cluster, host: service?.host ?? '', port: port.port, hash: undefined }])]
+  return [...connectionFilters(access, connectionCustom(engine)), tcpProxy(cluster, [], [{ cluster, host: service?.host ?? '', port: port.port, hash: undefined }], tracing.servers?.log)]
 }
 
 function inboundFilters(scope: InboundScope): MessageInitShape<typeof FilterSchema>[] {

@@ -9,8 +9,10 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import { collectorOf } from './collector.ts'
 import type { Collector } from './collector.ts'
 import { engineOf, isOlder } from './engine.ts'
+import { type LogService, logServiceOf } from './log-service.ts'
 import { metricChanges } from './metrics.ts'
 import type { MetricChanges } from './metrics.ts'
+import { TEXT_FORMAT } from './telemetry.ts'
 
 /** A tag of every span, as configuration has it. */
 export type SpanTag = NonNullable<NonNullable<TelemetrySpec['tracing']>[number]['customTags']>[string]
@@ -38,7 +40,7 @@ export interface LogSink {
 /** What is said of the access log of one direction. */
 export interface LogSettings {
   /** Empty: nothing is logged. */
-  readonly sinks: readonly LogSink[]
+  readonly sinks: readonly (LogSink | LogService)[]
   /** A CEL expression, which requests must meet. */
   readonly filter?: string
 }
@@ -144,15 +146,15 @@ function ownTags({ labels, namespace, cluster, metadata }: ProxyNode): Readonly<
 
 /** Tags by format are new: an Envoy that does not know them would refuse the listener. */
 function knownTags(tags: Readonly<Record<string, SpanTag>>, node: ProxyNode): Readonly<Record<string, SpanTag>> {
-  return isOlder(node.version, FORMATTED_TAGS) ? Object.fromEntries(Object.entries(tags).filter(([, one]) => one.formatter === undefined)) : tags
+  return engineOf(node) === 'envoy' && isOlder(node.version, FORMATTED_TAGS) ? Object.fromEntries(Object.entries(tags).filter(([, one]) => one.formatter === undefined)) : tags
 }
 
 function logOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { log?: LogSettings } {
   const mesh = reader.meshConfig()
   const { accessLogFile: path, accessLogFormat: format, accessLogEncoding: encoding } = mesh
   const ofMesh = path === undefined && format === undefined && encoding === undefined ? undefined : path === '' ? [] : [{ path: path ?? '/dev/stdout', ...meshFormat(format, encoding) }]
-  const named = (names: readonly string[]): LogSink[] => names.flatMap((name) => (name === 'envoy' ? (ofMesh ?? STANDARD) : sinkOf(mesh.extensionProviders?.find((one) => one.name === name))))
-  let sinks = mesh.defaultProviders?.accessLogging === undefined ? ofMesh : named(mesh.defaultProviders.accessLogging)
+  const named = (names: readonly string[]): LogSettings['sinks'] => names.flatMap((name): LogSettings['sinks'] => (name === 'envoy' ? (ofMesh ?? STANDARD) : sinkOf(reader, node, mesh.extensionProviders?.find((one) => one.name === name))))
+  let sinks: LogSettings['sinks'] | undefined = mesh.defaultProviders?.accessLogging === undefined ? ofMesh : named(mesh.defaultProviders.accessLogging)
   let filter: string | undefined
   let disabled = false
   for (const level of levels) {
@@ -176,7 +178,7 @@ const STANDARD: LogSink[] = [{ path: '/dev/stdout' }]
 function meshFormat(format: string | undefined, encoding: 'TEXT' | 'JSON' | undefined): Pick<LogSink, 'format'> {
   if (encoding === 'JSON') return jsonFormat(format)
   if (format) return { format: format.endsWith('\n') ? format : `${format}\n` }
-  return encoding === undefined ? {} : { format: TEXT }
+  return encoding === undefined ? {} : { format: TEXT_FORMAT }
 }
 
 function jsonFormat(format: string | undefined): Pick<LogSink, 'format'> {
@@ -189,15 +191,9 @@ function jsonFormat(format: string | undefined): Pick<LogSink, 'format'> {
   }
 }
 
-function sinkOf(provider: ExtensionProvider | undefined): LogSink[] {
+function sinkOf(reader: MeshReader, node: ProxyNode, provider: ExtensionProvider | undefined): LogSettings['sinks'] {
   const file = provider?.envoyFileAccessLog
-  if (file === undefined) return []
+  if (file === undefined) return provider === undefined ? [] : logServiceOf(reader, provider, engineOf(node))
   const format = file.logFormat?.labels ?? file.logFormat?.text
   return [{ path: file.path ?? '/dev/stdout', ...(format === undefined ? {} : { format }), ...(file.omitEmptyValues === true ? { omitEmpty: true as const } : {}) }]
 }
-
-/** Istio's default text (istio.io/latest/docs/tasks/observability/logs/access-log/#default-access-log-format). */
-const TEXT =
-  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% ' +
-  '"%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" ' +
-  '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n'

@@ -44,6 +44,12 @@ export const HTTP_FIELDS = {
   x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
 }
 
+/** Istio's default text (istio.io/latest/docs/tasks/observability/logs/access-log/#default-access-log-format). */
+export const TEXT_FORMAT =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% ' +
+  '"%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" ' +
+  '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n'
+
 const STANDARD_LOG = anyOf(StdoutAccessLogSchema, { accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: HTTP_FIELDS }, omitEmptyValues: false } } })
 
 /** One JSON line a request on standard output: as a stream, for the file /dev/stdout cannot be opened where it is a socket. */

@@ -11,12 +11,13 @@ import type { ScopedServer } from './gateway-scope.ts'
 import { anyOf, durationOf, metadataOf } from './message.ts'
 import { resolveDestination } from './route-scope.ts'
 import type { ScopedDestination } from './route-scope.ts'
-import { accessLog } from './telemetry.ts'
+import { accessLogs } from './access-log.ts'
+import type { LogSettings } from './reporting.ts'
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>
 
 /** Connections that a server passes on unopened: a chain for each set of server names that VirtualServices route under `tls`; `taken` are the names that older servers of the port have. */
-export function passthroughChains(reader: MeshReader, server: ScopedServer, client: string, taken: Set<string>): ChainInit[] {
+export function passthroughChains(reader: MeshReader, server: ScopedServer, client: string, taken: Set<string>, log: LogSettings | undefined): ChainInit[] {
   const chains: ChainInit[] = []
   for (const host of server.hosts) {
     for (const virtualService of reader.virtualServicesOn(server.gateway, client)) {
@@ -31,7 +32,7 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
           chains.push({
             name: `${server.id}|${names.join(',')}`,
             filterChainMatch: { transportProtocol: 'tls', ...(names.includes('*') ? {} : { serverNames: names.sort() }) },
-            filters: [tcpProxy(`outbound|${server.port}||${names[0]}`, route.route ?? [], destinations)],
+            filters: [tcpProxy(`outbound|${server.port}||${names[0]}`, route.route ?? [], destinations, log)],
             metadata: metadataOf(writtenAt(virtualService, `tls[${index}]`)),
           })
         }
@@ -42,7 +43,7 @@ export function passthroughChains(reader: MeshReader, server: ScopedServer, clie
 }
 
 /** Where a server's opaque connections go: the first `tcp` route that holds there, of the oldest VirtualService; undefined: nowhere. */
-export function gatewayTcpFilters(reader: MeshReader, server: ScopedServer, client: string): MessageInitShape<typeof FilterSchema>[] | undefined {
+export function gatewayTcpFilters(reader: MeshReader, server: ScopedServer, client: string, log: LogSettings | undefined): MessageInitShape<typeof FilterSchema>[] | undefined {
   for (const virtualService of reader.virtualServicesOn(server.gateway, client)) {
     const { namespace, spec } = virtualService
     if (!(spec.hosts ?? []).some((host) => servedDomains(server, resolveHost(host, namespace), namespace).length > 0)) continue
@@ -50,7 +51,7 @@ export function gatewayTcpFilters(reader: MeshReader, server: ScopedServer, clie
     const routes = (route ?? sniRoute(spec, server, namespace))?.route ?? []
     if (routes.length === 0) continue
     const destinations = routes.map((one) => resolveDestination(reader, { namespace: client, gateway: server.gateway }, one.destination, namespace, server.serverPort))
-    return [tcpProxy(`outbound|${server.serverPort}||${destinations[0]?.host ?? ''}`, routes, destinations)]
+    return [tcpProxy(`outbound|${server.serverPort}||${destinations[0]?.host ?? ''}`, routes, destinations, log)]
   }
   return undefined
 }
@@ -71,7 +72,7 @@ function connectionInit(destination: ScopedDestination | undefined): MessageInit
 }
 
 /** Connections to one cluster, or to several by weight. */
-export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[], destinations: readonly ScopedDestination[]): MessageInitShape<typeof FilterSchema> {
+export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[], destinations: readonly ScopedDestination[], log: LogSettings | undefined): MessageInitShape<typeof FilterSchema> {
   const [only, ...others] = destinations
   const weighted = destinations.flatMap((one, index) => ((routes[index]?.weight ?? 0) > 0 ? [{ name: one.cluster, weight: routes[index]?.weight ?? 0 }] : []))
   return {
@@ -81,7 +82,7 @@ export function tcpProxy(statPrefix: string, routes: readonly RouteDestination[]
       value: anyOf(TcpProxySchema, {
         statPrefix,
         clusterSpecifier: only !== undefined && others.length === 0 ? { case: 'cluster', value: only.cluster } : { case: 'weightedClusters', value: { clusters: weighted } },
-        accessLog: [accessLog()],
+        accessLog: accessLogs(log, 'tcp'),
         ...connectionInit(destinations[0]),
       }),
     },

@@ -65,8 +65,10 @@ const idOf = (userAgent: string | undefined): string => userAgent ?? ''
 
 /** What connections without HTTP are filed under: they bear no id. */
 export const BYTES = 'bytes'
-/** Paths of OTLP over gRPC and over HTTP (opentelemetry-proto), and of Zipkin's collector, whose calls are kept as bytes. */
-const COLLECTOR_PATHS = /^\/(opentelemetry\.proto\.collector\.|v1\/(traces|logs)$|api\/v2\/spans$)/
+/** Paths of OTLP over gRPC and over HTTP (opentelemetry-proto), of Envoy's access log service, and of Zipkin's collector: what is sent there is kept as bytes. */
+const COLLECTOR_PATHS = /^\/(opentelemetry\.proto\.collector\.|envoy\.service\.accesslog\.|v1\/(traces|logs)$|api\/v2\/spans$)/
+/** Its calls are streams that may never end. */
+const LOG_STREAM_PATH = /^\/envoy\.service\.accesslog\./
 
 const METHODS = /^(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) /
 const HTTP2_PREFACE = 'PRI * HTTP/2.0'
@@ -82,6 +84,19 @@ function grpcMessage(text: string): Buffer {
   const message = Buffer.from(`\0\0\0\0\0${text}`)
   message.writeUInt32BE(message.length - 5, 1)
   return message
+}
+
+/** Takes the whole messages of gRPC out of what came of a stream; what comes of the next one stays. */
+function takeMessages(chunks: Buffer[]): string[] {
+  const found: string[] = []
+  let bytes = Buffer.concat(chunks)
+  while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
+    const end = 5 + bytes.readUInt32BE(1)
+    found.push(bytes.subarray(5, end).toString('latin1'))
+    bytes = bytes.subarray(end)
+  }
+  chunks.splice(0, chunks.length, bytes)
+  return found
 }
 
 /** Small applications, one a workload: each answers with its name and with what it was asked, in HTTP/1.1, HTTP/2, TLS around either, or plain bytes. */
@@ -275,9 +290,13 @@ export class Applications {
 
   #collect(request: Asked, response: Answering): void {
     const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const streams = LOG_STREAM_PATH.test(request.url ?? '')
+    request.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (streams) this.#collected.push(...takeMessages(chunks))
+    })
     request.on('end', () => {
-      this.#collected.push(Buffer.concat(chunks).toString('latin1'))
+      if (!streams) this.#collected.push(Buffer.concat(chunks).toString('latin1'))
       if (request.headers['content-type'] !== 'application/grpc') {
         response.statusCode = 200
         response.end()

@@ -94,6 +94,22 @@ export interface AccessLogPlan {
   readonly omitsEmpty?: true
   /** A line is written of what this expression of CEL is true of; absent: of all. */
   readonly filter?: string
+  /** A service that takes it by gRPC, and no file does; of OTLP the fields are the body. */
+  readonly service?: LogServicePlan
+}
+
+/** A cluster that takes access logs: by OTLP, or as Envoy's access log service (ALS) does entries of HTTP, or of TCP. */
+export interface LogServicePlan {
+  readonly kind: 'otlp' | 'http' | 'tcp'
+  readonly cluster: string
+  readonly authority: string
+  readonly logName: string
+  readonly timeoutMs: number
+  /** Of OTLP. */
+  readonly attributes: readonly { readonly name: string; readonly format: string }[]
+  /** Of ALS, in lower case. */
+  readonly requestHeaders: readonly string[]
+  readonly responseHeaders: readonly string[]
 }
 
 export type HttpFilterPlan =

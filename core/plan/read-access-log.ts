@@ -9,10 +9,11 @@ import { expressionLimit } from '../telemetry/attributes.ts'
 import { parseFormat } from '../telemetry/format.ts'
 import type { AccessLogPlan } from './http.ts'
 import { at, type Reading, typeNameOf } from './read.ts'
+import { readLogService } from './read-log-service.ts'
 
 type Format = Pick<AccessLogPlan, 'json' | 'fields' | 'omitsEmpty'>
 
-/** Logs to files and to standard output, with expressions of CEL as filters; other filters and sinks are refused. */
+/** Logs to files, to standard output and to services, with expressions of CEL as filters; other filters and sinks are refused. */
 export function readAccessLogs(reading: Reading, path: string, logs: readonly AccessLog[]): AccessLogPlan[] {
   return logs.flatMap((log, index) => {
     const where = at(path, 'access_log', index)
@@ -51,8 +52,7 @@ function readOne(reading: Reading, path: string, log: AccessLog): AccessLogPlan 
       return { path: '/dev/stderr', ...readFormat(reading, at(where, 'log_format'), stream?.accessLogFormat.value) }
     }
     default:
-      reading.unsupported(where, 'is not supported', typeNameOf(any))
-      return undefined
+      return readLogService(reading, where, any)
   }
 }
 

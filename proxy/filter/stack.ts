@@ -5,8 +5,8 @@ import type { PathRules } from '#core/route/normalize.ts'
 import { connectScope, findScope } from '#core/route/scope.ts'
 import type { Engine } from '../http/engine.ts'
 import type { PlanSource } from '../sources.ts'
-import { AccessLog } from '../telemetry/access-log.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
+import { type Log, logOf } from '../telemetry/log-of.ts'
 import { compileMetricRules, type MetricRules } from '../telemetry/metric-rules.ts'
 import { type SpanTag, spanTag } from '../telemetry/span-tags.ts'
 import { cors } from './cors.ts'
@@ -47,7 +47,7 @@ export class HttpStack {
   readonly direction: 'inbound' | 'outbound' | 'gateway'
   /** In the plan's order. */
   readonly filters: readonly HttpFilter[]
-  readonly logs: readonly AccessLog[]
+  readonly logs: readonly Log[]
   readonly spanTags: readonly SpanTag[]
   readonly metricRules: MetricRules | undefined
   readonly pathRules: PathRules
@@ -59,7 +59,7 @@ export class HttpStack {
     this.plan = plan
     this.direction = direction
     this.filters = plan.filters.map((filter) => compileFilter(filter, engine))
-    this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
+    this.logs = plan.accessLog.map((log) => logOf(log, sink, engine.logServices))
     this.spanTags = (plan.tracing?.tags ?? []).map((tag) => spanTag(tag, (name) => engine.variable(name)))
     this.metricRules = plan.metricRules === undefined ? undefined : compileMetricRules(plan.metricRules)
     this.serverName = plan.serverName === 'envoy' || plan.serverName === 'istio-envoy' ? 'weft' : plan.serverName

@@ -5,6 +5,7 @@ import type { PlanSource } from '../sources.ts'
 import type { TrafficMetrics } from '../telemetry/metrics.ts'
 import type { Identifiers } from '../telemetry/identifiers.ts'
 import type { Collectors } from '../telemetry/collectors.ts'
+import type { LogServices } from '../telemetry/log-services.ts'
 import type { SpanSink } from '../telemetry/span.ts'
 import type { KeySets } from '../filter/key-sets.ts'
 import type { LocalLimiters } from '../filter/local-limiters.ts'
@@ -38,6 +39,8 @@ export interface Engine {
   readonly onSpan: SpanSink | undefined
   /** Services of the mesh that take spans. */
   readonly collectors: Collectors
+  /** And those that take access logs. */
+  readonly logServices: LogServices
   /** Of the proxy's environment. */
   variable(name: string): string | undefined
   /** Keys of token issuers. */

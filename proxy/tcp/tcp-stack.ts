@@ -8,8 +8,8 @@ import { pickCluster } from '#core/route/split.ts'
 import { xxHash64Text } from '#core/balance/xxhash.ts'
 import type { Engine } from '../http/engine.ts'
 import type { Wire, WireHandler } from '../http/socket.ts'
-import { AccessLog } from '../telemetry/access-log.ts'
 import type { LogSink } from '../telemetry/access-log.ts'
+import { type Log, logOf } from '../telemetry/log-of.ts'
 import type { Facts } from '../telemetry/facts.ts'
 import type { TcpSeries } from '../telemetry/metrics.ts'
 import type { Cluster } from '../upstream/cluster.ts'
@@ -29,14 +29,14 @@ const noRequest: RequestHead = requestFrom({ method: '', authority: '', path: ''
 export class TcpStack {
   readonly plan: TcpPlan
   readonly inbound: boolean
-  readonly logs: readonly AccessLog[]
+  readonly logs: readonly Log[]
   readonly #engine: Engine
 
   constructor(engine: Engine, plan: TcpPlan, inbound: boolean, sink: LogSink) {
     this.#engine = engine
     this.plan = plan
     this.inbound = inbound
-    this.logs = plan.accessLog.map((log) => new AccessLog(log, sink))
+    this.logs = plan.accessLog.map((log) => logOf(log, sink, engine.logServices))
   }
 
   serve(wire: Wire, peer: PeerInfo, early: Buffer | undefined): void {

@@ -88,11 +88,12 @@ export function noteCall(load: HostLoad, request: Pick<RequestHead, 'method' | '
 const quoted = (name: string): string => name.replace(/["\\\n]/g, '_')
 
 /** The proxy's own metrics as Prometheus text. */
-export function statsText(clusters: Iterable<Cluster>, connections: number, requests: number, overload: Overload): string {
+export function statsText(clusters: Iterable<Cluster>, connections: number, requests: number, overload: Overload, logsDropped: number): string {
   const lines = [
     '# TYPE weft_proxy_connections gauge', `weft_proxy_connections ${connections}`,
     '# TYPE weft_proxy_requests gauge', `weft_proxy_requests ${requests}`,
   ]
+  lines.push('# TYPE weft_proxy_log_entries_dropped_total counter', `weft_proxy_log_entries_dropped_total ${logsDropped}`)
   lines.push('# TYPE weft_proxy_shed_total counter')
   for (const [bound, count] of Object.entries(overload.shed)) lines.push(`weft_proxy_shed_total{bound="${bound}"} ${count}`)
   const all = [...clusters]

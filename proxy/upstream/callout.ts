@@ -29,6 +29,8 @@ export interface GrpcCall {
   readonly authority: string
   readonly metadata: readonly (readonly [name: string, value: string])[]
   readonly timeoutMs: number
+  /** Nothing need be said beside the status: what is called is a stream that we have ended. */
+  readonly mayBeMute?: true
 }
 
 /** An answer larger than this is no answer. */
@@ -94,6 +96,7 @@ export class Callouts {
     const answer = await this.#askHttp2(host, { method: 'POST', path: method, authority: how.authority, headers, body: frame, timeoutMs: how.timeoutMs }, port)
     const status = answer.headers.findLast(([name]) => name === 'grpc-status')?.[1]
     if (answer.status !== 200 || status !== '0') throw new Error(`gRPC status ${status ?? `none, HTTP ${answer.status}`}`)
+    if (how.mayBeMute === true && answer.body.length === 0) return answer.body
     if (answer.body.length < 5 || answer.body[0] !== 0 || answer.body.readUInt32BE(1) !== answer.body.length - 5) throw new Error('no gRPC message')
     return answer.body.subarray(5)
   }
