@@ -24,6 +24,6 @@ const waitsForClient = ({ isGrpc, requestComplete, responseStarted, forwarding }
 function timedOut(exchange: Exchange, answer: Answer): void {
   const { forwarding } = exchange
   if (!exchange.responseStarted) forwarding?.noteTimeout()
-  forwarding?.release(false)
+  forwarding?.release()
   exchange.giveUp(answer)
 }

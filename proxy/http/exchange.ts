@@ -38,7 +38,7 @@ const DISCARDED_BYTES_MAX = 64 * 1024
  * A plan is looked up once, at the start.
  *
  * The walk: a connection reads a head (server-connection.ts, h2/server-stream.ts) and calls `start` → normalize-request.ts → choose-route.ts → the filters of filter/stack.ts → route-action.ts
- * → forwarding.ts, which sends request-lines.ts to an endpoint and its answer back (by the lines of response-out.ts) → `finish`, and telemetry/account.ts.
+ * → forwarding.ts, which sends request-lines.ts to an endpoint and its answer back (response-relay.ts) → `finish`, and telemetry/account.ts.
  * `answerWith` is the way out at every step before an answer began, `giveUp` at every step, and deadlines.ts takes it when time is up.
  */
 export class Exchange implements Facts {
@@ -299,7 +299,7 @@ export class Exchange implements Facts {
     this.addFlag(flag)
     // A reset is the last word on a stream, whatever was answered before.
     if (this.details === '' || flag === 'DR') this.details = details
-    this.forwarding?.release(false)
+    this.forwarding?.release()
     this.finish()
   }
 
@@ -322,7 +322,7 @@ export class Exchange implements Facts {
     if (this.over || this.responseStarted) return
     const answer = this.grpcWeb !== undefined ? asGrpcWeb(own, this.grpcWeb.form) : this.isGrpc ? asGrpc(own) : own
     if (this.isGrpc) this.grpcStatus = statusInTrailers(answer.fields)
-    this.forwarding?.release(false)
+    this.forwarding?.release()
     const { request } = this
     // What follows a CONNECT was meant for a tunnel, however it named where to.
     const closes = request.method === 'CONNECT' || (!this.requestComplete && (own.status === 408 || request.framing !== LENGTH || request.bodyLength > DISCARDED_BYTES_MAX || request.expectsContinue))
@@ -351,7 +351,7 @@ export class Exchange implements Facts {
   /** Answers so, or where an answer has begun already breaks it off: half of one cannot be taken back. */
   giveUp(answer: Answer): void {
     if (!this.responseStarted) return this.answerWith(answer)
-    this.forwarding?.release(false)
+    this.forwarding?.release()
     this.addFlag(answer.flag)
     this.details = answer.details
     this.finish()

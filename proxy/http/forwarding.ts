@@ -1,12 +1,11 @@
 import type { PeerInfo } from '#core/route/request.ts'
 import type { ForwardAction, RetryPlan } from '#core/plan/route.ts'
-import { observeLatency } from '#core/balance/peak-ewma.ts'
 import { shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
 import type { PoolUser } from '../upstream/pool.ts'
-import { countTry } from '../upstream/count-try.ts'
+import { countTryBegun, countTryEnded } from '../upstream/count-try.ts'
 import { pickHost } from '../upstream/pick-host.ts'
 import { keptHost, tellHost } from '../upstream/session.ts'
 import { stickyHash } from '../upstream/sticky.ts'
@@ -16,30 +15,29 @@ import type { Answer } from './answer.ts'
 import { NO_BODY } from './body.ts'
 import type { Engine } from './engine.ts'
 import type { Exchange } from './exchange.ts'
-import { httpStatusOf, statusInTrailers } from './grpc.ts'
+import { httpStatusOf } from './grpc.ts'
 import { NOTHING_KEPT } from './kept-body.ts'
 import { RequestLines } from './request-lines.ts'
-import { responseLines } from './response-out.ts'
-import type { HttpResponseHead } from './response-reader.ts'
 import { timeoutOf } from './request-timeout.ts'
-import { outcomeOf, Retries } from './retries.ts'
+import type { HttpResponseHead } from './response-reader.ts'
+import { relayBody, relayEnd, relayHead } from './response-relay.ts'
+import { isIdempotent, retriesAfter, Retries } from './retries.ts'
 import type { TunnelledUpstream, Upstream, UpstreamLoss, UpstreamUser } from './sides.ts'
 import { digTunnel, joinTunnel } from './tunnelling.ts'
-import { lastWords, losses } from './upstream-loss.ts'
+import { breakOff, lastWords, losses } from './upstream-loss.ts'
 
-/** A body up to this size is kept so that it can be sent again; a larger one goes on unkept, and the request is not retried. */
-const KEPT_BYTES_MAX = 256 * 1024
-
-/** RFC 9110 §9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
-
-/** A request on its way to an endpoint of a cluster, and the answer on its way back: tries, retries and their deadlines. */
+/**
+ * A request on its way to an endpoint of a cluster, and the answer on its way back (Envoy's router): tries, retries and their deadlines. Sections are in the order in which they happen.
+ * A try picks an endpoint (upstream/pick-host.ts), waits for a connection of its pool (upstream/pool.ts), sends the head (request-lines.ts) and what was kept of the body, and ends by an answer
+ * that goes on to the client (response-relay.ts), or by another try.
+ */
 export class Forwarding implements UpstreamUser, PoolUser {
   readonly action: ForwardAction
   /** Until when the whole answer must be there; 0: no matter. */
   deadlineMs = 0
   /** The same of the present try, until its answer begins. */
   tryDeadlineMs = 0
+  /** The last try went to a peer that proved who it is. */
   overMutualTls = false
   /** The client cannot follow, so that nothing more of the answer is read. */
   upstreamPaused = false
@@ -48,14 +46,18 @@ export class Forwarding implements UpstreamUser, PoolUser {
   readonly #cluster: Cluster
   #lines: RequestLines | undefined = undefined
   #upstream: Upstream | undefined = undefined
+  /** For a connection. */
   #waits = false
   /** The body may be needed again: what comes of it is kept even as it is sent on. */
   #keeps: boolean
   /** From the first failure on. */
   #retries: Retries | undefined = undefined
+  /** Sent anew once already on a connection that closed under it, which counts as no try. */
   #resent = false
   #hash: bigint | undefined = undefined
+  /** When the present try was sent; 0: none was. */
   #attemptMs = 0
+  /** Copies are to be sent, once the request is complete. */
   #mirrors: boolean
 
   /** Takes its place among the cluster's requests, until `leaveCluster`. */
@@ -68,7 +70,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     cluster.requests += 1
     cluster.requestsTotal += 1
     this.#mirrors = action.mirrors.length > 0
-    this.#keeps = request.framing !== NO_BODY && ((action.retry !== undefined && action.retry.retriesMax > 0) || this.#mirrors || IDEMPOTENT.has(request.method))
+    this.#keeps = request.framing !== NO_BODY && ((action.retry !== undefined && action.retry.retriesMax > 0) || this.#mirrors || isIdempotent(request.method))
   }
 
   begin(): void {
@@ -97,63 +99,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     return this.#exchange.overHttp2
   }
 
-  // ---- the rest of the request
-
-  #requestIsComplete(): void {
-    const exchange = this.#exchange
-    const timeoutMs = timeoutOf(exchange, this.action)
-    // Envoy starts this clock when the whole request has arrived.
-    if (timeoutMs > 0) this.deadlineMs = (exchange.request.framing === NO_BODY ? exchange.startMs : this.#engine.doors.clock.monotonicMs()) + timeoutMs
-    if (this.#mirrors && this.#lines !== undefined) {
-      // Once: a request without a body is complete with its head, and its end is reported again.
-      this.#mirrors = false
-      const { chunks, bytes } = exchange.kept ?? NOTHING_KEPT
-      startMirrors(this.#engine, this.action.mirrors, this.#lines, chunks, exchange.bodyBytes === bytes)
-    }
-  }
-
-  sendBody(bytes: Buffer, start: number, end: number): void {
-    const exchange = this.#exchange
-    const upstream = this.#upstream
-    if (upstream === undefined || this.#keeps) exchange.keep(bytes, start, end, upstream === undefined)
-    if (upstream === undefined) return
-    if (this.#keeps && this.#keptTooMuch) this.#stopKeeping()
-    upstream.sendBody(bytes, start, end)
-    if (upstream.congested) exchange.pauseDownstream()
-  }
-
-  get #keptTooMuch(): boolean {
-    const { kept } = this.#exchange
-    return kept !== undefined && kept.bytes > KEPT_BYTES_MAX
-  }
-
-  #stopKeeping(): void {
-    this.#keeps = false
-    this.#exchange.kept = undefined
-  }
-
-  sendEnd(trailers: string): void {
-    this.#requestIsComplete()
-    this.#upstream?.sendEnd(trailers)
-  }
-
-  /** All that one read of the client brought has been told. */
-  flush(): void {
-    const exchange = this.#exchange
-    const upstream = this.#upstream
-    if (upstream === undefined) return
-    if (exchange.connection.readsRecords && !exchange.requestComplete) upstream.flushLate()
-    else upstream.flush()
-  }
-
-  /** The client follows again. */
-  resumeUpstream(): void {
-    if (!this.upstreamPaused) return
-    this.upstreamPaused = false
-    this.#upstream?.resume()
-  }
-
-  // ---- tries
+  // ---- a try: an endpoint, a connection to it, and what there is of the request
 
   #attempt(): void {
     const exchange = this.#exchange
@@ -165,8 +111,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const host = kept ?? pickHost(cluster, exchange.request, exchange.peer, this.#hash, this.#retries)
     if (host === undefined) return exchange.answerWith(answers.noHealthyUpstream)
     exchange.host = host
-    host.active += 1
-    host.load.issued += 1
+    countTryBegun(host)
     this.#waits = true
     const got = host.pool.acquire(this)
     if (got === 'waits') return
@@ -193,6 +138,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     this.#upstream = upstream
     this.overMutualTls = upstream.secure
     upstream.begin(this, exchange.request.method)
+    // A request that came whole and found a connection begins with its exchange: the clock is asked once less.
     this.#attemptMs = exchange.attempts === 1 && exchange.requestComplete && upstream.requests > 1 ? exchange.startMs : this.#engine.doors.clock.monotonicMs()
     const perTryMs = this.action.retry?.perTryTimeoutMs ?? 0
     this.tryDeadlineMs = perTryMs > 0 ? this.#attemptMs + perTryMs : 0
@@ -200,7 +146,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     if (exchange.kept !== undefined) for (const chunk of exchange.kept.chunks) upstream.sendBody(chunk, 0, chunk.length)
     if (exchange.requestComplete) upstream.sendEnd(exchange.trailers)
     if (!exchange.connection.reading) upstream.flush()
-    if (!this.#keeps || this.#keptTooMuch) this.#stopKeeping()
+    if (!this.#keeps || exchange.kept?.resendable === false) this.#stopKeeping()
     if (upstream.congested) exchange.pauseDownstream()
     else exchange.resumeDownstream()
   }
@@ -213,18 +159,62 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const cluster = this.#cluster
     exchange.upstreamFailure = why === '' ? 'connection_timeout' : why
     if (host !== undefined) {
-      host.active -= 1
-      this.#countLoad(host, false)
+      this.#countEnd(host, false)
       cluster.record(host, 'connect-failure')
     }
     if (this.#retry({ reset: 'connect-failure' })) return
     this.#giveUp(why === '' ? answers.connectTimeout : answers.connectFailure(why))
   }
 
-  onUpstreamWritable(): void {
+  // ---- the rest of the request
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
     const exchange = this.#exchange
-    exchange.resumeDownstream()
+    const upstream = this.#upstream
+    if (upstream === undefined || this.#keeps) exchange.keep(bytes, start, end, upstream === undefined)
+    if (upstream === undefined) return
+    if (this.#keeps && exchange.kept?.resendable === false) this.#stopKeeping()
+    upstream.sendBody(bytes, start, end)
+    if (upstream.congested) exchange.pauseDownstream()
   }
+
+  #stopKeeping(): void {
+    this.#keeps = false
+    this.#exchange.kept = undefined
+  }
+
+  sendEnd(trailers: string): void {
+    this.#requestIsComplete()
+    this.#upstream?.sendEnd(trailers)
+  }
+
+  #requestIsComplete(): void {
+    const exchange = this.#exchange
+    const timeoutMs = timeoutOf(exchange, this.action)
+    // Envoy starts this clock when the whole request has arrived.
+    if (timeoutMs > 0) this.deadlineMs = (exchange.request.framing === NO_BODY ? exchange.startMs : this.#engine.doors.clock.monotonicMs()) + timeoutMs
+    if (this.#mirrors && this.#lines !== undefined) {
+      // Once: a request without a body is complete with its head, and its end is reported again.
+      this.#mirrors = false
+      const { chunks, bytes } = exchange.kept ?? NOTHING_KEPT
+      startMirrors(this.#engine, this.action.mirrors, this.#lines, chunks, exchange.bodyBytes === bytes)
+    }
+  }
+
+  /** All that one read of the client brought has been told. */
+  flush(): void {
+    const exchange = this.#exchange
+    const upstream = this.#upstream
+    if (upstream === undefined) return
+    if (exchange.connection.readsRecords && !exchange.requestComplete) upstream.flushLate()
+    else upstream.flush()
+  }
+
+  onUpstreamWritable(): void {
+    this.#exchange.resumeDownstream()
+  }
+
+  // ---- the answer
 
   onUpstreamResponse(head: HttpResponseHead): void {
     const exchange = this.#exchange
@@ -238,39 +228,23 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const grpcStatus = exchange.isGrpc ? head.header('grpc-status') : undefined
     if (grpcStatus !== undefined) exchange.grpcStatus = Number(grpcStatus)
     cluster.record(host, grpcStatus === undefined ? head.status : httpStatusOf(exchange.grpcStatus))
-    if (this.action.retry !== undefined && this.#wantsRetry(head)) {
+    const { retry } = this.action
+    if (retry !== undefined && retriesAfter(retry, exchange.request.method, head) && this.#mayRetry(retry)) {
       this.#leave(upstream, host, head.status < 500)
       upstream.abort()
       this.#scheduleRetry()
       return
     }
-    exchange.responseHead = head
-    exchange.status = head.status
-    if (exchange.details === '') exchange.details = 'via_upstream'
-    exchange.responseStarted = true
     this.tryDeadlineMs = 0
     if (this.action.session !== undefined) tellHost(this.action.session, exchange, host)
-    if (exchange.grpcWeb === undefined) exchange.connection.sendHead(head.status, head.statusText, responseLines(exchange, head), head.framing)
-    else exchange.grpcWeb.sendHead(exchange, head)
+    relayHead(exchange, head)
     if (!this.#mirrors) this.#stopKeeping()
   }
 
-  #wantsRetry(head: HttpResponseHead): boolean {
-    const plan = this.action.retry
-    const outcome = plan && outcomeOf(head)
-    return plan !== undefined && outcome !== undefined && shouldRetry(plan, outcome, this.#exchange.request.method) && this.#mayRetry(plan)
-  }
-
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
-    const exchange = this.#exchange
-    const upstream = this.#upstream
-    if (upstream === undefined) return
-    const { connection, grpcWeb } = exchange
-    exchange.lastActiveMs = this.#engine.sweptMs
-    exchange.messages?.response.read(bytes, start, end)
-    if (grpcWeb !== undefined) return grpcWeb.sendBody(exchange, bytes, start, end)
-    exchange.responseBytes += end - start
-    connection.sendBody(bytes, start, end)
+    if (this.#upstream === undefined) return
+    this.#exchange.lastActiveMs = this.#engine.sweptMs
+    relayBody(this.#exchange, bytes, start, end)
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -278,9 +252,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const { host } = exchange
     const upstream = this.#upstream
     if (upstream === undefined || host === undefined) return
-    if (exchange.grpcWeb === undefined) exchange.connection.sendEnd(trailers)
-    else exchange.grpcWeb.sendEnd(exchange, trailers)
-    if (exchange.isGrpc && trailers !== '') exchange.grpcStatus = statusInTrailers(trailers) < 0 ? exchange.grpcStatus : statusInTrailers(trailers)
+    relayEnd(exchange, trailers)
     const nowMs = this.#engine.doors.clock.monotonicMs()
     this.#leave(upstream, host, exchange.status < 500, nowMs)
     if (this.upstreamPaused) {
@@ -306,6 +278,15 @@ export class Forwarding implements UpstreamUser, PoolUser {
     }
   }
 
+  /** The client follows again. */
+  resumeUpstream(): void {
+    if (!this.upstreamPaused) return
+    this.upstreamPaused = false
+    this.#upstream?.resume()
+  }
+
+  // ---- no answer, or half of one
+
   onUpstreamReset(why: UpstreamLoss): void {
     const exchange = this.#exchange
     const { host } = exchange
@@ -313,17 +294,12 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const upstream = this.#upstream
     if (upstream === undefined || host === undefined) return
     this.#upstream = undefined
-    host.active -= 1
-    this.#countLoad(host, false)
+    this.#countEnd(host, false)
     if (exchange.responseStarted) {
-      // Half an answer cannot be taken back: the client learns by the broken connection.
-      exchange.addFlag(losses[why].flag)
-      exchange.details = `upstream_reset_after_response_started{${losses[why].words}}`
       cluster.record(host, 'reset')
-      exchange.finish()
-      return exchange.connection.fail()
+      return breakOff(exchange, why)
     }
-    const lost = why === 'reset' && upstream.requests > 1 && !upstream.answered && IDEMPOTENT.has(exchange.request.method)
+    const lost = why === 'reset' && upstream.requests > 1 && !upstream.answered && isIdempotent(exchange.request.method)
     if ((lost || why === 'refused') && !this.#resent && this.#canResend()) {
       // The server closed a kept-alive connection while the request was on its way. Nothing came back, and the method may be repeated (RFC 9110 §9.2.2);
       // or it says itself that it did nothing (RFC 9113 §8.7).
@@ -336,11 +312,26 @@ export class Forwarding implements UpstreamUser, PoolUser {
     this.#giveUp(losses[why].answer)
   }
 
+  tryTimedOut(): void {
+    const exchange = this.#exchange
+    this.tryDeadlineMs = 0
+    this.noteTimeout()
+    this.release()
+    if (this.#retry({ reset: 'per-try-timeout' })) return
+    exchange.answerWith(answers.perTryTimeout)
+  }
+
+  /** The endpoint did not answer in time. */
+  noteTimeout(): void {
+    const { host } = this.#exchange
+    if (host !== undefined && this.#upstream !== undefined) this.#cluster.record(host, 'timeout')
+  }
+
   #giveUp(answer: Answer): void {
     this.#exchange.answerWith(lastWords(answer, this.#exchange.attempts))
   }
 
-  // ---- retries
+  // ---- another try
 
   #canResend(): boolean {
     const exchange = this.#exchange
@@ -348,18 +339,9 @@ export class Forwarding implements UpstreamUser, PoolUser {
   }
 
   #mayRetry(plan: RetryPlan): boolean {
-    const exchange = this.#exchange
-    const cluster = this.#cluster
-    if (exchange.responseStarted || !this.#canResend()) return false
-    const retries = (this.#retries ??= new Retries(plan, cluster))
-    if (retries.spent) {
-      if (plan.retriesMax > 0) exchange.addFlag('URX')
-      return false
-    }
-    if (retries.fits) return true
-    cluster.overflows += 1
-    exchange.addFlag('UO')
-    return false
+    if (this.#exchange.responseStarted || !this.#canResend()) return false
+    this.#retries ??= new Retries(plan, this.#cluster)
+    return this.#retries.mayGoOn(this.#exchange)
   }
 
   /** True when another try is under way. */
@@ -381,54 +363,6 @@ export class Forwarding implements UpstreamUser, PoolUser {
     })
   }
 
-  /** This exchange and its upstream connection part. */
-  #leave(upstream: Upstream, host: UpstreamHost, succeeded: boolean, nowMs?: number): void {
-    if (this.#upstream !== upstream) return
-    this.#upstream = undefined
-    host.active -= 1
-    if (upstream.secure) {
-      host.load.secured += 1
-      host.total.secured += 1
-    }
-    this.#countLoad(host, succeeded, nowMs)
-  }
-
-  #countLoad(host: UpstreamHost, succeeded: boolean, nowMs = this.#engine.doors.clock.monotonicMs()): void {
-    const ms = this.#attemptMs === 0 ? 0 : Math.max(0, nowMs - this.#attemptMs)
-    countTry(host, ms, succeeded)
-    if (this.#exchange.cluster?.plan.balancer === 'peak-ewma') observeLatency(host, ms, succeeded, nowMs)
-  }
-
-  /** Lets go of whatever is upstream: a place in a queue, or a connection, which is closed. */
-  release(succeeded: boolean): void {
-    const { host } = this.#exchange
-    if (host === undefined) return
-    if (this.#waits) {
-      this.#waits = false
-      host.pool.cancel(this)
-      host.active -= 1
-    }
-    const upstream = this.#upstream
-    if (upstream === undefined) return
-    this.#leave(upstream, host, succeeded)
-    upstream.abort()
-  }
-
-  tryTimedOut(): void {
-    const exchange = this.#exchange
-    this.tryDeadlineMs = 0
-    this.noteTimeout()
-    this.release(false)
-    if (this.#retry({ reset: 'per-try-timeout' })) return
-    exchange.answerWith(answers.perTryTimeout)
-  }
-
-  /** The endpoint did not answer in time. */
-  noteTimeout(): void {
-    const { host } = this.#exchange
-    if (host !== undefined && this.#upstream !== undefined) this.#cluster.record(host, 'timeout')
-  }
-
   // ---- tunnels
 
   #openTunnel(): void {
@@ -444,7 +378,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     const { host } = exchange
     const { tunnel } = upstream
     if ((head.status === 101 && exchange.request.upgrade === '') || host === undefined || tunnel === undefined) {
-      this.release(false)
+      this.release()
       return exchange.answerWith(answers.protocolError)
     }
     exchange.responseHead = head
@@ -461,7 +395,39 @@ export class Forwarding implements UpstreamUser, PoolUser {
     })
   }
 
-  /** The exchange has ended. */
+  // ---- the end of a try, and of them all
+
+  /** This exchange and its upstream connection part; the caller says what becomes of the connection. */
+  #leave(upstream: Upstream, host: UpstreamHost, succeeded: boolean, nowMs?: number): void {
+    if (this.#upstream !== upstream) return
+    this.#upstream = undefined
+    if (upstream.secure) {
+      host.load.secured += 1
+      host.total.secured += 1
+    }
+    this.#countEnd(host, succeeded, nowMs)
+  }
+
+  #countEnd(host: UpstreamHost, succeeded: boolean, nowMs = this.#engine.doors.clock.monotonicMs()): void {
+    countTryEnded(host, this.#cluster.plan.balancer, this.#attemptMs, nowMs, succeeded)
+  }
+
+  /** Lets go of whatever is upstream: a place in a queue, or a connection, which is closed. */
+  release(): void {
+    const { host } = this.#exchange
+    if (host === undefined) return
+    if (this.#waits) {
+      this.#waits = false
+      host.pool.cancel(this)
+      host.active -= 1
+    }
+    const upstream = this.#upstream
+    if (upstream === undefined) return
+    this.#leave(upstream, host, false)
+    upstream.abort()
+  }
+
+  /** The exchange has ended: others may have its place among the cluster's requests. */
   leaveCluster(): void {
     this.#cluster.requests -= 1
     this.#retries?.release()

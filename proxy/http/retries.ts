@@ -1,9 +1,16 @@
 import type { RetryPlan } from '#core/plan/route.ts'
-import { retryDelayMs } from '#core/balance/retry.ts'
+import { retryDelayMs, shouldRetry } from '#core/balance/retry.ts'
 import type { TryOutcome } from '#core/balance/retry.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
+import type { Exchange } from './exchange.ts'
 import type { HttpResponseHead } from './response-reader.ts'
+
+/** RFC 9110 §9.2.2. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
+
+/** Whether a request of this method may be repeated without asking whether its first copy was carried out. */
+export const isIdempotent = (method: string): boolean => IDEMPOTENT.has(method)
 
 /** The tries of one request beyond its first: how many are left of its route's policy and of its cluster's limit, and where it has been (envoy.config.route.v3.RetryPolicy). */
 export class Retries {
@@ -19,14 +26,16 @@ export class Retries {
     this.#cluster = cluster
   }
 
-  /** All that the policy allows were made. */
-  get spent(): boolean {
-    return this.#done >= this.plan.retriesMax
-  }
-
-  /** Whether the cluster has room for one more; a request that is among its retries already stays there. */
-  get fits(): boolean {
-    return this.#counted || this.#cluster.mayRetry
+  /** Whether the policy allows one more, and the cluster has room for it; a request that is among its retries already stays there. Else the exchange is flagged with what it came up against. */
+  mayGoOn(exchange: Exchange): boolean {
+    if (this.#done >= this.plan.retriesMax) {
+      if (this.plan.retriesMax > 0) exchange.addFlag('URX')
+      return false
+    }
+    if (this.#counted || this.#cluster.mayRetry) return true
+    this.#cluster.overflows += 1
+    exchange.addFlag('UO')
+    return false
   }
 
   /** Counts one more try, after `failed` failed. Answers the ms to wait before it; `draw` is uniform in [0, 1). */
@@ -60,8 +69,14 @@ export class Retries {
   }
 }
 
+/** Whether the policy tries again after such an answer, as far as that goes by the answer. */
+export function retriesAfter(plan: RetryPlan, method: string, head: HttpResponseHead): boolean {
+  const outcome = outcomeOf(head)
+  return outcome !== undefined && shouldRetry(plan, outcome, method)
+}
+
 /** What an answer says of its try; undefined: nothing that any policy tries again for. */
-export function outcomeOf(head: HttpResponseHead): TryOutcome | undefined {
+function outcomeOf(head: HttpResponseHead): TryOutcome | undefined {
   const grpc = head.header('grpc-status')
   if (head.status < 400 && grpc === undefined) return undefined
   return {

@@ -1,3 +1,4 @@
+import { countTryBegun } from '../upstream/count-try.ts'
 import { pickHost } from '../upstream/pick-host.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
@@ -22,8 +23,7 @@ export function digTunnel(exchange: Exchange, cluster: Cluster, dug: (upstream: 
   }
   exchange.attempts = 1
   exchange.host = host
-  host.active += 1
-  host.load.issued += 1
+  countTryBegun(host)
   const upstream = new TunnelUpstream(cluster, host, engine.doors.clock, peer, (problem) => {
     if (problem === '') return dug(upstream, host)
     exchange.upstreamFailure = problem

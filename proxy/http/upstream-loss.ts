@@ -1,5 +1,6 @@
 import { answers } from './answer.ts'
 import type { Answer } from './answer.ts'
+import type { Exchange } from './exchange.ts'
 import type { UpstreamLoss } from './sides.ts'
 
 /** Envoy's words, flag and answer for why an upstream was lost. */
@@ -20,3 +21,11 @@ export const losses: Readonly<Record<UpstreamLoss, Loss>> = {
 
 /** The last try's end, as its client reads it. */
 export const lastWords = (answer: Answer, attempts: number): Answer => (attempts > 1 ? { ...answer, body: answer.body.replace('reset reason', 'retried and the latest reset reason') } : answer)
+
+/** Half an answer cannot be taken back: its client learns by the broken connection. */
+export function breakOff(exchange: Exchange, why: UpstreamLoss): void {
+  exchange.addFlag(losses[why].flag)
+  exchange.details = `upstream_reset_after_response_started{${losses[why].words}}`
+  exchange.finish()
+  exchange.connection.fail()
+}
