@@ -246,9 +246,19 @@ export class Applications {
     socket.once('data', () => socket.end(`${of.workload}\n`))
   }
 
+  /** The same, asked for by a POST: no call of ours is without a user agent. */
+  #tunnelByPost(of: { workload: string; address: string }, request: Asked, response: Answering): void {
+    const { ':authority': authority = request.headers.host ?? '' } = request.headers
+    this.#note(BYTES, { ...of, method: 'POST', path: request.url ?? '', authority: String(authority), headers: {}, protocol: request.httpVersionMajor === 2 ? 'h2' : 'http/1.1', arrival: this.#arrivalOf(request) })
+    if ('flushHeaders' in response) response.flushHeaders()
+    else response.writeHead(200)
+    request.once('data', () => response.end(`${of.workload}\n`))
+  }
+
   #answer({ workload, address, special }: { workload: string; address: string; special: NonNullable<WorkloadWords['application']> }, request: Asked, response: Answering): void {
     if (COLLECTOR_PATHS.test(request.url ?? '')) return this.#collect(request, response)
     if (special.authorizer !== undefined) return authorize(special.authorizer, request, response)
+    if (request.method === 'POST' && request.headers['user-agent'] === undefined && request.headers['content-length'] === undefined) return this.#tunnelByPost({ workload, address }, request, response)
     request.resume()
     if (special.keys?.includes(request.url ?? '') === true) {
       response.setHeader('content-type', 'application/json')

@@ -93,7 +93,9 @@ export interface TcpPlan {
   readonly hashesSource?: boolean
   /** A connection lasts so long at most. */
   readonly lifetimeMaxMs?: number
-  /** The upstream is a proxy that is asked for a tunnel to this HOST:PORT (CONNECT). */
+  /** The upstream is a proxy that is asked for a tunnel to this HOST:PORT, by CONNECT. */
   readonly tunnelTo?: string
+  /** It is asked by POST: the tunnel's bytes are the bodies of request and answer. */
+  readonly tunnelByPost?: boolean
   readonly accessLog: readonly AccessLogPlan[]
 }

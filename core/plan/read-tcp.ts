@@ -30,12 +30,11 @@ function readHash(reading: Reading, path: string, proxy: TcpProxy): boolean {
   return false
 }
 
-function readTunnel(reading: Reading, path: string, tunnel: TcpProxy_TunnelingConfig | undefined): Pick<TcpPlan, 'tunnelTo'> {
+function readTunnel(reading: Reading, path: string, tunnel: TcpProxy_TunnelingConfig | undefined): Pick<TcpPlan, 'tunnelTo' | 'tunnelByPost'> {
   if (tunnel === undefined) return {}
   reading.only(path, TcpProxy_TunnelingConfigSchema, tunnel, ['hostname', 'use_post'])
-  if (tunnel.usePost) reading.unsupported(at(path, 'use_post'), 'only CONNECT is supported', true)
   if (!/^[^\s%]+:\d{1,5}$/.test(tunnel.hostname)) reading.unsupported(at(path, 'hostname'), 'only HOST:PORT is supported', tunnel.hostname)
-  return { tunnelTo: tunnel.hostname }
+  return { tunnelTo: tunnel.hostname, ...(tunnel.usePost && { tunnelByPost: true }) }
 }
 
 function readClusters(reading: Reading, path: string, proxy: TcpProxy): WeightedClusters {

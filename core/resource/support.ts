@@ -16,8 +16,6 @@ export type Support = 'sidecar and Envoy' | 'sidecar' | 'Envoy' | 'none'
 const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy', readonly string[]>>>>> = {
   // The bundled proxy counts by service and by nothing else.
   'VirtualService.networking.istio.io': { Envoy: ['spec.http[].match[].statPrefix'] },
-  // Tunnels by POST are Envoy's alone.
-  'DestinationRule.networking.istio.io': { Envoy: ['spec.trafficPolicy.tunnel.protocol', 'spec.subsets[].trafficPolicy.tunnel.protocol'] },
   // Stock Envoys have none of Istio's metrics.
   'Telemetry.telemetry.istio.io': { sidecar: ['spec.metrics'] },
   // Weft's own proxies run neither modules nor scripts.

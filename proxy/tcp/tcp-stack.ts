@@ -15,8 +15,10 @@ import type { TcpSeries } from '../telemetry/metrics.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import { dialHost } from '../upstream/connect.ts'
 import type { UpstreamHost } from '../upstream/host.ts'
+import { AskedTunnel } from './asked-tunnel.ts'
 import { connectTunnel } from './connect-tunnel.ts'
 import { Tunnel } from './tunnel.ts'
+import type { TunnelEnd } from './tunnel.ts'
 
 /** Envoy's flags of an endpoint that cannot be reached: there is one attempt, and it was the last. */
 const UNREACHED = 'UF,URX'
@@ -84,6 +86,7 @@ class TcpConnection implements Facts, WireHandler {
   #ended = false
   #over = false
   #dialled: Wire | undefined = undefined
+  #asked: AskedTunnel | undefined = undefined
 
   constructor(engine: Engine, stack: TcpStack, wire: Wire, peer: PeerInfo) {
     this.#engine = engine
@@ -124,8 +127,28 @@ class TcpConnection implements Facts, WireHandler {
     this.#series = metrics.tcp(inbound, inbound ? metrics.source(this.peer.uriSans[0] ?? '', '', this.peer.uriSans.length > 0) : metrics.self, inbound ? (this.peer.uriSans.length > 0 ? cluster.selfSecured : cluster.selfDestination) : (host?.destination ?? cluster.destination))
     this.#series.opened += 1
     if (host === undefined) return this.#fail('UH')
-    if (cluster.connections >= cluster.plan.limits.connectionsMax) return this.#fail('UO')
+    const { tunnelTo, tunnelByPost } = plan
+    const { protocol, limits } = cluster.plan
+    if (tunnelTo !== undefined && (tunnelByPost === true || protocol === 'http2' || protocol === 'as-downstream')) {
+      if (cluster.requests >= limits.requestsMax) return this.#fail('UO')
+      return this.#ask(cluster, host, tunnelTo, tunnelByPost === true ? 'POST' : 'CONNECT')
+    }
+    if (cluster.connections >= limits.connectionsMax) return this.#fail('UO')
     this.#dial(cluster, host)
+  }
+
+  /** A tunnel over the connections that the cluster's requests have. */
+  #ask(cluster: Cluster, host: UpstreamHost, target: string, method: 'CONNECT' | 'POST'): void {
+    this.#host = host
+    this.attempts += 1
+    host.active += 1
+    this.#asked = new AskedTunnel(cluster, host, target, method, this.#engine.doors.clock, this.peer, (outcome) => {
+      if (this.#over) return
+      if ('end' in outcome) return this.#join(outcome.end, host, undefined)
+      this.upstreamFailure = outcome.words
+      this.#fail(outcome.problem === 'overflow' ? 'UO' : UNREACHED)
+    })
+    this.#asked.begin()
   }
 
   #dial(cluster: Cluster, host: UpstreamHost): void {
@@ -165,7 +188,7 @@ class TcpConnection implements Facts, WireHandler {
     }
   }
 
-  #join(upstream: Wire, host: UpstreamHost, first: Buffer | undefined): void {
+  #join(upstream: TunnelEnd, host: UpstreamHost, first: Buffer | undefined): void {
     host.total.issued += 1
     const tunnel = new Tunnel(this.#engine, this.#wire, upstream, this.#stack.plan.idleTimeoutMs, true, (sent, received) => {
       this.requestBytes = sent
@@ -208,9 +231,10 @@ class TcpConnection implements Facts, WireHandler {
     this.#over = true
     this.#wire.destroy()
     this.#dialled?.destroy()
+    this.#asked?.destroy()
     if (this.#host !== undefined && this.#cluster !== undefined) {
       this.#host.active -= 1
-      this.#cluster.connections -= 1
+      if (this.#asked === undefined) this.#cluster.connections -= 1
     }
     const { clock } = this.#engine.doors
     this.durationMs = clock.monotonicMs() - this.#startMs

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { test, type TestContext } from 'node:test'
@@ -190,4 +191,96 @@ test('tunnels end, go on and are refused as in a stock Envoy, over HTTP/2 and HT
   }
   assert.deepEqual(told['weft'], told['envoy'])
   await until(() => twins.runtime.tunnels.size === 0 && twins.runtime.active.size === 0)
+})
+
+/** Serves what comes through a tunnel that a request by POST asked for, or a CONNECT over HTTP/2. */
+function serveTunnel(seen: string[], head: string, refused: boolean, asked: NodeJS.ReadableStream, answer: { writeHead(status: number): unknown; write(text: string): unknown; end(text: string): unknown }, breaks: () => void): void {
+  seen.push(head)
+  if (refused) {
+    answer.writeHead(403)
+    return void answer.end('no!')
+  }
+  answer.writeHead(200)
+  answer.write('hello\n')
+  let over = false
+  const end = (): void => {
+    if (!over) answer.end(FAREWELL)
+    over = true
+  }
+  asked.on('data', (bytes: Buffer) => {
+    const text = bytes.toString('latin1')
+    if (text.includes('reset')) breaks()
+    else if (text.includes('end')) end()
+    else answer.write(text.toUpperCase())
+  })
+  asked.on('end', end)
+  asked.on('error', () => undefined)
+}
+
+/** Says one thing at a time over a connection, each when an answer to the one before has come, and ends. */
+function overBytes(port: number, say: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    let text = ''
+    let at = 0
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      if (!text.endsWith('\n')) return
+      const line = say[at++]
+      if (line === undefined) socket.end()
+      else socket.write(line)
+    })
+    socket.on('end', () => socket.end())
+    socket.on('error', () => undefined)
+    socket.on('close', () => resolve(text))
+  })
+}
+
+/** A listener whose connections go to the cluster through a tunnel. */
+const tunnelling = (name: string, cluster: string, hostname: string, usePost: boolean): JsonValue => ({
+  name,
+  address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
+  filter_chains: [{ filters: [{ name: 'envoy.filters.network.tcp_proxy', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', stat_prefix: name, cluster, tunneling_config: { hostname, use_post: usePost } } }] }],
+})
+
+const followsClients = { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: { allow_connect: true } } } } }
+
+test('tunnels that a connection needs are asked for as by a stock Envoy, by POST and CONNECT, over HTTP/1.1 and HTTP/2', async (t) => {
+  const seen: string[] = []
+  const one = http.createServer((request, response) => {
+    const { host, 'transfer-encoding': coding, 'content-length': length } = request.headers
+    serveTunnel(seen, `${request.method} ${request.url} ${host} ${coding} ${length}`, host?.includes('refused') === true, request, response, () => request.socket.destroy())
+  })
+  t.after(() => one.close().closeAllConnections())
+  await new Promise<void>((ready) => one.listen(0, '127.0.0.1', ready))
+  const address = one.address()
+  const [two, dead] = await Promise.all([
+    http2Server(t, (stream, headers) => {
+      const answer = { writeHead: (status: number) => stream.respond({ ':status': status }), write: (text: string) => stream.write(text), end: (text: string) => stream.end(text) }
+      serveTunnel(seen, `${headers[':method']} ${headers[':path']} ${headers[':authority']} ${headers[':scheme']} ${headers['content-length']}`, headers[':authority']?.includes('refused') === true, stream, answer, () => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR))
+    }),
+    deadPort(),
+  ])
+  const asked = ['one', 'two', 'follows', 'dead'].flatMap((cluster) => [true, false].filter((post) => post || cluster !== 'one').map((post): [string, string, boolean] => [`${post ? 'POST' : 'CONNECT'} ${cluster}`, cluster, post]))
+  const twins = await startTwins(t, {
+    listeners: asked.flatMap(([name, cluster, post]) => [tunnelling(name, cluster, 'db.example:5432', post), tunnelling(`${name}, refused`, cluster, 'refused.example:5432', post)]),
+    clusters: [staticCluster('one', [typeof address === 'object' && address !== null ? address.port : 0]), staticCluster('two', [two.port], http2Upstream), staticCluster('follows', [two.port], followsClients), staticCluster('dead', [dead], http2Upstream)],
+  })
+  const told: Record<string, string[]> = { envoy: [], weft: [] }
+  for (const engine of [twins.envoy, twins.weft]) {
+    const tell = async (name: string, say: readonly string[], told: (text: string) => string = (text) => text): Promise<string> => JSON.stringify([name, say, told(await overBytes(engine.port(name), say)), ...seen.splice(0)])
+    for (const [name] of asked) {
+      // On the page: a tunnel by POST over HTTP/1.1 ends with the client's side in Envoy.
+      told[engine.name]?.push(
+        await tell(name, ['one\n', 'two\n'], (text) => (name === 'POST one' ? text.replace(FAREWELL, '') : text)),
+        await tell(name, ['one\n', 'reset']),
+        await tell(`${name}, refused`, []),
+      )
+      // And the end of its answer, coming first, is the end of all of Envoy.
+      if (name !== 'POST one') told[engine.name]?.push(await tell(name, ['one\n', 'end']))
+    }
+  }
+  assert.deepEqual(told['weft'], told['envoy'])
+  for (const last of ['two\n', 'end']) assert.match(await overBytes(twins.weft.port('POST one'), ['one\n', last]), new RegExp(`${FAREWELL}$`))
+  await until(() => twins.runtime.tunnels.size === 0)
 })
