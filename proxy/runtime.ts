@@ -29,6 +29,7 @@ import type { ClusterLoad, ClusterReport } from './telemetry/reports.ts'
 import { TrafficMetrics, workloadName } from './telemetry/metrics.ts'
 import { peerMetadataOf } from './telemetry/peer-metadata.ts'
 import { Collectors } from './telemetry/collectors.ts'
+import { LogServices } from './telemetry/log-services.ts'
 import type { SpanSink } from './telemetry/span.ts'
 import { Callouts } from './upstream/callout.ts'
 import type { ListeningSockets } from './upgrade/listening-sockets.ts'
@@ -86,6 +87,7 @@ export class Runtime implements Engine {
   readonly keys: KeySets
   readonly onSpan: SpanSink | undefined
   readonly collectors: Collectors
+  readonly logServices: LogServices
   readonly active = new LiveSet<Exchange>()
   readonly connections = new Set<ClientConnection>()
   readonly tunnels = new Set<Tunnel>()
@@ -129,6 +131,7 @@ export class Runtime implements Engine {
     this.limiters = new LocalLimiters(doors.clock)
     this.callouts = new Callouts(doors.clock)
     this.collectors = new Collectors(doors, this.callouts, (name) => this.cluster(name))
+    this.logServices = new LogServices(doors, this.node, this.callouts, (name) => this.cluster(name))
     this.keys = new KeySets({ doors, callouts: this.callouts, cluster: (name) => this.cluster(name) })
     this.metrics = new TrafficMetrics(options.node, options.principal)
     this.sweptMs = doors.clock.monotonicMs()
@@ -348,7 +351,7 @@ export class Runtime implements Engine {
       })
     }
     // A collector that is away must not hold up a proxy that ends.
-    await Promise.race([this.collectors.flush(), new Promise<void>((over) => this.doors.clock.after(GOODBYE_MS, over))])
+    await Promise.race([Promise.all([this.collectors.flush(), this.logServices.flush()]), new Promise<void>((over) => this.doors.clock.after(GOODBYE_MS, over))])
     this.close()
   }
 
@@ -371,7 +374,7 @@ export class Runtime implements Engine {
   /** Prometheus text: Istio's standard metrics and the proxy's own. */
   metricsText(): string {
     for (const one of this.active) one.tellMessages()
-    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload)
+    return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload, this.logServices.dropped)
   }
 
   /** Clusters with their endpoints, for admin. */
