@@ -7,12 +7,14 @@ import { connect, createServer, type TLSSocket } from 'node:tls'
 import { test } from 'node:test'
 import type { ClientTlsPlan } from '#core/plan/cluster.ts'
 import type { ServerTlsPlan } from '#core/plan/listener.ts'
+import { SteppedClock } from '#core/time/seeded.ts'
 import { systemDoors } from '#core/time/system.ts'
 import { jsonLog } from '../admin/log.ts'
 import { createAuthority, publicKeyOf } from '../testing/authority.ts'
 import { Secrets } from './secrets.ts'
 import { WorkloadIdentity } from './workload-identity.ts'
 
+const HOUR_MS = 3_600_000
 const uri = 'spiffe://cluster.local/ns/prod/sa/order-service'
 const inbound: ServerTlsPlan = {
   certificates: ['default'],
@@ -29,10 +31,12 @@ const log = jsonLog(systemDoors.clock, () => {})
 
 test('an open connection outlives two rotations in a row, and each new handshake shows the newest certificate', async () => {
   const authority = createAuthority()
+  // Handshakes look at the machine's own clock, so the certificates are good for an hour of it; rotations come when this one says so.
+  const doors = { clock: new SteppedClock(Date.now()), random: systemDoors.random }
   const identity = new WorkloadIdentity(
-    systemDoors,
-    { uri, lifetimeMs: 3000, joinToken: () => 'weft_join_x' },
-    (csr) => Promise.resolve([authority.issue(publicKeyOf(csr), { uri }, Date.now() - 5000, Date.now() + 3000), authority.rootPem]),
+    doors,
+    { uri, lifetimeMs: HOUR_MS, joinToken: () => 'weft_join_x' },
+    (csr) => Promise.resolve([authority.issue(publicKeyOf(csr), { uri }, doors.clock.wallMs() - 2 * HOUR_MS, doors.clock.wallMs() + HOUR_MS), authority.rootPem]),
     log,
   )
   const secrets = new Secrets(log)
@@ -72,6 +76,7 @@ test('an open connection outlives two rotations in a row, and each new handshake
   const first = await ask(kept)
   const serials = new Set([first])
   for (const count of [2, 3]) {
+    doors.clock.advance(HOUR_MS / 2)
     await rotated(count)
     assert.equal(await ask(kept), first, 'the kept connection goes on, with the certificate of its handshake')
     const fresh = await open()

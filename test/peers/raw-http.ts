@@ -14,7 +14,7 @@ export interface RawAnswer {
  * Sends bytes on a connection of their own and reads one final answer, interim ones left out. An answer that never comes, or is broken off, has status 0.
  * `method` tells whether the answer may have a body.
  */
-export function sendRaw(port: number, bytes: string, method: string, timeoutMs = 5000): Promise<RawAnswer> {
+export function sendRaw(port: number, bytes: string, method: string, timeoutMs = 60_000): Promise<RawAnswer> {
   return new Promise((resolve) => {
     let received = ''
     let settled = false

@@ -144,7 +144,7 @@ export function staticCluster(name: string, ports: readonly (number | { readonly
   return {
     name,
     type: 'STATIC',
-    connect_timeout: '2s',
+    connect_timeout: '60s',
     load_assignment: {
       cluster_name: name,
       endpoints: [
