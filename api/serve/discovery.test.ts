@@ -859,13 +859,13 @@ test('whenSynced waits for those whom a revision concerns, counts the others, an
   await silence(stream, view)
   // Nothing of it concerns this proxy.
   view.set(routes('r', '2'))
-  assert.deepEqual(await server.ledger.whenSynced('m', view.revision, 10_000), { acked: [node.id], rejected: [], stragglers: [] })
+  assert.deepEqual(await server.ledger.whenSynced('m', view.revision, 120_000), { acked: [node.id], rejected: [], stragglers: [] })
   view.set(cluster('a', '2'))
-  const waiting = server.ledger.whenSynced('m', view.revision, 10_000)
+  const waiting = server.ledger.whenSynced('m', view.revision, 120_000)
   await stream.take()
   assert.deepEqual((await waiting).acked, [node.id])
   view.set(cluster('a', '3'))
-  const refused = server.ledger.whenSynced('m', view.revision, 10_000)
+  const refused = server.ledger.whenSynced('m', view.revision, 120_000)
   stream.nack(await stream.next(), 'cluster a is bad')
   const outcome = await refused
   assert.deepEqual([outcome.acked, outcome.rejected.map((one) => [one.node, one.rejection.resources])], [[], [[node.id, ['a']]]])
@@ -873,7 +873,7 @@ test('whenSynced waits for those whom a revision concerns, counts the others, an
   assert.deepEqual((await server.ledger.whenSynced('m', view.revision, 20)).stragglers, [node.id])
   await stream.take()
   // The revision has not reached the view yet, then reaches it without news.
-  const ahead = server.ledger.whenSynced('m', view.revision + 1, 10_000)
+  const ahead = server.ledger.whenSynced('m', view.revision + 1, 120_000)
   view.revision += 1
   server.ledger.advanced('m')
   assert.deepEqual((await ahead).acked, [node.id])

@@ -105,7 +105,7 @@ test('who waits for a revision waits for a proxy that is starting, and for one w
   const starting = client.delta()
   starting.ask({ node: node('starting'), type: CLUSTER })
   const first = await starting.next()
-  const waiting = server.ledger.whenSynced('m', view.revision, 10_000)
+  const waiting = server.ledger.whenSynced('m', view.revision, 120_000)
   starting.ack(first)
   assert.deepEqual((await waiting).acked.length, 1)
   const broken = await connect('broken')

@@ -68,7 +68,7 @@ test('what one proxy refused is kept from the others of its account and engine: 
   assert.deepEqual(namesOf(await second.take()), ['after-0', 'good'])
   await nextIs(second, view, 'later')
   assert.deepEqual(namesOf(await first.take()), ['later'])
-  const outcome = await server.ledger.whenSynced('m', view.revision, 5000)
+  const outcome = await server.ledger.whenSynced('m', view.revision, 120_000)
   assert.deepEqual([outcome.acked.length, outcome.stragglers], [2, []])
   const object = { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: 'bad', namespace: 'prod' } }
   const condition = () => conditionsOf(object, standingOf(server.ledger.statuses('m'))).at(-1)
@@ -78,11 +78,11 @@ test('what one proxy refused is kept from the others of its account and engine: 
   assert.deepEqual(server.ledger.statuses('m').map((one) => one.types[0]?.state), ['REJECTED', 'REJECTED'])
   assert.deepEqual(server.ledger.statuses('m').map((one) => one.types[0]?.refusals?.map((refused) => refused.resources)), [[['bad']], [['bad']]])
   // Whoever waits for the change that brought it hears of both.
-  const { rejected } = await server.ledger.whenSynced('m', 1, 5000)
+  const { rejected } = await server.ledger.whenSynced('m', 1, 120_000)
   assert.deepEqual(rejected.map((one) => one.rejection.resources), [['bad'], ['bad']])
   view.set(cluster('bad', '2'))
   for (const stream of [first, second]) assert.deepEqual(namesOf(await stream.take()), ['bad'])
-  await server.ledger.whenSynced('m', view.revision, 5000)
+  await server.ledger.whenSynced('m', view.revision, 120_000)
   assert.deepEqual(server.ledger.statuses('m').map((one) => one.types[0]?.state), ['SYNCED', 'SYNCED'])
   assert.notEqual(condition()?.reason, 'Rejected')
 })
@@ -110,7 +110,7 @@ test('when one takes it the matter is over: those from whom it was kept are sent
 test('what another has taken before is no bad object: whoever refuses it does so for reasons of its own', async (t) => {
   const { view, server, client } = await world(t, new MemoryView([cluster('good'), cluster('bad')]))
   await connect(client, 'well', 'a').take()
-  await server.ledger.whenSynced('m', 1, 5000)
+  await server.ledger.whenSynced('m', 1, 120_000)
   await refusal(connect(client, 'odd', 'a'), view, server)
   assert.ok(namesOf(await connect(client, 'next', 'a').take()).includes('bad'))
 })

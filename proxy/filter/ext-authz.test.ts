@@ -11,7 +11,7 @@ import { forward, routePlan } from '../testing/plan.ts'
 
 const exact = (value: string) => ({ words: value, matches: (text: string) => text === value })
 
-const common = { timeoutMs: 1000, failsOpen: false, failureModeHeader: false, statusOnError: 403, allowedHeaders: undefined, disallowedHeaders: [], body: undefined, reroutes: false, includePeerCertificate: false, enabledBy: undefined } as const
+const common = { timeoutMs: 60_000, failsOpen: false, failureModeHeader: false, statusOnError: 403, allowedHeaders: undefined, disallowedHeaders: [], body: undefined, reroutes: false, includePeerCertificate: false, enabledBy: undefined } as const
 
 const byHttp = (over: Partial<ExtAuthzPlan> = {}): ExtAuthzPlan => ({
   service: { kind: 'http', cluster: 'authz', pathPrefix: '/check', headersToAdd: [{ name: 'x-from', value: 'proxy' }], upstreamHeaders: [exact('x-user')], upstreamHeadersToAppend: [], clientHeaders: [exact('x-why')], clientHeadersOnSuccess: [exact('x-seen')] },

@@ -137,7 +137,7 @@ test('keys are fetched, follow their rotation, and outlive the outage of their i
     fetches += 1
     response.writeHead(answer.status).end(answer.body)
   })
-  const proxy = await world(t, plan(provider({ kind: 'remote', uri: 'http://issuer.example/keys?x=1', cluster: 'issuer', timeoutMs: 1000, cacheMs: 50 })), { issuerPort: issuer.port })
+  const proxy = await world(t, plan(provider({ kind: 'remote', uri: 'http://issuer.example/keys?x=1', cluster: 'issuer', timeoutMs: 60_000, cacheMs: 50 })), { issuerPort: issuer.port })
   const get = async (by: Signer): Promise<number> => (await ask(proxy.port, '/', bearer(token(by, {})))).status
   // The first request waits for the first fetch.
   assert.equal(await get(old), 200)
@@ -158,7 +158,7 @@ test('keys are fetched, follow their rotation, and outlive the outage of their i
 test('an issuer that was away when the proxy started is asked again within ten seconds', async (t) => {
   const a = signer('a')
   const port = await deadPort()
-  const proxy = await world(t, plan(provider({ kind: 'remote', uri: 'http://issuer.example/keys', cluster: 'issuer', timeoutMs: 1000, cacheMs: 600_000 })), { issuerPort: port })
+  const proxy = await world(t, plan(provider({ kind: 'remote', uri: 'http://issuer.example/keys', cluster: 'issuer', timeoutMs: 60_000, cacheMs: 600_000 })), { issuerPort: port })
   const get = async (): Promise<number> => (await ask(proxy.port, '/', bearer(token(a, {})))).status
   assert.equal(await get(), 401)
   const issuer = http.createServer((_request, response) => response.end(jwks(a)))

@@ -4,6 +4,8 @@ import net from 'node:net'
 import { test } from 'node:test'
 import type { RetryPlan } from '#core/plan/route.ts'
 import { parseRetryOn } from '#core/balance/retry.ts'
+import { systemDoors } from '#core/time/system.ts'
+import { LeapingClock } from '#test/parts/leaping-clock.ts'
 import { endpointPlan, forward, limitOf, routePlan, toClusters } from '../testing/plan.ts'
 import { ask, deadPort, httpServer, netServer, speak, startProxy, until } from '../testing/peers.ts'
 
@@ -174,7 +176,7 @@ test('each try has its own timeout', async (t) => {
     tries += 1
     if (tries > 1) echo(request, response)
   })
-  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up', { retry: retry('gateway-error', { perTryTimeoutMs: 150 }), timeoutMs: 3000 }))], clusters: [['up', [slow.port]]] })
+  const proxy = await startProxy(t, { routes: [routePlan('/', forward('up', { retry: retry('gateway-error', { perTryTimeoutMs: 1000 }), timeoutMs: 120_000 }))], clusters: [['up', [slow.port]]] })
   assert.equal((await ask(proxy.port, '/')).status, 200)
   assert.equal(tries, 2)
 })
@@ -270,9 +272,11 @@ test('an endpoint that fails is ejected, and comes back', async (t) => {
     response.writeHead(failing ? 503 : 200).end()
   })
   const good = await httpServer(t, echo)
+  const clock = new LeapingClock()
   const proxy = await startProxy(t, {
+    doors: { clock, random: systemDoors.random },
     routes: [routePlan('/', forward('up'))],
-    clusters: [['up', [bad.port, good.port], { outlier: { consecutive5xx: 3, consecutiveGatewayFailure: 0, consecutiveLocalOrigin: 0, splitLocalOrigin: false, intervalMs: 50, baseEjectionMs: 300, maxEjectionMs: 1000, maxEjectionPercent: 100, minHealthPercent: 0 } }]],
+    clusters: [['up', [bad.port, good.port], { outlier: { consecutive5xx: 3, consecutiveGatewayFailure: 0, consecutiveLocalOrigin: 0, splitLocalOrigin: false, intervalMs: 50, baseEjectionMs: 3_600_000, maxEjectionMs: 3_600_000, maxEjectionPercent: 100, minHealthPercent: 0 } }]],
   })
   const ejected = (): boolean => proxy.runtime.clusterReports()[0]?.hosts.some((host) => host.ejected) === true
   while (!ejected()) await ask(proxy.port, '/')
@@ -281,6 +285,7 @@ test('an endpoint that fails is ejected, and comes back', async (t) => {
   for (let i = 0; i < 20; i++) assert.equal((await ask(proxy.port, '/')).status, 200)
   assert.equal(hits, before)
   failing = false
+  clock.leap(3_600_000)
   await until(() => !ejected())
   const isBack = (): boolean => hits > before
   while (!isBack()) assert.equal((await ask(proxy.port, '/')).status, 200)

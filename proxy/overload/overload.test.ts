@@ -105,7 +105,7 @@ test('where memory is short requests are answered 503 and connections end, until
 })
 
 test('a head that does not end is answered 408, also on a connection that was idle for long before', async (t) => {
-  const proxy = await edge(t, { limits: { stallMs: 400 } })
+  const proxy = await edge(t, { limits: { stallMs: 1500 } })
   const slow = open(t, proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ')
   const drip = setInterval(() => slow.write('a'), 50)
   t.after(() => clearInterval(drip))
@@ -113,7 +113,7 @@ test('a head that does not end is answered 408, also on a connection that was id
   await gone(slow)
   const patient = open(t, proxy.port, GET)
   await until(() => patient.received.includes('200'))
-  await new Promise((later) => setTimeout(later, 1200))
+  await new Promise((later) => setTimeout(later, 2500))
   for (const letter of GET) await new Promise<void>((sent) => patient.write(letter, () => setImmediate(sent)))
   await until(() => patient.received.split('200 OK').length === 3)
 })
@@ -125,7 +125,7 @@ test('a body that does not come is answered 408', async (t) => {
   await until(() => slow.received.includes('408 Request Timeout'))
   await gone(slow)
   assert.equal(proxy.runtime.active.size, 0)
-  const nowhere = await edge(t, { routes: [], limits: { stallMs: 300 } })
+  const nowhere = await edge(t, { routes: [], limits: { stallMs: 1500 } })
   const refused = open(t, nowhere.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc')
   await until(() => refused.received.includes('404 Not Found'))
   await gone(refused)

@@ -74,7 +74,7 @@ export async function startOn(t: TestContext, host: string, script: string, uid:
 
 /** One request from a host, as a user: status, the header that the proxy adds, and the body. */
 export function askFrom(host: string, url: string): { status: number; seen: string; body: string } {
-  const program = `fetch(${JSON.stringify(url)}, { headers: { connection: 'close' }, signal: AbortSignal.timeout(5000) }).then(async (r) => console.log(JSON.stringify({ status: r.status, seen: r.headers.get('x-captured') ?? '', body: await r.text() })), (e) => { console.error(e.cause ?? e); process.exit(1) })`
+  const program = `fetch(${JSON.stringify(url)}, { headers: { connection: 'close' }, signal: AbortSignal.timeout(120_000) }).then(async (r) => console.log(JSON.stringify({ status: r.status, seen: r.headers.get('x-captured') ?? '', body: await r.text() })), (e) => { console.error(e.cause ?? e); process.exit(1) })`
   return JSON.parse(run('ip', ['netns', 'exec', host, process.execPath, '-e', program])) as { status: number; seen: string; body: string }
 }
 

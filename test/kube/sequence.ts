@@ -54,7 +54,7 @@ export function readSequences(): Sequence[] {
 }
 
 const UNTIL_TRIES = 400
-const EVENT_MS = 20_000
+const EVENT_MS = 120_000
 
 /** Runs a sequence on one server, in a namespace that it makes. */
 export async function tell(access: HttpAccess, sequence: Sequence, namespace: string): Promise<Told[]> {

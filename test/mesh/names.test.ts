@@ -27,7 +27,7 @@ test('a sidecar answers look-ups with what the control plane tells: addresses th
   const [dns, outbound] = [await freePort(), await freePort()]
   const client = await proxies.start('client', { WEFT_DNS: `127.0.0.1:${dns}`, WEFT_OUTBOUND: `127.0.0.1:${outbound}` })
   if (before !== undefined) assert.deepEqual(capabilitiesOf(client.pid ?? 0), [])
-  const resolver = new Resolver({ timeout: 5000, tries: 1 })
+  const resolver = new Resolver({ timeout: 60_000, tries: 1 })
   resolver.setServers([`127.0.0.1:${dns}`])
 
   assert.deepEqual(await resolver.resolve4('cart.prod'), ['10.96.0.7'])

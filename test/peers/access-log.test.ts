@@ -180,7 +180,7 @@ test('both engines write the same line for the same request, whatever became of 
       const port = engine.port(call.flag === 'RL' ? 'limited' : 'main')
       if (call.flag === 'RL') await sendRaw(port, bytesOf('first', call), 'GET')
       if (call.leaves === true) await leave(a, port, bytesOf(name, call))
-      else await sendRaw(port, bytesOf(name, call), call.method ?? 'GET', 20_000)
+      else await sendRaw(port, bytesOf(name, call), call.method ?? 'GET')
       told[engine.name] = await lineOf(name, call, lines[engine.name])
     }
     const line = told.weft ?? ''

@@ -48,7 +48,7 @@ interface Call {
 
 /** Headers of an answer that clients act upon, and those that the configuration sets. */
 const KEY_HEADERS = ['location', 'content-type', 'content-length', 'x-answer', 'x-upstream', 'x-twice', 'x-new', 'x-hop', 'set-cookie', 'etag', 'link', 'grpc-status', 'access-control-allow-origin', 'access-control-expose-headers', 'x-envoy-overloaded']
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 /** Which requests are generated: the same in every run, unless another is given to look further. */
 const SEED = Number(process.env['WEFT_FUZZ_SEED'] ?? 9113)
 

@@ -179,7 +179,7 @@ test('whatever an endpoint says in frames, Weft answers and logs what Envoy does
   const heads = names.map(() => new EventEmitter())
   const ports = await Promise.all(Object.values(ENDPOINTS).map((endpoint, at) => serve(t, endpoint, () => heads[at]?.emit('head'))))
   // Those that end by a deadline; one of them has begun by then.
-  const deadlines: Readonly<Record<string, string>> = { 'nothing': '0.3s', 'no window for the body': '0.3s', 'a window for half of the body': '0.3s', 'half an answer': '3s' }
+  const deadlines: Readonly<Record<string, string>> = { 'nothing': '0.3s', 'no window for the body': '0.3s', 'a window for half of the body': '0.3s', 'half an answer': '8s' }
   const routes = names.map((name, at) => ({ match: { path: `/${at}` }, route: { cluster: `c${at}`, timeout: deadlines[name] ?? '200s' } }))
   let weft = ''
   const twins = await startTwins(t, { listeners: [httpListener('main', [{ name: 'all', domains: ['*'], routes }], { access_log: log })], clusters: ports.map((port, at) => staticCluster(`c${at}`, [port], http2Options)) }, undefined, (text) => (weft += text))

@@ -12,7 +12,7 @@ type Place = (typeof places)[number]
 
 /** How many attacks go at once. */
 const BATCH = 12
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 120_000
 
 export async function startPlace(t: TestContext, upstream: Watched, place: Place): Promise<TestProxy> {
   // One connection upstream, which every request shares: whatever an attack leaves on it, the next request meets.
