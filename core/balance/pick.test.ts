@@ -5,7 +5,9 @@ import type { ClusterPlan } from '../plan/cluster.ts'
 import type { EndpointPlan, EndpointsPlan } from '../plan/endpoints.ts'
 import { seededRandom } from '../time/seeded.ts'
 import { buildGroup } from './locality.ts'
-import { buildPickSet, type HostState, hostState, pick, pickLeastRequest, pickRoundRobin } from './pick.ts'
+import { type HostState, hostState } from './host.ts'
+import { buildPickSet } from './locality.ts'
+import { pick, pickLeastRequest, pickRoundRobin } from './pick.ts'
 
 const endpoint = (key: string, more: Partial<EndpointPlan> = {}): EndpointPlan => ({ key, address: key, port: 80, weight: 1, health: 'healthy', hostname: '', transport: {}, workload: undefined, ...more })
 const localities = (...list: { weight?: number; priority?: number; endpoints: EndpointPlan[] }[]): EndpointsPlan => ({

@@ -2,11 +2,8 @@ import type { ClusterPlan } from '../plan/cluster.ts'
 import type { Random } from '../time/clock.ts'
 import type { HostState } from './host.ts'
 import { buildMaglev, buildRing, pickFromRing, RING_SIZE_MAX, RING_SIZE_MIN } from './hash.ts'
-import { buildPickSet, type PickGroup, type PickLevel, type PickSet } from './locality.ts'
+import type { PickGroup, PickLevel, PickSet } from './locality.ts'
 import { pickPeakEwma } from './peak-ewma.ts'
-
-export { type HostState, hostState } from './host.ts'
-export { buildPickSet, type PickSet }
 
 /**
  * The host for one request; undefined when none may be chosen (flag UH). Allocates nothing, except once per set for hash tables.

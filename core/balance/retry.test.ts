@@ -24,8 +24,8 @@ const cases: { on: string; yes: TryOutcome[]; no: TryOutcome[] }[] = [
 ]
 for (const { on, yes, no } of cases) {
   test(`${on} retries what Envoy retries, and nothing else`, () => {
-    for (const outcome of yes) assert.equal(shouldRetry(plan(on), outcome, 'GET'), true, JSON.stringify(outcome))
-    for (const outcome of no) assert.equal(shouldRetry(plan(on), outcome, 'GET'), false, JSON.stringify(outcome))
+    for (const outcome of yes) assert.equal(shouldRetry(plan(on), outcome), true, JSON.stringify(outcome))
+    for (const outcome of no) assert.equal(shouldRetry(plan(on), outcome), false, JSON.stringify(outcome))
   })
 }
 

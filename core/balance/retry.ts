@@ -65,7 +65,7 @@ export interface TryOutcome {
  * Whether the policy lets this outcome be tried again; counting tries and budgets is the caller's. Envoy's rules: a try without a response counts as 5xx and as
  * gateway-error, a timeout of one try is a reset, and the method plays no part (who configures retries for POST is taken at their word).
  */
-export function shouldRetry(plan: RetryPlan, outcome: TryOutcome, _method: string): boolean {
+export function shouldRetry(plan: RetryPlan, outcome: TryOutcome): boolean {
   const { on } = plan
   if (outcome.reset !== undefined) return retriesReset(on, outcome.reset)
   if (outcome.rateLimited === true) return (on & RetryOn['envoy-ratelimited']) !== 0

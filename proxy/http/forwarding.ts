@@ -229,7 +229,7 @@ export class Forwarding implements UpstreamUser, PoolUser {
     if (grpcStatus !== undefined) exchange.grpcStatus = Number(grpcStatus)
     cluster.record(host, grpcStatus === undefined ? head.status : httpStatusOf(exchange.grpcStatus))
     const { retry } = this.action
-    if (retry !== undefined && retriesAfter(retry, exchange.request.method, head) && this.#mayRetry(retry)) {
+    if (retry !== undefined && retriesAfter(retry, head) && this.#mayRetry(retry)) {
       this.#leave(upstream, host, head.status < 500)
       upstream.abort()
       this.#scheduleRetry()
@@ -346,9 +346,8 @@ export class Forwarding implements UpstreamUser, PoolUser {
 
   /** True when another try is under way. */
   #retry(outcome: TryOutcome): boolean {
-    const exchange = this.#exchange
     const plan = this.action.retry
-    if (plan === undefined || !shouldRetry(plan, outcome, exchange.request.method) || !this.#mayRetry(plan)) return false
+    if (plan === undefined || !shouldRetry(plan, outcome) || !this.#mayRetry(plan)) return false
     this.#scheduleRetry()
     return true
   }

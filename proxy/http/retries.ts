@@ -70,9 +70,9 @@ export class Retries {
 }
 
 /** Whether the policy tries again after such an answer, as far as that goes by the answer. */
-export function retriesAfter(plan: RetryPlan, method: string, head: HttpResponseHead): boolean {
+export function retriesAfter(plan: RetryPlan, head: HttpResponseHead): boolean {
   const outcome = outcomeOf(head)
-  return outcome !== undefined && shouldRetry(plan, outcome, method)
+  return outcome !== undefined && shouldRetry(plan, outcome)
 }
 
 /** What an answer says of its try; undefined: nothing that any policy tries again for. */

@@ -1,7 +1,7 @@
 import { durationMetrics } from '#core/telemetry/load-metrics.ts'
 import type { ClientTlsPlan, ClusterPlan } from '#core/plan/cluster.ts'
 import type { EndpointPlan } from '#core/plan/endpoints.ts'
-import type { HostState } from '#core/balance/pick.ts'
+import type { HostState } from '#core/balance/host.ts'
 import { newOutlierState } from '#core/balance/outlier.ts'
 import type { OutlierState } from '#core/balance/outlier.ts'
 import type { Destination } from '../telemetry/metrics.ts'

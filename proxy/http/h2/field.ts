@@ -6,7 +6,7 @@ export const SCHEME = 65
 export const AUTHORITY = 66
 export const PATH = 67
 export const STATUS = 68
-export const PROTOCOL = 69
+const PROTOCOL = 69
 export const COOKIE = 32
 export const MALFORMED = 127
 
