@@ -4,9 +4,10 @@ import { Tunnel } from '../tcp/tunnel.ts'
 import type { Source } from '../telemetry/metrics.ts'
 import { answers, reasonOf } from './answer.ts'
 import { CHUNKED, UNTIL_CLOSE } from './body.ts'
+import { putBody, putEnd } from './body-out.ts'
+import { Caller } from './caller.ts'
 import type { ClientConnection, Engine } from './engine.ts'
 import { Exchange } from './exchange.ts'
-import { PEER_ID } from './field-kind.ts'
 import { dropInternalFields } from './internal-fields.ts'
 import { problems } from './request-head.ts'
 import type { HeadProblem, HttpRequestHead } from './request-head.ts'
@@ -49,8 +50,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   draining = false
   readonly #reader: RequestReader
   #exchange: Exchange | undefined
-  #source: Source | undefined
-  #sourceId = ''
+  readonly #caller: Caller
   #closing = false
   #paused = false
   #closeByMs = 0
@@ -70,6 +70,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
     this.engine = engine
     this.stack = stack
     this.peer = peer
+    this.#caller = new Caller(engine.metrics, peer)
     this.tlsVersion = identity.tlsVersion
     this.clientCertificate = identity.xfcc
     this.#reader = new RequestReader(this, stack.plan.headerBytesMax)
@@ -86,13 +87,7 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
 
   /** Who calls, for metrics. */
   sourceOf(request: HttpRequestHead): Source {
-    const peerId = this.peer.tls ? (request.fields.findKind(PEER_ID) ?? '') : ''
-    if (this.#source === undefined || peerId !== this.#sourceId) {
-      // Who does not say its name does not say more of itself.
-      this.#source = this.engine.metrics.source(this.peer.uriSans[0] ?? '', peerId, this.peer.uriSans.length > 0, peerId === '' ? '' : request.fields.find('x-envoy-peer-metadata'))
-      this.#sourceId = peerId
-    }
-    return this.#source
+    return this.#caller.source(request)
   }
 
   // ---- what the exchange asks
@@ -129,16 +124,11 @@ export class ServerConnection implements WireHandler, RequestSink, Downstream, C
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
-    const { wire } = this
-    if (this.#answerChunked) {
-      wire.put(`${(end - start).toString(16)}\r\n`)
-      wire.putBytes(bytes, start, end)
-      wire.put('\r\n')
-    } else wire.putBytes(bytes, start, end)
+    putBody(this.wire, this.#answerChunked, bytes, start, end)
   }
 
   sendEnd(trailers: string): void {
-    if (this.#answerChunked) this.wire.put(`0\r\n${trailers}\r\n`)
+    putEnd(this.wire, this.#answerChunked, trailers)
   }
 
   flush(): void {

@@ -1,5 +1,6 @@
 import type { Wire, WireHandler } from '../http/socket.ts'
 import { CHUNKED, NO_BODY } from '../http/body.ts'
+import { putBody, putEnd } from '../http/body-out.ts'
 import { ResponseReader } from '../http/response-reader.ts'
 import type { HttpResponseHead, ResponseSink } from '../http/response-reader.ts'
 import type { TunnelledUpstream, Upstream, UpstreamUser } from '../http/sides.ts'
@@ -73,16 +74,11 @@ export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, 
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
-    const { wire } = this
-    if (this.#requestChunked) {
-      wire.put(`${(end - start).toString(16)}\r\n`)
-      wire.putBytes(bytes, start, end)
-      wire.put('\r\n')
-    } else wire.putBytes(bytes, start, end)
+    putBody(this.wire, this.#requestChunked, bytes, start, end)
   }
 
   sendEnd(trailers: string): void {
-    if (this.#requestChunked) this.wire.put(`0\r\n${trailers}\r\n`)
+    putEnd(this.wire, this.#requestChunked, trailers)
   }
 
   flush(): void {

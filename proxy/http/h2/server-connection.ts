@@ -2,8 +2,8 @@ import type { PeerInfo } from '#core/route/request.ts'
 import type { HttpStack } from '../../filter/stack.ts'
 import type { Source } from '../../telemetry/metrics.ts'
 import { answers } from '../answer.ts'
+import { Caller } from '../caller.ts'
 import type { ClientConnection, Engine } from '../engine.ts'
-import { PEER_ID } from '../field-kind.ts'
 import type { FieldTable } from '../head-scan.ts'
 import { dropInternalFields } from '../internal-fields.ts'
 import { HttpRequestHead } from '../request-head.ts'
@@ -47,8 +47,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
   /** The head that the next request is read into. */
   #nextHead = new HttpRequestHead()
   readonly #freeHeads: HttpRequestHead[] = []
-  #source: Source | undefined
-  #sourceId = ''
+  readonly #caller: Caller
   #closing = false
   #asked = false
   #closeByMs = 0
@@ -61,6 +60,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
     this.engine = engine
     this.stack = stack
     this.peer = peer
+    this.#caller = new Caller(engine.metrics, peer)
     this.tlsVersion = identity.tlsVersion
     this.clientCertificate = identity.xfcc
     this.#beganMs = engine.sweptMs
@@ -79,13 +79,7 @@ export class Http2ServerConnection implements WireHandler, ConnectionOwner, Clie
   }
 
   sourceOf(request: HttpRequestHead): Source {
-    const peerId = this.peer.tls ? (request.fields.findKind(PEER_ID) ?? '') : ''
-    if (this.#source === undefined || peerId !== this.#sourceId) {
-      // Who does not say its name does not say more of itself.
-      this.#source = this.engine.metrics.source(this.peer.uriSans[0] ?? '', peerId, this.peer.uriSans.length > 0, peerId === '' ? '' : request.fields.find('x-envoy-peer-metadata'))
-      this.#sourceId = peerId
-    }
-    return this.#source
+    return this.#caller.source(request)
   }
 
   /** This read brought something for the stream's exchange, which goes on at its end. */
