@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
-import { ask, deadPort, startProxy } from '../../testing/peers.ts'
+import { ask, deadPort, httpServer, startProxy } from '../../testing/peers.ts'
 import type { Reply } from '../../testing/peers.ts'
 import { forward, routePlan } from '../../testing/plan.ts'
 
@@ -183,6 +183,24 @@ test('each message goes on as it comes, in text as well', async (t) => {
   call.end()
   await ended
   assert.equal(Buffer.from(text, 'base64').toString('latin1'), `\x80\0\0\0\x0fgrpc-status:0\r\n`)
+})
+
+test('letters that come one by one are one body for a server of HTTP/1.1', async (t) => {
+  const server = await httpServer(t, (request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => response.end(Buffer.concat(chunks)))
+  })
+  const { port } = await startProxy(t, { routes: [routePlan('/', forward('app'))], clusters: [['app', [server.port]]], http: { filters: [FILTER] } })
+  const call = httpRequest({ port, path: '/', method: 'POST', headers: { 'content-type': 'application/grpc-web-text' } })
+  const answered = new Promise<string>((done, failed) => {
+    call.on('error', failed)
+    call.on('response', (answer) => done(String(answer.resume().headers['grpc-message'] ?? '')))
+  })
+  call.setNoDelay(true)
+  for (const letter of Buffer.from('word').toString('base64')) await new Promise<void>((sent) => call.write(letter, () => setImmediate(sent)))
+  call.end()
+  assert.equal(await answered, 'word')
 })
 
 test('letters that are none, behind the begin of an answer, break it off', async (t) => {

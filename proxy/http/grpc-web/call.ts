@@ -50,7 +50,8 @@ export class GrpcWebCall {
     const read = this.#letters === undefined ? bytes.subarray(start, end) : this.#letters.push(bytes, start, end)
     if (this.#letters?.bad === true) return refuse(exchange)
     this.requestBytes += read.length
-    exchange.takeBody(read, 0, read.length)
+    // Less than four letters are no byte yet, and a piece of none would end a body of chunks.
+    if (read.length > 0) exchange.takeBody(read, 0, read.length)
     return true
   }
 
