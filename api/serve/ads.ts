@@ -220,8 +220,9 @@ export class DiscoverySession implements Reading {
       view.release()
       return
     }
-    const { watcher, answers, holdings, quarantine, room } = this.#doors
-    const stream = new XdsStream({ clock, watcher, channel: this.#call, answers, holdings, quarantine, room }, { peer, node, protocol: this.#protocol, view })
+    const { watcher, answers, holdings, quarantine, room, shares } = this.#doors
+    const unknownShare = (bytes: number): boolean => shares.holdUnknown(peer, bytes)
+    const stream = new XdsStream({ clock, watcher, channel: this.#call, answers, holdings, quarantine, room, unknownShare }, { peer, node, protocol: this.#protocol, view })
     this.#stream = stream
     this.#doors.ledger.add(stream)
     this.#endWhenExpired(peer)
@@ -253,7 +254,7 @@ export class DiscoverySession implements Reading {
     else if (raised instanceof CallRefused) this.end(raised.code, raised.message, raised.isForNow ? awayMs + (this.#doors.sentAway.count++ % awaySteps) * awayStepMs : undefined)
     else if (raised instanceof Faults) this.#refuse(refusalBy(raised))
     else if (raised instanceof MalformedMessage) this.end(status.INVALID_ARGUMENT, raised.message)
-    else if (raised instanceof TooManyNames) this.end(status.RESOURCE_EXHAUSTED, raised.message)
+    else if (raised instanceof TooManyNames) this.#refuse(new CallRefused(status.RESOURCE_EXHAUSTED, raised.message, raised.isForNow))
     else {
       this.#doors.watcher.note('xds.failed', { error: raised instanceof Error ? (raised.stack ?? raised.message) : String(raised) })
       this.end(status.UNAVAILABLE, 'the control plane could not answer; try again')

@@ -14,12 +14,16 @@ export interface Ask {
 export const nothingAsked: Ask = { names: [], dropped: [], held: new Map() }
 
 const keptMs = 10_000
-const keptBytesMax = 16 << 20
+const keptBytesMax = 32 << 20
+/** What a name takes beside its characters, once it is read. */
+const nameBytes = 40
 /** Of one length. */
 const alikeMax = 8
 
 interface Kept {
   readonly bytes: Buffer
+  /** What it takes of memory. */
+  readonly size: number
   readonly ask: Ask
 }
 
@@ -46,17 +50,17 @@ export class Asks {
       return { ask: known.ask, isShared: true }
     }
     const ask = read(bytes)
-    this.#keep({ bytes: Buffer.from(bytes), ask }, alike)
+    this.#keep({ bytes: Buffer.from(bytes), size: bytes.length + nameBytes * (ask.names.length + ask.held.size), ask }, alike)
     return { ask, isShared: true }
   }
 
   #keep(made: Kept, alike: Kept[] | undefined): void {
-    if (this.#bytes + made.bytes.length > keptBytesMax) this.#clear()
-    this.#bytes += made.bytes.length
+    if (this.#bytes + made.size > keptBytesMax) this.#clear()
+    this.#bytes += made.size
     if (alike === undefined || this.#kept.size === 0) this.#kept.set(made.bytes.length, [made])
     else {
       alike.push(made)
-      if (alike.length > alikeMax) this.#bytes -= alike.shift()?.bytes.length ?? 0
+      if (alike.length > alikeMax) this.#bytes -= alike.shift()?.size ?? 0
     }
     this.#unused.used()
   }

@@ -23,11 +23,7 @@ export function applyDelta(subscription: Subscription, request: DiscoveryRequest
 
 function read(subscription: Subscription, request: DiscoveryRequest, view: ResourceView, client: { readonly resumes: boolean }, { first, since, apart }: { first: boolean; since: number; apart: readonly string[] }): void {
   if (first) {
-    for (const [name, version] of request.held) {
-      const now = view.get(subscription.type, name)
-      // Strings that the view has are not kept once more for each stream.
-      subscription.remember(now?.name ?? name, now?.version === version ? now.version : version)
-    }
+    for (const [name, version] of request.held) subscription.remember(name, version, view)
   }
   for (const name of request.names) {
     if (name === '*') {
@@ -36,7 +32,7 @@ function read(subscription: Subscription, request: DiscoveryRequest, view: Resou
     }
     // A name subscribed (again) is sent (again), except where initial_resource_versions speaks for the client; and endpoints, always where a cluster may be half-way
     // (xds-rules 13, 14).
-    else subscription.want(view.get(subscription.type, name)?.name ?? name, since, !first || (subscription.type === CLUSTER_LOAD_ASSIGNMENT && !client.resumes))
+    else subscription.want(name, view, since, !first || (subscription.type === CLUSTER_LOAD_ASSIGNMENT && !client.resumes))
   }
   for (const name of request.dropped) {
     if (name === '*') subscription.unwantAll()

@@ -4,7 +4,7 @@ import { SteppedClock } from '#core/time/seeded.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
 import { type Ask, nothingAsked } from './asks.ts'
 import { applyDelta } from './delta.ts'
-import { type Holding, Holdings } from './holding.ts'
+import { type Holding, Holdings, usualLimits } from './holding.ts'
 import { MemoryView } from './memory-view.ts'
 import type { Resource } from './resource.ts'
 import { Subscription } from './subscription.ts'
@@ -101,4 +101,24 @@ test('streams to which the same happened stand on one holding again, and one to 
   assert.equal(held[0]?.get('name-50'), 'b')
   assert.equal(held[2]?.get('name-50'), 'c')
   assert.equal(held[2]?.get('name-51'), 'b')
+})
+
+test('steps of which together too much would be kept are forgotten, and those of one stream with names that nobody has are not kept', () => {
+  const holdings = new Holdings(new SteppedClock(), undefined, 4000)
+  const view = new CountedView(names.map((name) => resource(CLUSTER_LOAD_ASSIGNMENT, name)))
+  const start = holdings.start(CLUSTER_LOAD_ASSIGNMENT, 'delta', '')
+  const looksOf = (ask: Ask, at = start): number => {
+    const before = view.looks
+    connect(view, CLUSTER_LOAD_ASSIGNMENT, at, ask)
+    return view.looks - before
+  }
+  const all: Ask = { ...nothingAsked, names }
+  assert.ok(looksOf(all) > names.length)
+  assert.ok(looksOf(all) < usualLimits.dueMin, 'worked out before, but for the last few')
+  for (let count = 140; count < 150; count += 1) assert.ok(looksOf({ ...nothingAsked, names: names.slice(0, count) }) >= count)
+  assert.ok(looksOf(all) > names.length, 'forgotten')
+  assert.notEqual(holdings.start(CLUSTER_LOAD_ASSIGNMENT, 'delta', ''), start)
+  const unknown: Ask = { ...nothingAsked, names: names.map((name) => `${name}-${'n'.repeat(60)}`) }
+  const again = holdings.start(CLUSTER_LOAD_ASSIGNMENT, 'delta', '')
+  for (let time = 0; time < 2; time += 1) assert.ok(looksOf(unknown, again) > names.length)
 })

@@ -7,14 +7,14 @@ import { type DiscoveryDoors, DiscoverySession } from './ads.ts'
 import { Answers, keptBytesWithin } from './answers.ts'
 import { Asks } from './asks.ts'
 import { ServeCounts } from './counts.ts'
-import { Holdings } from './holding.ts'
+import { entriesWithin, Holdings, usualLimits } from './holding.ts'
 import { Ledger } from './ledger.ts'
 import type { ServeDoors } from './peer.ts'
 import { LongPoll } from './long-poll.ts'
 import { Publisher } from './publisher.ts'
 import { Readings } from './readings.ts'
 import { Quarantine } from './quarantine.ts'
-import { shareLimits, Shares } from './shares.ts'
+import { shareLimits, Shares, unknownBytesWithin } from './shares.ts'
 import { Room } from './room.ts'
 import type { StreamWatcher, XdsStream } from './stream.ts'
 import { GrpcServer } from './transport/grpc-server.ts'
@@ -99,11 +99,12 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const open = new Set<DiscoverySession>()
   const turnstile = new Turnstile(firstViewsAtOnce, options.waitingMax ?? waitingMax)
   const longPoll = new LongPoll(clock, doors.serve, turnstile)
-  const holdings = new Holdings(clock)
+  const memoryBytes = options.memoryBytes ?? Infinity
+  const holdings = new Holdings(clock, usualLimits, entriesWithin(memoryBytes))
   const asks = new Asks(clock, holdings.limits.askBytesMin)
   const quarantine = new Quarantine((meshId) => ledger.streamsOf(meshId))
-  const shares = new Shares(shareLimits(options.callsMax ?? callsMax))
-  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock, keptBytesWithin(options.memoryBytes ?? Infinity)), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), readings: new Readings(clock, schedule), schedule, open }
+  const shares = new Shares(shareLimits(options.callsMax ?? callsMax), unknownBytesWithin(memoryBytes))
+  const discovery: DiscoveryDoors = { serve: doors.serve, clock, publisher, ledger, watcher, answers: new Answers(clock, keptBytesWithin(memoryBytes)), quarantine, shares, asks, holdings, room: new Room<XdsStream>(clock, (stream) => publisher.wake(stream, 'change')), turnstile, sentAway: { count: 0 }, alone: new Turnstile(1), readings: new Readings(clock, schedule), schedule, open }
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { status } from '@grpc/grpc-js'
 import { seededRandom } from '#core/time/seeded.ts'
 import { systemDoors } from '#core/time/system.ts'
-import { CLUSTER } from '#core/wire/type-url.ts'
+import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT } from '#core/wire/type-url.ts'
 import { CallRefused } from './credentials.ts'
 import { MemoryView } from './memory-view.ts'
 import type { Peer } from './peer.ts'
@@ -77,4 +77,44 @@ test('rule 4: over its share a stream ends with RESOURCE_EXHAUSTED, those that s
   streams[0]?.end()
   await streams[0]?.status()
   await open('greedy').take()
+})
+
+test('rule 4: names of what is not there take of the share of their identity, those of what is do not, and what is given back is there again', async (t) => {
+  const there = Array.from({ length: 20_000 }, (_, at) => ({ type: CLUSTER_LOAD_ASSIGNMENT, name: `there-${at}`, version: '1', bytes: Buffer.alloc(1), origins: [] }))
+  const view = new MemoryView(there)
+  const server = await startXds(
+    { clock: systemDoors.clock, random: seededRandom(1), serve: { authenticate: ({ bearer = '' }) => Promise.resolve(peer('o', bearer)), viewFor: () => Promise.resolve(view), connected() {}, disconnected() {} } },
+    // With so little the least is kept for one identity: 4 MB.
+    { plaintext: { address: '127.0.0.1', port: 0 }, memoryBytes: 1 },
+  )
+  const client = new RawClient(`127.0.0.1:${server.port}`)
+  t.after(async () => {
+    client.close()
+    await server.close(0)
+  })
+  const names = (of: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${of}-${at}`)
+  const ask = (bearer: string, subscribe: string[]) => {
+    const stream = client.delta({ bearer })
+    stream.ask({ node: nodeNamed('sidecar~10.0.0.1~w.prod~prod.svc.cluster.local'), type: CLUSTER_LOAD_ASSIGNMENT, subscribe })
+    return stream
+  }
+  assert.ok((await ask('honest', there.map(({ name }) => name)).next()).resources.length > 0)
+  const first = ask('greedy', names('nowhere', 9000))
+  await first.next()
+  const second = ask('greedy', names('nowhere-else', 9000))
+  const { code, details, metadata } = await second.status()
+  assert.deepEqual([code, details], [status.RESOURCE_EXHAUSTED, 'this identity holds as many names of what is not there as it may'])
+  assert.ok(Number(metadata.get('grpc-retry-pushback-ms')[0]) >= 1000)
+  // Whom it does not concern: another identity, and its own with the little that each stream may.
+  await ask('other', names('nowhere', 9000)).next()
+  await ask('greedy', names('few', 200)).next()
+  // The same as others asked for, which is worked out once, is held all the same.
+  assert.equal((await ask('greedy', names('nowhere', 9000)).status()).code, status.RESOURCE_EXHAUSTED)
+  first.ask({ type: CLUSTER_LOAD_ASSIGNMENT, unsubscribe: names('nowhere', 9000) })
+  // Messages of a stream are read in order, and an answer says that this one was.
+  first.ask({ type: CLUSTER, subscribe: ['read'] })
+  while ((await first.next()).typeUrl !== CLUSTER);
+  await ask('greedy', names('nowhere-else', 9000)).next()
+  const [type] = [...server.ledger.streams()].find(({ peer: { identity } }) => identity?.serviceAccount === 'honest')?.status().types ?? []
+  assert.equal(type?.subscribed, there.length)
 })

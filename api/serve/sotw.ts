@@ -28,7 +28,7 @@ export function applySotw(subscription: Subscription, request: DiscoveryRequest,
   for (const name of wanted) {
     if (subscription.names.has(name) && !isAnew) continue
     added = true
-    subscription.want(name, since, true)
+    subscription.want(name, view, since, true)
   }
   if (all && !subscription.wildcard) subscription.wantAll(view, since)
   // A first request is answered in full, whatever version it names; so is a larger one for a type that only knows full sets (xds-rules 11, 16).

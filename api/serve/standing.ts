@@ -96,11 +96,14 @@ export class Standing {
     const isApart = (name: string): boolean => !pending.has(name) && !touches.includes(name)
     for (const name of shown.own) if (!isApart(name)) return undefined
     for (const layer of [this.names, this.sent, this.pending]) for (const [name] of layer.changes()) if (!isApart(name)) return undefined
-    return { step: { what, shown: shown.as }, own: shown.own }
+    return { step: { what, shown: shown.as, entries: touches.length }, own: shown.own }
   }
 
-  /** Does a step that is others' as well, or goes where it led another stream that stood where this one stands. What is this stream's own it keeps. */
-  go<T>(step: Step, act: () => T): T {
+  /**
+   * Does a step that is others' as well, or goes where it led another stream that stood where this one stands. What is this stream's own it keeps.
+   * @param isForOthers asked when it is done: whether it is to be remembered
+   */
+  go<T>(step: Step, act: () => T, isForOthers: () => boolean = () => true): T {
     const own = { names: this.names.own, sent: this.sent.own, pending: this.pending.own }
     const known = this.#holding.after(step)
     let next = known?.next
@@ -108,7 +111,8 @@ export class Standing {
     if (next === undefined) {
       this.#standOn(this.#holding)
       result = act()
-      next = this.#holding.leads(step, this.#frozen(), result)
+      const entries = step.entries + this.#differences
+      next = isForOthers() ? this.#holding.leads(step, this.#frozen(), result, entries) : new Holding(this.#frozen())
     }
     this.#standOn(next)
     if (own.names) this.names.rest(next.content.names, own.names)

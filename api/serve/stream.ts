@@ -27,8 +27,10 @@ const responseBytesMax = 1 << 20
 const turnBytesMax = 1 << 18
 /** A SotW set cannot be split: beyond this it is near what clients refuse. */
 const setBytesWarn = 3 << 20
-/** Names that one stream may subscribe to in one type. */
+/** Names that one stream may subscribe to in one type, and those that one request may bring. */
 const namesMax = 200_000
+/** What a stream may hold of names that its view does not have without taking of its identity's share: about as much as a stream takes anyway. */
+const unknownBytesFree = 64 << 10
 /** Names of secrets that one stream is written down for. */
 const auditedMax = 32
 
@@ -66,7 +68,15 @@ export interface SentResource {
 }
 
 /** Raised by `request` when the stream must end: the caller closes it with RESOURCE_EXHAUSTED. */
-export class TooManyNames extends Error {}
+export class TooManyNames extends Error {
+  /** Others like it may let go of theirs: it may come again. */
+  readonly isForNow: boolean
+
+  constructor(message: string, isForNow = false) {
+    super(message)
+    this.isForNow = isForNow
+  }
+}
 
 /** One discovery stream of one node: all its types, their order, and what is in flight. Knows no socket. */
 export class XdsStream {
@@ -89,6 +99,9 @@ export class XdsStream {
   readonly #room: Room<XdsStream> | undefined
   /** By nonce, the large answers that have room and are unanswered: how to give it back. */
   readonly #roomOf = new Map<string, () => void>()
+  readonly #unknownShare: ((bytes: number) => boolean) | undefined
+  /** What it has taken of that. */
+  #unknownTaken = 0
   #progress: Progress = NO_PROGRESS
   #writable = true
   #blockedSinceMs = 0
@@ -98,8 +111,9 @@ export class XdsStream {
   #heartbeats: Timer | undefined
   readonly #unsubscribe: () => void
 
+  /** @param around of `unknownShare`: takes of what its identity may hold of names that nobody has, or gives it back; answers whether that is within bounds */
   constructor(
-    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; holdings: Holdings; quarantine?: Quarantine; room?: Room<XdsStream> },
+    around: { clock: Clock; watcher: StreamWatcher; channel: Channel; answers: Answers; holdings: Holdings; quarantine?: Quarantine; room?: Room<XdsStream>; unknownShare?: (bytes: number) => boolean },
     of: { peer: Peer; node: ProxyNode; protocol: Protocol; view: ResourceView },
   ) {
     this.#clock = around.clock
@@ -109,6 +123,7 @@ export class XdsStream {
     this.#quarantine = around.quarantine
     this.#holdings = around.holdings
     this.#room = around.room
+    this.#unknownShare = around.unknownShare
     this.peer = of.peer
     this.node = of.node
     this.notReady = of.node.health === 'unhealthy' ? 'the application is not ready' : undefined
@@ -130,6 +145,7 @@ export class XdsStream {
       }
       return
     }
+    if (request.names.length + request.held.size > namesMax) throw new TooManyNames(`more than ${namesMax} names in one request for ${request.type}`)
     const subscription = this.#subscriptionTo(request.type)
     const first = !subscription.asked
     const sentAtMs = request.nonce === '' ? undefined : subscription.sentAtMs(request.nonce)
@@ -144,6 +160,7 @@ export class XdsStream {
     else applySotw(subscription, request, this.#view)
     if (request.type === SECRET) this.#auditSecrets(request.names)
     if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
+    if (!this.#shareUnknown()) throw new TooManyNames('this identity holds as many names of what is not there as it may', true)
     if (settled) this.#watcher.progressed(this)
     if (first) this.#order.leavesFromBefore(subscription)
     if (this.#hasWork() || (first && this.#order.isLeaving)) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
@@ -202,6 +219,7 @@ export class XdsStream {
     this.#heartbeats?.cancel()
     this.#room?.forget(this)
     for (const nonce of [...this.#roomOf.keys()]) this.#giveRoomBack(nonce)
+    this.#takeUnknown(0)
     this.#unsubscribe()
     this.#view.release()
   }
@@ -388,6 +406,21 @@ export class XdsStream {
   #hasWork(): boolean {
     for (const subscription of this.#subscriptions.values()) if (subscription.hasWork) return true
     return false
+  }
+
+  /** False when it holds more of its identity's share than there is. */
+  #shareUnknown(): boolean {
+    let bytes = 0
+    for (const subscription of this.#subscriptions.values()) bytes += subscription.unknownBytes
+    return this.#takeUnknown(Math.max(0, bytes - unknownBytesFree))
+  }
+
+  #takeUnknown(bytes: number): boolean {
+    const more = bytes - this.#unknownTaken
+    if (more === 0) return true
+    this.#unknownTaken = bytes
+    // Whoever gives back is not sent away for what others hold.
+    return this.#unknownShare?.(more) !== false || more < 0
   }
 
   #giveRoomBack(nonce: string): void {

@@ -11,8 +11,11 @@ import type { Protocol } from './request.ts'
 import type { Resource, ResourceView } from './resource.ts'
 import { ABSENT, Standing } from './standing.ts'
 import { type Taken, Taking, type TakingOrder } from './taking.ts'
+import { UnknownNames } from './unknown-names.ts'
 
 const NOTHING_REFUSED: readonly Rejection[] = []
+/** What brings more of names that nobody has is not remembered for others: no herd asks for that. */
+const unknownBytesShared = 16 << 10
 
 /**
  * What one stream wants of one type, what it was sent, and what it is still to be sent: delta and SotW alike. It knows no socket and no clock.
@@ -42,6 +45,7 @@ export class Subscription {
   readonly #flight = new Flight()
   /** Names that the client asked for while it owed an answer: they do not wait for that. */
   #askedMeanwhile: Set<string> | 'all' | undefined
+  readonly #unknown = new UnknownNames()
   readonly #standing: Standing
   readonly #taking: Taking
 
@@ -84,15 +88,20 @@ export class Subscription {
     // Beginnings are read in another way than what comes later, so no later request takes a beginning's steps.
     const isPlain = ask !== undefined && first === this.#standing.isStart && !this.#owed && ask.dropped.length === 0 && (first || !ask.names.includes('*'))
     const common = isPlain && this.#taking.isPlain ? this.#standing.common(ask, ask.names, view) : undefined
-    if (common === undefined) {
+    if (ask === undefined || common === undefined) {
       read([])
       this.#standing.leaveStart()
       return
     }
-    const isOwed = this.#standing.go(common.step, () => {
-      read(common.own)
-      return this.#owed
-    })
+    const { isOwed, unknown } = this.#standing.go(
+      common.step,
+      () => {
+        read(common.own)
+        return { isOwed: this.#owed, unknown: this.#unknown.among(ask) }
+      },
+      () => this.#unknown.bytes <= unknownBytesShared,
+    )
+    for (const name of unknown) this.#unknown.add(name)
     if (isOwed) this.owe(since)
     if (this.wildcard) for (const name of common.own) if (this.#standing.sent.get(name) !== view.get(this.type, name)?.version) this.#standing.lookAt(name, false)
     if (this.hasWork) this.#mark(since)
@@ -216,14 +225,25 @@ export class Subscription {
   }
 
   /** What the client said it holds, before the first request is judged (delta, initial_resource_versions). */
-  remember(name: string, version: string): void {
-    this.#standing.sent.set(name, version)
+  remember(name: string, version: string, view: ResourceView): void {
+    const now = view.get(this.type, name)
+    if (now === undefined) this.#unknown.add(name)
+    // Strings that the view has are not kept once more for each stream.
+    this.#standing.sent.set(now?.name ?? name, now?.version === version ? now.version : version)
   }
 
-  want(name: string, since: number, force: boolean): void {
-    this.names.add(name)
+  want(name: string, view: ResourceView, since: number, force: boolean): void {
+    const now = view.get(this.type, name)
+    if (now === undefined) this.#unknown.add(name)
+    const kept = now?.name ?? name
+    this.names.add(kept)
     this.#standing.named = true
-    this.enqueue(name, since, force)
+    this.enqueue(kept, since, force)
+  }
+
+  /** About how much memory those names take that the client gave and the view did not have: of those there may be as many as it likes. */
+  get unknownBytes(): number {
+    return this.#unknown.bytes
   }
 
   /** xds-rules 15: silence, unless the wildcard still covers the name: then the client must learn whether it does. */
@@ -268,10 +288,14 @@ export class Subscription {
     // What has aliases goes to whoever asked for it: under a wildcard alone it is not even listed.
     if (!this.wants(resource.name) || (resource.aliases && !this.#standing.has(resource.name) && !this.names.has(resource.name))) {
       const alias = resource.aliases?.find((name) => this.names.has(name))
-      if (alias !== undefined) this.enqueue(alias, revision, true)
+      if (alias !== undefined) {
+        this.#unknown.delete(alias)
+        this.enqueue(alias, revision, true)
+      }
       return alias !== undefined
     }
     this.#leaving.delete(resource.name)
+    this.#unknown.delete(resource.name)
     this.#refused.moved(resource.name, resource.version)
     if (this.#standing.sent.get(resource.name) === resource.version && !this.#standing.pending.has(resource.name)) {
       this.#settleWhenIdle()
@@ -330,6 +354,8 @@ export class Subscription {
       this.#fold()
       return undefined
     }
+    // What it held from before and was told is gone it forgets; what it asked for it goes on wanting.
+    if (this.#unknown.bytes > 0) for (const name of taken.removed) if (!this.names.has(name)) this.#unknown.delete(name)
     this.sentRevision = view.revision
     this.sinceMs = nowMs
     this.#flight.start({ revision: view.revision, since, resources: taken.resources, adds: taken.adds, sentAtMs: nowMs })
@@ -409,6 +435,7 @@ export class Subscription {
     this.#standing.forget(name)
     if (this.#askedMeanwhile !== 'all') this.#askedMeanwhile?.delete(name)
     this.#leaving.delete(name)
+    this.#unknown.delete(name)
     this.#taking.forget(name)
     this.#refused.moved(name, undefined)
     this.#settleWhenIdle()

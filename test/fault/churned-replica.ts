@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { systemDoors } from '#core/time/system.ts'
@@ -6,7 +7,7 @@ import { MemoryView } from '#api/serve/memory-view.ts'
 import { startXds } from '#api/serve/server.ts'
 import { until } from '../mesh/shop.ts'
 
-// A replica by itself, so that its memory is nobody else's. Prints its port; to each line of input it answers, once all its streams are gone, with its memory as JSON.
+// A replica by itself, so that its memory is nobody else's. Prints its port; to each line of input it answers with its memory as JSON: once all its streams are gone, or to `now` at once.
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
@@ -19,8 +20,8 @@ const server = await startXds(
   { plaintext: { address: '127.0.0.1', port: 0 } },
 )
 process.stdout.write(`${server.port}\n`)
-for await (const _line of process.stdin) {
-  await until('all streams are gone', () => [...server.ledger.streams()].length === 0 && view.listeners === 0)
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line !== 'now') await until('all streams are gone', () => [...server.ledger.streams()].length === 0 && view.listeners === 0)
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
   collect()
   collect()
