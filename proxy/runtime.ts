@@ -374,6 +374,7 @@ export class Runtime implements Engine {
   /** Prometheus text: Istio's standard metrics and the proxy's own. */
   metricsText(): string {
     for (const one of this.active) one.tellMessages()
+    for (const one of this.tunnels) one.tell()
     return this.metrics.text() + statsText(this.#clusters.values(), this.connections.size, this.active.size, this.overload, this.logServices.dropped)
   }
 

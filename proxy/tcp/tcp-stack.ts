@@ -81,6 +81,8 @@ class TcpConnection implements Facts, WireHandler {
   #host: UpstreamHost | undefined = undefined
   #cluster: Cluster | undefined = undefined
   #series: TcpSeries | undefined = undefined
+  #countedRequest = 0
+  #countedResponse = 0
   #early: Buffer[] = []
   #earlyBytes = 0
   #ended = false
@@ -196,6 +198,7 @@ class TcpConnection implements Facts, WireHandler {
       if (tunnel.outlived) this.flags = 'DT'
       this.#finish()
     })
+    tunnel.onAsked = (sent, received) => this.#count(sent, received)
     tunnel.begin(this.#early.length === 0 ? undefined : Buffer.concat(this.#early), first)
     this.#early = []
     const { lifetimeMaxMs = 0 } = this.#stack.plan
@@ -226,6 +229,15 @@ class TcpConnection implements Facts, WireHandler {
     this.#finish()
   }
 
+  /** Adds to the metrics what passed since they were last told. */
+  #count(requestBytes: number, responseBytes: number): void {
+    if (this.#series === undefined) return
+    this.#series.receivedBytes += requestBytes - this.#countedRequest
+    this.#series.sentBytes += responseBytes - this.#countedResponse
+    this.#countedRequest = requestBytes
+    this.#countedResponse = responseBytes
+  }
+
   #finish(): void {
     if (this.#over) return
     this.#over = true
@@ -241,9 +253,8 @@ class TcpConnection implements Facts, WireHandler {
     this.startWallMs = clock.wallMs() - this.durationMs
     if (this.#series !== undefined) {
       this.#series.closed += 1
-      this.#series.sentBytes += this.responseBytes
-      this.#series.receivedBytes += this.requestBytes
     }
+    this.#count(this.requestBytes, this.responseBytes)
     for (const log of this.#stack.logs) log.add(this)
   }
 }

@@ -141,3 +141,18 @@ test('connections of one address go to one endpoint where the balancer is a ring
   for (let i = 0; i < 12; i++) assert.equal(await speak(proxy.port, ''), 'x')
   assert.deepEqual(counts.map((one) => one.accepted()).filter((count) => count > 0), [12])
 })
+
+test('bytes of a connection are in the metrics while it is open, and once when it is over', async (t) => {
+  const upstream = await netServer(t, (socket) => void socket.once('data', () => socket.write('eight ch')))
+  const proxy = await start(t, upstream.port)
+  const socket = net.connect({ port: proxy.port, host: '127.0.0.1' }, () => socket.write('hello'))
+  t.after(() => socket.destroy())
+  await new Promise((came) => socket.once('data', came))
+  const counted = (): string[] => proxy.runtime.metricsText().split('\n').flatMap((line) => /^(istio_tcp_(?:sent|received)_bytes_total)\{.*\} (\d+)$/.exec(line)?.slice(1).join(' ') ?? [])
+  const both = ['istio_tcp_received_bytes_total 5', 'istio_tcp_sent_bytes_total 8']
+  assert.deepEqual(counted().sort(), both)
+  assert.deepEqual(counted().sort(), both)
+  socket.end()
+  await until(() => /^istio_tcp_connections_closed_total\{.*\} 1$/m.test(proxy.runtime.metricsText()))
+  assert.deepEqual(counted().sort(), both)
+})

@@ -39,6 +39,8 @@ export class Tunnel {
   #lastActiveMs: number
   /** It was cut because its time was over. */
   outlived = false
+  /** Is told what passed so far when somebody wants to know: it may last for days. */
+  onAsked: ((sentBytes: number, receivedBytes: number) => void) | undefined = undefined
   #done = false
 
   /** `over` runs once, when both are closed or one broke. `idleTimeoutMs` 0: none. Without `halfCloses` the end of one direction ends both, as for upgraded HTTP connections. */
@@ -115,6 +117,10 @@ export class Tunnel {
     }
     if (this.#closeByMs > 0 && nowMs >= this.#closeByMs) this.#finish()
     else if (this.#idleTimeoutMs > 0 && nowMs - this.#lastActiveMs >= this.#idleTimeoutMs) this.#finish()
+  }
+
+  tell(): void {
+    this.onAsked?.(this.sentBytes, this.receivedBytes)
   }
 
   /** Cuts it. */
