@@ -110,7 +110,7 @@ function destinationRuleEntries(spec: DestinationRuleSpec, namespace: string): (
     ['destination-rule', resolveHost(spec.host, namespace)],
     ...(spec.workloadSelector === undefined ? [] : [['rule-selector', namespace] as const]),
     ...(settings.some((one) => one.tls?.credentialName) ? [['rule-credential', '*'] as const] : []),
-    ...(settings.some((one) => one.loadBalancer?.localityLbSetting?.failoverPriority?.length) ? [['rank-labels', '*'] as const] : []),
+    ...(settings.some(({ loadBalancer }) => loadBalancer?.localityLbSetting?.failoverPriority?.length || loadBalancer?.zoneAwareLbSetting?.failoverPriority?.length) ? [['rank-labels', '*'] as const] : []),
   ]
 }
 

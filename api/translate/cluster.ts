@@ -251,8 +251,8 @@ function warmUpOf(balancer: LoadBalancer | undefined): MessageInitShape<typeof C
 
 /** Shares of localities count only where they are asked for; elsewhere a locality is a group of endpoints. */
 function setLocalities(cluster: Cluster, policy: Policy): void {
-  const setting = policy.loadBalancer?.localityLbSetting
-  if (!setting?.distribute?.length || setting.enabled === false) return
+  const { localityLbSetting: setting, zoneAwareLbSetting } = policy.loadBalancer ?? {}
+  if (!setting?.distribute?.length || setting.enabled === false || zoneAwareLbSetting !== undefined) return
   cluster.commonLbConfig = create(Cluster_CommonLbConfigSchema, { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } })
 }
 

@@ -1,5 +1,5 @@
 import type { Labels } from '#api/model/labels.ts'
-import type { LocalityLbSetting } from '#core/resource/load-balancer.ts'
+import type { LocalityLbSetting, ZoneAwareLbSetting } from '#core/resource/load-balancer.ts'
 import type { ClientPlace } from './endpoint.ts'
 import type { Policy } from './traffic-policy.ts'
 
@@ -15,6 +15,8 @@ export type Ranking =
   | { readonly by: 'nearness'; readonly from: string; readonly takesOver: string | undefined }
   /** Those that share more of the labels first, counted from the first on. */
   | { readonly by: 'labels'; readonly labels: readonly (readonly [name: string, value: string])[] }
+  /** Among those that share as many labels, the client's region first, and then the one that takes over for it. */
+  | { readonly by: 'regions'; readonly region: string; readonly takesOver: string | undefined; readonly labels: readonly (readonly [name: string, value: string])[] }
 
 interface Placed {
   readonly locality: string
@@ -43,8 +45,10 @@ export function placeLabels(locality: string, { network = '', cluster = '' }: { 
   return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ''))
 }
 
-/** Shares count always; who takes over only with outlier detection, by which a failing place is noticed. */
+/** Shares and regions count always; who takes over otherwise only with outlier detection, by which a failing place is noticed. */
 export function rankingOf(policy: Policy, client: Pick<ClientPlace, 'locality' | 'labels'>): Ranking {
+  const zoneAware = policy.loadBalancer?.zoneAwareLbSetting
+  if (zoneAware !== undefined) return byRegions(zoneAware, client)
   const setting = policy.loadBalancer?.localityLbSetting
   if (setting?.enabled === false) return { by: 'nothing' }
   if (setting?.distribute?.length) {
@@ -56,6 +60,13 @@ export function rankingOf(policy: Policy, client: Pick<ClientPlace, 'locality' |
   return client.locality === '' ? { by: 'nothing' } : { by: 'nearness', from: client.locality, takesOver: takesOver(setting, client.locality) }
 }
 
+/** istio.io/latest/docs/reference/config/networking/destination-rule/#ZoneAwareLoadBalancerSetting */
+function byRegions(setting: ZoneAwareLbSetting, client: Pick<ClientPlace, 'locality' | 'labels'>): Ranking {
+  if (setting.enabled === false) return { by: 'nothing' }
+  const [region = ''] = client.locality.split('/')
+  return { by: 'regions', region, takesOver: takesOver(setting, client.locality), labels: (setting.failoverPriority ?? []).map((one) => wantedLabel(one, client)) }
+}
+
 /** `NAME` as the client has it, or `NAME=VALUE`. */
 function wantedLabel(text: string, { locality, labels }: Pick<ClientPlace, 'locality' | 'labels'>): readonly [string, string] {
   const at = text.indexOf('=')
@@ -63,7 +74,7 @@ function wantedLabel(text: string, { locality, labels }: Pick<ClientPlace, 'loca
   return [text, { ...placeLabels(locality, {}), ...labels }[text] ?? '']
 }
 
-const takesOver = (setting: LocalityLbSetting | undefined, locality: string): string | undefined => setting?.failover?.find((one) => one.from === locality.split('/')[0])?.to
+const takesOver = (setting: Pick<LocalityLbSetting, 'failover'> | undefined, locality: string): string | undefined => setting?.failover?.find((one) => one.from === locality.split('/')[0])?.to
 
 /** `us-west/zone-1/*`, `us-west` and `*` all cover `us-west/zone-1/a`. */
 function covers(pattern: string, locality: string): boolean {
@@ -89,9 +100,19 @@ export function ranked<Endpoint extends Placed>(endpoints: readonly Endpoint[], 
 
 function rankOf({ locality, labels }: Placed, ranking: Ranking): number {
   if (ranking.by === 'nearness') return distance(ranking.from, locality, ranking.takesOver)
-  if (ranking.by !== 'labels') return 0
-  const differs = ranking.labels.findIndex(([name, value]) => (labels[name] ?? '') !== value)
-  return differs < 0 ? 0 : ranking.labels.length - differs
+  if (ranking.by === 'labels') return unlikeness(labels, ranking.labels)
+  if (ranking.by !== 'regions') return 0
+  const [region = ''] = locality.split('/')
+  return REGION_RANKS * unlikeness(labels, ranking.labels) + (region === ranking.region ? 0 : region === ranking.takesOver ? 1 : 2)
+}
+
+/** The client's region, the one that takes over, and all others. */
+const REGION_RANKS = 3
+
+/** 0 where all labels are as they should be, the more the earlier one differs. */
+function unlikeness(labels: Labels, wanted: readonly (readonly [name: string, value: string])[]): number {
+  const differs = wanted.findIndex(([name, value]) => (labels[name] ?? '') !== value)
+  return differs < 0 ? 0 : wanted.length - differs
 }
 
 /** 0 for the same subzone, up to 3 for another region, 4 for one that does not take over where another does. */

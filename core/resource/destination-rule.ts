@@ -61,9 +61,10 @@ function policyWarnings(policy: TrafficPolicy | undefined, path: string): Fault[
 
 function settingsWarnings(policy: Omit<PortTrafficPolicy, 'port'>, path: string): Fault[] {
   const faults: Fault[] = []
-  const locality = policy.loadBalancer?.localityLbSetting ?? policy.loadBalancer?.zoneAwareLbSetting
-  if ((locality?.failover?.length || locality?.failoverPriority?.length) && policy.outlierDetection === undefined) {
-    faults.push(warning('object.field-inert', { path: `${path}.loadBalancer.localityLbSetting`, rule: 'failover needs outlierDetection, by which an endpoint counts as failed' }))
+  for (const name of ['localityLbSetting', 'zoneAwareLbSetting'] as const) {
+    const locality = policy.loadBalancer?.[name]
+    if ((!locality?.failover?.length && !locality?.failoverPriority?.length) || policy.outlierDetection !== undefined) continue
+    faults.push(warning('object.field-inert', { path: `${path}.loadBalancer.${name}`, rule: 'failover needs outlierDetection, by which an endpoint counts as failed' }))
   }
   if (policy.loadBalancer?.consistentHash?.minimumRingSize) faults.push(warning('object.field-range', { path: `${path}.loadBalancer.consistentHash.minimumRingSize`, rule: 'deprecated', hint: 'use ringHash' }))
   if (policy.outlierDetection?.consecutiveErrors) faults.push(warning('object.field-range', { path: `${path}.outlierDetection.consecutiveErrors`, rule: 'deprecated', hint: 'use consecutive5xxErrors' }))

@@ -59,6 +59,19 @@ export const localityLbSetting = z
   )
 export type LocalityLbSetting = z.infer<typeof localityLbSetting>
 
+/** Places that are ranked without being asked to. */
+const RANKED_ANYWAY: readonly string[] = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone']
+
+const zoneAwareLbSetting = z
+  .strictObject({ ...localityFields, minClusterSize: z.int().min(1).max(4294967295).optional().describe('Endpoints, below which zones do not count.') })
+  .superRefine(
+    judged(function* (value): Iterable<Complaint> {
+      for (const [index, label] of (value.failoverPriority ?? []).entries()) if (RANKED_ANYWAY.includes(label)) yield { at: ['failoverPriority', index], value: label, rule: 'a label other than those of region, zone and subzone, which count anyway' }
+      yield* failoverComplaints(value)
+    }),
+  )
+export type ZoneAwareLbSetting = z.infer<typeof zoneAwareLbSetting>
+
 // `us-west/*` covers `us-west/zone1/a`; a wildcard is the last part.
 function localitiesOverlap(a: string, b: string): boolean {
   const left = a.split('/')
@@ -127,11 +140,7 @@ export const loadBalancer = z
     simple: z.enum(['UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST']).optional().describe('How an endpoint is picked; LEAST_REQUEST by default.'),
     consistentHash: consistentHash.optional().describe('Sends what hashes alike to the same endpoint.'),
     localityLbSetting: localityLbSetting.optional().describe('Shares and failover by locality.'),
-    zoneAwareLbSetting: z
-      .strictObject({ ...localityFields, minClusterSize: z.int().min(1).max(4294967295).optional().describe('Endpoints, below which zones do not count.') })
-      .superRefine(judged(failoverComplaints))
-      .optional()
-      .describe('Keeps traffic within zones, in proportion.'),
+    zoneAwareLbSetting: zoneAwareLbSetting.optional().describe('Keeps traffic within the region, and within zones, in proportion.'),
     warmupDurationSecs: duration().optional().describe('Deprecated: use warmup.'),
     warmup: z
       .strictObject({

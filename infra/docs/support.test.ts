@@ -28,12 +28,12 @@ test('every field that is said to take effect is one at which translation looks'
 test('a field on which nothing acts is named once, at the outermost place', () => {
   const { object, kind } = parseObject({
     apiVersion: 'networking.istio.io/v1',
-    kind: 'DestinationRule',
+    kind: 'Sidecar',
     metadata: { name: 'a', namespace: 'prod' },
-    spec: { host: 'orders', trafficPolicy: { loadBalancer: { simple: 'RANDOM', zoneAwareLbSetting: { enabled: true } } } },
+    spec: { inboundConnectionPool: { http: { http2MaxRequests: 10, http2KeepAlive: { interval: '5s', timeout: '1s' } } } },
   })
   assert.ok(object !== undefined && kind !== undefined)
-  assert.deepEqual(inertFields(kind, object).map((one) => [one.code, one.severity, one.path, one.resource]), [['object.field-inert', 'warning', 'spec.trafficPolicy.loadBalancer.zoneAwareLbSetting', 'DestinationRule/prod/a']])
+  assert.deepEqual(inertFields(kind, object).map((one) => [one.code, one.severity, one.path, one.resource]), [['object.field-inert', 'warning', 'spec.inboundConnectionPool.http.http2KeepAlive', 'Sidecar/prod/a']])
 })
 
 test('a kind on which nothing acts is named as a whole', () => {
