@@ -175,6 +175,13 @@ test('an issuer that was away when the proxy started is asked again within ten s
   }
 })
 
+test('who waits for keys that do not come is refused when the time for them is over', async (t) => {
+  const a = signer('a')
+  const silent = await httpServer(t, () => {})
+  const proxy = await world(t, plan(provider({ kind: 'remote', uri: 'http://issuer.example/keys', cluster: 'issuer', timeoutMs: 50, cacheMs: 600_000 })), { issuerPort: silent.port })
+  assert.equal((await ask(proxy.port, '/', bearer(token(a, {})))).status, 401)
+})
+
 test('a list of tokens holds none, whatever stands first', async (t) => {
   const a = signer('a')
   const proxy = await world(t, plan(provider({ kind: 'local', jwks: jwks(a) })))

@@ -11,7 +11,7 @@ import type { ScopedPatch } from './patches.ts'
 const ACTIONS: Readonly<Record<string, string>> = { ROUTE: 'route', REDIRECT: 'redirect', DIRECT_RESPONSE: 'directResponse' }
 
 /**
- * Routes by one patch. Weft has a configuration for each host, where Istio has one for each port: so a name means a port, and the host is the virtual host's.
+ * Routes by one patch. Weft has a configuration for each host, where Istio has one for each port: so a name means a port, or a Gateway's server that ends TLS (`https.PORT.PORTNAME.GATEWAY.NAMESPACE`), and the host is the virtual host's.
  * @throws when the value is no such message, or the operation cannot be done
  */
 export function patchRoutes(configuration: RouteConfiguration, patch: ScopedPatch, context: Context, port: number | undefined = portIn(configuration.name), origins: readonly string[] = []): RouteConfiguration {
@@ -57,11 +57,16 @@ function portIn(name: string): number | undefined {
   return found === undefined ? undefined : Number(found)
 }
 
+const isTlsServer = (name: string): boolean => /^https\.\d+\./.test(name)
+
+/** The servers of a gateway, in plaintext those of a port together, whose routes a configuration has: `https.443.https.edge.prod|a.example.com`, `fallback|http.80`. */
+const groupIn = (name: string): string | undefined => name.replace(/^fallback\|/, '').split('|')[0]
+
 function isMeant(configuration: RouteConfiguration, patch: ScopedPatch, port: number | undefined, origins: readonly string[]): boolean {
   const match = patch.match.routeConfiguration
   if (match === undefined) return true
   if (match.portNumber && match.portNumber !== port) return false
-  if (match.name && match.name !== configuration.name && portIn(match.name) !== port) return false
+  if (match.name && match.name !== configuration.name && (isTlsServer(match.name) ? match.name !== groupIn(configuration.name) : portIn(match.name) !== port)) return false
   return !match.gateway || origins.includes(`Gateway/${match.gateway}`)
 }
 
