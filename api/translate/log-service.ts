@@ -15,7 +15,7 @@ import { TEXT_FORMAT } from './telemetry.ts'
 export interface LogService extends ProviderPlace {
   readonly kind: 'otlp' | 'http' | 'tcp'
   readonly logName: string
-  /** Filter state that is told, too; Weft's own proxies have none. */
+  /** Of ALS: filter state that is told, too; Weft's own proxies have none. */
   readonly states?: readonly string[]
   /** Of OTLP, in Envoy's format. */
   readonly body?: string
@@ -31,9 +31,10 @@ export function logServiceOf(reader: MeshReader, { envoyOtelAls: otlp, envoyHttp
   const spec = otlp ?? http ?? tcp
   const place = spec === undefined ? undefined : providerPlace(reader, spec)
   if (spec === undefined || place === undefined) return []
-  const states = spec.filterStateObjectsToLog ?? []
+  // Envoy's logger of OTLP takes no filter state where Istio writes it.
+  if (otlp !== undefined) return [{ kind: 'otlp', ...place, logName: otlp.logName || 'otel_envoy_accesslog', body: bodyOf(otlp.logFormat?.text), ...attributesOf(otlp.logFormat?.labels) }]
+  const states = (http ?? tcp)?.filterStateObjectsToLog ?? []
   const common = (standard: string) => ({ ...place, logName: spec.logName || standard, ...(engine === 'weft' || states.length === 0 ? {} : { states }) })
-  if (otlp !== undefined) return [{ kind: 'otlp', ...common('otel_envoy_accesslog'), body: bodyOf(otlp.logFormat?.text), ...attributesOf(otlp.logFormat?.labels) }]
   if (http === undefined) return [{ kind: 'tcp', ...common('tcp_envoy_accesslog') }]
   const { additionalRequestHeadersToLog: requestHeaders = [], additionalResponseHeadersToLog: responseHeaders = [], additionalResponseTrailersToLog: responseTrailers = [] } = http
   return [{ kind: 'http', ...common('http_envoy_accesslog'), requestHeaders, responseHeaders, ...(engine === 'weft' ? {} : { responseTrailers }) }]

@@ -23,6 +23,8 @@ export interface SpanSettings {
   readonly samplingPercent?: number
   /** No spans, but their context goes on. */
   readonly silent?: true
+  /** Spans, but their context goes no further. */
+  readonly keepsContext?: true
   /** All are traced where the caller has not decided, and their ids decide nothing. */
   readonly passesIds?: true
   readonly tags?: Readonly<Record<string, SpanTag>>
@@ -52,8 +54,8 @@ export interface Reporting {
   readonly metrics?: MetricChanges
 }
 
-/** The oldest Envoy on which they were proven. */
-const FORMATTED_TAGS = '1.40.0'
+/** The oldest Envoy on which tags by format, and context that is kept, were proven. */
+const NEWER_TRACING = '1.40.0'
 
 type Mode = 'CLIENT' | 'SERVER'
 
@@ -102,11 +104,13 @@ function spansOf(reader: MeshReader, node: ProxyNode, levels: readonly Telemetry
   for (const level of levels) {
     const entry = level.tracing?.find((one) => inMode(one, mode))
     if (entry === undefined) continue
-    const { silent, passesIds, ...rest } = spans
+    const { silent, passesIds, keepsContext, ...rest } = spans
     spans = {
       ...rest,
       ...(silent === undefined || entry.disableSpanReporting !== undefined ? {} : { silent }),
       ...(passesIds === undefined || entry.useRequestIdForTraceSampling !== undefined ? {} : { passesIds }),
+      ...(keepsContext === undefined || entry.disableContextPropagation !== undefined ? {} : { keepsContext }),
+      ...(entry.disableContextPropagation === true && hasNewerTracing(node) ? { keepsContext: true as const } : {}),
       ...(entry.randomSamplingPercentage === undefined ? {} : { samplingPercent: entry.randomSamplingPercentage }),
       ...(entry.disableSpanReporting === true ? { silent: true as const } : {}),
       ...(entry.useRequestIdForTraceSampling === false ? { passesIds: true as const } : {}),
@@ -144,10 +148,10 @@ function ownTags({ labels, namespace, cluster, metadata }: ProxyNode): Readonly<
   return Object.fromEntries(Object.entries(words).map(([name, value]) => [`istio.${name}`, { literal: { value: value === '' ? 'unknown' : value } }]))
 }
 
-/** Tags by format are new: an Envoy that does not know them would refuse the listener. */
-function knownTags(tags: Readonly<Record<string, SpanTag>>, node: ProxyNode): Readonly<Record<string, SpanTag>> {
-  return engineOf(node) === 'envoy' && isOlder(node.version, FORMATTED_TAGS) ? Object.fromEntries(Object.entries(tags).filter(([, one]) => one.formatter === undefined)) : tags
-}
+/** What is new: an Envoy that does not know it would refuse the listener. */
+const hasNewerTracing = (node: ProxyNode): boolean => engineOf(node) === 'weft' || !isOlder(node.version, NEWER_TRACING)
+
+const knownTags = (tags: Readonly<Record<string, SpanTag>>, node: ProxyNode): Readonly<Record<string, SpanTag>> => (hasNewerTracing(node) ? tags : Object.fromEntries(Object.entries(tags).filter(([, one]) => one.formatter === undefined)))
 
 function logOf(reader: MeshReader, node: ProxyNode, levels: readonly TelemetrySpec[], mode: Mode): { log?: LogSettings } {
   const mesh = reader.meshConfig()

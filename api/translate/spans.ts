@@ -24,6 +24,7 @@ export function tracingOf(scope: TracingScope, settings: SpanSettings | undefine
     randomSampling: { value: settings?.samplingPercent ?? (settings?.collector === undefined ? 100 : USUAL_PERCENT) },
     // Nothing is sampled in the end, but context is passed on.
     overallSampling: { value: settings?.silent === true ? 0 : 100 },
+    ...(settings?.keepsContext === true ? { noContextPropagation: true } : {}),
     ...(tags.length === 0 ? {} : { customTags: tags.map(([tag, from]) => customTag(tag, from)) }),
     ...(settings?.pathTagLength === undefined ? {} : { maxPathTagLength: settings.pathTagLength }),
     provider,

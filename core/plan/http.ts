@@ -62,6 +62,8 @@ export interface TracingPlan {
   readonly passesIds?: true
   /** No spans are made; their context goes on. */
   readonly silent?: true
+  /** Spans are made; their context goes no further, and what a client sent passes as it came. */
+  readonly keepsContext?: true
   /** Absent: the one that the proxy was started with. */
   readonly collector?: CollectorPlan
   /** Characters of a path in a span; absent: all. */

@@ -31,6 +31,7 @@ export function readTracing(reading: Reading, manager: string, { tracing, reques
     ...provider,
     samplingPercent: Math.min(tracing.randomSampling?.value ?? 100, overall),
     ...(passesIds ? { passesIds } : {}),
+    ...(tracing.noContextPropagation ? { keepsContext: true as const } : {}),
     // Whatever the caller has decided, none of it is reported.
     ...(overall === 0 ? { silent: true as const } : {}),
     pathLengthMax: tracing.maxPathTagLength ?? PATH_LENGTH,

@@ -18,6 +18,8 @@ const ALONE: Readonly<Record<string, Readonly<Partial<Record<'sidecar' | 'Envoy'
   'VirtualService.networking.istio.io': { Envoy: ['spec.http[].match[].statPrefix'] },
   // Stock Envoys have none of Istio's metrics.
   'Telemetry.telemetry.istio.io': { sidecar: ['spec.metrics'] },
+  // Weft's own proxies have no filter state, and keep no trailers.
+  'MeshConfig.weft.dev': { Envoy: ['envoyHttpAls', 'envoyTcpAls'].map((one) => `spec.extensionProviders[].${one}.filterStateObjectsToLog`).concat('spec.extensionProviders[].envoyHttpAls.additionalResponseTrailersToLog') },
   // Weft's own proxies run neither modules nor scripts.
   'WasmPlugin.extensions.istio.io': { Envoy: ['spec'] },
   'TrafficExtension.extensions.istio.io': { Envoy: ['spec'] },

@@ -24,6 +24,17 @@ export const testedFields: Readonly<Record<string, readonly string[]>> = {
   // What the proxy makes of it, with real servers and commands.
   'proxy/probe/ask.test.ts': [GROUP, MESH].flatMap(waysToAsk),
   'proxy/probe/readiness.test.ts': [GROUP, MESH].flatMap(timesToAsk),
+  // What services are told that take access logs, by gRPC's own library at their end.
+  'test/peers/log-services.test.ts': [
+    ...['service', 'port', 'logName', 'logFormat.text', 'logFormat.labels'].map((field) => `MeshConfig spec.extensionProviders[].envoyOtelAls.${field}`),
+    ...['envoyHttpAls', 'envoyTcpAls'].flatMap((kind) => ['service', 'port', 'logName', 'filterStateObjectsToLog'].map((field) => `MeshConfig spec.extensionProviders[].${kind}.${field}`)),
+    ...['additionalRequestHeadersToLog', 'additionalResponseHeadersToLog', 'additionalResponseTrailersToLog'].map((field) => `MeshConfig spec.extensionProviders[].envoyHttpAls.${field}`),
+  ],
+  // What goes upstream and to collectors, as the engines that have these make of them.
+  'test/peers/newer-tracing.test.ts': [
+    ...['disableContextPropagation', 'customTags{}.formatter.value'].map((field) => `Telemetry spec.tracing[].${field}`),
+    ...['defaultConfig.tracing.enableIstioTags', 'extensionProviders[].zipkin.path', 'extensionProviders[].opentelemetry.http.path'].map((field) => `MeshConfig spec.${field}`),
+  ],
   // What the kernel and proxies make of packets that are lost.
   'test/capture/vanishing-peers.test.ts': [
     ...['DestinationRule spec.trafficPolicy.connectionPool.tcp.', ...SIDECAR_POOLS.map((pool) => `${pool}.tcp.`), 'MeshConfig spec.'].flatMap((place) => ['probes', 'interval'].map((field) => `${place}tcpKeepalive.${field}`)),

@@ -12,6 +12,7 @@ import { emitCode } from './emit.ts'
 import { istioCa } from './istio-ca.ts'
 import { istioMesh, istioProbe } from './istio-mesh.ts'
 import { istioNds } from './istio-nds.ts'
+import { withLaterFields } from './later.ts'
 import { annotations, roots } from './roots.ts'
 import { RULES_FILE, withRules } from './rules.ts'
 import { takeSubset } from './subset.ts'
@@ -30,7 +31,7 @@ export function readKept(): FileDescriptorProto[] {
 
 /** The subset for the roots, our own files included, out of whatever descriptors there are. */
 export function subsetOf(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
-  return takeSubset([...wellKnown, ...files, ...istio], [...roots, ...istio.map(({ name }) => name)], annotations)
+  return takeSubset(withLaterFields([...wellKnown, ...files, ...istio]), [...roots, ...istio.map(({ name }) => name)], annotations)
 }
 
 function fetchDescriptors(say: (line: string) => void): FileDescriptorProto[] {

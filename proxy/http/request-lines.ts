@@ -56,7 +56,7 @@ export class RequestLines {
     // A client of HTTP/2 has no key to prove (RFC 8441 §5), and a server of HTTP/1.1 wants one.
     if (request.upgrade === 'websocket' && fields.find('sec-websocket-key') === undefined) added += `sec-websocket-key: ${Buffer.from(engine.identifiers.uuid().replaceAll('-', ''), 'hex').toString('base64')}\r\n`
     if (fields.findKind(REQUEST_ID) === undefined) added += `x-request-id: ${exchange.requestId}\r\n`
-    if (exchange.trace !== undefined) {
+    if (exchange.trace !== undefined && exchange.stack.plan.tracing?.keepsContext !== true) {
       dropByKind(fields, dropped, TRACEPARENT)
       added += `traceparent: ${exchange.trace.parentHeader}\r\n`
     }

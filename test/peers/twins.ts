@@ -25,7 +25,7 @@ export interface Resources {
 }
 
 /** Ports by listener name. */
-interface Engine {
+export interface Engine {
   readonly name: 'envoy' | 'weft'
   readonly port: (listener: string) => number
   /** Prometheus or Envoy statistics, as text. */
@@ -45,7 +45,7 @@ export async function startTwins(t: TestContext, resources: Resources, version: 
 }
 
 /** Weft's plan readers and data path in this process. @throws Error with every fault of a resource that is refused */
-async function startWeft(t: TestContext, resources: Resources, logged: (lines: string) => void): Promise<{ engine: Engine; runtime: Runtime }> {
+export async function startWeft(t: TestContext, resources: Resources, logged: (lines: string) => void): Promise<{ engine: Engine; runtime: Runtime }> {
   const plans = new TestPlans()
   for (const json of resources.clusters) {
     const plan: ClusterPlan = planOf(ClusterSchema, json, readCluster)
@@ -71,7 +71,7 @@ function planOf<Plan>(schema: DescMessage, json: JsonValue, read: (bytes: Uint8A
   return result.plan
 }
 
-async function startEnvoy(t: TestContext, resources: Resources, version: string = ENVOY_NEWEST): Promise<Engine> {
+export async function startEnvoy(t: TestContext, resources: Resources, version: string = ENVOY_NEWEST): Promise<Engine> {
   const binary = await installEnvoy(version)
   const folder = mkdtempSync(join(tmpdir(), 'weft-twin-'))
   const adminFile = join(folder, 'admin')
