@@ -30,7 +30,7 @@ const processesOf = (shop: Shop): number[] => (JSON.parse(readFileSync(path.join
 
 const weftUp = (...args: string[]) => runCommand(process.execPath, ['--disable-warning=ExperimentalWarning', 'cli/main.ts', 'up', ...args])
 
-/** Ends it, and proves that nothing is left. What hangs is killed after seconds; a minute is for slow machines. */
+/** Ends it, and proves that nothing is left. What hangs is killed after seconds; minutes are for slow machines. */
 async function endsClean(shop: Shop, signal: NodeJS.Signals): Promise<void> {
   const pids = [shop.ready.pid, ...processesOf(shop)]
   assert.ok(pids.length >= 10, 'every process is noted')
@@ -38,7 +38,7 @@ async function endsClean(shop: Shop, signal: NodeJS.Signals): Promise<void> {
   const began = performance.now()
   assert.equal(await shop.stop(signal), 0, shop.output)
   const tookMs = performance.now() - began
-  assert.ok(tookMs < 60_000, `${Math.round(tookMs)} ms`)
+  assert.ok(tookMs < 300_000, `${Math.round(tookMs)} ms`)
   for (const pid of pids) assert.equal(startTicksOf(pid), undefined, `process ${pid} is still there`)
   for (const address of addresses) assert.equal(await isOpen(address), false, `${address} is still open`)
 }

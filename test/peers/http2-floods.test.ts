@@ -36,7 +36,7 @@ const floods: Readonly<Record<string, Flood>> = {
 
 const FRAMES_A_WRITE = 500
 /** One that may go on for this long was not stopped. */
-const FLOOD_MS_MAX = 60_000
+const FLOOD_MS_MAX = 240_000
 const FLOODERS = 4
 const RESIDENT_GROWTH_MAX = 160 * 1024 * 1024
 /** Who does not read the GOAWAY is cut off after a megabyte more, whatever of it the kernel holds on both sides. */
