@@ -7,7 +7,7 @@ const SIDECAR_POOLS = ['Sidecar spec.ingress[].connectionPool', 'Sidecar spec.in
 const MESH = 'MeshConfig spec.defaultConfig.readinessProbe'
 
 /**
- * Fields that show in how a proxy starts, in what it asks its workload, or only when packets are lost, and so not in a golden case's requests: `KIND PATH`, by the file of tests that would fail if the field did nothing.
+ * Fields that show in how a proxy starts, in what it asks its workload, or only when packets are lost, and so not in a golden case's requests; or that are read as others are which a golden case proves, and would make it slow: `KIND PATH`, by the file of tests that would fail if the field did nothing.
  */
 export const testedFields: Readonly<Record<string, readonly string[]>> = {
   // Whole processes, with either engine.
@@ -41,6 +41,16 @@ export const testedFields: Readonly<Record<string, readonly string[]>> = {
     'DestinationRule spec.trafficPolicy.connectionPool.http.http2KeepAlive.timeout',
     ...SIDECAR_POOLS.flatMap((pool) => [`${pool}.tcp.connectTimeout`, `${pool}.http.maxRetries`]),
   ],
+  // What proxies are sent: the same as for a Gateway's server, of whose settings golden cases prove what they do.
+  'api/translate/served-tls.test.ts': [
+    ...['caCrl', 'verifyCertificateSpki', 'verifyCertificateHash', 'minProtocolVersion', 'maxProtocolVersion', 'cipherSuites'].map((field) => `Sidecar spec.ingress[].tls.${field}`),
+    ...['minProtocolVersion', 'cipherSuites'].map((field) => `MeshConfig spec.meshMTLS.${field}`),
+  ],
+  // What proxies are sent, and what ours makes of it.
+  'api/translate/request-authentication.test.ts': ['RequestAuthentication spec.jwtRules[].timeout'],
+  'proxy/filter/jwt.test.ts': ['RequestAuthentication spec.jwtRules[].timeout'],
+  // What proxies are sent: without a name it is refused.
+  'api/translate/patch/wasm-environment.test.ts': ['WasmPlugin spec.vmConfig.env[].name', 'TrafficExtension spec.wasm.vmConfig.env[].name'],
   // What proxies are sent. Nobody's real authorities vouch for what tests show.
   'api/translate/backend-tls.test.ts': ['BackendTLSPolicy spec.validation.wellKnownCACertificates', 'XBackend spec.tls.validation.wellKnownCACertificates'],
 }
