@@ -55,7 +55,12 @@ export interface ListeningServer {
   readonly server: net.Server
 }
 
-/** A bound port. Its plan may be replaced while connections stand; they keep what they began with. */
+/**
+ * A bound port. Its plan may be replaced while connections stand; they keep what they began with.
+ *
+ * A connection's walk: accepted, and handed to the listener of the address where it was going (`handsOff`) → a balancer's PROXY header → as many of its first bytes as tell TLS and HTTP apart →
+ * the filter chain (core/route/chain.ts) → TLS → network policies → HTTP/1.1, HTTP/2 or bytes as they are.
+ */
 export class Listener {
   plan: ListenerPlan
   readonly #doors: ListenerDoors
@@ -140,6 +145,7 @@ export class Listener {
     if (!overload.opens()) return refuse(socket)
     socket.once('close', () => overload.closed())
     const to = this.plan.usesOriginalDestination === true ? originalDestination(socket) : undefined
+    // The proxy's own question whether it captures (capture/proof.ts): that it came here is the answer.
     if (to !== undefined && isProof(to, socket.remoteAddress)) return refuse(socket)
     const other = to !== undefined && this.plan.handsOff === true ? this.#doors.listenerAt(to) : undefined
     ;(other ?? this).#take(socket, to)

@@ -6,7 +6,7 @@ import tls from 'node:tls'
 import type { Clock } from '#core/time/clock.ts'
 import type { Cluster } from './cluster.ts'
 import type { UpstreamHost } from './host.ts'
-import { judgeServer } from './pool.ts'
+import { judgeServer } from './judge-server.ts'
 
 /** What the proxy itself asks of a service: an issuer for its keys, an authorizer for its verdict. */
 export interface CalloutRequest {

@@ -6,7 +6,7 @@ import type { Cluster } from './cluster.ts'
 import type { UpstreamHost } from './host.ts'
 import { keepAlive } from './keep-alive.ts'
 import { writeProxyHeader } from '../tcp/proxy-header.ts'
-import { judgeServer } from './pool.ts'
+import { judgeServer } from './judge-server.ts'
 
 /**
  * Dials an endpoint for a connection that is not pooled. `settled` gets an empty string when the connection stands and the server is whom the plan demands,

@@ -21,12 +21,14 @@ export class UpstreamConnection implements WireHandler, ResponseSink, Upstream, 
   answered = false
   /** Not to be used again. */
   spent = false
+  /** It stands, its server judged where it is one of TLS. */
   connected = false
   connectDeadlineMs = 0
   standsSinceMs = 0
   idleSinceMs = 0
   /** Encrypted, and the peer proved who it is. */
   secure = false
+  /** Why it did not come to stand, where that is known: `timeout`, or what is wrong with its server. */
   failure = ''
   /** Dialled to be shared: an HTTP/2 connection takes its wire over once it stands. */
   forStreams = false

@@ -37,11 +37,13 @@ export class UpstreamHost implements HostState {
   addedMs = 0
   priority = 0
   readonly outlier: OutlierState = newOutlierState()
+  /** How it is spoken to; undefined: in plaintext. */
   tls: ClientTlsPlan | undefined
   readonly pool: HostPool
   destination: Destination
   /** SPIFFE ID of its certificate, as the last handshake showed it; empty before, and without one. */
   principal = ''
+  /** Since the last load report, which replaces it. */
   load = emptyLoad()
   /** Since the proxy started, for admin. */
   readonly total = emptyLoad()

@@ -4,11 +4,13 @@ import type { PeerInfo } from '#core/route/request.ts'
 import { dialPlain, dialTls } from '../http/socket.ts'
 import { writeProxyHeader } from '../tcp/proxy-header.ts'
 import type { SecretSource } from '../sources.ts'
-import { uriSansOf, dnsSansOf } from '../listener/peer-certificate.ts'
+import { uriSansOf } from '../listener/peer-certificate.ts'
 import type { Upstream } from '../http/sides.ts'
+import { http1Alpn, http2Alpn } from './alpn.ts'
 import { UpstreamConnection } from './connection.ts'
 import { Http2Connection } from './http2-connection.ts'
 import type { UpstreamHost } from './host.ts'
+import { judgeServer } from './judge-server.ts'
 import { keepAlive } from './keep-alive.ts'
 
 /** How long a connection that is one client's own is kept for its next request. */
@@ -42,8 +44,8 @@ export interface PoolOwner {
 }
 
 /**
- * Connections to one endpoint: HTTP/1.1 ones, which a request has for itself, and HTTP/2 ones, which it shares. Which of them the plan says, or the peer by ALPN. Circuit breakers count as Envoy's: connections and pending requests over the whole cluster;
- * a request that finds no idle connection is pending until one is made or comes back.
+ * Connections to one endpoint: HTTP/1.1 ones, which a request has for itself, and HTTP/2 ones, which it shares. Which of them the plan says, or the peer by ALPN. Circuit breakers count as
+ * Envoy's: connections and pending requests over the whole cluster; a request that finds no idle connection is pending until one is made or comes back.
  */
 export class HostPool {
   readonly owner: PoolOwner
@@ -348,25 +350,6 @@ export class HostPool {
     for (const connection of this.#http2) connection.destroy()
     for (const pool of this.#ofClients.values()) pool.destroy()
   }
-}
-
-/** What is offered for a connection to share: what the plan says where the peer may choose, else no HTTP/1.1. Istio's names stay, for filter chains are chosen by them. */
-const http2Alpn = (alpn: readonly string[], mayChoose: boolean): readonly string[] => (mayChoose ? alpn : [...saidToMesh('istio-h2', alpn), ...alpn.filter((protocol) => protocol !== 'h2' && !protocol.includes('http/1.')), 'h2'])
-
-/** What is offered for a connection of its own: not h2, lest the server choose it. */
-const http1Alpn = (alpn: readonly string[]): readonly string[] => [...saidToMesh('istio-http/1.1', alpn), ...alpn.filter((protocol) => protocol !== 'h2' && protocol !== 'istio-h2')]
-
-/** In mTLS of the mesh, that HTTP is inside: the callee may know it no other way. */
-const saidToMesh = (name: string, alpn: readonly string[]): readonly string[] => (alpn.includes('istio') && !alpn.includes(name) ? [name] : [])
-
-/** Empty when the server's certificate leads to our roots and bears one of the names that the plan allows. */
-export function judgeServer(socket: TLSSocket, plan: ClientTlsPlan): string {
-  if (plan.unverified === true) return ''
-  if (!socket.authorized) return `TLS_error:CERTIFICATE_VERIFY_FAILED:${String(socket.authorizationError)}`
-  if (plan.allowedSans.length === 0) return ''
-  const certificate = socket.getPeerX509Certificate()
-  const names = certificate === undefined ? [] : [...uriSansOf(certificate), ...dnsSansOf(certificate)]
-  return plan.allowedSans.some((allowed) => names.some((name) => allowed.matches(name))) ? '' : 'TLS_error:CERTIFICATE_VERIFY_FAILED:SAN_matcher'
 }
 
 const describeConnectError = (code: string): string => (code === 'ECONNREFUSED' ? 'delayed connect error: Connection refused' : code === '' ? 'connection closed during handshake' : `delayed connect error: ${code}`)
