@@ -25,17 +25,24 @@ function told(yaml: string, name: string): Told {
 const words = (list: readonly Condition[] = []): Record<string, string> => Object.fromEntries(list.map((one) => [one.type, `${one.status} ${one.reason}`]))
 const listenersOf = (of: Told): Record<string, Record<string, string>> => Object.fromEntries((of.listeners ?? []).map((one) => [one.name, words(one.conditions)]))
 
+/** A document of its own, behind others. `holds`: its `data` or `stringData`. */
+const secret = (name: string, namespace: string, holds: string): string => `---
+apiVersion: v1
+kind: Secret
+metadata: { name: ${name}, namespace: ${namespace} }
+${holds}
+`
+const PAIR = 'stringData: { tls.crt: "-----BEGIN CERTIFICATE-----", tls.key: "-----BEGIN CERTIFICATE-----" }'
+const NO_KEY = 'stringData: { tls.crt: "-----BEGIN CERTIFICATE-----" }'
+const NO_PEM = 'data: { tls.crt: SGVsbG8gd29ybGQK, tls.key: SGVsbG8gd29ybGQK }'
+
+/** A Gateway `edge` of these listeners, with what they may name: a Secret `cert` and a ConfigMap `roots`. */
 const gateway = (listeners: string, more = ''): string => `
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge, namespace: infra }
 spec: { gatewayClassName: istio, ${more} listeners: [ ${listeners} ] }
----
-apiVersion: v1
-kind: Secret
-metadata: { name: cert, namespace: infra }
-stringData: { tls.crt: "-----BEGIN CERTIFICATE-----", tls.key: "-----BEGIN CERTIFICATE-----" }
----
+${secret('cert', 'infra', PAIR)}---
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: roots, namespace: infra }
@@ -76,22 +83,7 @@ test('a Gateway tells that clients of some port may leave out their certificates
 })
 
 test('a Gateway tells why the certificate that it is to show to backends cannot be had', () => {
-  const others = `---
-apiVersion: v1
-kind: Secret
-metadata: { name: bad, namespace: infra }
-stringData: { tls.crt: "-----BEGIN CERTIFICATE-----" }
----
-apiVersion: v1
-kind: Secret
-metadata: { name: text, namespace: infra }
-data: { tls.crt: SGVsbG8gd29ybGQK, tls.key: SGVsbG8gd29ybGQK }
----
-apiVersion: v1
-kind: Secret
-metadata: { name: far, namespace: vault }
-stringData: { tls.crt: "-----BEGIN CERTIFICATE-----", tls.key: "-----BEGIN CERTIFICATE-----" }
----
+  const others = `${secret('bad', 'infra', NO_KEY)}${secret('text', 'infra', NO_PEM)}${secret('far', 'vault', PAIR)}---
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: ReferenceGrant
 metadata: { name: far, namespace: vault }
@@ -115,12 +107,7 @@ spec: { from: [ { group: gateway.networking.k8s.io, kind: Gateway, namespace: FR
 
 test('a listener tells why its certificate cannot be had, and the others of its Gateway are served', () => {
   const resolved = (reference: string): (string | undefined)[] => {
-    const of = told(`${gateway([http, https('https', '').replace('name: cert', reference)].join(', '))}---
-apiVersion: v1
-kind: Secret
-metadata: { name: text, namespace: infra }
-data: { tls.crt: SGVsbG8gd29ybGQK, tls.key: SGVsbG8gd29ybGQK }
-`, 'edge')
+    const of = told(gateway([http, https('https', '').replace('name: cert', reference)].join(', ')) + secret('text', 'infra', NO_PEM), 'edge')
     const listeners = listenersOf(of)
     assert.deepEqual([words(of.conditions)['Accepted'], listeners['http']?.['Programmed']], ['True ListenersNotValid', 'True Programmed'])
     return [listeners['https']?.['ResolvedRefs'], listeners['https']?.['Programmed']]
