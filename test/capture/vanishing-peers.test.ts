@@ -1,6 +1,6 @@
 /**
  * What only shows when packets are lost: each workload on a host of its own, where a rule of the kernel's drops what the proxy says to a peer that is there no more.
- * Nothing here goes by the clock: probes are counted, the kernel says when the next is due, and of two waits the shorter must end first.
+ * Nothing here goes by the clock: probes are counted, the kernel says when the next is due, and of two waits the shorter must end first. It is not so short that a peer which is there is given up on a machine that stands still for seconds.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -61,8 +61,8 @@ spec: { tcpKeepalive: { time: 1s, interval: 4s, probes: 1 } }
 ---
 ${service('probed', '10.96.0.1', [8080])}${service('plain', '10.96.0.2', [8080])}${service('hasty', '10.96.0.3', [8080])}${service('patient', '10.96.0.4', [8080])}${service('order', '10.96.0.5', [8080, 8081, 8082, 8083])}${service('cart', '10.96.0.6', [8080, 8081])}
 ${rule('probed', 'tcp: { tcpKeepalive: { time: 1s, interval: 3s, probes: 2 } }')}
-${rule('hasty', 'http: { h2UpgradePolicy: UPGRADE, http2KeepAlive: { interval: 1s, timeout: 500ms } }')}
-${rule('patient', 'http: { h2UpgradePolicy: UPGRADE, http2KeepAlive: { interval: 1s, timeout: 60s } }')}
+${rule('hasty', 'http: { h2UpgradePolicy: UPGRADE, http2KeepAlive: { interval: 1s, timeout: 8s } }')}
+${rule('patient', 'http: { h2UpgradePolicy: UPGRADE, http2KeepAlive: { interval: 1s, timeout: 300s } }')}
 apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata: { name: order, namespace: prod }
