@@ -4,6 +4,7 @@ import type { ProxyNode } from '#core/workload/node.ts'
 import { numberOfNonce } from '#core/wire/nonce.ts'
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, SECRET } from '#core/wire/type-url.ts'
 import type { Answers } from './answers.ts'
+import { isStarting, rejectionsIn, rejectionsOf, syncedRevision, unackedSince } from './acknowledged.ts'
 import { applyDelta } from './delta.ts'
 import type { Holdings } from './holding.ts'
 import type { ProxyStatus, Rejection } from './ledger-entry.ts'
@@ -17,9 +18,11 @@ import type { Room } from './room.ts'
 import type { DiscoveryRequest, Protocol } from './request.ts'
 import type { Resource, ResourceView, ViewChange } from './resource.ts'
 import { applySotw } from './sotw.ts'
+import { absentResources, type SentResource, sentResources } from './sent-resources.ts'
 import { Subscription } from './subscription.ts'
 import type { Taken } from './taking.ts'
 import { statusOf } from './type-status.ts'
+import { UnknownShare } from './unknown-share.ts'
 
 /** Delta responses, and SotW ones that may be split, stay below this (xds-rules 24): gRPC clients refuse more than 4 MiB. */
 const responseBytesMax = 1 << 20
@@ -29,8 +32,6 @@ const turnBytesMax = 1 << 18
 const setBytesWarn = 3 << 20
 /** Names that one stream may subscribe to in one type, and those that one request may bring. */
 const namesMax = 200_000
-/** What a stream may hold of names that its view does not have without taking of its identity's share: about as much as a stream takes anyway. */
-const unknownBytesFree = 64 << 10
 /** Names of secrets that one stream is written down for. */
 const auditedMax = 32
 
@@ -54,17 +55,6 @@ export interface StreamWatcher {
   concerned(stream: XdsStream, revision: number): void
   sent(stream: XdsStream, type: string, resources: number, bytes: number): void
   note(event: 'xds.unknown-type' | 'xds.response-large' | 'xds.stalled' | 'xds.resynced' | 'xds.secret-refused' | 'xds.failed', fields: Readonly<Record<string, unknown>>): void
-}
-
-export interface SentResource {
-  readonly type: string
-  readonly name: string
-  readonly version: string
-  /** The client answered it with a NACK. */
-  readonly refused: boolean
-  /** The client has not answered it yet, or is due another. */
-  readonly stale: boolean
-  readonly resource: Resource | undefined
 }
 
 /** Raised by `request` when the stream must end: the caller closes it with RESOURCE_EXHAUSTED. */
@@ -99,9 +89,7 @@ export class XdsStream {
   readonly #room: Room<XdsStream> | undefined
   /** By nonce, the large answers that have room and are unanswered: how to give it back. */
   readonly #roomOf = new Map<string, () => void>()
-  readonly #unknownShare: ((bytes: number) => boolean) | undefined
-  /** What it has taken of that. */
-  #unknownTaken = 0
+  readonly #unknownShare: UnknownShare
   #progress: Progress = NO_PROGRESS
   #writable = true
   #blockedSinceMs = 0
@@ -123,7 +111,7 @@ export class XdsStream {
     this.#quarantine = around.quarantine
     this.#holdings = around.holdings
     this.#room = around.room
-    this.#unknownShare = around.unknownShare
+    this.#unknownShare = new UnknownShare(around.unknownShare)
     this.peer = of.peer
     this.node = of.node
     this.notReady = of.node.health === 'unhealthy' ? 'the application is not ready' : undefined
@@ -160,7 +148,7 @@ export class XdsStream {
     else applySotw(subscription, request, this.#view)
     if (request.type === SECRET) this.#auditSecrets(request.names)
     if (subscription.names.size > namesMax) throw new TooManyNames(`more than ${namesMax} names of ${request.type}`)
-    if (!this.#shareUnknown()) throw new TooManyNames('this identity holds as many names of what is not there as it may', true)
+    if (!this.#unknownShare.holds(this.#unknownBytes)) throw new TooManyNames('this identity holds as many names of what is not there as it may', true)
     if (settled) this.#watcher.progressed(this)
     if (first) this.#order.leavesFromBefore(subscription)
     if (this.#hasWork() || (first && this.#order.isLeaving)) this.#watcher.wake(this, first ? 'first' : request.type === CLUSTER_LOAD_ASSIGNMENT ? 'endpoints' : 'change')
@@ -219,7 +207,7 @@ export class XdsStream {
     this.#heartbeats?.cancel()
     this.#room?.forget(this)
     for (const nonce of [...this.#roomOf.keys()]) this.#giveRoomBack(nonce)
-    this.#takeUnknown(0)
+    this.#unknownShare.holds(0)
     this.#unsubscribe()
     this.#view.release()
   }
@@ -240,8 +228,7 @@ export class XdsStream {
 
   /** Nothing that it asked for has been answered by it yet: it has connected, and is not configured. */
   get isStarting(): boolean {
-    for (const { ackedRevision, rejection } of this.#subscriptions.values()) if (ackedRevision > 0 || rejection) return false
-    return true
+    return isStarting(this.#subscriptions.values())
   }
 
   get viewRevision(): number {
@@ -250,30 +237,21 @@ export class XdsStream {
 
   /** The oldest mesh revision with something not acknowledged; undefined when all is. */
   get unackedSince(): number | undefined {
-    let oldest: number | undefined
-    for (const subscription of this.#subscriptions.values()) {
-      const since = subscription.unackedSince
-      if (since !== undefined && (oldest === undefined || since < oldest)) oldest = since
-    }
-    return oldest
+    return unackedSince(this.#subscriptions.values())
   }
 
   /** Types whose last answer was a NACK. */
   get rejections(): readonly Rejection[] {
-    return [...this.#subscriptions.values()].flatMap((subscription) => subscription.rejection ?? [])
+    return rejectionsIn(this.#subscriptions.values())
   }
 
   /** Refusals of responses that carried `revision`. */
   rejectionsOf(revision: number): readonly { type: string; rejection: Rejection }[] {
-    const found: { type: string; rejection: Rejection }[] = []
-    for (const subscription of this.#subscriptions.values()) for (const rejection of subscription.rejectionsOf(revision)) found.push({ type: subscription.type, rejection })
-    return found
+    return rejectionsOf(this.#subscriptions.values(), revision)
   }
 
   get syncedRevision(): number {
-    const unacked = this.unackedSince
-    const acked = unacked === undefined ? this.viewRevision : Math.min(this.viewRevision, Math.max(0, unacked - 1))
-    return this.rejections.reduce((synced, rejection) => Math.min(synced, Math.max(0, rejection.revision - 1)), acked)
+    return syncedRevision(this.#subscriptions, this.viewRevision)
   }
 
   status(): ProxyStatus {
@@ -289,23 +267,14 @@ export class XdsStream {
     }
   }
 
-  /**
-   * What this client was sent, for `weft proxy-config`. `resource` is undefined where the view has moved on and the newer is not sent yet,
-   * and always for secrets: those go to their owner only (xds-rules 28).
-   */
-  *sent(): Iterable<SentResource> {
-    for (const subscription of this.#subscriptions.values()) {
-      const { type } = subscription
-      for (const { name, version, refused, stale } of subscription.held()) {
-        const now = type === SECRET ? undefined : (this.#view.get(type, name) ?? this.#view.placeholder(type, name))
-        yield { type, name, version, refused, stale, resource: now?.version === version ? now : undefined }
-      }
-    }
+  /** What this client was sent, for `weft proxy-config`. */
+  sent(): Iterable<SentResource> {
+    return sentResources(this.#subscriptions.values(), this.#view)
   }
 
   /** What the client asks for by name and does not have. */
-  *absent(): Iterable<{ readonly type: string; readonly name: string }> {
-    for (const subscription of this.#subscriptions.values()) for (const name of subscription.absent()) yield { type: subscription.type, name }
+  absent(): Iterable<{ readonly type: string; readonly name: string }> {
+    return absentResources(this.#subscriptions.values())
   }
 
   /** The last NACK of a type, unless an ACK came after it; then the newest refusal that stands. */
@@ -408,19 +377,10 @@ export class XdsStream {
     return false
   }
 
-  /** False when it holds more of its identity's share than there is. */
-  #shareUnknown(): boolean {
+  get #unknownBytes(): number {
     let bytes = 0
     for (const subscription of this.#subscriptions.values()) bytes += subscription.unknownBytes
-    return this.#takeUnknown(Math.max(0, bytes - unknownBytesFree))
-  }
-
-  #takeUnknown(bytes: number): boolean {
-    const more = bytes - this.#unknownTaken
-    if (more === 0) return true
-    this.#unknownTaken = bytes
-    // Whoever gives back is not sent away for what others hold.
-    return this.#unknownShare?.(more) !== false || more < 0
+    return bytes
   }
 
   #giveRoomBack(nonce: string): void {

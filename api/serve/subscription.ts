@@ -1,3 +1,4 @@
+import { AskedMeanwhile } from './asked-meanwhile.ts'
 import type { Ask } from './asks.ts'
 import { Flight, type Progress } from './flight.ts'
 import { Holding, type HoldingLimits, usualLimits } from './holding.ts'
@@ -6,14 +7,13 @@ import type { Rejection } from './ledger-entry.ts'
 import { fullSetTypes, lastToGo } from './pass.ts'
 import type { Rulings } from './quarantine.ts'
 import { Refusals } from './refusals.ts'
-import { namedIn } from './rejection.ts'
 import type { Protocol } from './request.ts'
 import type { Resource, ResourceView } from './resource.ts'
 import { ABSENT, Standing } from './standing.ts'
 import { type Taken, Taking, type TakingOrder } from './taking.ts'
 import { UnknownNames } from './unknown-names.ts'
+import { type Answered, Verdict } from './verdict.ts'
 
-const NOTHING_REFUSED: readonly Rejection[] = []
 /** What brings more of names that nobody has is not remembered for others: no herd asks for that. */
 const unknownBytesShared = 16 << 10
 
@@ -30,21 +30,16 @@ export class Subscription {
   sentRevision = 0
   ackedRevision = 0
   sinceMs = 0
-  rejection: Rejection | undefined
-  /** The oldest revision that the refused response carried. */
-  rejectedSince = 0
   /** Names that are gone from the view, whose removal waits (xds-rules 21). */
   readonly #leaving = new Set<string>()
   /** What this client refused or was spared; never sent to it (xds-rules 9). */
   readonly #refused = new Refusals()
-  /** What the last answer was about: the resources taken, and those refused where the words leave no doubt. */
-  answered: { readonly accepted: readonly Resource[]; readonly refused: readonly Resource[]; readonly revision: number } = { accepted: [], refused: [], revision: 0 }
+  readonly #verdict = new Verdict(this.#refused)
   #heartbeat = false
   #owed = false
   #since: number | undefined
   readonly #flight = new Flight()
-  /** Names that the client asked for while it owed an answer: they do not wait for that. */
-  #askedMeanwhile: Set<string> | 'all' | undefined
+  readonly #askedMeanwhile = new AskedMeanwhile()
   readonly #unknown = new UnknownNames()
   readonly #standing: Standing
   readonly #taking: Taking
@@ -123,19 +118,14 @@ export class Subscription {
 
   /** What changed waits while an answer is owed, and what is asked for does not: the server must provide it (xDS protocol, "Subscribing to Resources"). Delta alone: there each answer has its own nonce. */
   get mayGo(): boolean {
-    return this.#flight.now === undefined || (this.#askedMeanwhile !== undefined && !this.#flight.isFull)
+    return this.#flight.now === undefined || (this.#askedMeanwhile.isAny && !this.#flight.isFull)
   }
 
   /** The client has asked for these by a request that was not its first. */
   asksFor(names: readonly string[]): void {
-    if (this.#flight.now === undefined || this.#askedMeanwhile === 'all' || !this.hasWork) return
-    if (this.wildcard && names.includes('*')) {
-      this.#askedMeanwhile = 'all'
-      return
-    }
-    const asked = this.#askedMeanwhile ?? new Set<string>()
-    for (const name of names) if (this.#standing.pending.has(name)) asked.add(name)
-    if (asked.size > 0) this.#askedMeanwhile = asked
+    if (this.#flight.now === undefined || !this.hasWork) return
+    if (this.wildcard && names.includes('*')) this.#askedMeanwhile.all()
+    else this.#askedMeanwhile.add(names, (name) => this.#standing.pending.has(name))
   }
 
   /** Something may be there to send: `take` decides. */
@@ -204,6 +194,15 @@ export class Subscription {
     return this.#standing.sent.get(name) === version && this.#refused.get(name) !== version && !this.#flight.now?.resources.some((one) => one.name === name)
   }
 
+  /** The last answer, where it was a NACK. */
+  get rejection(): Rejection | undefined {
+    return this.#verdict.rejection
+  }
+
+  get answered(): Answered {
+    return this.#verdict.answered
+  }
+
   /** What is refused, or kept back, of what the mesh has. */
   get refusals(): readonly Rejection[] {
     return this.#refused.standing
@@ -211,10 +210,7 @@ export class Subscription {
 
   /** Refusals of what `revision` brought: by this client, or by others before it was sent. */
   rejectionsOf(revision: number): readonly Rejection[] {
-    const { rejection } = this
-    if (rejection === undefined && this.#refused.size === 0) return NOTHING_REFUSED
-    const own = rejection && this.rejectedSince <= revision && revision <= rejection.revision ? [rejection] : this.#refused.broughtBy(revision, false)
-    return [...own, ...this.#refused.broughtBy(revision, true)]
+    return this.#verdict.rejectionsOf(revision)
   }
 
   /** What was kept back may be sent. Answers whether it was kept back. */
@@ -340,8 +336,8 @@ export class Subscription {
   take(view: ResourceView, nowMs: number, bytesMax: number): Taken | undefined {
     const since = this.#since ?? view.revision
     const order = { isOwed: this.#owed, isHeartbeatDue: this.#heartbeat, since, atMs: nowMs, bytesMax }
-    const isMeanwhile = this.#flight.now !== undefined && this.#askedMeanwhile !== 'all'
-    if (!isMeanwhile) this.#askedMeanwhile = undefined
+    const isMeanwhile = this.#flight.now !== undefined && !this.#askedMeanwhile.isAll
+    if (!isMeanwhile) this.#askedMeanwhile.clear()
     const taken = isMeanwhile ? this.#takeAsked(view, order) : this.#taking.next(view, order)
     if (!isMeanwhile) {
       if (taken === undefined || taken.heartbeat) this.#heartbeat = false
@@ -371,29 +367,15 @@ export class Subscription {
   settle(nonce: string, refusal: string | undefined, nowMs: number): boolean {
     const flight = this.#flight.answered(nonce)
     if (flight === undefined) return false
-    if (this.#flight.now === undefined) this.#askedMeanwhile = undefined
+    if (this.#flight.now === undefined) this.#askedMeanwhile.clear()
     this.sinceMs = nowMs
     if (refusal === undefined) {
       this.ackedRevision = Math.max(this.ackedRevision, flight.revision)
-      this.rejection = undefined
-      this.#refused.clearDoubts()
-      this.answered = { accepted: flight.resources, refused: [], revision: flight.revision }
+      this.#verdict.accepts(flight)
       this.#fold()
       return true
     }
-    // Envoy may have applied the good ones (xds-rules 10): all of them count as sent. Those that it names, or all, are never sent again as they are.
-    const blamed = namedIn(refusal, flight.resources)
-    const certain = blamed.length < flight.resources.length || blamed.length === 1
-    for (const resource of blamed) this.#refused.add(resource, { message: refusal, revision: flight.revision, since: flight.since, atMs: nowMs, kept: false, certain })
-    this.answered = { accepted: [], refused: certain ? blamed : [], revision: flight.revision }
-    this.rejectedSince = flight.since
-    this.rejection = {
-      message: refusal,
-      revision: flight.revision,
-      resources: blamed.map((resource) => resource.name),
-      origins: [...new Set(blamed.flatMap((resource) => resource.origins))],
-      atMs: nowMs,
-    }
+    this.#verdict.refuses(flight, refusal, nowMs)
     return true
   }
 
@@ -401,7 +383,7 @@ export class Subscription {
   resyncIfLate(nowMs: number, afterMs: number, revision: number, progress?: Progress): number | undefined {
     const late = this.#flight.giveUpIfLate(nowMs, afterMs, progress)
     if (late === undefined) return undefined
-    this.#askedMeanwhile = undefined
+    this.#askedMeanwhile.clear()
     const { resources, since } = late.flight
     for (const { name } of resources) this.enqueue(name, since, true)
     if (resources.length === 0) this.owe(since)
@@ -416,10 +398,8 @@ export class Subscription {
   }
 
   #takeAsked(view: ResourceView, order: TakingOrder): Taken | undefined {
-    const asked = this.#askedMeanwhile === 'all' ? [] : (this.#askedMeanwhile ?? [])
-    const taken = this.#taking.some(asked, view, order)
-    const left = [...asked].filter((name) => this.#standing.pending.has(name))
-    this.#askedMeanwhile = left.length > 0 ? new Set(left) : undefined
+    const taken = this.#taking.some(this.#askedMeanwhile.names, view, order)
+    this.#askedMeanwhile.keep((name) => this.#standing.pending.has(name))
     return taken
   }
 
@@ -433,7 +413,7 @@ export class Subscription {
 
   #forget(name: string): void {
     this.#standing.forget(name)
-    if (this.#askedMeanwhile !== 'all') this.#askedMeanwhile?.delete(name)
+    this.#askedMeanwhile.forget(name)
     this.#leaving.delete(name)
     this.#unknown.delete(name)
     this.#taking.forget(name)
