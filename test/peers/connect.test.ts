@@ -245,6 +245,9 @@ const tunnelling = (name: string, cluster: string, hostname: string, usePost: bo
 
 const followsClients = { typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions', use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: { allow_connect: true } } } } }
 
+/** It bounds the answer to who asks for a tunnel as well, and a busy machine takes its time. */
+const patient = { connect_timeout: '120s' }
+
 test('tunnels that a connection needs are asked for as by a stock Envoy, by POST and CONNECT, over HTTP/1.1 and HTTP/2', async (t) => {
   const seen: string[] = []
   const one = http.createServer((request, response) => {
@@ -264,7 +267,12 @@ test('tunnels that a connection needs are asked for as by a stock Envoy, by POST
   const asked = ['one', 'two', 'follows', 'dead'].flatMap((cluster) => [true, false].filter((post) => post || cluster !== 'one').map((post): [string, string, boolean] => [`${post ? 'POST' : 'CONNECT'} ${cluster}`, cluster, post]))
   const twins = await startTwins(t, {
     listeners: asked.flatMap(([name, cluster, post]) => [tunnelling(name, cluster, 'db.example:5432', post), tunnelling(`${name}, refused`, cluster, 'refused.example:5432', post)]),
-    clusters: [staticCluster('one', [typeof address === 'object' && address !== null ? address.port : 0]), staticCluster('two', [two.port], http2Upstream), staticCluster('follows', [two.port], followsClients), staticCluster('dead', [dead], http2Upstream)],
+    clusters: [
+      staticCluster('one', [typeof address === 'object' && address !== null ? address.port : 0], patient),
+      staticCluster('two', [two.port], { ...http2Upstream, ...patient }),
+      staticCluster('follows', [two.port], { ...followsClients, ...patient }),
+      staticCluster('dead', [dead], { ...http2Upstream, ...patient }),
+    ],
   })
   const told: Record<string, string[]> = { envoy: [], weft: [] }
   for (const engine of [twins.envoy, twins.weft]) {
