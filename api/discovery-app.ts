@@ -14,7 +14,7 @@ const httpStatus: ReadonlyMap<status, 400 | 401 | 403> = new Map([
   [status.PERMISSION_DENIED, 403],
 ])
 
-/** `POST /v3/discovery:KIND` for proxies that poll: a DiscoveryRequest in JSON with a join token as bearer; 200 on news, 304 when there is none for a while. */
+/** `POST /v3/discovery:KIND` for proxies that poll: a DiscoveryRequest in JSON with a join token as bearer; 200 on news, 304 when there is none for a while, 503 from a replica that is going away. */
 export function discoveryApp(longPoll: LongPoll, turnedAway?: TurnedAway): Hono {
   const app = new Hono()
   app.post('/v3/:method', async (context) => {
@@ -24,6 +24,7 @@ export function discoveryApp(longPoll: LongPoll, turnedAway?: TurnedAway): Hono 
       const answer = await longPoll.poll({ type, body: () => jsonOf(context.req.raw), bearer: bearerOf(context.req.header('authorization')), signal: context.req.raw.signal })
       return answer === undefined ? context.body(null, 304) : context.body(JSON.stringify(answer), 200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
     } catch (error) {
+      if (error instanceof CallRefused && error.code === status.UNAVAILABLE) return context.json({ title: error.message, status: 503 }, 503, { 'retry-after': '1' })
       if (error instanceof CallRefused) return context.json({ title: error.message, status: httpStatus.get(error.code) ?? 400 }, httpStatus.get(error.code) ?? 400)
       if (error instanceof TurnstileFull) return context.json({ title: 'more proxies begin here at once than this replica can have wait', status: 503 }, 503, { 'retry-after': '5' })
       const problem = problemOf(error)

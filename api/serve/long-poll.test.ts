@@ -50,7 +50,7 @@ function world(t: TestContext, resources: Resource[] = [], doors: Partial<ServeD
     while (view.listeners === before) await new Promise((resolve) => setImmediate(resolve))
     return { answer }
   }
-  return { app, clock, view, post, held, gone }
+  return { longPoll, app, clock, view, post, held, gone }
 }
 
 const read = async (response: Response): Promise<Answered> => (await response.json()) as Answered
@@ -192,4 +192,17 @@ test('a poll ends when its token does, and only so many are held for one', async
   assert.deepEqual([away.status, away.headers.get('retry-after')], [429, '1'])
   over.abort()
   assert.deepEqual([(await one.answer).status, (await other.answer).status, open], [304, 304, 0])
+})
+
+test('rule 30: a replica that goes away sends polls that it holds to another one, and those that come then unless they are due something', async (t) => {
+  const { longPoll, post, held, view } = world(t, [cluster('a')])
+  const { version_info } = await read(await post('clusters', {}))
+  const { answer } = await held('clusters', { version_info })
+  longPoll.close()
+  for (const response of [await answer, await post('clusters', { version_info })]) {
+    assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '1'])
+    assert.deepEqual(await response.json(), { title: 'the control plane is going away', status: 503 })
+  }
+  view.set(cluster('a', 2))
+  assert.equal((await post('clusters', { version_info })).status, 200)
 })

@@ -1,5 +1,6 @@
 import { create, fromJson, type JsonValue } from '@bufbuild/protobuf'
 import { AnySchema } from '@bufbuild/protobuf/wkt'
+import { status } from '@grpc/grpc-js'
 import { fault, Faults } from '#core/fault/fault.ts'
 import type { Clock, Timer } from '#core/time/clock.ts'
 import { contentHash } from '#core/wire/encode.ts'
@@ -7,6 +8,7 @@ import { type DiscoveryRequest, DiscoveryRequestSchema, DiscoveryResponseSchema 
 import { CLUSTER, CLUSTER_LOAD_ASSIGNMENT, EXTENSION_CONFIG, LISTENER, ROUTE_CONFIGURATION, RUNTIME, SCOPED_ROUTE_CONFIGURATION, SECRET } from '#core/wire/type-url.ts'
 import type { ProxyNode } from '#core/workload/node.ts'
 import { admitted, agreedNode } from './ads.ts'
+import { CallRefused } from './credentials.ts'
 import { wildcardTypes } from './pass.ts'
 import type { Peer, ServeDoors } from './peer.ts'
 import type { Resource, ResourceView } from './resource.ts'
@@ -65,6 +67,8 @@ export class LongPoll {
   readonly #serve: ServeDoors
   readonly #turnstile: Turnstile
   readonly #sessions = new Map<string, Promise<Session>>()
+  /** Ends each poll that is held, for another replica. */
+  readonly #sendAway = new Set<() => void>()
   #closed = false
 
   constructor(clock: Clock, serve: ServeDoors, turnstile: Turnstile) {
@@ -75,7 +79,7 @@ export class LongPoll {
 
   /**
    * Answers once what the client holds (`version_info`) is not what it should, with a DiscoveryResponse as protobuf JSON; undefined when it still is after a while, or when the client hung up.
-   * @throws Faults 'access.unauthenticated', 'request.invalid'; CallRefused where node and credential contradict each other
+   * @throws Faults 'access.unauthenticated', 'request.invalid'; CallRefused where node and credential contradict each other, or UNAVAILABLE once this replica closes and there is no news
    */
   async poll({ type, body, bearer, signal }: Poll): Promise<JsonValue | undefined> {
     const peer = await this.#serve.authenticate({ ...(bearer === undefined ? {} : { bearer }), loopbackPlaintext: false })
@@ -119,8 +123,10 @@ export class LongPoll {
     }
   }
 
+  /** Whoever is held, or would be, is sent to another replica. */
   close(): void {
     this.#closed = true
+    for (const sendAway of this.#sendAway) sendAway()
     for (const opening of this.#sessions.values()) void opening.then((session) => this.#end(session), () => undefined)
   }
 
@@ -155,14 +161,24 @@ export class LongPoll {
       return known.has(versionOf(resources)) ? undefined : resources
     }
     const now = look()
-    if (now !== undefined || this.#closed) return Promise.resolve(now)
-    return new Promise((resolve) => {
-      const finish = (resources: Resource[] | undefined): void => {
+    if (now !== undefined) return Promise.resolve(now)
+    if (this.#closed) return Promise.reject(goingAway())
+    return new Promise((resolve, reject) => {
+      const release = (): void => {
         timer.cancel()
         stop()
         signal.removeEventListener('abort', hangUp)
+        this.#sendAway.delete(sendAway)
+      }
+      const finish = (resources: Resource[] | undefined): void => {
+        release()
         resolve(resources)
       }
+      const sendAway = (): void => {
+        release()
+        reject(goingAway())
+      }
+      this.#sendAway.add(sendAway)
       const hangUp = (): void => finish(undefined)
       const timer = this.#clock.after(holdMs, hangUp)
       const stop = view.subscribe((change) => {
@@ -175,6 +191,8 @@ export class LongPoll {
     })
   }
 }
+
+const goingAway = (): CallRefused => new CallRefused(status.UNAVAILABLE, 'the control plane is going away', true)
 
 const sessionKey = (peer: Peer, node: ProxyNode): string => `${peer.meshId} ${node.namespace} ${node.serviceAccount} ${node.id}`
 
