@@ -33,6 +33,8 @@ export interface ControlPlaneOptions {
   readonly oidc?: Partial<Pick<OidcOptions, 'installation' | 'privateNetworks'>>
   /** Directories of ACME authorities that Gateways may name, and the roots (PEM) that private ones lead to; Let's Encrypt's by default. */
   readonly acme?: { readonly directories?: readonly string[]; readonly roots?: string }
+  /** Whether modules of plugins may be had from private networks, and over HTTP: whoever writes a plugin has the control plane ask there. */
+  readonly modules?: { readonly privateNetworks: boolean }
   /** Folder of the built console; undefined: none is served. */
   readonly consoleDir?: string
   /** This is the only control plane on its database: workloads that do not come back after a start are gone. */

@@ -21,6 +21,8 @@ import { LiveEvents } from './live-events.ts'
 import { httpApp } from './http-app.ts'
 import { knownObjects } from './known-objects.ts'
 import { Meshes } from './meshes.ts'
+import { moduleDownload } from './modules/download.ts'
+import { ModuleWorker } from './modules/worker.ts'
 import { monitoringApp } from './monitoring.ts'
 import { reportOf } from './observe/load-report.ts'
 import { MeshTraffic } from './observe/mesh-traffic.ts'
@@ -79,7 +81,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   // Among others on one database each replica has a name, for as long as it runs.
   const replica = options.sole ? undefined : randomUUID()
   const registration = new Registration(store, clock, log, replica)
-  if (options.sole) meshes.onLoaded = (mesh, workloads) => registration.expect(mesh.id, workloads)
+  const modules = new ModuleWorker({ store, clock, random: doors.random, log, meshes: () => meshes.all(), mesh: (meshId) => meshes.get(meshId), privateNetworks: options.modules?.privateNetworks ?? false })
+  meshes.onLoaded = (mesh, workloads) => {
+    if (options.sole) registration.expect(mesh.id, workloads)
+    modules.soon()
+  }
 
   // Streams.
   const authentication = new Authentication(store, clock)
@@ -131,6 +137,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         }),
         clientStatus({ meshOfOperator: ({ bearer, mesh }) => meshOfOperator(store, bearer, mesh) }),
       ],
+      downloads: [(trusted) => moduleDownload({ serve: { authenticate: (credential) => authentication.authenticate(credential) }, modules, log }, trusted)],
       note: (event, fields) => log.warn(event, fields as Record<string, string>),
     },
   )
@@ -154,6 +161,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   meshes.onRevision = (mesh) => {
     ledger.advanced(mesh.id)
     acme.soon()
+    modules.soon()
   }
 
   // People and their tools.
@@ -265,6 +273,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       renewal.cancel()
       stopRoots()
       await acme.close()
+      await modules.close()
       events.close()
       await streams.close()
       registration.close()

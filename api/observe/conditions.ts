@@ -3,7 +3,7 @@ import { describeFault, type Fault } from '#core/fault/fault.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 
 /** Groups whose objects become what proxies are sent. */
-const groups = new Set(['networking.istio.io', 'security.istio.io', 'telemetry.istio.io'])
+const groups = new Set(['networking.istio.io', 'security.istio.io', 'telemetry.istio.io', 'extensions.istio.io'])
 /** How long a picture of the proxies serves: a list of a thousand objects looks at them once. */
 const standingMs = 200
 /** Proxies that a message names. */

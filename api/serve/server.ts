@@ -18,6 +18,7 @@ import { shareLimits, Shares, unknownBytesWithin } from './shares.ts'
 import { Room } from './room.ts'
 import type { StreamWatcher, XdsStream } from './stream.ts'
 import { GrpcServer } from './transport/grpc-server.ts'
+import type { Download } from './transport/download.ts'
 import type { GrpcMethod } from './transport/method.ts'
 import type { TrustStore } from './trust.ts'
 import { Turnstile } from './turnstile.ts'
@@ -42,6 +43,8 @@ export interface XdsOptions {
   readonly plaintext?: { readonly address: string; readonly port: number }
   /** More gRPC services on the same ports; `trust` is undefined on the plaintext one. */
   readonly services?: readonly ((trust: TrustStore | undefined, ledger: Ledger) => readonly GrpcMethod[])[]
+  /** What is had by GET on the same ports. */
+  readonly downloads?: readonly ((trust: TrustStore | undefined) => Download)[]
   /** Discovery calls that this process holds at once. */
   readonly callsMax?: number
   /** Proxies that wait for their first view at once; whoever comes then is told when to come again. */
@@ -108,7 +111,7 @@ export async function startXds(doors: Doors & { serve: ServeDoors }, options: Xd
   const servers: GrpcServer[] = []
   const listen = (at: { address: string; port: number }, trust: TrustStore | undefined): Promise<number> => {
     const methods = [...discoveryMethods(discovery, trust), ...(options.services ?? []).flatMap((make) => make(trust, ledger))]
-    const server = new GrpcServer({ clock, sockets: options.sockets ?? clock, methods, trust, requestBytesMax, callsMax: callsOfConnectionMax, ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }) })
+    const server = new GrpcServer({ clock, sockets: options.sockets ?? clock, methods, trust, downloads: (options.downloads ?? []).map((make) => make(trust)), requestBytesMax, callsMax: callsOfConnectionMax, ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }) })
     servers.push(server)
     return server.listen(at)
   }

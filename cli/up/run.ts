@@ -148,6 +148,8 @@ function startPlane(options: UpOptions, ports: Ports, database: string, write: (
     monitoringPort: ports.monitoring,
     xdsNames: ['127.0.0.1', 'localhost'],
     consoleDir: options.parts.consoleDir,
+    // Whoever writes plugins here may ask these places anyway.
+    modules: { privateNetworks: true },
     sole: true,
   })
 }

@@ -25,6 +25,7 @@ const flags = {
   'oidc-issuer': { type: 'string' },
   'oidc-client-id': { type: 'string' },
   'oidc-private-networks': { type: 'boolean' },
+  'module-private-networks': { type: 'boolean' },
   replica: { type: 'boolean' },
   'xds-conformance': { type: 'boolean' },
 } as const
@@ -50,7 +51,7 @@ function trustedOf(networks: string | undefined): Partial<Pick<ControlPlaneOptio
 /** Runs the control plane until a signal ends it; flags and variables as `weft server --help` lists them. @throws UsageError */
 export async function serve(args: string[], consoleDir: string): Promise<ExitCode> {
   const { values } = readArgs(args, flags, { min: 0, max: 0 })
-  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica' | 'oidc-private-networks' | 'xds-conformance'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
+  const setting = (name: Exclude<keyof typeof flags, 'xds-name' | 'replica' | 'oidc-private-networks' | 'module-private-networks' | 'xds-conformance'>): string | undefined => values[name] ?? process.env[`WEFT_${name.replaceAll('-', '_').toUpperCase()}`]
   const port = (name: 'rest-port' | 'xds-port' | 'monitoring-port', usual: number): number => {
     const value = Number(setting(name) ?? usual)
     if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new UsageError(`--${name}: ${JSON.stringify(setting(name))} is not a port`)
@@ -87,6 +88,7 @@ export async function serve(args: string[], consoleDir: string): Promise<ExitCod
       privateNetworks: values['oidc-private-networks'] ?? process.env['WEFT_OIDC_PRIVATE_NETWORKS'] === 'true',
       ...(issuer === undefined || clientId === undefined ? {} : { installation: { issuer, clientId, clientSecret: process.env['WEFT_OIDC_CLIENT_SECRET'] ?? null } }),
     },
+    modules: { privateNetworks: values['module-private-networks'] ?? process.env['WEFT_MODULE_PRIVATE_NETWORKS'] === 'true' },
     consoleDir,
     sole: !(values.replica ?? false),
   })

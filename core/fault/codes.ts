@@ -20,6 +20,7 @@ export const faultCodes = {
   'authorization.provider': 'A policy names an authorizer that nobody defines.',
   'authorization.not-enforced': 'A policy asks connections for what only requests have.',
   'authentication.keys': 'An issuer whose keys are nowhere to be had.',
+  'wasm.module': 'A Wasm module that cannot be had; what would pass it is refused, or passes without it, as its failStrategy says.',
   'envoy-filter.not-applied': 'A patch that cannot be applied, or makes a message that Envoy would refuse; it is left out.',
   'virtual-service.weight': 'Weights outside 0..100, or that do not add up.',
   'virtual-service.host-taken': 'Two VirtualServices claim one host.',

@@ -12,14 +12,14 @@ export const wasmFields = {
         if (!isModuleUrl(value)) yield { rule: 'a URL with oci, http, https, file or no scheme' }
       }),
     )
-    .describe('Where the module is: oci:// (the default scheme), http(s):// or file://.'),
-  sha256: z.string().regex(/^$|^[a-f0-9]{64}$/, '64 hex digits').optional().describe('Digest of the module or image.'),
-  imagePullPolicy: z.enum(['UNSPECIFIED_POLICY', 'IfNotPresent', 'Always']).optional().describe('When it is fetched again; IfNotPresent by default, Always for the tag latest.'),
-  imagePullSecret: z.string().min(1).max(253).optional().describe('Secret with the credentials of the registry, in the object’s namespace.'),
+    .describe('Where the module is: oci:// (the default scheme) and http(s):// without sha256, which the control plane fetches; http(s):// with it, which the proxy fetches; file:// of the proxy.'),
+  sha256: z.string().regex(/^$|^[a-f0-9]{64}$/, '64 hex digits').optional().describe('Digest of the module, or of the image (its manifest or index).'),
+  imagePullPolicy: z.enum(['UNSPECIFIED_POLICY', 'IfNotPresent', 'Always']).optional().describe('Whether each change of the object has it fetched again; IfNotPresent by default, Always for the tag latest.'),
+  imagePullSecret: z.string().min(1).max(253).optional().describe('Secret of type kubernetes.io/dockerconfigjson with the credentials of the registry, in the object’s namespace.'),
   verificationKey: text().optional().describe('Not in use.'),
   pluginConfig: z.record(z.string(), z.unknown()).optional().describe('Handed to the module.'),
   pluginName: z.string().min(1).max(256).optional().describe('The name by which the module chooses among its plugins.'),
-  failStrategy: z.enum(['FAIL_CLOSE', 'FAIL_OPEN', 'FAIL_RELOAD']).optional().describe('What becomes of requests when the module fails; FAIL_CLOSE by default.'),
+  failStrategy: z.enum(['FAIL_CLOSE', 'FAIL_OPEN', 'FAIL_RELOAD']).optional().describe('What becomes of requests when the module fails or cannot be had; FAIL_CLOSE by default.'),
   vmConfig: z
     .strictObject({
       env: z

@@ -41,6 +41,8 @@ export const testedFields: Readonly<Record<string, readonly string[]>> = {
     'DestinationRule spec.trafficPolicy.connectionPool.http.http2KeepAlive.timeout',
     ...SIDECAR_POOLS.flatMap((pool) => [`${pool}.tcp.connectTimeout`, `${pool}.http.maxRetries`]),
   ],
+  // What comes out of a registry, or of a server, to an Envoy.
+  'test/mesh/module-images.test.ts': ['WasmPlugin spec.', 'TrafficExtension spec.wasm.'].flatMap((place) => ['url', 'imagePullPolicy', 'imagePullSecret'].map((field) => place + field)),
   // What proxies are sent: the same as for a Gateway's server, of whose settings golden cases prove what they do.
   'api/translate/served-tls.test.ts': [
     ...['caCrl', 'verifyCertificateSpki', 'verifyCertificateHash', 'minProtocolVersion', 'maxProtocolVersion', 'cipherSuites'].map((field) => `Sidecar spec.ingress[].tls.${field}`),

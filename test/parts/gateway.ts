@@ -21,7 +21,7 @@ const OFFSET = 20_000
 const root = join(import.meta.dirname, '../..')
 
 /** A gateway process on either engine, in namespace `edge` with label `app: edge`, at an address of its own. Ports below 1024 are bound 20000 above. */
-export async function startGateway(t: TestContext, under: PlaneUnderTest, engine: EngineName, options: { readonly ports: readonly number[]; readonly topology?: GatewayTopology; readonly block?: AddressBlock; readonly index?: number }): Promise<GatewayUnderTest> {
+export async function startGateway(t: TestContext, under: PlaneUnderTest, engine: EngineName, options: { readonly ports: readonly number[]; readonly topology?: GatewayTopology; readonly block?: AddressBlock; readonly index?: number; readonly envoy?: string }): Promise<GatewayUnderTest> {
   const block = options.block ?? (await claimBlock(systemDoors.random.draw))
   if (options.block === undefined) t.after(() => block.release())
   const address = block.at(options.index ?? 0)
@@ -35,7 +35,7 @@ export async function startGateway(t: TestContext, under: PlaneUnderTest, engine
   }
   const proxy = await LiveProxy.start({
     doors: systemDoors,
-    parts: engine === 'weft' ? { kind: 'weft', proxy: join(root, 'proxy/main.ts'), gateway: join(root, 'gateway/main.ts') } : { kind: 'envoy', binary: await installEnvoy() },
+    parts: engine === 'weft' ? { kind: 'weft', proxy: join(root, 'proxy/main.ts'), gateway: join(root, 'gateway/main.ts') } : { kind: 'envoy', binary: await installEnvoy(options.envoy) },
     node,
     trustDomain: 'cluster.local',
     target: `127.0.0.1:${under.plane.xds.port}`,

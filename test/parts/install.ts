@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { installChromium } from './chromium.ts'
+import { installCrane } from '#infra/parts/crane.ts'
 import { ENVOY_VERSIONS, installEnvoy } from '#infra/parts/envoy.ts'
 import { installDebianPackage } from '#infra/parts/debian-package.ts'
 import { installH2spec } from '#infra/parts/h2spec.ts'
@@ -18,6 +19,8 @@ export async function installParts(progress: (line: string) => void): Promise<vo
   await installH2spec()
   progress('Pebble')
   await installPebble()
+  progress('crane')
+  await installCrane()
   progress('nginx')
   await installNginx()
   progress('pgbouncer, Postgres 15')

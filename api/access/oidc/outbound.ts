@@ -24,25 +24,50 @@ export interface OutboundRequest {
   readonly body?: string | undefined
 }
 
+/** How much of a place outside is taken. */
+export interface OutboundBounds {
+  /** Whoever runs the installation allows private networks, and HTTP too: places within a company, and on a developer's machine. */
+  readonly privateNetworks: boolean
+  readonly bytesMax: number
+  /** Gives up. */
+  readonly signal: AbortSignal
+}
+
+/** What a place outside answered; of a header that came several times all values, separated by commas. */
+export interface Outside {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
 /**
  * One request to a place that a tenant names: no redirects, a bound on time and size, HTTPS only, and never into the control plane's own surroundings. The address is judged as it is connected to,
  * so that a name which means something else a moment later gains nothing.
- * @param privateNetworks whoever runs the installation allows them, and HTTP too: issuers within a company, and on a developer's machine
  * @throws OutboundRefused; Error when the place does not answer
  */
-export function askOutside(url: URL, asked: OutboundRequest, privateNetworks: boolean): Promise<Response> {
-  const secure = url.protocol === 'https:'
-  if (!secure && !(privateNetworks && url.protocol === 'http:')) throw new OutboundRefused('HTTPS only')
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  if (!privateNetworks && isIP(host) !== 0 && isOwnSurroundings(host)) throw new OutboundRefused('an address that is not public')
-  const send = secure ? requestHttps : requestHttp
+export function fetchOutside(url: URL, asked: OutboundRequest, { privateNetworks, bytesMax, signal }: OutboundBounds): Promise<Outside> {
   return new Promise((resolve, reject) => {
-    const outgoing = send(url, { method: asked.method, headers: { ...asked.headers }, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS), ...(privateNetworks ? {} : { lookup: publicLookup }) }, (incoming) => {
-      readAll(incoming).then((body) => resolve(responseOf(incoming, body)), reject)
+    const secure = url.protocol === 'https:'
+    if (!secure && !(privateNetworks && url.protocol === 'http:')) throw new OutboundRefused('HTTPS only')
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    if (!privateNetworks && isIP(host) !== 0 && isOwnSurroundings(host)) throw new OutboundRefused('an address that is not public')
+    const send = secure ? requestHttps : requestHttp
+    const outgoing = send(url, { method: asked.method, headers: { ...asked.headers }, agent: false, signal, ...(privateNetworks ? {} : { lookup: publicLookup }) }, (incoming) => {
+      readAll(incoming, bytesMax).then((body) => resolve({ status: incoming.statusCode ?? 502, headers: headersOf(incoming), body }), reject)
     })
     outgoing.on('error', reject)
     outgoing.end(asked.body)
   })
+}
+
+/**
+ * The same as `fetch` has it, for what is small.
+ * @throws OutboundRefused; Error when the place does not answer
+ */
+export async function askOutside(url: URL, asked: OutboundRequest, privateNetworks: boolean): Promise<Response> {
+  const { status, headers, body } = await fetchOutside(url, asked, { privateNetworks, bytesMax: BODY_MAX, signal: AbortSignal.timeout(TIMEOUT_MS) })
+  const hasBody = ![101, 204, 205, 304].includes(status)
+  return new Response(hasBody ? new Uint8Array(body) : null, { status, headers })
 }
 
 const publicLookup: LookupFunction = (hostname, options, done) => {
@@ -55,24 +80,19 @@ const publicLookup: LookupFunction = (hostname, options, done) => {
   })
 }
 
-async function readAll(incoming: IncomingMessage): Promise<Buffer> {
+async function readAll(incoming: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const pieces: Buffer[] = []
   let size = 0
   for await (const piece of incoming as AsyncIterable<Buffer>) {
     size += piece.length
-    if (size > BODY_MAX) {
+    if (size > bytesMax) {
       incoming.destroy()
-      throw new OutboundRefused(`an answer of more than ${BODY_MAX} bytes`)
+      throw new OutboundRefused(`an answer of more than ${bytesMax} bytes`)
     }
     pieces.push(piece)
   }
   return Buffer.concat(pieces)
 }
 
-function responseOf(incoming: IncomingMessage, body: Buffer): Response {
-  const status = incoming.statusCode ?? 502
-  const headers = new Headers()
-  for (const [name, value] of Object.entries(incoming.headers)) if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value)
-  const hasBody = ![101, 204, 205, 304].includes(status)
-  return new Response(hasBody ? new Uint8Array(body) : null, { status, headers })
-}
+const headersOf = (incoming: IncomingMessage): Record<string, string> =>
+  Object.fromEntries(Object.entries(incoming.headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]])))

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls'
 import { status } from '@grpc/grpc-js'
 import type { Clock } from '#core/time/clock.ts'
 import type { TrustStore } from '../trust.ts'
+import { type Download, respond } from './download.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { GrpcMethod } from './method.ts'
 import { type Caller, type CallLimits, ServerCall } from './server-call.ts'
@@ -39,6 +40,7 @@ export interface GrpcServerOptions extends CallLimits {
   /** By which peers are given time to answer over the network. */
   readonly sockets: Clock
   readonly methods: readonly GrpcMethod[]
+  readonly downloads?: readonly Download[]
   /** Calls that one connection may have at once. */
   readonly callsMax: number
   /** Connections at once without a call whose caller is known. */
@@ -183,6 +185,8 @@ export class GrpcServer {
   }
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, caller: Caller, budgets: readonly HeldBytes[], onWelcome: () => void): void {
+    const download = headers[':method'] === 'GET' ? this.#options.downloads?.find(({ path }) => headers[':path']?.startsWith(path)) : undefined
+    if (download !== undefined) return respond(stream, headers, caller, download, onWelcome)
     if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) {
       // Whatever else may be spoken here, it is not gRPC (gRPC over HTTP/2, "Requests").
       stream.on('error', () => {})

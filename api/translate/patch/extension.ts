@@ -1,21 +1,26 @@
 import type { MeshReader } from '#api/model/mesh-reader.ts'
+import { askedOf, isFetchedHere, MODULES, moduleMember, moduleState } from '#api/model/modules.ts'
 import type { Typed } from '#api/model/object-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { Where } from '#api/model/targets.ts'
 import type { Resource } from '#api/serve/resource.ts'
-import { warning } from '#core/fault/fault.ts'
+import { fault, warning } from '#core/fault/fault.ts'
 import type { Fault } from '#core/fault/fault.ts'
 import type { TrafficExtensionSpec } from '#core/resource/traffic-extension.ts'
 import type { WasmModule } from '#core/resource/wasm.ts'
 import type { WasmPluginSpec } from '#core/resource/wasm-plugin.ts'
 import type { PatchedProxy, ScopedPatch } from './patches.ts'
-import { moduleCluster, sourceOf, wasmConfig, wasmType } from './wasm.ts'
+import { moduleCluster, wasmConfig, wasmType } from './wasm.ts'
+import type { FetchedModule } from './wasm.ts'
 
 /** A filter that operators bring: a WasmPlugin, or a TrafficExtension with a module or a script. */
 interface Extension {
   /** `WasmPlugin/prod/sign-in` */
   readonly id: string
   readonly namespace: string
+  readonly uid: string
+  /** In the states of modules. */
+  readonly member: string
   /** The filter's. */
   readonly filter: string
   readonly where: Where
@@ -31,9 +36,11 @@ export const EXTENSION_PREFIX = 'extensions.istio.io/'
 /** Phases in the order in which their filters stand. */
 const PHASES: readonly string[] = ['AUTHN', 'AUTHZ', 'STATS', 'UNSPECIFIED']
 
-const ofPlugin = ({ id, namespace, name, spec }: Typed<WasmPluginSpec>): Extension => ({
+const ofPlugin = ({ id, namespace, name, stored, spec }: Typed<WasmPluginSpec>): Extension => ({
   id,
   namespace,
+  uid: stored.uid,
+  member: moduleMember('WasmPlugin', name),
   filter: `${EXTENSION_PREFIX}wasmplugin/${namespace}.${name}`,
   where: spec,
   phase: spec.phase === undefined || spec.phase === 'UNSPECIFIED_PHASE' ? 'UNSPECIFIED' : spec.phase,
@@ -42,10 +49,10 @@ const ofPlugin = ({ id, namespace, name, spec }: Typed<WasmPluginSpec>): Extensi
   runs: { module: spec },
 })
 
-function ofTraffic({ id, namespace, name, spec }: Typed<TrafficExtensionSpec>): Extension[] {
+function ofTraffic({ id, namespace, name, stored, spec }: Typed<TrafficExtensionSpec>): Extension[] {
   const runs = spec.lua !== undefined ? { script: spec.lua.inlineCode } : spec.wasm !== undefined ? { module: spec.wasm } : undefined
   if (runs === undefined) return []
-  return [{ id, namespace, filter: `${EXTENSION_PREFIX}trafficextension/${namespace}.${name}`, where: spec, phase: spec.phase ?? 'UNSPECIFIED', priority: spec.priority ?? 0, match: spec.match, runs }]
+  return [{ id, namespace, uid: stored.uid, member: moduleMember('TrafficExtension', name), filter: `${EXTENSION_PREFIX}trafficextension/${namespace}.${name}`, where: spec, phase: spec.phase ?? 'UNSPECIFIED', priority: spec.priority ?? 0, match: spec.match, runs }]
 }
 
 /** The extensions for a proxy, by phase, then by priority, the higher first, then by age. Weft's own proxies run none. */
@@ -55,37 +62,55 @@ export function extensionsFor(reader: MeshReader, proxy: PatchedProxy): Extensio
   const inNamespace = (of: string): Extension[] => [...reader.wasmPlugins(of).map(ofPlugin), ...reader.trafficExtensions(of).flatMap(ofTraffic)]
   const wide = namespace === reader.rootNamespace ? [] : inNamespace(reader.rootNamespace)
   return [...wide, ...inNamespace(namespace)]
-    .filter((one) => appliesTo(one.where, labels, one.namespace === namespace) && ('script' in one.runs || sourceOf(one.runs.module) !== undefined))
+    .filter((one) => appliesTo(one.where, labels, one.namespace === namespace))
     .sort((a, b) => PHASES.indexOf(a.phase) - PHASES.indexOf(b.phase) || b.priority - a.priority)
 }
 
 /** What of a WasmPlugin does nothing: what no proxy here runs or fetches. */
-export function* pluginFindings({ id: resource, spec }: Typed<WasmPluginSpec>): Iterable<Fault> {
+export function* pluginFindings({ id: resource }: Typed<WasmPluginSpec>): Iterable<Fault> {
   yield warning('object.field-inert', { resource, path: 'spec', rule: 'stock Envoys run Wasm modules; Weft’s own proxies do not' })
-  yield* moduleFindings(resource, 'spec', spec)
 }
 
 /** The same of a TrafficExtension. */
-export function* trafficExtensionFindings({ id: resource, spec }: Typed<TrafficExtensionSpec>): Iterable<Fault> {
+export function* trafficExtensionFindings({ id: resource }: Typed<TrafficExtensionSpec>): Iterable<Fault> {
   yield warning('object.field-inert', { resource, path: 'spec', rule: 'stock Envoys run Wasm modules and Lua scripts; Weft’s own proxies do not' })
-  if (spec.wasm !== undefined) yield* moduleFindings(resource, 'spec.wasm', spec.wasm)
 }
 
-function* moduleFindings(resource: string, path: string, module: WasmModule): Iterable<Fault> {
-  if (sourceOf(module) !== undefined) return
-  if (/^https?:\/\//.test(module.url)) yield warning('object.field-inert', { resource, path: `${path}.sha256`, rule: 'the digest of the module, without which Envoy does not fetch it' })
-  else yield warning('object.field-inert', { resource, path: `${path}.url`, value: module.url, rule: 'file://, http:// or https://: stock Envoys do not fetch images' })
+/** What of the modules that are fetched for a proxy could not be had. */
+export function* missingModules(reader: MeshReader, proxy: PatchedProxy): Iterable<Fault> {
+  for (const one of extensionsFor(reader, proxy)) {
+    if ('script' in one.runs || !isFetchedHere(one.runs.module)) continue
+    const { module } = one.runs
+    const { state } = fetchedOf(reader, one)
+    const about = { resource: one.id, path: one.id.startsWith('WasmPlugin/') ? 'spec.url' : 'spec.wasm.url', value: module.url }
+    const meanwhile = module.failStrategy === 'FAIL_OPEN' ? 'traffic passes without it' : 'what would pass it is refused'
+    if (state?.of !== askedOf(module)) yield warning('wasm.module', { ...about, rule: 'a module, which is being fetched', hint: `until it is here, ${state?.sha256 === undefined ? meanwhile : 'the one before is run'}` })
+    else if (state.error !== undefined && state.sha256 === undefined) yield fault('wasm.module', { ...about, rule: `a module that can be had: ${state.error}`, hint: `${meanwhile}; it is asked for again` })
+    else if (state.error !== undefined) yield warning('wasm.module', { ...about, rule: `a module that can be had anew: ${state.error}`, hint: 'the one before is run; it is asked for again' })
+  }
 }
 
-/** Extensions as patches. A module comes by discovery, so that one which cannot be had leaves its listener alone, and a filter refers to it; a script stands in its filter. */
+const fetchedOf = (reader: MeshReader, { namespace, uid, member, runs }: Extension): FetchedModule => ({
+  namespace,
+  member,
+  state: 'module' in runs && isFetchedHere(runs.module) ? moduleState(reader.configMap(namespace, MODULES), member, uid) : undefined,
+})
+
+/**
+ * Extensions as patches. A module of the proxy's own, or that it fetches itself, comes by discovery, so that one which cannot be had leaves its listener alone, and a filter refers to it; a script stands in
+ * its filter, and so does a module that is fetched here: an Envoy takes a discovered one at once and lets all pass while it fetches, whereas a listener waits, and the one before it goes on.
+ */
 export const extensionPatches = (reader: MeshReader, proxy: PatchedProxy): ScopedPatch[] =>
   extensionsFor(reader, proxy).flatMap((one) => {
     const { runs, filter: name } = one
     if ('script' in runs) return filterPatches(one, 'HTTP_FILTER', { name, typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua', default_source_code: { inline_string: runs.script } } })
     const { module } = runs
-    const extension = patchOf(one, 'EXTENSION_CONFIG', {}, { name, typed_config: wasmConfig(reader, proxy.namespace, name, module) }, 'ADD')
+    const applyTo = module.type === 'NETWORK' ? 'NETWORK_FILTER' : 'HTTP_FILTER'
+    const config = wasmConfig(reader, proxy.namespace, name, module, fetchedOf(reader, one))
+    if (isFetchedHere(module)) return config === undefined ? [] : filterPatches(one, applyTo, { name, typed_config: config })
+    const extension = patchOf(one, 'EXTENSION_CONFIG', {}, { name, typed_config: config }, 'ADD')
     const filter = { name, config_discovery: { config_source: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' }, type_urls: [wasmType(module)] } }
-    return [extension, ...filterPatches(one, module.type === 'NETWORK' ? 'NETWORK_FILTER' : 'HTTP_FILTER', filter)]
+    return [extension, ...filterPatches(one, applyTo, filter)]
   })
 
 const filterPatches = (extension: Extension, applyTo: 'NETWORK_FILTER' | 'HTTP_FILTER', value: unknown): ScopedPatch[] =>
@@ -106,8 +131,8 @@ const patchOf = ({ id, phase }: Extension, applyTo: ScopedPatch['applyTo'], matc
 /** Clusters of the servers that modules are fetched from. */
 export function moduleClusters(reader: MeshReader, proxy: PatchedProxy): Resource[] {
   const found = new Map<string, Resource>()
-  for (const { id, runs } of extensionsFor(reader, proxy)) {
-    const cluster = 'module' in runs ? moduleCluster(reader, proxy.namespace, id, runs.module) : undefined
+  for (const one of extensionsFor(reader, proxy)) {
+    const cluster = 'module' in one.runs ? moduleCluster(reader, proxy.namespace, one.id, one.runs.module, fetchedOf(reader, one)) : undefined
     if (cluster !== undefined && !found.has(cluster.name)) found.set(cluster.name, cluster)
   }
   return [...found.values()]

@@ -19,7 +19,7 @@ import { clusterComplaint, patchCluster } from './patch-cluster.ts'
 import { listenerComplaint, patchListener } from './patch-listener.ts'
 import { patchRoutes, routesComplaint } from './patch-route.ts'
 import { hasPatches, patchesFor } from './patches.ts'
-import { moduleClusters } from './extension.ts'
+import { missingModules, moduleClusters } from './extension.ts'
 import type { PatchedProxy, ScopedPatch } from './patches.ts'
 
 /**
@@ -123,7 +123,7 @@ const isAdded = (applyTo: string): applyTo is keyof typeof ADDED => Object.hasOw
 /** Whole resources that patches add. */
 function addedBy(reader: MeshReader, proxy: PatchedProxy): Built {
   const resources = moduleClusters(reader, proxy)
-  const faults: Fault[] = []
+  const faults: Fault[] = [...missingModules(reader, proxy)]
   for (const patch of patchesFor(reader, proxy)) {
     if (patch.operation !== 'ADD' || !isAdded(patch.applyTo)) continue
     const { applyTo, value } = patch

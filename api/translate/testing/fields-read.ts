@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { groupOf } from '#api/model/bound-claims.ts'
+import { wantedModules } from '#api/model/wanted-modules.ts'
 import type { ResourceObject } from '#core/resource/object.ts'
 import { kindOf, kinds } from '#core/resource/registry.ts'
 import { unwrapped } from '#core/resource/schema-walk.ts'
@@ -139,6 +140,11 @@ kind: TrafficExtension
 metadata: { name: module, namespace: edge }
 spec: { match: [{ mode: CLIENT, ports: [{ number: 80 }] }], wasm: { url: https://modules.example.com/a.wasm, sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, pluginName: a, pluginConfig: { a: b }, failStrategy: FAIL_OPEN, type: HTTP, vmConfig: { env: [{ name: A, value: b }, { name: B, valueFrom: HOST }] } } }
 ---
+apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: { name: image, namespace: edge }
+spec: { wasm: { url: "registry.example.com/a:latest", imagePullPolicy: IfNotPresent, imagePullSecret: pull } }
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: GRPCRoute
 metadata: { name: calls, namespace: prod }
@@ -224,6 +230,7 @@ function translate(objects: readonly ResourceObject[], about: MeshCase, read: Fi
   for (const type of typeUrls) Array.from(view.list(type))
   view.release()
   effectiveProxyConfig(model.read(() => {}), node, groupOf(model, node))
+  Array.from(wantedModules(model))
 }
 
 /** The object, with its own fields behind a proxy that notes what is looked at. Its metadata stays as it is: every object's is used. */
