@@ -20,19 +20,25 @@ import type { ProxyWords } from './testing/mesh-case.ts'
 const folder = mkdtempSync(join(tmpdir(), 'weft-any-mesh-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
+/** Envoy reads a script when it takes it in, and refuses one that is no Lua: whatever was drawn stands in a comment. */
+const readable = (one: ResourceObject): ResourceObject => {
+  const { lua } = (one.spec ?? {}) as { readonly lua?: { readonly inlineCode: string } }
+  return lua === undefined || lua.inlineCode.startsWith('--[==[') ? one : { ...one, spec: { ...(one.spec as object), lua: { inlineCode: `--[==[\n${lua.inlineCode}\n]==]` } } }
+}
+
 /** Every kind's example with one field more, each time another, as far as that is valid: what the registry's schemas can say. */
 const valid: readonly ResourceObject[] = kinds
   .filter((kind) => kind.group !== '' && kind.kind !== 'EnvoyFilter')
   .flatMap((kind) => [...fieldVariants(kind, kind.example)])
   .flatMap((one) => {
     const { object, faults } = parseObject(one, { defaultNamespace: 'prod' })
-    return object === undefined || faults.some((fault) => fault.severity === 'error') ? [] : [object]
+    return object === undefined || faults.some((fault) => fault.severity === 'error') ? [] : [readable(object)]
   })
 
 /** One of them with a value at its edge somewhere, if it is valid still. */
 const edged = fc.tuple(fc.constantFrom(...valid), fc.nat(), fc.constantFrom(...EDGES)).map(([whole, nth, edge]): ResourceObject => {
   const { object, faults } = parseObject({ ...whole, spec: withLeaf(whole.spec, nth, edge) }, { defaultNamespace: 'prod' })
-  return object === undefined || faults.some((fault) => fault.severity === 'error') ? whole : object
+  return object === undefined || faults.some((fault) => fault.severity === 'error') ? whole : readable(object)
 })
 
 const around = objectsIn(`
