@@ -6,19 +6,9 @@ import { percent, rate } from '#console/format/quantity.ts'
 import { eventParser } from '#console/live/event-parser.ts'
 import { chromiumArguments, installChromium } from '#test/parts/chromium.ts'
 import { Shop, until } from './shop.ts'
+import { split } from './shop-configuration.ts'
 
 const order = 'service/order-service.prod.svc.cluster.local'
-
-const split = (first: number, second: number): string => `apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: order-service, namespace: prod }
-spec:
-  hosts: [order-service]
-  http:
-  - route:
-    - { destination: { host: order-service, subset: v1 }, weight: ${first} }
-    - { destination: { host: order-service, subset: v2 }, weight: ${second} }
-`
 
 describe('the console on a running shop', () => {
   const shop = new Shop({ engine: 'weft', database: 'pglite', rate: 40 })

@@ -1,44 +1,15 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
-import tls from 'node:tls'
 import { after, before, describe, test } from 'node:test'
 import type { Impact } from '#core/contract/impact.ts'
 import { startTicksOf } from '#cli/up/process-record.ts'
 import { isUnlikely } from '#cli/engines/chance.ts'
 import { startLoad, tally } from './load.ts'
-import { root, runCommand, send, Shop, until, type ShopOptions } from './shop.ts'
-
-const shared = path.resolve(root, '../shared/data/shop')
-const own = path.join(root, 'test/mesh/config')
-const sharedNames: Record<string, string> = {
-  'canary.yaml': '20-canary.yaml',
-  'destination-rule.yaml': '21-destination-rule.yaml',
-  'gateway.yaml': '30-gateway.yaml',
-  'timeout-retries.yaml': '40-timeout-retries.yaml',
-  'strict-mtls.yaml': '50-strict-mtls.yaml',
-  'payment-authz.yaml': '51-payment-authz.yaml',
-  'mirror.yaml': '60-mirror.yaml',
-}
-
-/** The operators' own files where they stand beside the repository, else the same meaning in ours. */
-const config = (name: string): string => (existsSync(shared) ? path.join(shared, sharedNames[name] ?? name) : path.join(own, name))
-
-const orders = { host: 'order-service:8080', path: '/orders' }
-
-const split = (first: number, second: number): string => `apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: order-service, namespace: prod }
-spec:
-  hosts: [order-service]
-  http:
-  - route:
-    - { destination: { host: order-service, subset: v1 }, weight: ${first} }
-    - { destination: { host: order-service, subset: v2 }, weight: ${second} }
-`
+import { runCommand, send, Shop, until, type ShopOptions } from './shop.ts'
+import { config, denyReads, gatewayAt, oneConnection, orders, quickEjection, retriesTo, secretOf, split, subsetsAlone } from './shop-configuration.ts'
+import { askOverTls, handshake, strangerCertificate } from './tls-clients.ts'
 
 /** The whole shop through the whole system, on one engine and one database: what an operator sees and relies on. */
 export function shopSuite(options: () => Promise<ShopOptions & { release?: () => Promise<void> }>): void {
@@ -106,13 +77,7 @@ export function shopSuite(options: () => Promise<ShopOptions & { release?: () =>
     after(() => shop.behave('order-v2', {}))
 
     test('an instance that answers five 5xx in a row is ejected, and comes back after its time', async () => {
-      // The same rule with times that a test can wait for.
-      await shop.apply(
-        `${readFileSync(config('destination-rule.yaml'), 'utf8').replace(/interval: 10s/, 'interval: 1s').replace(/baseEjectionTime: 30s/, 'baseEjectionTime: 2s\n      maxEjectionPercent: 100')}`.replace(
-          /outlierDetection: \{([^}]*)\}/,
-          (_, inner: string) => `outlierDetection: {${inner.replace('\n      maxEjectionPercent: 100', ', maxEjectionPercent: 100')}}`,
-        ),
-      )
+      await shop.apply(quickEjection())
       await shop.behave('order-v2', { status: 500 })
       for (let n = 0; n < 5; n++) assert.equal((await shop.call('client', orders)).status, 500)
       await until('the only instance is out', async () => (await shop.call('client', orders)).status === 503)
@@ -121,19 +86,7 @@ export function shopSuite(options: () => Promise<ShopOptions & { release?: () =>
     })
 
     test('a request beyond 100 pending is refused with 503 and flag UO', async () => {
-      await shop.apply(`apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: order-service, namespace: prod }
-spec:
-  host: order-service
-  trafficPolicy:
-    connectionPool:
-      tcp: { maxConnections: 1 }
-      http: { http1MaxPendingRequests: 100, http2MaxRequests: 1000 }
-  subsets:
-  - { name: v1, labels: { version: v1 } }
-  - { name: v2, labels: { version: v2 } }
-`)
+      await shop.apply(oneConnection)
       // One has the connection, or one of each thread, and a hundred wait for it.
       await shop.behave('order-v2', { hang: true })
       const agent = new http.Agent({ maxSockets: Infinity })
@@ -173,14 +126,7 @@ spec:
     })
 
     test('another host name gets no certificate of ours', async () => {
-      const outcome = await new Promise<string>((resolve) => {
-        const socket = tls.connect({ host: '127.0.0.1', port: Number(port()), servername: 'other.example.com', rejectUnauthorized: false }, () => {
-          resolve(`handshake with ${socket.getPeerCertificate().subject?.CN}`)
-          socket.destroy()
-        })
-        socket.on('error', (error) => resolve(error.message))
-        socket.on('close', () => resolve('closed'))
-      })
+      const outcome = await handshake(Number(port()), 'other.example.com')
       assert.doesNotMatch(outcome, /handshake/)
     })
 
@@ -193,7 +139,7 @@ spec:
 
   describe('timeout and retries', () => {
     before(async () => {
-      await shop.apply(noOutlier())
+      await shop.apply(subsetsAlone)
       await shop.apply(config('timeout-retries.yaml'))
     })
     after(async () => {
@@ -213,7 +159,7 @@ spec:
         return (await shop.seen('order-v1')).total + (await shop.seen('order-v2')).total >= calls + 2
       })
       // From here on v2 alone decides, so that tries can be counted.
-      await shop.apply(readFileSync(config('timeout-retries.yaml'), 'utf8').replace(/host: order-service(?=\s*(\}|$))/m, 'host: order-service.prod.svc.cluster.local').replace(/(\n *)- destination:\n? *(\{ )?host: order-service[^\n]*/, '$1- destination: { host: order-service, subset: v2 }'))
+      await shop.apply(retriesTo('v2'))
       await onlyAnswers(shop, 'v2')
     })
 
@@ -257,15 +203,7 @@ spec:
       ['with a certificate of another mesh', () => strangerCertificate(shop.dir)],
     ] as const) {
       test(`TLS ${who} is refused`, async () => {
-        const [host = '', inboundPort = ''] = shop.workload('order-v1').inbound.split(':')
-        const outcome = await new Promise<string>((resolve) => {
-          const socket = tls.connect({ host, port: Number(inboundPort), rejectUnauthorized: false, ALPNProtocols: ['istio-http/1.1', 'istio', 'http/1.1'], ...material() }, () => {
-            socket.write('GET /orders HTTP/1.1\r\nHost: order-service:8080\r\n\r\n')
-          })
-          socket.on('data', (chunk) => resolve(`answered: ${chunk.toString().split('\r\n')[0]}`))
-          socket.on('error', (error) => resolve(`refused: ${error.message}`))
-          socket.on('close', () => resolve('refused: closed'))
-        })
+        const outcome = await askOverTls(shop.workload('order-v1').inbound, orders, material())
         assert.match(outcome, /^refused/)
       })
     }
@@ -305,18 +243,13 @@ spec:
   })
 
   test('the impact of a policy is told by the calls that the mesh has seen, and nothing is stored', async () => {
-    const policy = `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: impact, namespace: prod }
-spec: { selector: { matchLabels: { app: order-service } }, action: DENY, rules: [{ to: [{ operation: { methods: [GET] } }] }] }
-`
     const before = await shop.weft(['history', '-o', 'json'])
     const isWeft = shop.workload('client').engine === 'weft'
     const wanted = isWeft ? 'GET http://order-service:8080/orders/{n}' : 'GET http://order-service.prod.svc.cluster.local:8080/'
     await shop.call('client', { host: 'order-service:8080', path: '/orders/4711?token=canary' })
     let told: Impact | undefined
     await until('the call was reported', async () => {
-      const ran = await shop.weft(['diff', '-f', '-', '--impact', '-o', 'json'], policy)
+      const ran = await shop.weft(['diff', '-f', '-', '--impact', '-o', 'json'], denyReads)
       assert.equal(ran.code, 1, ran.stderr)
       assert.ok(!ran.stdout.includes('canary') && !ran.stdout.includes('4711'))
       told = JSON.parse(ran.stdout) as Impact
@@ -326,7 +259,7 @@ spec: { selector: { matchLabels: { app: order-service } }, action: DENY, rules: 
     assert.deepEqual([call?.assumed, call?.before.outcome, call?.after.outcome, call?.after.status, call?.after.by?.resource], [!isWeft, 'routed', 'refused', 403, 'AuthorizationPolicy/prod/impact'])
     assert.deepEqual(told?.workloads, [{ name: 'prod/order-service', proxies: 2 }])
     assert.deepEqual(told?.groups.map((one) => one.proxies), [['order-v1.prod', 'order-v2.prod']])
-    const words = await shop.weft(['diff', '-f', '-', '--impact'], policy)
+    const words = await shop.weft(['diff', '-f', '-', '--impact'], denyReads)
     assert.match(words.stdout, /resources of 2 of \d+ proxies/)
     assert.match(words.stdout, /after: {2}refused 403 .*by AuthorizationPolicy\/prod\/impact/)
     assert.equal((await shop.weft(['history', '-o', 'json'])).stdout, before.stdout)
@@ -376,7 +309,7 @@ spec: { selector: { matchLabels: { app: order-service } }, action: DENY, rules: 
     const cases: readonly [what: string, yaml: () => string, complaint: RegExp][] = [
       ['an unknown field', () => split(50, 50).replace('http:', 'htp:'), /spec\.htp/],
       ['a weight of 150', () => split(150, 50), /spec\.http\[0\]\.route\[0\]\.weight/],
-      ['an invalid PEM', () => secretYaml('not a certificate', 'nor a key'), /data\["?tls\.(crt|key)|data\.tls\.crt/],
+      ['an invalid PEM', () => secretOf('not a certificate', 'nor a key'), /data\["?tls\.(crt|key)|data\.tls\.crt/],
     ]
     for (const [what, yaml, complaint] of cases) {
       test(what, async () => {
@@ -396,15 +329,6 @@ spec: { selector: { matchLabels: { app: order-service } }, action: DENY, rules: 
 
   describe('what a proxy does not take', () => {
     let taken: net.Server
-    const blocked = (): string => `apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: blocked, namespace: istio-ingress }
-spec:
-  selector: { istio: ingressgateway }
-  servers:
-  - port: { number: ${(taken.address() as net.AddressInfo).port}, name: http, protocol: HTTP }
-    hosts: ["*"]
-`
     before(async () => {
       taken = net.createServer()
       await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
@@ -415,7 +339,7 @@ spec:
     })
 
     test('a rejected resource shows with its reason and the object behind it, and the others still arrive', async () => {
-      const ran = await shop.weft(['apply', '-f', '-', '--wait=5m'], blocked())
+      const ran = await shop.weft(['apply', '-f', '-', '--wait=5m'], gatewayAt((taken.address() as net.AddressInfo).port))
       assert.equal(ran.code, 1, ran.stdout + ran.stderr)
       assert.match(ran.stderr, /rejected by ingressgateway\.istio-ingress/)
       const status = await shop.weft(['proxy-status'])
@@ -460,45 +384,3 @@ spec:
 /** Waits until no other version answers. A proxy acknowledges what its threads take a moment later, which is long where they stand still. */
 const onlyAnswers = (shop: Shop, version: string): Promise<void> =>
   until(`${version} alone answers`, async () => [...(await tally(shop.workload('client').outbound, orders, 50)).byVersion.keys()].join() === version)
-
-const noOutlier = (): string => `apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: order-service, namespace: prod }
-spec:
-  host: order-service
-  subsets:
-  - { name: v1, labels: { version: v1 } }
-  - { name: v2, labels: { version: v2 } }
-`
-
-const secretYaml = (certificate: string, key: string): string => `apiVersion: v1
-kind: Secret
-metadata: { name: broken, namespace: istio-ingress }
-type: kubernetes.io/tls
-data:
-  tls.crt: ${Buffer.from(certificate).toString('base64')}
-  tls.key: ${Buffer.from(key).toString('base64')}
-`
-
-/** A well-formed mesh certificate that no root of this mesh signed. */
-function strangerCertificate(dir: string): { key: Buffer; cert: Buffer } {
-  const key = path.join(dir, 'stranger.key')
-  const cert = path.join(dir, 'stranger.pem')
-  execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/', '-addext', 'subjectAltName=critical,URI:spiffe://cluster.local/ns/prod/sa/order-service', '-keyout', key, '-out', cert],
-    { stdio: 'ignore' },
-  )
-  return { key: readFileSync(key), cert: readFileSync(cert) }
-}
-
-/** Whether nothing listens there any more. */
-export const isFree = (address: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const [host = '', port = ''] = address.split(':')
-    const socket = net.connect(Number(port), host, () => {
-      socket.destroy()
-      resolve(false)
-    })
-    socket.on('error', () => resolve(true))
-  })
