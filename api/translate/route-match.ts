@@ -11,7 +11,8 @@ import { exactly, matchingRegex, startingWith } from './message.ts'
 /** Whether a condition holds for every request that gets as far: what follows it is never reached. */
 export function matchesAll(match: HttpMatch | undefined): boolean {
   if (match === undefined) return true
-  const anyPath = match.uri === undefined || match.uri.prefix === '/' || match.uri.prefix === '' || match.uri.regex === '.*'
+  const { exact, prefix = '', regex = '.*' } = match.uri ?? {}
+  const anyPath = exact === undefined && (prefix === '' || prefix === '/') && regex === '.*'
   const conditions = [match.scheme, match.method, match.authority]
   const maps = [match.headers, match.queryParams, match.withoutHeaders]
   return anyPath && conditions.every((one) => one === undefined) && maps.every((one) => Object.keys(one ?? {}).length === 0)
