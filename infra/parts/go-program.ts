@@ -22,14 +22,19 @@ async function install(name: string, module: string): Promise<string> {
   } catch {
     // Not installed yet.
   }
-  process.stderr.write(`${name}: building (about 10 s)\n`)
+  process.stderr.write(`${name}: building (10 s to a minute)\n`)
   await mkdir(folder, { recursive: true })
-  await new Promise<void>((done, failed) => {
+  await build(folder, module).catch(() => build(folder, module))
+  return path
+}
+
+/** Fetches and builds it. Whoever serves modules fails now and then, so it is worth asking twice. */
+function build(folder: string, module: string): Promise<void> {
+  return new Promise<void>((done, failed) => {
     const child = spawn('go', ['install', module], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, GOBIN: folder } })
     let said = ''
     child.stderr.on('data', (text: Buffer) => (said += text.toString()))
     child.on('error', failed)
     child.on('exit', (code) => (code === 0 ? done() : failed(new Error(`go install ${module} ended with ${code}: ${said.slice(-2000)}`))))
   })
-  return path
 }
