@@ -358,9 +358,14 @@ export function shopSuite(options: () => Promise<ShopOptions & { release?: () =>
     const group = -shop.workload('client').pid
     process.kill(group, 'SIGSTOP')
     try {
-      const ran = await shop.weft(['apply', '-f', '-', '--wait=2s'], split(70, 30))
-      assert.equal(ran.code, 6, ran.stdout + ran.stderr)
-      assert.match(ran.stderr, /not acknowledged in time by client\.prod$/m)
+      let nth = 0
+      // The others may take longer than that once, where the machine is slow.
+      await until('it alone is named', async () => {
+        const ran = await shop.weft(['apply', '-f', '-', '--wait=2s'], split(70 - nth, 30 + nth))
+        assert.equal(ran.code, 6, ran.stdout + ran.stderr)
+        nth += 1
+        return /not acknowledged in time by client\.prod$/m.test(ran.stderr)
+      })
     } finally {
       process.kill(group, 'SIGCONT')
     }
