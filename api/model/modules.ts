@@ -28,8 +28,11 @@ export interface ModuleState {
 /** The name of an object's member in the ConfigMap. */
 export const moduleMember = (kind: string, name: string): string => `${kind === 'WasmPlugin' ? 'plugin' : 'extension'}.${name}`
 
+/** Whether it is a file of the proxy's own. */
+export const isOwnFile = ({ url }: Pick<WasmModule, 'url'>): boolean => /^file:\/\//i.test(url)
+
 /** Whether the control plane fetches it for the proxies: all but a file of theirs, and what they fetch themselves since its digest says what it is. */
-export const isFetchedHere = ({ url, sha256 }: Pick<WasmModule, 'url' | 'sha256'>): boolean => !/^file:\/\//i.test(url) && !(/^https?:\/\//i.test(url) && URL.canParse(url) && sha256 !== undefined && sha256 !== '')
+export const isFetchedHere = ({ url, sha256 }: Pick<WasmModule, 'url' | 'sha256'>): boolean => !isOwnFile({ url }) && !(/^https?:\/\//i.test(url) && URL.canParse(url) && sha256 !== undefined && sha256 !== '')
 
 /** All that decides which module it is. */
 export const askedOf = ({ url, sha256, imagePullSecret }: Pick<WasmModule, 'url' | 'sha256' | 'imagePullSecret'>): string => JSON.stringify([url, sha256 ?? '', imagePullSecret ?? ''])

@@ -1,5 +1,5 @@
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import { askedOf, isFetchedHere, MODULES, moduleMember, moduleState } from '#api/model/modules.ts'
+import { askedOf, isFetchedHere, isOwnFile, MODULES, moduleMember, moduleState } from '#api/model/modules.ts'
 import type { Typed } from '#api/model/object-reader.ts'
 import { appliesTo } from '#api/model/targets.ts'
 import type { Where } from '#api/model/targets.ts'
@@ -97,8 +97,8 @@ const fetchedOf = (reader: MeshReader, { namespace, uid, member, runs }: Extensi
 })
 
 /**
- * Extensions as patches. A module of the proxy's own, or that it fetches itself, comes by discovery, so that one which cannot be had leaves its listener alone, and a filter refers to it; a script stands in
- * its filter, and so does a module that is fetched here: an Envoy takes a discovered one at once and lets all pass while it fetches, whereas a listener waits, and the one before it goes on.
+ * Extensions as patches. A module in a file of the proxy's own comes by discovery, so that one which is not there leaves its listener alone, and a filter refers to it; a script stands in
+ * its filter, and so does a module that is fetched, by whomever: an Envoy takes a discovered one at once and lets all pass while it fetches, whereas a listener waits, and the one before it goes on.
  */
 export const extensionPatches = (reader: MeshReader, proxy: PatchedProxy): ScopedPatch[] =>
   extensionsFor(reader, proxy).flatMap((one) => {
@@ -107,7 +107,7 @@ export const extensionPatches = (reader: MeshReader, proxy: PatchedProxy): Scope
     const { module } = runs
     const applyTo = module.type === 'NETWORK' ? 'NETWORK_FILTER' : 'HTTP_FILTER'
     const config = wasmConfig(reader, proxy.namespace, name, module, fetchedOf(reader, one))
-    if (isFetchedHere(module)) return config === undefined ? [] : filterPatches(one, applyTo, { name, typed_config: config })
+    if (!isOwnFile(module)) return config === undefined ? [] : filterPatches(one, applyTo, { name, typed_config: config })
     const extension = patchOf(one, 'EXTENSION_CONFIG', {}, { name, typed_config: config }, 'ADD')
     const filter = { name, config_discovery: { config_source: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' }, type_urls: [wasmType(module)] } }
     return [extension, ...filterPatches(one, applyTo, filter)]

@@ -1,5 +1,5 @@
 import type { MeshReader } from '#api/model/mesh-reader.ts'
-import { isFetchedHere, MODULES_PATH } from '#api/model/modules.ts'
+import { isFetchedHere, isOwnFile, MODULES_PATH } from '#api/model/modules.ts'
 import type { ModuleState } from '#api/model/modules.ts'
 import type { Resource } from '#api/serve/resource.ts'
 import type { WasmModule } from '#core/resource/wasm.ts'
@@ -23,7 +23,7 @@ const CONTROL_PLANE = 'xds-grpc'
 
 /** Undefined: it is not to be had, or not yet. */
 function sourceOf({ url, sha256 }: WasmModule, fetched: FetchedModule | undefined): ModuleSource | undefined {
-  if (/^file:\/\//i.test(url)) return { file: url.slice('file://'.length) }
+  if (isOwnFile({ url })) return { file: url.slice('file://'.length) }
   if (!isFetchedHere({ url, sha256 })) return { url, sha256: sha256 ?? '' }
   if (fetched?.state?.sha256 === undefined) return undefined
   const { namespace, member, state } = fetched
@@ -72,7 +72,7 @@ export function wasmConfig(reader: MeshReader, namespace: string, name: string, 
         code:
           'file' in source
             ? { local: { filename: source.file } }
-            : { remote: { http_uri: { uri: source.url, cluster: source.cluster ?? clusterOf(reader, namespace, source.url).name, timeout: '30s' }, sha256: source.sha256, ...(source.cluster === undefined ? {} : { retry_policy: retriesOf(module) }) } },
+            : { remote: { http_uri: { uri: source.url, cluster: source.cluster ?? clusterOf(reader, namespace, source.url).name, timeout: '30s' }, sha256: source.sha256, retry_policy: retriesOf(module) } },
       },
     },
   }
