@@ -38,12 +38,13 @@ test('a service that does not answer costs entries past a bound, which are count
   t.after(() => runtime.close())
   runtime.applyCluster('logs')
   const { logServices } = runtime
+  const queue = logServices.queueOf(service)
 
   const offer = (count: number): number => {
     let taken = 0
     for (let at = 0; at < count; at++) {
-      if (!logServices.takes(service)) continue
-      logServices.add(service, entry)
+      if (!logServices.takes(queue)) continue
+      logServices.add(queue, entry)
       taken += 1
     }
     return taken
@@ -65,7 +66,7 @@ test('a service that does not answer costs entries past a bound, which are count
 test('entries for a service that cannot be reached are counted as dropped', async (t) => {
   const runtime = new Runtime(systemDoors, new TestPlans(), noSecrets, { node: testNode })
   t.after(() => runtime.close())
-  runtime.logServices.add(service, entry)
+  runtime.logServices.add(runtime.logServices.queueOf(service), entry)
   await runtime.logServices.flush()
   assert.equal(runtime.logServices.dropped, 1)
 })

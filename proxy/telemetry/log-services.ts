@@ -6,7 +6,7 @@ import type { Cluster } from '../upstream/cluster.ts'
 import type { LogEntry } from './log-entry.ts'
 
 /** What one service is sent under one name. */
-interface Queue {
+export interface LogQueue {
   readonly service: LogServicePlan
   entries: LogEntry[]
   /** Entries that wait, and those whose call is under way. */
@@ -25,7 +25,7 @@ export class LogServices {
   readonly #node: ProxyNode
   readonly #callouts: Callouts
   readonly #cluster: (name: string) => Cluster | undefined
-  readonly #queues = new Map<string, Queue>()
+  readonly #queues = new Map<string, LogQueue>()
   readonly #sending = new Set<Promise<void>>()
   /** Entries that were dropped because too many were held, or that a service did not take. */
   dropped = 0
@@ -37,15 +37,25 @@ export class LogServices {
     this.#cluster = cluster
   }
 
+  /** The queue of a service's entries: asked for once, by whoever adds to it. */
+  queueOf(service: LogServicePlan): LogQueue {
+    const key = `${service.kind} ${service.cluster} ${service.logName}`
+    let queue = this.#queues.get(key)
+    if (queue === undefined) {
+      queue = { service, entries: [], held: 0, timer: undefined }
+      this.#queues.set(key, queue)
+    }
+    return queue
+  }
+
   /** Whether there is room for one more; where there is none it counts as dropped. */
-  takes(service: LogServicePlan): boolean {
-    if (this.#queueOf(service).held < HELD_MAX) return true
+  takes(queue: LogQueue): boolean {
+    if (queue.held < HELD_MAX) return true
     this.dropped += 1
     return false
   }
 
-  add(service: LogServicePlan, entry: LogEntry): void {
-    const queue = this.#queueOf(service)
+  add(queue: LogQueue, entry: LogEntry): void {
     queue.held += 1
     if (queue.entries.push(entry) >= BATCH_MAX) this.#send(queue)
     else queue.timer ??= this.#doors.clock.after(BATCH_DELAY_MS, () => this.#send(queue))
@@ -57,17 +67,7 @@ export class LogServices {
     await Promise.all(this.#sending)
   }
 
-  #queueOf(service: LogServicePlan): Queue {
-    const key = `${service.kind} ${service.cluster} ${service.logName}`
-    let queue = this.#queues.get(key)
-    if (queue === undefined) {
-      queue = { service, entries: [], held: 0, timer: undefined }
-      this.#queues.set(key, queue)
-    }
-    return queue
-  }
-
-  #send(queue: Queue): void {
+  #send(queue: LogQueue): void {
     queue.timer?.cancel()
     queue.timer = undefined
     const { entries } = queue

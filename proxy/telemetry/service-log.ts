@@ -4,17 +4,17 @@ import { compileOverFacts } from './attributes.ts'
 import type { Facts } from './facts.ts'
 import { cachedIso, compileFormat, renderFormat } from './format.ts'
 import { callEntry, type LogEntry } from './log-entry.ts'
-import type { LogServices } from './log-services.ts'
+import type { LogQueue, LogServices } from './log-services.ts'
 
 /** The access log of one listener or filter chain that goes to a service of the mesh. */
 export class ServiceLog {
-  readonly #service: LogServicePlan
+  readonly #queue: LogQueue
   readonly #services: LogServices
   readonly #filter: ((facts: Facts) => unknown) | undefined
   readonly #read: (facts: Facts) => LogEntry
 
   constructor(plan: AccessLogPlan, service: LogServicePlan, services: LogServices) {
-    this.#service = service
+    this.#queue = services.queueOf(service)
     this.#services = services
     this.#filter = plan.filter === undefined ? undefined : compileOverFacts(plan.filter)
     this.#read = service.kind === 'otlp' ? otlpEntry(plan, service) : (facts) => ({ startWallMs: facts.startWallMs, body: '', attributes: [], call: callEntry(facts, service) })
@@ -22,7 +22,7 @@ export class ServiceLog {
 
   add(facts: Facts): void {
     if (this.#filter !== undefined && this.#filter(facts) !== true) return
-    if (this.#services.takes(this.#service)) this.#services.add(this.#service, this.#read(facts))
+    if (this.#services.takes(this.#queue)) this.#services.add(this.#queue, this.#read(facts))
   }
 
   /** Entries go by the clock of all that the service is sent. */
