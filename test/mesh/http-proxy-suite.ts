@@ -6,23 +6,11 @@ import net, { type AddressInfo } from 'node:net'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { capabilitiesOf, withoutCapabilities } from '../parts/without-capabilities.ts'
+import { split, subsetsAlone } from './shop-configuration.ts'
 import { runCommand, Shop, until } from './shop.ts'
 
-const configuration = (port: number, weights: readonly [number, number]): string => `apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: order-service, namespace: prod }
-spec: { host: order-service, subsets: [ { name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } } ] }
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: order-service, namespace: prod }
-spec:
-  hosts: [order-service]
-  http:
-  - route:
-    - { destination: { host: order-service, subset: v1 }, weight: ${weights[0]} }
-    - { destination: { host: order-service, subset: v2 }, weight: ${weights[1]} }
----
+const configuration = (port: number, weights: readonly [number, number]): string => `${subsetsAlone}---
+${split(...weights)}---
 apiVersion: v1
 kind: Service
 metadata: { name: orders-raw, namespace: prod }
